@@ -1,0 +1,14 @@
+FROM python:3.13.18-slim-trixie
+WORKDIR /app
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
+
+COPY requirements.txt ./
+# The folder belongs to the user below, so that a new volume mounted on it does too.
+RUN pip install --no-cache-dir --require-hashes --root-user-action=ignore -r requirements.txt \
+    && install -d -o 10001 -g 10001 report
+COPY run.py ./
+COPY processor processor/
+COPY state state/
+
+USER 10001:10001
+ENTRYPOINT ["python", "run.py"]

@@ -1,0 +1,74 @@
+# `make` tells what there is. Needs Python 3.11 or newer with venv and pip, and make.
+PYTHON ?= python3
+export LAKE_URL ?= sample_lake
+SECONDS ?= 3600
+
+PIP = .venv/bin/python -m pip --disable-pip-version-check install -qq --require-hashes
+COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make requirements"
+CODE = run.py processor state tests
+
+.PHONY: help run test soak check fuzz audit psql requirements clean
+
+help: ## tell what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## count the lake: LAKE_URL, or a made sample; DATABASE_URL, or a Postgres of its own
+	@.venv/bin/python run.py
+
+test: .venv/tests ## run all tests
+	@.venv/bin/python -m pytest -n 2
+
+soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
+	@.venv/bin/python -m tests.soak
+
+check: .venv/tests ## lint, check the types and the import rules
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(CODE)
+	.venv/bin/lint-imports
+	.venv/bin/hadolint Dockerfile
+
+fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
+	@.venv/bin/python -m tests.fuzz $(SECONDS)
+
+audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
+	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip -r requirements.txt
+
+psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
+	@.venv/bin/python -m state.embedded
+
+requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, with hashes
+	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
+	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
+	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
+
+clean: ## remove all that the others made
+	@$(PYTHON) -m state.embedded --stop
+	rm -rf .venv .fuzz .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps hold the time of the last installation, so that a second run starts at once.
+.venv/bin/python:
+	@echo "making .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/program: requirements.txt | .venv/bin/python
+	@echo "installing what the program needs into .venv"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/tests: requirements-dev.txt .venv/program
+	@echo "installing what the tests need into .venv"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.venv/fuzz: requirements-fuzz.txt .venv/tests
+	@echo "installing the fuzzer into .venv"
+	@$(PIP) -r requirements-fuzz.txt
+	@touch $@
+
+sample_lake: | .venv/program
+	@echo "making a sample lake of three days in sample_lake"
+	@.venv/bin/python -m tests.made_lake sample_lake.new
+	@mv sample_lake.new sample_lake

@@ -1,0 +1,256 @@
+"""One line of a lake file becomes an Event or a Rejection.
+
+The format, the counted events and the reasons to reject are those of the README's "What is counted". This module
+knows the format and nothing else: no file, no network, no SQL.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+LINE_LIMIT = 1024 * 1024
+ID_LIMIT = 1000
+RAW_LIMIT = 1000
+
+CLICKS = frozenset({"article_viewed"})
+DISPLAYS = frozenset({"top_news_card_viewed", "my_news_card_viewed"})
+
+REASONS = {
+    "line_too_long": "the line is longer than 1 MiB",
+    "nul_byte": "the line holds a NUL byte",
+    "invalid_utf8": "the line is not valid UTF-8",
+    "wrong_field_count": "the line has not as many fields as the header",
+    "bad_timestamp": "the timestamp cannot be read",
+    "no_event_name": "the event has no name",
+    "id_too_long": "a user, session or article id is longer than 1,000 bytes",
+    "bad_attributes": "the attributes of a counted event are no JSON object",
+    "nul_in_text": "an article id, title or category holds the character U+0000",
+}
+
+REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRIBUTES")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    r"(?: ?(?:Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])))?"
+)
+_JSON_PIECE = re.compile(
+    r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?', re.DOTALL
+)
+
+
+class HeaderError(ValueError):
+    """The first line of a file does not name the required columns; the message says which."""
+
+
+class Columns(NamedTuple):
+    """Where a file has its required columns, and how many it has in all."""
+
+    timestamp: int
+    session: int
+    name: int
+    user: int
+    attributes: int
+    width: int
+
+
+class Event(NamedTuple):
+    """One event: `at` in microseconds since 1970-01-01 UTC; absent ids and texts are None.
+
+    `article`, `title` and `category` are read for clicks and displays only.
+    """
+
+    at: int
+    user: str | None
+    session: str | None
+    name: str
+    article: str | None = None
+    title: str | None = None
+    category: str | None = None
+
+
+class Rejection(NamedTuple):
+    """A line that cannot be read: a code of `REASONS` and the line's first 1,000 bytes."""
+
+    reason: str
+    raw: bytes
+
+
+def columns(header: bytes) -> Columns:
+    """The columns that a file's first line names; raises HeaderError where a required one is missing or double."""
+    if len(header) > LINE_LIMIT:
+        raise HeaderError("its first line is longer than 1 MiB and no header")
+    try:
+        names = header.decode("utf-8-sig").split("\t")
+    except UnicodeDecodeError:
+        raise HeaderError("its first line is not valid UTF-8 and no header") from None
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise HeaderError(f"its first line is no header: it does not name {', '.join(missing)}")
+    double = [name for name in REQUIRED if names.count(name) > 1]
+    if double:
+        raise HeaderError(f"its header names {', '.join(double)} more than once")
+    timestamp, session, name, user, attributes = map(names.index, REQUIRED)
+    return Columns(timestamp, session, name, user, attributes, len(names))
+
+
+def pieces(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""A text that comes in blocks of any size in pieces of whole lines: (length, piece), both with the endings.
+
+    A line over the limit is a piece of its own. Of it only as much is kept as shows that it is too long; the length is
+    the true one.
+
+    >>> list(pieces([b"a\r\nb", b"c\n\nd"]))
+    [(3, b'a\r\n'), (4, b'bc\n\n'), (1, b'd')]
+    """
+    keep = LINE_LIMIT + 2
+    held, length = b"", 0
+    # A block within the limit holds no whole line that is over it.
+    for block in (whole[at : at + LINE_LIMIT] for whole in blocks for at in range(0, len(whole), LINE_LIMIT)):
+        end = block.rfind(b"\n") + 1
+        if not end:
+            held += block[: keep - len(held)]
+            length += len(block)
+            continue
+        first = block.find(b"\n") + 1
+        if length + first > LINE_LIMIT:
+            yield length + first, (held + block[: first - 1])[:keep] + b"\n"
+            if end > first:
+                yield end - first, block[first:end]
+        else:
+            yield length + end, held + block[:end]
+        held, length = block[end:], len(block) - end
+    if length:
+        yield length, held
+
+
+def content(line: bytes) -> bytes:
+    """A line without its ending: LF, CRLF, or CR at the very end of a file."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")
+
+
+def parse(line: bytes, columns: Columns) -> Event | Rejection:
+    """The event that a line (without its ending, not empty) holds, or why there is none. Never raises."""
+    reason_or_event = _parse(line, columns)
+    return Rejection(reason_or_event, line[:RAW_LIMIT]) if isinstance(reason_or_event, str) else reason_or_event
+
+
+def _parse(line: bytes, columns: Columns) -> Event | str:
+    if len(line) > LINE_LIMIT:
+        return "line_too_long"
+    if b"\0" in line:
+        return "nul_byte"
+    try:
+        fields = line.decode().split("\t")
+    except UnicodeDecodeError:
+        return "invalid_utf8"
+    if len(fields) != columns.width:
+        return "wrong_field_count"
+    at = timestamp(fields[columns.timestamp])
+    if at is None:
+        return "bad_timestamp"
+    name = _value(fields[columns.name])
+    if name is None:
+        return "no_event_name"
+    user, session = _value(fields[columns.user]), _value(fields[columns.session])
+    if _too_long(user) or _too_long(session):
+        return "id_too_long"
+    if name not in CLICKS and name not in DISPLAYS:
+        return Event(at, user, session, name)
+    attributes = json_object(fields[columns.attributes])
+    if attributes is None:
+        return "bad_attributes"
+    article, title, category = (attributes.get(key) for key in ("id", "title", "category"))
+    if any(isinstance(text, str) and "\0" in text for text in (article, title, category)):
+        return "nul_in_text"
+    article = article_id(article)
+    if _too_long(article):
+        return "id_too_long"
+    return Event(at, user, session, name, article, _text(title), _text(category))
+
+
+def timestamp(text: str) -> int | None:
+    """Microseconds since 1970-01-01 UTC, or None where the text is no timestamp of the years 1 to 9999.
+
+    >>> timestamp("2019-02-15 03:07:03.662 +0000") == timestamp("2019-02-15T04:07:03.6620009+01:00")
+    True
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        return None
+    day, time, fraction, sign, hours, minutes = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time}+00:00")
+        if sign:
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            moment = moment - offset if sign == "+" else moment + offset
+    except (ValueError, OverflowError):
+        return None
+    return (moment - _EPOCH) // _MICROSECOND + int((fraction or "")[:6].ljust(6, "0"))
+
+
+def json_object(text: str) -> dict[str, object] | None:
+    """The JSON object (RFC 8259) that a text holds, or None. Nested values past orjson's depth come as None."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            value = orjson.loads(_within_bounds(text))
+        except orjson.JSONDecodeError:
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def _within_bounds(text: str) -> str:
+    """The same text within orjson's bounds, where it is JSON at all: RFC 8259 sets none to depth and numbers.
+
+    Containers inside the outermost one become null once they are known to be right; a number too large for a double
+    becomes a smaller one with an exponent, so that neither may be taken for an id or go on into what follows.
+    """
+    stack: list[list[str]] = [[]]
+    end = 0
+    for match in _JSON_PIECE.finditer(text):
+        piece = match.group()
+        stack[-1].append(text[end : match.start()])
+        end = match.end()
+        if piece in "[{":
+            stack.append([piece])
+        elif piece in "]}":
+            if len(stack) == 1:
+                return ""
+            container = "".join(stack.pop()) + piece
+            if len(stack) > 1:
+                orjson.loads(container)
+                container = "null"
+            stack[-1].append(container)
+        elif piece[0] != '"' and math.isinf(float(piece)):
+            stack[-1].append("1e5")
+        else:
+            stack[-1].append(piece)
+    return "".join(stack[0]) + text[end:] if len(stack) == 1 else ""
+
+
+def article_id(value: object) -> str | None:
+    """The article that an `id` in the attributes names: a text that is not empty, or an integer of 64 bits."""
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None
+
+
+def _value(field: str) -> str | None:
+    return None if field in ("", r"\N") else field
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _too_long(text: str | None) -> bool:
+    return text is not None and len(text) > ID_LIMIT // 4 and len(text.encode()) > ID_LIMIT

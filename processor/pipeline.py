@@ -1,0 +1,243 @@
+"""Which files are counted, how they are reduced, and in which order they are committed."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from processor.events import REASONS, HeaderError
+from processor.fast import FastFold
+from processor.lake import FileError, Lake, LakeFile, text
+from processor.reducers import CHUNK, Chunk, Partial, content_hash, reduce_text
+from state.database import DatabaseAwayError, DatabaseError
+from state.shadow import Difference, Shadow
+from state.store import Store
+from state.writer import KnownFile, Reading, Version
+
+# After so many rejected lines a file that has fewer events is given up, before it fills the database's disk.
+HOPELESS = 1_000_000
+
+
+class PruneError(Exception):
+    """Pruning was refused; the message says why and what to do, and `outcome` what the run did before."""
+
+    def __init__(self, message: str, outcome: "Outcome") -> None:
+        """Why, and what was done."""
+        super().__init__(message)
+        self.outcome = outcome
+
+
+class Listener(Protocol):
+    """Who is told how a run goes on."""
+
+    def begin(self, files: int, size: int) -> None:
+        """So many files, of so many bytes, are to be counted."""
+
+    def read(self, size: int) -> None:
+        """So many bytes more were read."""
+
+    def counted(self, version: Version) -> None:
+        """A file was counted."""
+
+    def same(self, key: str) -> None:
+        """A file was read again and holds the same."""
+
+    def forgotten(self, key: str) -> None:
+        """What a file gave was taken back."""
+
+    def failed(self, key: str, error: str) -> None:
+        """A file counts nowhere."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did, as `--json` prints it: numbers of files, events and rejected lines; seconds."""
+
+    files_counted: int = 0
+    files_unchanged: int = 0
+    files_failed: int = 0
+    files_forgotten: int = 0
+    events: int = 0
+    rejected: int = 0
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is asked for besides counting what is new or changed."""
+
+    prune: bool = False
+    prune_all: bool = False
+    chunk: int = CHUNK
+
+
+def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
+    """Count all new and changed files, each in its own transaction, then prune if asked to.
+
+    A file that cannot be read is told to the listener and recorded; the others count. Raises LakeError,
+    DatabaseError, BusyError, PruneError; what was committed before stays.
+    """
+    begun = time.monotonic()
+    outcome = Outcome()
+    present = {file.key: file for file in lake.files()}
+    known = store.files()
+    todo = []
+    for key, file in sorted(present.items()):
+        before = known.get(key)
+        if before is None or before.fingerprint != file.fingerprint:
+            todo.append(file)
+        else:
+            outcome.files_unchanged += 1
+            if before.error is not None:
+                store.clear_error(before)
+    listener.begin(len(todo), sum(file.size for file in todo))
+    for file in todo:
+        _count(lake, store, plan, listener, outcome, file)
+    for key in known.keys() - present.keys():
+        if known[key].fingerprint is None:
+            store.forget(key)  # it never counted: only its error goes
+        elif known[key].error is not None:
+            store.clear_error(known[key])
+    if plan.prune or plan.prune_all:
+        outcome.seconds = round(time.monotonic() - begun, 3)
+        for key in _gone(plan, present, store.files(), outcome):
+            store.forget(key)
+            outcome.files_forgotten += 1
+            listener.forgotten(key)
+    outcome.seconds = round(time.monotonic() - begun, 3)
+    return outcome
+
+
+def _count(lake: Lake, store: Store, plan: Plan, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
+    try:
+        version = store.count(file.key, lambda: reading(lake, file, plan.chunk, listener.read))
+    except DatabaseAwayError:
+        raise
+    except (FileError, DatabaseError) as error:
+        store.fail(file.key, str(error))
+        _failed(outcome, listener, file.key, error)
+    else:
+        if version is None:
+            outcome.files_unchanged += 1
+            listener.same(file.key)
+        else:
+            _counted(outcome, listener, version)
+
+
+def _counted(outcome: Outcome, listener: Listener, version: Version) -> None:
+    outcome.files_counted += 1
+    outcome.events += version.events
+    outcome.rejected += version.rejected
+    listener.counted(version)
+
+
+def _failed(outcome: Outcome, listener: Listener, key: str, error: Exception) -> None:
+    outcome.files_failed += 1
+    listener.failed(key, str(error))
+
+
+def _gone(plan: Plan, present: Collection[str], known: dict[str, KnownFile], outcome: Outcome) -> list[str]:
+    """The keys of the counted files to prune, in order; raises PruneError where so many can hardly be right."""
+    counted = {key for key, file in known.items() if file.fingerprint is not None}
+    gone = counted.difference(present)
+    if not present and not plan.prune_all:
+        raise PruneError("nothing was pruned: the lake's listing is empty; say --prune-all if that is right", outcome)
+    if 2 * len(gone) > len(counted) and not plan.prune_all:
+        raise PruneError(
+            f"nothing was pruned: {len(gone)} of {len(counted)} counted files are gone, more than half; "
+            "look at LAKE_URL, and say --prune-all if that is right",
+            outcome,
+        )
+    return sorted(gone)
+
+
+def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator[Difference]:
+    """Read the whole lake again; every row of the tables that is not what it gives. Nothing changes.
+
+    Files that are gone or cannot be read count as what they gave when they were counted; the listener is told of the
+    latter. Raises LakeError, DatabaseError.
+    """
+    present, known = sorted(lake.files()), store.files()
+    with store.shadow() as shadow:
+        _count_beside(lake, present, known, shadow, plan, listener, Outcome())
+        yield from shadow.differences()
+
+
+def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
+    """Count the whole lake anew, in one transaction: readers see the old tables until all of it is done.
+
+    Files that cannot be read keep what they gave, and so do those that are gone, unless the plan prunes them. Raises
+    LakeError, DatabaseError, BusyError, PruneError; nothing has changed then.
+    """
+    begun = time.monotonic()
+    outcome = Outcome()
+    present, known = sorted(lake.files()), store.files()
+    pruned = _gone(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
+    with store.shadow() as shadow:
+        kept = {key: known[key] for key in known.keys() - set(pruned)}
+        _count_beside(lake, present, kept, shadow, plan, listener, outcome)
+        shadow.take_over()
+    for key in pruned:
+        outcome.files_forgotten += 1
+        listener.forgotten(key)
+    outcome.seconds = round(time.monotonic() - begun, 3)
+    return outcome
+
+
+def _count_beside(
+    lake: Lake,
+    present: list[LakeFile],
+    known: dict[str, KnownFile],
+    shadow: Shadow,
+    plan: Plan,
+    listener: Listener,
+    outcome: Outcome,
+) -> None:
+    listener.begin(len(present), sum(file.size for file in present))
+    for file in present:
+        try:
+            version = shadow.count(reading(lake, file, plan.chunk, listener.read))
+        except FileError as error:
+            shadow.fail(file.key, str(error), known.get(file.key))
+            _failed(outcome, listener, file.key, error)
+        else:
+            _counted(outcome, listener, version)
+    for gone in known.keys() - {file.key for file in present}:
+        if known[gone].fingerprint is not None:
+            shadow.recall(known[gone])
+
+
+def reading(lake: Lake, file: LakeFile, chunk: int, read: Callable[[int], None] = lambda _: None) -> Reading:
+    """The partials of a file, reduced as they are asked for, and then its version; they raise FileError."""
+    chunks: dict[int, Chunk] = {}
+    counts = Counter(events=0, rejected=0, empty=0)
+
+    def partials() -> Iterator[Partial]:
+        reasons: Counter[str] = Counter()
+
+        def mostly_rejected() -> FileError:
+            reason, _ = reasons.most_common(1)[0]
+            return FileError(
+                f"{counts['rejected']} of its {counts['events'] + counts['rejected']} lines were rejected, "
+                f"more than half, most often because {REASONS[reason]}; write it again"
+            )
+
+        try:
+            for partial in reduce_text(text(lake, file, read=read), chunk=chunk, fold=FastFold):
+                chunks.update(partial.chunks)
+                counts.update(events=partial.events, empty=partial.empty, rejected=len(partial.rejections))
+                reasons.update(rejection.reason for rejection in partial.rejections.values())
+                if counts["rejected"] > max(HOPELESS, counts["events"]):
+                    raise mostly_rejected()
+                yield partial
+        except HeaderError as error:
+            raise FileError(f"{error}; write it again") from error
+        if counts["rejected"] > counts["events"]:
+            raise mostly_rejected()
+
+    def version() -> Version:
+        lines = sum(chunk.lines for chunk in chunks.values()) - 1  # but the header
+        return Version(file.key, file.fingerprint, file.size, content_hash(chunks), lines, **counts)
+
+    return Reading(partials(), version)

@@ -1,0 +1,94 @@
+"""SIGTERM and SIGINT end a run within seconds, wherever it is."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SECONDS = 8.0
+
+
+class Stopped(BaseException):
+    """The run was told to stop by the signal that the message names; the database undoes what it was at work on."""
+
+
+class Stop:
+    """As a context, of the main thread: SIGTERM and SIGINT raise Stopped within it, once.
+
+    Python runs a handler only between two steps of its own, so a thread is woken as well. It breaks off what holds
+    the main thread up (`breaks_off`), and ends the process where that did not help within SECONDS, or at the second
+    signal: what was not committed is undone by the database then, too. `say` is given the signal's name and tells it.
+    After the context the signals are ignored, as the run is over.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Signals are as they were."""
+        self._say = say
+        self._breaks_off: list[Callable[[], None]] = []
+        self._raised = False
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        """Take the signals over."""
+        self._woken, self._wakes = os.pipe()
+        os.set_blocking(self._wakes, False)
+        signal.set_wakeup_fd(self._wakes, warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=self._forget)
+        threading.Thread(target=self._watch, daemon=True, name="stop").start()
+        for number in SIGNALS:
+            signal.signal(number, self._raise)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ignore the signals from now on."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        self._over.set()
+        signal.set_wakeup_fd(-1)
+        os.close(self._wakes)
+
+    def breaks_off(self, call: Callable[[], None]) -> None:
+        """At a signal, call this from another thread."""
+        self._breaks_off.append(call)
+
+    def _raise(self, number: int, _: object) -> None:
+        if not self._raised:
+            self._raised = True
+            raise Stopped(signal.Signals(number).name)
+
+    def _forget(self) -> None:
+        """In a child the signals do what they do by default."""
+        if not self._over.is_set():
+            signal.set_wakeup_fd(-1)
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+
+    def _watch(self) -> None:
+        name = self._next_signal()
+        if name is None:
+            return
+        threading.Thread(target=self._end_later, args=(name,), daemon=True).start()
+        for call in self._breaks_off:
+            call()
+        if self._next_signal() is not None:
+            self._end(name)
+
+    def _next_signal(self) -> str | None:
+        """The name of the next signal; None when the context is left."""
+        while number := os.read(self._woken, 1):
+            if number[0] in SIGNALS:
+                return signal.Signals(number[0]).name
+        os.close(self._woken)
+        return None
+
+    def _end_later(self, name: str) -> None:
+        if not self._over.wait(SECONDS):
+            self._end(name)
+
+    def _end(self, name: str) -> None:
+        with suppress(Exception):
+            self._say(name)
+        os._exit(1)

@@ -1,0 +1,372 @@
+"""The connection to the database: waited for, locked for one run, with transactions that are tried again."""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from psycopg2 import Error
+    from psycopg2.extensions import connection, cursor
+    from tenacity import RetryCallState
+
+ROOM = Path(__file__).parent
+OLDEST_SERVER = 150000
+ATTEMPTS = 5
+SEARCH_PATH = "state, public, pg_temp"
+# The server takes a moment to see that a run has died; one that lost its own lock waits for longer.
+LOCK_PATIENCE = 2.0
+LOST_LOCK_PATIENCE = 90.0
+
+# What a server says that answers, but not to us: waiting does not help.
+_REFUSED = (
+    "authentication failed",
+    "certificate",
+    "does not exist",
+    "does not support SSL",
+    "invalid",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    "permission denied",
+)
+
+# What helps, by how the SQLSTATE begins; the rest may pass by itself.
+_ADVICE = {
+    "53100": "free space on the database's disk, then run again",
+    "53": "give the server more memory or connections, then run again",
+    "57014": "raise statement_timeout for this role, then run again",
+    "42501": "grant this role the right, or name another role in DATABASE_URL",
+    "25006": "name a database that can be written to",
+}
+_POOLER = "query_wait_timeout"
+
+T = TypeVar("T")
+
+
+class DatabaseError(Exception):
+    """The database cannot be used now; the message is one line that says what to do."""
+
+
+class DatabaseSettingError(DatabaseError):
+    """`DATABASE_URL` or another setting is wrong."""
+
+
+class DatabaseAwayError(DatabaseError):
+    """The database does not answer, though it was waited for: the run cannot go on."""
+
+
+class BusyError(Exception):
+    """Another run is at work on this database; the message says which, and since when."""
+
+
+def queries() -> dict[str, str]:
+    """Every statement of `queries.sql` by its name."""
+    parts = re.split(r"^-- (\w+): .*\n", (ROOM / "queries.sql").read_text(), flags=re.MULTILINE)
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def migrations() -> dict[int, Path]:
+    """The steps that lead to `schema.sql`, in their order: the file of each by its number.
+
+    A change of the schema is a file `migrations/NNNN_what_it_does.sql` with the next number, and the same change in
+    `schema.sql`, which is what a new database gets. A step that was released stays as it is.
+    """
+    return {int(path.name[:4]): path for path in sorted((ROOM / "migrations").glob("*.sql"))}
+
+
+class Database:
+    """A database and, as a context, the lock that lets one run at a time write to it.
+
+    `url` is a libpq URI; empty, libpq's own PG* variables count. `wait` is how many seconds a database that does not
+    answer yet is waited for. `say` gets a line for people now and then.
+
+    The lock is held by a transaction of a connection of its own, so it goes when its holder does, behind a pooler
+    too. A run that lost it is stopped by the fence: every other transaction asks for its run's row first.
+    """
+
+    def __init__(self, url: str, wait: float = 60, say: Callable[[str], None] = lambda _: None) -> None:
+        """A database that is not connected yet; raises DatabaseSettingError where the URL is none."""
+        import psycopg2
+
+        self._wait, self._say, self.queries = wait, say, queries()
+        try:
+            self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
+            # A password's own @ or / puts the rest of it here, and so into what libpq says of them.
+            is_wrong = any("@" in self._parameters.get(name, "") for name in ("host", "dbname"))
+        except (psycopg2.ProgrammingError, UnicodeEncodeError):
+            is_wrong = True
+        if is_wrong:
+            raise DatabaseSettingError(
+                "DATABASE_URL is no libpq URI: write it as postgresql://user:password@host:5432/database, "
+                "with special characters percent-encoded"
+            )
+        defaults = {
+            "application_name": "event-lake",
+            "connect_timeout": "10",
+            "keepalives_idle": "30",
+            "keepalives_interval": "10",
+            "keepalives_count": "3",
+            "tcp_user_timeout": "60000",
+        }
+        self._parameters = defaults | self._parameters | {"client_encoding": "UTF8"}
+        self._lock: connection | None = None
+        self._work: connection | None = None
+        self._run_id: int | None = None
+
+    def __enter__(self) -> Self:
+        """Take the lock and bring the schema up; raises BusyError, DatabaseError."""
+        try:
+            self.retried(self._open)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the lock back, by ending the transaction that holds it."""
+        import psycopg2
+
+        try:
+            # A database that is away is not waited for again.
+            if self._run_id is not None and self._work is not None:
+                self._work.rollback()
+                with self.transaction() as cur:
+                    self.execute(cur, "end_run", run_id=self._run_id)
+        except (psycopg2.Error, DatabaseError, BusyError):
+            pass  # what the run did is committed; only its end goes unrecorded
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        with self.transaction(fenced=False) as cur:
+            version, encoding, text = self.one(cur, "server")
+        if version < OLDEST_SERVER:
+            raise DatabaseSettingError(f"the server is PostgreSQL {text}: PostgreSQL 15 or later is needed")
+        if encoding != "UTF8":
+            raise DatabaseSettingError(f"the database's encoding is {encoding}: create one with encoding UTF8")
+        self._bring_up_schema()
+
+    def _take_lock(self) -> "connection":
+        """A connection whose open transaction holds the lock."""
+        lock = self._connect()
+        try:
+            with lock.cursor() as cur:
+                self.execute(cur, "settings", search_path=SEARCH_PATH)
+                process = f"process {os.getpid()} on {socket.gethostname()}"
+                (ours,) = self.one(cur, "name_holder", holder=process)
+                begun = time.monotonic()
+                while not self.one(cur, "try_lock")[0]:
+                    holder = self.one(cur, "holder")
+                    patience = LOST_LOCK_PATIENCE if holder is not None and holder[0] == ours else LOCK_PATIENCE
+                    if time.monotonic() > begun + patience:
+                        self._raise_busy(holder)
+                    time.sleep(0.05)
+        except BaseException:
+            lock.close()
+            raise
+        return lock
+
+    def _raise_busy(self, holder: "tuple[str, datetime | None] | None") -> NoReturn:
+        process, since = holder or ("it has just ended", None)
+        when = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+        raise BusyError(f"another run ({process}) is at work on this database{when}; wait for it to end")
+
+    def _bring_up_schema(self) -> None:
+        steps = migrations()
+        with self.transaction(fenced=False) as cur:
+            if not self.one(cur, "has_schema")[0]:
+                cur.execute((ROOM / "schema.sql").read_text())
+                for step in steps:
+                    self.execute(cur, "record_step", step=step)
+                return
+            (present,) = self.one(cur, "step")
+        if present > max(steps):
+            raise DatabaseSettingError(
+                f"the database is at step {present} of the schema and this program at {max(steps)}: use the newer one"
+            )
+        for step, path in steps.items():
+            if step > present:
+                with self.transaction(fenced=False) as cur:
+                    cur.execute(path.read_text())
+                    self.execute(cur, "record_step", step=step)
+
+    def claim(self, lake_url: str, relocated: bool = False, look: Callable[[], object] = lambda: None) -> None:
+        """Record this run and its lake; raises DatabaseSettingError where the database holds another lake.
+
+        `look` looks at a lake that is not recorded yet: where it raises, nothing is.
+        """
+
+        def attempt() -> int:
+            with self.transaction(fenced=False) as cur:
+                row = self.one(cur, "lake")
+                if row is not None and row[0] != lake_url and not relocated:
+                    raise DatabaseSettingError(
+                        f"this database holds the lake {row[0]}, not {lake_url}: name another database, "
+                        "or say --relocated if it is the same lake at a new place"
+                    )
+                if row is None or row[0] != lake_url:
+                    look()
+                (run_id,) = self.one(cur, "begin_run", host=socket.gethostname(), pid=os.getpid())
+                self.execute(cur, "claim", url=lake_url, run_id=run_id)
+                return int(run_id)
+
+        self._run_id = self.retried(attempt)
+
+    @contextmanager
+    def transaction(self, fenced: bool = True) -> Iterator["cursor"]:
+        """A transaction that commits at its end; fenced, it stops a run that another one has replaced."""
+        from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+
+        if self._work is None:
+            self._reconnect()
+        work = self._work
+        assert work is not None
+        assert work.info.transaction_status == TRANSACTION_STATUS_IDLE, "a transaction within another"
+        try:
+            with work.cursor() as cur:
+                self.execute(cur, "settings", search_path=SEARCH_PATH)
+                if fenced:
+                    self.execute(cur, "fence", run_id=self._run_id)
+                    if cur.fetchone() is None:
+                        raise BusyError("another run took over this database; this one stops")
+                yield cur
+            work.commit()
+        except BaseException:
+            self._abandon(work)
+            raise
+
+    def _abandon(self, work: "connection") -> None:
+        import psycopg2
+
+        try:
+            work.rollback()
+        except psycopg2.Error:
+            self._close()  # the lock's connection too: where one broke, the other may have
+
+    def _reconnect(self) -> None:
+        if self._lock is None:
+            self._lock = self._take_lock()
+        self._work = self._connect()
+
+    def cancel(self) -> None:
+        """Break off the statement under way; may be called from another thread."""
+        import psycopg2
+
+        work = self._work
+        if work is not None:
+            with suppress(psycopg2.Error):  # it is broken off already
+                work.cancel()
+
+    def retried(self, attempt: Callable[[], T]) -> T:
+        """What an attempt gives, made again where the database broke it off; raises DatabaseError."""
+        import psycopg2
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+        with self.errors():
+            return Retrying(
+                retry=retry_if_exception_type((psycopg2.OperationalError, psycopg2.InterfaceError)),
+                stop=stop_after_attempt(ATTEMPTS),
+                wait=wait_random_exponential(multiplier=0.2, max=10),
+                reraise=True,
+                before_sleep=lambda state: self._say(f"the database broke off ({_short(state)}); trying again"),
+            )(attempt)
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """What the database says goes up as DatabaseError."""
+        import psycopg2
+
+        try:
+            yield
+        except psycopg2.Error as error:
+            raise DatabaseError(f"the database refused: {_one_line(error)}; {_advice(error)}") from error
+
+    def table(self, name: str, **parameters: object) -> tuple[list[str], list[Any]]:
+        """What a statement gives, in a transaction of its own: the columns' names and the rows."""
+
+        def attempt() -> tuple[list[str], list[Any]]:
+            with self.transaction() as cur:
+                self.execute(cur, name, **parameters)
+                return [column.name for column in cur.description or ()], cur.fetchall()
+
+        return self.retried(attempt)
+
+    def rows(self, name: str, **parameters: object) -> list[Any]:
+        """The rows that a statement gives, in a transaction of its own."""
+        return self.table(name, **parameters)[1]
+
+    def _connect(self) -> "connection":
+        """A connection, waited for while the database comes up; raises DatabaseError."""
+        import psycopg2
+        from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
+        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+        def is_waited_for(error: BaseException) -> bool:
+            return isinstance(error, psycopg2.OperationalError) and not any(word in str(error) for word in _REFUSED)
+
+        def connect() -> "connection":
+            made: connection = psycopg2.connect(**self._parameters)
+            # A statement must see what was committed before it began, whatever the role's default is: the fence and
+            # the look for a commit whose outcome is unknown rely on it.
+            made.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
+            return made
+
+        try:
+            return Retrying(
+                retry=retry_if_exception(is_waited_for),
+                stop=stop_after_delay(self._wait),
+                wait=wait_random_exponential(multiplier=0.2, max=3),
+                reraise=True,
+                before_sleep=self._say_waiting,
+            )(connect)
+        except psycopg2.Error as error:
+            kind = DatabaseAwayError if is_waited_for(error) else DatabaseSettingError
+            raise kind(f"no connection to the database: {_one_line(error)}; look at DATABASE_URL") from None
+
+    def _say_waiting(self, state: "RetryCallState") -> None:
+        if state.attempt_number == 1:
+            self._say(f"waiting for the database, {self._wait:.0f} s at most ({_short(state)})")
+
+    def _close(self) -> None:
+        import psycopg2
+
+        for connection in (self._work, self._lock):
+            if connection is not None:
+                # Whoever comes next finds the lock free: a connection that is only closed gives it back later.
+                with suppress(psycopg2.Error):
+                    connection.rollback()
+                connection.close()
+        self._work = self._lock = None
+
+    def execute(self, cur: "cursor", name: str, **parameters: object) -> None:
+        """Execute the statement of that name."""
+        cur.execute(self.queries[name], parameters)
+
+    def one(self, cur: "cursor", name: str, **parameters: object) -> Any:
+        """The first row that a statement gives; None if it gives none."""
+        self.execute(cur, name, **parameters)
+        return cur.fetchone()
+
+
+def _one_line(error: BaseException) -> str:
+    """What a database error says, without the lines that hold the statement."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _advice(error: "Error") -> str:
+    """What to do about it."""
+    if _POOLER in str(error):
+        return "let the pooler give this role two connections or more (default_pool_size), then run again"
+    state = error.pgcode or ""
+    return next((text for begin, text in _ADVICE.items() if state.startswith(begin)), "run again later")
+
+
+def _short(state: "RetryCallState") -> str:
+    error = state.outcome.exception() if state.outcome else None
+    return _one_line(error) if error else ""

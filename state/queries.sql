@@ -1,0 +1,687 @@
+-- Every statement of the program, each under a line "-- name: what it does". Parameters come by name.
+-- Tables are found along the search_path that `settings` sets, so the same statements also count into temporary
+-- tables of the same names. Where a statement meets a table that grows with history, a lateral subquery that can't be
+-- pulled up holds it to one index look-up for each row that changed.
+
+-- settings: for this transaction only, so that a pooler may hand the connection on; what a program that was killed, or
+-- whose host was lost, had locked is free soon
+select
+    set_config('search_path', %(search_path)s, true),
+    set_config('client_min_messages', 'warning', true),
+    set_config('idle_in_transaction_session_timeout', '0', true),
+    -- servers before PostgreSQL 17 do not know this one
+    case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end,
+    set_config('tcp_keepalives_idle', '30', true),
+    set_config('tcp_keepalives_interval', '10', true),
+    set_config('tcp_keepalives_count', '3', true),
+    -- servers on Windows cannot look at their client while they work
+    set_config(
+        'client_connection_check_interval',
+        case current_setting('dynamic_shared_memory_type') when 'windows' then '0' else '1s' end,
+        true
+    );
+
+-- server: what the program relies on
+select
+    current_setting('server_version_num')::integer as version,
+    current_setting('server_encoding') as encoding,
+    current_setting('server_version') as version_text;
+
+-- try_lock: takes the lock of this database until the transaction ends, or gives false
+select pg_try_advisory_xact_lock(7075707461793139) as locked;
+
+-- has_schema: whether this database was ever used
+select to_regclass('state.steps') is not null as has_schema;
+
+-- step: the last step of the schema that was applied
+select max(step) as step from state.steps;
+
+-- record_step: remembers that a step was applied
+insert into state.steps (step) values (%(step)s);
+
+-- name_holder: tells others whose the lock is, while the transaction is open
+select set_config('application_name', %(holder)s, true);
+
+-- holder: the run that holds the lock, and since when
+select activity.application_name, activity.xact_start
+from pg_locks as locks
+inner join pg_stat_activity as activity using (pid)
+where
+    locks.locktype = 'advisory'
+    and locks.database = (select oid from pg_database where datname = current_database())
+    and locks.classid = (7075707461793139 >> 32)::oid
+    and locks.objid = (7075707461793139 & 4294967295)::oid
+    and locks.objsubid = 1
+    and locks.granted;
+
+-- lake: the lake that this database holds
+select url from state.lake;
+
+-- begin_run: a new run
+insert into state.runs (host, pid) values (%(host)s, %(pid)s) returning run_id;
+
+-- claim: makes the run the one that may write, and records the lake
+insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
+on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
+
+-- fence: a row only while no other run took over; holds off takers until the transaction ends
+select run_id from state.lake where run_id = %(run_id)s for update;
+
+-- end_run: the run is over
+update state.runs set ended_at = now() where run_id = %(run_id)s;
+
+-- files: the checkpoint
+select file_id, key, fingerprint, error from state.lake_files;
+
+-- rejected_lines: the lines that count nowhere, of one file or of all
+select key, line_number, reason, raw
+from state.rejected_lines
+where %(key)s::text is null or key = %(key)s
+order by key, line_number;
+
+-- find_file: the checkpoint of one file
+select file_id, content_hash, commit_id from lake_files where key = %(key)s;
+
+-- add_file: a file not known before
+insert into lake_files (key) values (%(key)s) returning file_id;
+
+-- record_file: the version that counts now
+update lake_files
+set
+    fingerprint = %(fingerprint)s,
+    content_hash = %(content_hash)s,
+    size = %(size)s,
+    lines = %(lines)s,
+    events = %(events)s,
+    rejected = %(rejected)s,
+    empty = %(empty)s,
+    counted_at = now(),
+    commit_id = %(commit_id)s,
+    error = null,
+    failed_at = null
+where file_id = %(file_id)s;
+
+-- record_same: the version that counts has another fingerprint and the same content
+update lake_files
+set fingerprint = %(fingerprint)s, size = %(size)s, commit_id = %(commit_id)s, error = null, failed_at = null
+where file_id = %(file_id)s;
+
+-- record_error: why the present version of a file counts nowhere
+update lake_files set error = %(error)s, failed_at = now() where file_id = %(file_id)s;
+
+-- clear_error: the version that could not be read is present no more
+update lake_files set error = null, failed_at = null where file_id = %(file_id)s;
+
+-- forget_file: as if it had never been seen
+delete from lake_files where file_id = %(file_id)s;
+
+-- create_new: temporary tables for what a file's partials say, one row or more for each entry, and for what they change
+create temporary table new_article_days (
+    article_id text collate "C", date date, displays integer, clicks integer
+) on commit drop;
+create temporary table new_user_days (
+    user_id text collate "C", date date, displays integer, clicks integer
+) on commit drop;
+create temporary table new_sessions (
+    user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
+) on commit drop;
+create temporary table new_article_texts (
+    article_id text collate "C",
+    title_at bigint, category_at bigint, title text collate "C", category text collate "C"
+) on commit drop;
+create temporary table new_chunks (chunk bigint, lines bigint) on commit drop;
+create temporary table new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit drop;
+create temporary table changed_article_days (
+    article_id text collate "C", date date, displays bigint, clicks bigint
+) on commit drop;
+create temporary table moved_sessions (
+    user_id text collate "C", date date, sessions bigint, microseconds bigint
+) on commit drop;
+create temporary table changed_user_days (
+    user_id text collate "C", date date, sessions bigint, microseconds bigint, displays bigint, clicks bigint
+) on commit drop;
+create temporary table touched_article_texts (
+    article_id text collate "C",
+    title_at bigint, category_at bigint, title text collate "C", category text collate "C", by_this_file boolean
+) on commit drop;
+create temporary table changed_article_texts (
+    article_id text collate "C",
+    title_at bigint, category_at bigint, title text collate "C", category text collate "C", shown boolean
+) on commit drop;
+create temporary table touched_articles (article_id text collate "C", from_date date) on commit drop;
+
+-- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
+truncate
+    new_article_days, new_user_days, new_sessions, new_article_texts, new_chunks, new_rejected_lines,
+    changed_article_days, changed_user_days, moved_sessions,
+    touched_article_texts, changed_article_texts, touched_articles;
+
+-- copy_article_days: from a partial
+copy new_article_days from stdin;
+
+-- copy_user_days: from a partial
+copy new_user_days from stdin;
+
+-- copy_sessions: from a partial
+copy new_sessions from stdin;
+
+-- copy_article_texts: from a partial
+copy new_article_texts from stdin;
+
+-- copy_chunks: from a partial
+copy new_chunks from stdin;
+
+-- copy_rejected_lines: from a partial
+copy new_rejected_lines from stdin;
+
+-- change_article_days: what the file's new version adds to each article and day, less what its old one gave
+insert into changed_article_days (article_id, date, displays, clicks)
+select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
+from (
+    select article_id, date, displays, clicks from new_article_days
+    union all
+    select article_id, date, -displays, -clicks from file_article_days where file_id = %(file_id)s
+) as new_less_old
+group by article_id, date
+having sum(displays) <> 0 or sum(clicks) <> 0;
+
+-- move_sessions: sessions that begin on a user's day after the file's change, less those that began on it before
+insert into moved_sessions (user_id, date, sessions, microseconds)
+with spans as (
+    select
+        user_id,
+        session_id,
+        min(first_at) filter (where new) as new_first,
+        max(last_at) filter (where new) as new_last,
+        min(first_at) filter (where not new) as old_first,
+        max(last_at) filter (where not new) as old_last
+    from (
+        select user_id, session_id, first_at, last_at, true as new from new_sessions
+        union all
+        select user_id, session_id, first_at, last_at, false from file_sessions where file_id = %(file_id)s
+    ) as new_and_old
+    group by user_id, session_id
+),
+
+wholes as (
+    select
+        spans.user_id,
+        least(spans.old_first, others.first_at) as before_first,
+        greatest(spans.old_last, others.last_at) as before_last,
+        least(spans.new_first, others.first_at) as after_first,
+        greatest(spans.new_last, others.last_at) as after_last
+    from spans
+    cross join lateral (
+        select min(first_at) as first_at, max(last_at) as last_at
+        from file_sessions
+        where
+            hashtextextended(session_id, hashtextextended(user_id, 0))
+            = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
+            and user_id = spans.user_id
+            and session_id = spans.session_id
+            and file_id <> %(file_id)s
+    ) as others
+)
+
+select
+    wholes.user_id,
+    -- whole days since the year 1, which no time lies before
+    date '0001-01-01' + ((moved.first_at + 62135596800000000) / 86400000000)::integer as date,
+    sum(moved.sign)::bigint as sessions,
+    sum(moved.sign * (moved.last_at - moved.first_at))::bigint as microseconds
+from wholes
+cross join lateral (values (before_first, before_last, -1), (after_first, after_last, 1)) as moved (first_at, last_at, sign)
+where
+    moved.first_at is not null
+    and (before_first, before_last) is distinct from (after_first, after_last)
+group by 1, 2;
+
+-- change_user_days: what the file's change adds to each user and day
+insert into changed_user_days (user_id, date, sessions, microseconds, displays, clicks)
+select
+    user_id,
+    date,
+    sum(sessions)::bigint as sessions,
+    sum(microseconds)::bigint as microseconds,
+    sum(displays)::bigint as displays,
+    sum(clicks)::bigint as clicks
+from (
+    select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks from new_user_days
+    union all
+    select user_id, date, 0, 0, -displays, -clicks from file_user_days where file_id = %(file_id)s
+    union all
+    select user_id, date, sessions, microseconds, 0, 0 from moved_sessions
+) as new_less_old
+group by user_id, date
+having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0;
+
+-- touch_article_texts: articles that the file's new or old version has a text of, with their present texts
+insert into touched_article_texts (article_id, title_at, category_at, title, category, by_this_file)
+select
+    touched.article_id,
+    present.title_at,
+    present.category_at,
+    present.title,
+    present.category,
+    coalesce((own.title_at, own.title) = (present.title_at, present.title), false)
+    or coalesce((own.category_at, own.category) = (present.category_at, present.category), false) as by_this_file
+from (
+    select article_id from new_article_texts
+    union
+    select article_id from file_article_texts where file_id = %(file_id)s
+) as touched
+left join (
+    select article_id, title_at, category_at, title, category from file_article_texts where file_id = %(file_id)s
+) as own using (article_id)
+left join lateral (
+    select title_at, category_at, title, category from article_texts
+    where article_id = touched.article_id
+    offset 0
+) as present on true;
+
+-- change_article_texts: the latest texts of those articles; the other files are asked only where this one gave a text
+insert into changed_article_texts (article_id, title_at, category_at, title, category, shown)
+with candidates as (
+    select article_id, title_at, category_at, title, category from new_article_texts
+    union all
+    select article_id, title_at, category_at, title, category from touched_article_texts where not by_this_file
+    union all
+    select touched.article_id, others.title_at, others.category_at, others.title, others.category
+    from touched_article_texts as touched
+    cross join lateral (
+        select title_at, category_at, title, category from file_article_texts
+        where
+            hashtextextended(article_id, 0) = hashtextextended(touched.article_id, 0)
+            and article_id = touched.article_id
+            and file_id <> %(file_id)s
+        offset 0
+    ) as others
+    where touched.by_this_file
+),
+
+latest as (
+    select article_id, max(title_at) as title_at, max(category_at) as category_at from candidates group by article_id
+),
+
+texts as (
+    select
+        latest.article_id,
+        latest.title_at,
+        latest.category_at,
+        max(candidates.title) filter (where candidates.title_at = latest.title_at) as title,
+        max(candidates.category) filter (where candidates.category_at = latest.category_at) as category
+    from latest
+    inner join candidates using (article_id)
+    group by latest.article_id, latest.title_at, latest.category_at
+)
+
+select
+    article_id,
+    texts.title_at,
+    texts.category_at,
+    texts.title,
+    texts.category,
+    (texts.title, texts.category) is distinct from (touched.title, touched.category) as shown
+from touched_article_texts as touched
+left join texts using (article_id)
+where
+    (texts.title_at, texts.category_at, texts.title, texts.category)
+    is distinct from (touched.title_at, touched.category_at, touched.title, touched.category);
+
+-- replace_article_days: what the file gives now
+delete from file_article_days where file_id = %(file_id)s;
+insert into file_article_days (file_id, article_id, date, displays, clicks)
+select %(file_id)s, article_id, date, sum(displays), sum(clicks) from new_article_days group by article_id, date;
+
+-- replace_user_days: what the file gives now
+delete from file_user_days where file_id = %(file_id)s;
+insert into file_user_days (file_id, user_id, date, displays, clicks)
+select %(file_id)s, user_id, date, sum(displays), sum(clicks) from new_user_days group by user_id, date;
+
+-- replace_sessions: what the file gives now, in the order of the index
+delete from file_sessions where file_id = %(file_id)s;
+insert into file_sessions (file_id, user_id, session_id, first_at, last_at, events)
+select %(file_id)s, user_id, session_id, min(first_at), max(last_at), sum(events)
+from new_sessions
+group by user_id, session_id
+order by hashtextextended(session_id, hashtextextended(user_id, 0));
+
+-- replace_article_texts: what the file gives now
+delete from file_article_texts where file_id = %(file_id)s;
+insert into file_article_texts (file_id, article_id, title_at, category_at, title, category)
+with latest as (
+    select article_id, max(title_at) as title_at, max(category_at) as category_at
+    from new_article_texts group by article_id
+)
+
+select
+    %(file_id)s,
+    latest.article_id,
+    latest.title_at,
+    latest.category_at,
+    max(new.title) filter (where new.title_at = latest.title_at),
+    max(new.category) filter (where new.category_at = latest.category_at)
+from latest
+inner join new_article_texts as new using (article_id)
+group by latest.article_id, latest.title_at, latest.category_at;
+
+-- replace_rejected_lines: what the file gives now; a chunk's lines are numbered on from those of the chunks before it
+delete from file_rejected_lines where file_id = %(file_id)s;
+insert into file_rejected_lines (file_id, line_number, reason, raw)
+select %(file_id)s, chunks.before + new.line + 1, new.reason, new.raw
+from new_rejected_lines as new
+inner join (
+    select
+        chunk,
+        coalesce(sum(lines) over (order by chunk rows between unbounded preceding and 1 preceding), 0) as before
+    from new_chunks
+) as chunks using (chunk);
+
+-- update_article_texts: the latest texts over all files
+delete from article_texts
+where article_id in (
+    select article_id from changed_article_texts where title_at is null and category_at is null
+);
+insert into article_texts (article_id, title_at, category_at, title, category)
+select article_id, title_at, category_at, title, category
+from changed_article_texts
+where title_at is not null or category_at is not null
+order by article_id
+on conflict (article_id) do update set
+    title_at = excluded.title_at,
+    category_at = excluded.category_at,
+    title = excluded.title,
+    category = excluded.category;
+
+-- update_user_performance: touched rows only; one that counts nothing any more goes
+insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
+select user_id, date, sessions, microseconds * 0.000001, displays, clicks
+from changed_user_days
+order by date, user_id
+on conflict (date, user_id) do update set
+    sessions = present.sessions + excluded.sessions,
+    session_seconds = present.session_seconds + excluded.session_seconds,
+    displays = present.displays + excluded.displays,
+    clicks = present.clicks + excluded.clicks;
+delete from user_performance as present
+using changed_user_days as changed
+where
+    present.date = changed.date
+    and present.user_id = changed.user_id
+    and (changed.sessions < 0 or changed.displays < 0 or changed.clicks < 0)
+    and present.sessions = 0
+    and present.displays = 0
+    and present.clicks = 0;
+
+-- touch_articles: articles whose rows change, and from which day on
+insert into touched_articles (article_id, from_date)
+select article_id, min(date) as from_date
+from (
+    select article_id, date from changed_article_days
+    union all
+    select article_id, '-infinity'::date from changed_article_texts where shown
+) as touched
+group by article_id;
+
+-- update_article_performance: touched rows only, and only those that differ; one that counts nothing any more goes
+insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
+with days as (
+    select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
+    from (
+        select article_id, date, displays, clicks from changed_article_days
+        union all
+        select touched.article_id, later.date, later.displays, later.clicks
+        from touched_articles as touched
+        cross join lateral (
+            select date, displays, clicks from article_performance
+            where article_id = touched.article_id and date >= touched.from_date
+            offset 0
+        ) as later
+    ) as present_and_change
+    group by article_id, date
+)
+
+select
+    days.article_id,
+    days.date,
+    texts.title,
+    texts.category,
+    days.displays,
+    days.clicks,
+    coalesce(earlier.cumulative_clicks, 0)
+    + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
+from touched_articles as touched
+inner join days using (article_id)
+left join lateral (
+    select title, category from article_texts where article_id = touched.article_id offset 0
+) as texts on true
+left join lateral (
+    select cumulative_clicks from article_performance
+    where article_id = touched.article_id and date < touched.from_date
+    order by date desc
+    limit 1
+) as earlier on true
+order by days.article_id, days.date
+on conflict (article_id, date) do update set
+    title = excluded.title,
+    category = excluded.category,
+    displays = excluded.displays,
+    clicks = excluded.clicks,
+    cumulative_clicks = excluded.cumulative_clicks
+where
+    (present.title, present.category, present.displays, present.clicks, present.cumulative_clicks)
+    is distinct from
+    (excluded.title, excluded.category, excluded.displays, excluded.clicks, excluded.cumulative_clicks);
+delete from article_performance as present
+using changed_article_days as changed
+where
+    present.article_id = changed.article_id
+    and present.date = changed.date
+    and (changed.displays < 0 or changed.clicks < 0)
+    and present.displays = 0
+    and present.clicks = 0;
+
+-- category_days: what the picture shows
+select category, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
+from public.article_performance
+group by category, date
+order by category, date;
+
+-- first_article_performance: what a run shows
+select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate
+from public.article_performance
+order by article_id, date
+limit 5;
+
+-- first_user_performance: what a run shows
+select user_id, date, sessions, session_seconds, average_session_seconds, displays, clicks, click_through_rate
+from public.user_performance
+order by date, user_id
+limit 5;
+
+-- create_shadow: temporary tables of the same names, to count into beside the true ones
+create temporary table lake_files (like state.lake_files including all) on commit drop;
+create temporary table file_article_days (like state.file_article_days including all) on commit drop;
+create temporary table file_user_days (like state.file_user_days including all) on commit drop;
+create temporary table file_sessions (like state.file_sessions including all) on commit drop;
+create temporary table file_article_texts (like state.file_article_texts including all) on commit drop;
+create temporary table file_rejected_lines (like state.file_rejected_lines including all) on commit drop;
+create temporary table article_texts (like state.article_texts including all) on commit drop;
+create temporary table article_performance (like public.article_performance including all) on commit drop;
+create temporary table user_performance (like public.user_performance including all) on commit drop;
+
+-- recall_file: what a file gave when it was counted, where it cannot be read now
+insert into new_article_days (article_id, date, displays, clicks)
+select article_id, date, displays, clicks from state.file_article_days where file_id = %(file_id)s;
+insert into new_user_days (user_id, date, displays, clicks)
+select user_id, date, displays, clicks from state.file_user_days where file_id = %(file_id)s;
+insert into new_sessions (user_id, session_id, first_at, last_at, events)
+select user_id, session_id, first_at, last_at, events from state.file_sessions where file_id = %(file_id)s;
+insert into new_article_texts (article_id, title_at, category_at, title, category)
+select article_id, title_at, category_at, title, category from state.file_article_texts where file_id = %(file_id)s;
+insert into new_chunks (chunk, lines) values (0, 0);
+insert into new_rejected_lines (chunk, line, reason, raw)
+select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
+
+-- recall_checkpoint: the checkpoint of that file's version that counts
+insert into lake_files (key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id)
+select key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id
+from state.lake_files
+where file_id = %(file_id)s
+returning file_id;
+
+-- differing_articles: rows of article_performance that are not as they should be
+select
+    'article_performance' as name,
+    jsonb_build_array(article_id, date) as key,
+    to_jsonb(wanted) - 'article_id' - 'date' as wanted,
+    to_jsonb(found) - 'article_id' - 'date' as found
+from pg_temp.article_performance as wanted
+full join public.article_performance as found using (article_id, date)
+where wanted is distinct from found;
+
+-- differing_users: rows of user_performance that are not as they should be
+select
+    'user_performance' as name,
+    jsonb_build_array(user_id, date) as key,
+    to_jsonb(wanted) - 'user_id' - 'date' as wanted,
+    to_jsonb(found) - 'user_id' - 'date' as found
+from pg_temp.user_performance as wanted
+full join public.user_performance as found using (user_id, date)
+where wanted is distinct from found;
+
+-- differing_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
+with wanted as (
+    select
+        key,
+        'lake_files' as name,
+        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
+    from pg_temp.lake_files
+    where fingerprint is not null
+    union all
+    select files.key, 'file_article_days', to_jsonb(gave) - 'file_id'
+    from pg_temp.file_article_days as gave
+    inner join pg_temp.lake_files as files using (file_id)
+    union all
+    select files.key, 'file_user_days', to_jsonb(gave) - 'file_id'
+    from pg_temp.file_user_days as gave
+    inner join pg_temp.lake_files as files using (file_id)
+    union all
+    select files.key, 'file_sessions', to_jsonb(gave) - 'file_id'
+    from pg_temp.file_sessions as gave
+    inner join pg_temp.lake_files as files using (file_id)
+    union all
+    select files.key, 'file_article_texts', to_jsonb(gave) - 'file_id'
+    from pg_temp.file_article_texts as gave
+    inner join pg_temp.lake_files as files using (file_id)
+    union all
+    select files.key, 'file_rejected_lines', to_jsonb(gave) - 'file_id'
+    from pg_temp.file_rejected_lines as gave
+    inner join pg_temp.lake_files as files using (file_id)
+),
+
+found as (
+    select
+        key,
+        'lake_files' as name,
+        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
+    from state.lake_files
+    where fingerprint is not null
+    union all
+    select coalesce(files.key, 'no file ' || gave.file_id), 'file_article_days', to_jsonb(gave) - 'file_id'
+    from state.file_article_days as gave
+    left join state.lake_files as files using (file_id)
+    union all
+    select coalesce(files.key, 'no file ' || gave.file_id), 'file_user_days', to_jsonb(gave) - 'file_id'
+    from state.file_user_days as gave
+    left join state.lake_files as files using (file_id)
+    union all
+    select coalesce(files.key, 'no file ' || gave.file_id), 'file_sessions', to_jsonb(gave) - 'file_id'
+    from state.file_sessions as gave
+    left join state.lake_files as files using (file_id)
+    union all
+    select coalesce(files.key, 'no file ' || gave.file_id), 'file_article_texts', to_jsonb(gave) - 'file_id'
+    from state.file_article_texts as gave
+    left join state.lake_files as files using (file_id)
+    union all
+    select coalesce(files.key, 'no file ' || gave.file_id), 'file_rejected_lines', to_jsonb(gave) - 'file_id'
+    from state.file_rejected_lines as gave
+    left join state.lake_files as files using (file_id)
+)
+
+select
+    name,
+    jsonb_build_array(key) as key,
+    jsonb_build_object('rows', count(*) filter (where missing)) as wanted,
+    jsonb_build_object('rows', count(*) filter (where not missing)) as found
+from (
+    select name, key, true as missing from (select * from wanted except all select * from found) as missing_rows
+    union all
+    select name, key, false from (select * from found except all select * from wanted) as wrong_rows
+) as differing_rows
+group by name, key
+order by key, name;
+
+-- differing_texts: articles whose latest texts over all files are not as they should be
+select
+    'article_texts' as name,
+    jsonb_build_array(article_id) as key,
+    to_jsonb(wanted) - 'article_id' as wanted,
+    to_jsonb(found) - 'article_id' as found
+from pg_temp.article_texts as wanted
+full join state.article_texts as found using (article_id)
+where wanted is distinct from found;
+
+-- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change
+truncate
+    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_article_texts,
+    state.file_rejected_lines, state.article_texts;
+insert into state.lake_files overriding system value select * from pg_temp.lake_files;
+insert into state.file_article_days select * from pg_temp.file_article_days;
+insert into state.file_user_days select * from pg_temp.file_user_days;
+insert into state.file_sessions select * from pg_temp.file_sessions;
+insert into state.file_article_texts select * from pg_temp.file_article_texts;
+insert into state.file_rejected_lines select * from pg_temp.file_rejected_lines;
+insert into state.article_texts select * from pg_temp.article_texts;
+delete from public.article_performance as present
+where not exists (
+    select from pg_temp.article_performance as wanted
+    where wanted.article_id = present.article_id and wanted.date = present.date
+);
+insert into public.article_performance as present
+(article_id, date, title, category, displays, clicks, cumulative_clicks)
+select article_id, date, title, category, displays, clicks, cumulative_clicks
+from pg_temp.article_performance
+on conflict (article_id, date) do update set
+    title = excluded.title,
+    category = excluded.category,
+    displays = excluded.displays,
+    clicks = excluded.clicks,
+    cumulative_clicks = excluded.cumulative_clicks
+where
+    (present.title, present.category, present.displays, present.clicks, present.cumulative_clicks)
+    is distinct from
+    (excluded.title, excluded.category, excluded.displays, excluded.clicks, excluded.cumulative_clicks);
+delete from public.user_performance as present
+where not exists (
+    select from pg_temp.user_performance as wanted
+    where wanted.user_id = present.user_id and wanted.date = present.date
+);
+insert into public.user_performance as present
+(user_id, date, sessions, session_seconds, displays, clicks)
+select user_id, date, sessions, session_seconds, displays, clicks
+from pg_temp.user_performance
+on conflict (date, user_id) do update set
+    sessions = excluded.sessions,
+    session_seconds = excluded.session_seconds,
+    displays = excluded.displays,
+    clicks = excluded.clicks
+where
+    (present.sessions, present.session_seconds, present.displays, present.clicks)
+    is distinct from
+    (excluded.sessions, excluded.session_seconds, excluded.displays, excluded.clicks);
+select setval(
+    pg_get_serial_sequence('state.lake_files', 'file_id'),
+    (select coalesce(max(file_id), 0) + 1 from state.lake_files),
+    false
+);

@@ -1,0 +1,217 @@
+-- The truth about the database. BI tables stand in schema public, progress and reducer state in schema state.
+-- Keys compare by code points (collate "C"); times in state are whole microseconds since 1970-01-01 UTC, as integers.
+
+create schema state;
+comment on schema state is 'Progress and reducer state of the event lake; for the program, not for BI.';
+
+create table state.steps (
+    step integer primary key,
+    applied_at timestamptz not null default now()
+);
+comment on table state.steps is 'Steps of the schema that were applied to this database.';
+comment on column state.steps.step is 'Number of the step, as in state/migrations.';
+comment on column state.steps.applied_at is 'When it was applied.';
+
+create table state.runs (
+    run_id bigint generated always as identity primary key,
+    started_at timestamptz not null default now(),
+    ended_at timestamptz,
+    host text not null,
+    pid integer not null
+);
+comment on table state.runs is 'Every run that held the lock of this database.';
+comment on column state.runs.run_id is 'Number of the run.';
+comment on column state.runs.started_at is 'When it took the lock.';
+comment on column state.runs.ended_at is 'When it ended; null while it is at work, or where it was killed.';
+comment on column state.runs.host is 'Host it ran on.';
+comment on column state.runs.pid is 'Its process id on that host.';
+
+create table state.lake (
+    only_one boolean primary key default true check (only_one),
+    url text not null,
+    run_id bigint not null
+);
+comment on table state.lake is 'The one lake that this database holds.';
+comment on column state.lake.only_one is 'True: there is one row.';
+comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or the last --relocated changed it.';
+comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
+
+create table state.lake_files (
+    file_id integer generated always as identity primary key,
+    key text collate "C" not null,
+    fingerprint text,
+    content_hash bytea,
+    size bigint,
+    lines bigint not null default 0,
+    events bigint not null default 0,
+    rejected bigint not null default 0,
+    empty bigint not null default 0,
+    counted_at timestamptz,
+    commit_id uuid,
+    error text,
+    failed_at timestamptz,
+    exclude using hash (key with =),
+    constraint every_line_is_accounted_for check (lines = events + rejected + empty)
+);
+comment on table state.lake_files is 'Every lake file that was counted or could not be read: the checkpoint.';
+comment on column state.lake_files.file_id is 'Number of the file in the tables file_*.';
+comment on column state.lake_files.key is 'Path of the file below LAKE_URL.';
+comment on column state.lake_files.fingerprint is 'ETag or modification time, and size, of the version that counts; null where none does.';
+comment on column state.lake_files.content_hash is 'SHA-256 over the lines of that version.';
+comment on column state.lake_files.size is 'Size of that version in bytes, as stored in the lake.';
+comment on column state.lake_files.lines is 'Its lines after the header: events, rejected lines and empty lines.';
+comment on column state.lake_files.events is 'Its events.';
+comment on column state.lake_files.rejected is 'Its rejected lines.';
+comment on column state.lake_files.empty is 'Its empty lines.';
+comment on column state.lake_files.counted_at is 'When that version was counted.';
+comment on column state.lake_files.commit_id is 'The transaction that counted it, to settle a commit whose outcome is unknown.';
+comment on column state.lake_files.error is 'Why its present version could not be read; null where it could.';
+comment on column state.lake_files.failed_at is 'When that was found.';
+
+create table state.file_article_days (
+    file_id integer not null,
+    date date not null,
+    displays integer not null,
+    clicks integer not null,
+    article_id text collate "C" not null
+);
+create index on state.file_article_days (file_id);
+comment on table state.file_article_days is 'What each file gave: displays and clicks of an article on a day.';
+comment on column state.file_article_days.file_id is 'The file, in lake_files.';
+comment on column state.file_article_days.date is 'UTC day.';
+comment on column state.file_article_days.displays is 'Displays in this file.';
+comment on column state.file_article_days.clicks is 'Clicks in this file.';
+comment on column state.file_article_days.article_id is 'The article.';
+
+create table state.file_user_days (
+    file_id integer not null,
+    date date not null,
+    displays integer not null,
+    clicks integer not null,
+    user_id text collate "C" not null
+);
+create index on state.file_user_days (file_id);
+comment on table state.file_user_days is 'What each file gave: displays and clicks of a user on a day.';
+comment on column state.file_user_days.file_id is 'The file, in lake_files.';
+comment on column state.file_user_days.date is 'UTC day.';
+comment on column state.file_user_days.displays is 'Displays in this file.';
+comment on column state.file_user_days.clicks is 'Clicks in this file.';
+comment on column state.file_user_days.user_id is 'The user.';
+
+create table state.file_sessions (
+    first_at bigint not null,
+    last_at bigint not null,
+    file_id integer not null,
+    events integer not null,
+    user_id text collate "C" not null,
+    session_id text collate "C" not null
+);
+create index on state.file_sessions (file_id);
+create index file_sessions_hash on state.file_sessions (hashtextextended(session_id, hashtextextended(user_id, 0)));
+comment on table state.file_sessions is 'What each file gave: the span of a session, whose whole may lie in several files.';
+comment on column state.file_sessions.first_at is 'Its first event in this file (microseconds since 1970-01-01 UTC).';
+comment on column state.file_sessions.last_at is 'Its last event in this file (microseconds since 1970-01-01 UTC).';
+comment on column state.file_sessions.file_id is 'The file, in lake_files.';
+comment on column state.file_sessions.events is 'Its events in this file.';
+comment on column state.file_sessions.user_id is 'The user: half of the session''s name.';
+comment on column state.file_sessions.session_id is 'The session id: the other half.';
+
+create table state.file_article_texts (
+    file_id integer not null,
+    article_id text collate "C" not null,
+    title_at bigint,
+    category_at bigint,
+    title text collate "C",
+    category text collate "C"
+);
+create index on state.file_article_texts (file_id);
+create index file_article_texts_hash on state.file_article_texts (hashtextextended(article_id, 0));
+comment on table state.file_article_texts is 'What each file gave: the latest title and category of an article.';
+comment on column state.file_article_texts.file_id is 'The file, in lake_files.';
+comment on column state.file_article_texts.article_id is 'The article.';
+comment on column state.file_article_texts.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.file_article_texts.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.file_article_texts.title is 'The latest title in this file; null where it carries none.';
+comment on column state.file_article_texts.category is 'The latest category in this file; null where it carries none.';
+
+create table state.article_texts (
+    article_id text collate "C" primary key,
+    title_at bigint,
+    category_at bigint,
+    title text collate "C",
+    category text collate "C"
+);
+comment on table state.article_texts is 'The latest title and category of an article over all files.';
+comment on column state.article_texts.article_id is 'The article.';
+comment on column state.article_texts.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.article_texts.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.article_texts.title is 'The latest title; of two at the same time the greater.';
+comment on column state.article_texts.category is 'The latest category; of two at the same time the greater.';
+
+create table state.file_rejected_lines (
+    file_id integer not null,
+    line_number bigint not null,
+    reason text not null,
+    raw bytea not null,
+    primary key (file_id, line_number)
+);
+comment on table state.file_rejected_lines is 'What each file gave: lines that count nowhere.';
+comment on column state.file_rejected_lines.file_id is 'The file, in lake_files.';
+comment on column state.file_rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
+comment on column state.file_rejected_lines.reason is 'Code of the reason, as the README lists them.';
+comment on column state.file_rejected_lines.raw is 'The line''s first 1,000 bytes.';
+
+create view state.rejected_lines as
+select files.key, lines.line_number, lines.reason, lines.raw
+from state.file_rejected_lines as lines
+inner join state.lake_files as files using (file_id);
+comment on view state.rejected_lines is 'Lines that count nowhere, by file.';
+comment on column state.rejected_lines.key is 'Path of the file below LAKE_URL.';
+comment on column state.rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
+comment on column state.rejected_lines.reason is 'Code of the reason, as the README lists them.';
+comment on column state.rejected_lines.raw is 'The line''s first 1,000 bytes.';
+
+create table public.article_performance (
+    article_id text collate "C" not null,
+    date date not null,
+    title text,
+    category text,
+    displays bigint not null,
+    clicks bigint not null,
+    cumulative_clicks bigint not null,
+    click_through_rate double precision
+    generated always as (clicks::double precision / nullif(displays, 0)) stored,
+    primary key (article_id, date)
+);
+comment on table public.article_performance is 'One row for each article and UTC day with a click or a display.';
+comment on column public.article_performance.article_id is 'The article: the id in the events'' attributes.';
+comment on column public.article_performance.date is 'UTC day of the clicks and displays.';
+comment on column public.article_performance.title is 'The article''s latest title over all days; null where never seen.';
+comment on column public.article_performance.category is 'The article''s latest category over all days; null where never seen.';
+comment on column public.article_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
+comment on column public.article_performance.clicks is 'Events article_viewed on that day.';
+comment on column public.article_performance.cumulative_clicks is 'Clicks of the article up to and including that day.';
+comment on column public.article_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+
+create table public.user_performance (
+    user_id text collate "C" not null,
+    date date not null,
+    sessions bigint not null,
+    session_seconds numeric(38, 6) not null,
+    average_session_seconds double precision
+    generated always as (session_seconds::double precision / nullif(sessions, 0)) stored,
+    displays bigint not null,
+    clicks bigint not null,
+    click_through_rate double precision
+    generated always as (clicks::double precision / nullif(displays, 0)) stored,
+    primary key (date, user_id)
+);
+comment on table public.user_performance is 'One row for each user and UTC day with a click, a display, or a session that began on it.';
+comment on column public.user_performance.user_id is 'The user: MD5(USER_ID) of the events.';
+comment on column public.user_performance.date is 'UTC day of the clicks and displays, and on which the sessions began.';
+comment on column public.user_performance.sessions is 'Sessions that began on that day; one may end on the next.';
+comment on column public.user_performance.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond; a length is the time from first to last event.';
+comment on column public.user_performance.average_session_seconds is 'session_seconds / sessions, in seconds; null where sessions is 0.';
+comment on column public.user_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
+comment on column public.user_performance.clicks is 'Events article_viewed on that day.';
+comment on column public.user_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';

@@ -1,0 +1,114 @@
+"""What the database knows of its lake: the checkpoint, and the one transaction that counts a file.
+
+Two facts make every promise: partials are a monoid (`processor.reducers`), and a file's results, reducer state and
+checkpoint are written by one transaction (`Store.count`).
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import chain
+
+from state.database import Database
+from state.shadow import Shadow
+from state.writer import KnownFile, Reading, RejectedLine, Version, Writer
+
+
+class Store:
+    """What a database knows of its lake, and how it changes: one transaction for each file."""
+
+    def __init__(self, database: Database) -> None:
+        """The store in a database whose lock is held."""
+        self._db = database
+
+    def count(self, key: str, read: Callable[[], Reading]) -> Version | None:
+        """Count what a file gives now instead of what it gave before, in one transaction; None if it was the same.
+
+        `read` begins to read the file anew at each call, since a transaction that the database broke off is tried
+        again. What it raises goes up, and nothing has changed then. Raises DatabaseError.
+        """
+        commit_id = str(uuid.uuid4())
+        outcomes: list[Version | None] = []
+
+        def attempt() -> Version | None:
+            if outcomes and self._is_committed(key, commit_id):
+                return outcomes[-1]
+            reading = read()
+            partials = iter(reading.partials)
+            first = next(partials)  # read before the transaction begins: most files are one partial
+            with self._db.transaction() as cur:
+                whole = Reading(chain((first,), partials), reading.version)
+                self._db.execute(cur, "create_new")
+                outcomes.append(Writer(self._db, cur).write(whole, commit_id))
+            return outcomes[-1]
+
+        return self._db.retried(attempt)
+
+    def _is_committed(self, key: str, commit_id: str) -> bool:
+        with self._db.transaction() as cur:
+            row = Writer(self._db, cur).find(key)
+        return row is not None and row[2] == commit_id
+
+    def forget(self, key: str) -> bool:
+        """Take back what a file gave and forget it; False if it is not known."""
+
+        def attempt() -> bool:
+            with self._db.transaction() as cur:
+                writer = Writer(self._db, cur)
+                row = writer.find(key)
+                if row is not None:
+                    self._db.execute(cur, "create_new")
+                    writer.replace(row[0])
+                    self._db.execute(cur, "forget_file", file_id=row[0])
+            return row is not None
+
+        return self._db.retried(attempt)
+
+    def fail(self, key: str, error: str) -> None:
+        """Record why a file's present version counts nowhere; what an earlier one gave stays."""
+
+        def attempt() -> None:
+            with self._db.transaction() as cur:
+                writer = Writer(self._db, cur)
+                writer.fail(writer.add(key), error)
+
+        self._db.retried(attempt)
+
+    def clear_error(self, file: KnownFile) -> None:
+        """Record that the version of a file that could not be read is present no more."""
+
+        def attempt() -> None:
+            with self._db.transaction() as cur:
+                self._db.execute(cur, "clear_error", file_id=file.file_id)
+
+        self._db.retried(attempt)
+
+    def files(self) -> dict[str, KnownFile]:
+        """The checkpoint: every file that was counted or failed, by its key."""
+        return {row[1]: KnownFile(*row) for row in self._db.rows("files")}
+
+    def rejected_lines(self, key: str | None) -> Iterator[RejectedLine]:
+        """The lines that count nowhere, of one file or of all, as they are asked for."""
+        with self._db.errors(), self._db.transaction() as cur, cur.connection.cursor("rejected") as rows:
+            self._db.execute(rows, "rejected_lines", key=key)
+            for row in rows:
+                yield RejectedLine(row[0], row[1], row[2], bytes(row[3]))
+
+    def category_days(self) -> list[tuple[str | None, date, int, int]]:
+        """Displays and clicks by category and day, over all articles."""
+        return self._db.rows("category_days")
+
+    def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:
+        """The first rows of both BI tables: the table's name, its columns, the rows."""
+        for table in ("article_performance", "user_performance"):
+            yield table, *self._db.table(f"first_{table}")
+
+    @contextmanager
+    def shadow(self) -> Iterator[Shadow]:
+        """Empty tables to count into beside the true ones, in one transaction that leaves none of them."""
+        with self._db.errors(), self._db.transaction() as cur:
+            self._db.execute(cur, "create_shadow")
+            self._db.execute(cur, "create_new")
+            self._db.execute(cur, "settings", search_path="pg_temp, state, public")
+            yield Shadow(self._db, cur)

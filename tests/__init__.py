@@ -1,0 +1,1 @@
+"""The tests mirror the rooms; `strategies` draws the input, `oracle` says what is right."""

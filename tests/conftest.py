@@ -1,0 +1,94 @@
+"""Real servers for the tests: Postgres with a database for each test, and S3 over HTTP."""
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, settings
+from moto.moto_api._internal.models import moto_api_backend
+from moto.server import ThreadedMotoServer
+from psycopg2 import sql
+
+from state import embedded
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+settings.register_profile(
+    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("default")
+
+for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
+    os.environ.pop(name, None)
+
+
+def tune(url: str) -> None:
+    """Make a server that is thrown away faster: no test pulls the plug of the machine."""
+    admin = psycopg2.connect(url)
+    admin.autocommit = True
+    with admin.cursor() as cur:
+        cur.execute("alter system set fsync = off")
+        cur.execute("select pg_reload_conf()")
+    admin.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URI of a database on a Postgres server of this test process."""
+    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    with tempfile.TemporaryDirectory() as folder, embedded.server("tests", Path(folder, "server")) as uri:
+        tune(uri)
+        yield uri
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[str]:
+    """The URI of an empty database, for the role that counts."""
+    name = f"test_{uuid.uuid4().hex}"
+    admin = psycopg2.connect(server)
+    admin.autocommit = True
+    with admin.cursor() as cur:
+        cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
+    make_roles(uri)
+    yield as_role("etl", uri)
+    with admin.cursor() as cur:
+        cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+    admin.close()
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The endpoint of a real S3 server over HTTP that holds the bucket `events`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    place = {"LocationConstraint": "eu-west-1"}
+    boto3.client("s3").create_bucket(Bucket="events", CreateBucketConfiguration=place)  # type: ignore[arg-type]
+    yield f"http://{host}:{port}"
+    moto_api_backend.reset()  # what it holds outlives the server
+    server.stop()
+
+
+def make_roles(uri: str) -> None:
+    """Let the role that counts into a database of the owner's, as the documentation says."""
+    owner = psycopg2.connect(uri)
+    with owner, owner.cursor() as cur:
+        cur.execute((ROOT / "state" / "roles.sql").read_text())
+    owner.close()
+
+
+def as_role(role: str, uri: str) -> str:
+    """The URI of the same database for another role."""
+    return re.sub("//[^@/]*@", f"//{role}@", uri)

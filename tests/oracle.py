@@ -1,0 +1,385 @@
+"""The slow and obvious oracle: what the contract says a lake amounts to.
+
+It shares nothing with the program it judges. It keeps every event in a list and groups at the end.
+"""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+from backports import zstd
+
+REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRIBUTES")
+SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
+CLICK = "article_viewed"
+DISPLAYS = ("top_news_card_viewed", "my_news_card_viewed")
+MAX_LINE_BYTES = 1_048_576
+MAX_ID_BYTES = 1_000
+RAW_BYTES = 1_000
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Event(NamedTuple):
+    """One good line; `when` is in UTC and naive; only a counted event has an article, title and category."""
+
+    when: datetime
+    session: str | None
+    name: str
+    user: str | None
+    article: str | None = None
+    title: str | None = None
+    category: str | None = None
+
+
+class Rejected(NamedTuple):
+    """One bad line: its physical number, why it was rejected, and its first 1,000 bytes."""
+
+    line_number: int
+    reason: str
+    raw: bytes
+
+
+class FileReading(NamedTuple):
+    """What the lines of one file say, and how many of them are empty."""
+
+    events: list[Event]
+    rejected: list[Rejected]
+    empty: int
+
+
+class ArticleRow(NamedTuple):
+    """One row of `article_performance`."""
+
+    article_id: str
+    date: date
+    title: str | None
+    category: str | None
+    displays: int
+    clicks: int
+    cumulative_clicks: int
+    click_through_rate: float | None
+
+
+class UserRow(NamedTuple):
+    """One row of `user_performance`."""
+
+    user_id: str
+    date: date
+    sessions: int
+    session_seconds: Decimal
+    average_session_seconds: float | None
+    displays: int
+    clicks: int
+    click_through_rate: float | None
+
+
+class Expected(NamedTuple):
+    """Both tables by primary key, the rejected lines of files that have some, and the unreadable files."""
+
+    article_performance: dict[tuple[str, date], ArticleRow]
+    user_performance: dict[tuple[str, date], UserRow]
+    rejected: dict[str, list[Rejected]]
+    failed: set[str]
+
+
+class Unreadable(Exception):  # noqa: N818
+    """A file that counts nowhere."""
+
+
+class LineError(Exception):
+    """A line that counts nowhere; its text is the reason code."""
+
+
+def expected(lake: Mapping[str, bytes]) -> Expected:
+    """Both BI tables, the rejected lines and the failed files, for the bytes of each key."""
+    events: list[Event] = []
+    rejected: dict[str, list[Rejected]] = {}
+    failed: set[str] = set()
+    for key, data in lake.items():
+        if not is_lake_file(key):
+            continue
+        try:
+            reading = read_file(data, key)
+        except Unreadable:
+            failed.add(key)
+            continue
+        events += reading.events
+        if reading.rejected:
+            rejected[key] = reading.rejected
+    return Expected(article_performance(events), user_performance(events), rejected, failed)
+
+
+def is_lake_file(key: str) -> bool:
+    """Whether a key names a lake file; the folders above it do not matter."""
+    name = key.rsplit("/", 1)[-1]
+    return name.endswith(SUFFIXES) and not name.startswith((".", "_"))
+
+
+# The tables
+
+
+def article_performance(events: list[Event]) -> dict[tuple[str, date], ArticleRow]:
+    """The rows of `article_performance`."""
+    by_article: dict[str, list[Event]] = {}
+    for event in events:
+        if event.article is not None:
+            by_article.setdefault(event.article, []).append(event)
+    rows = {}
+    for article, its_events in by_article.items():
+        title = latest([(event.when, event.title) for event in its_events])
+        category = latest([(event.when, event.category) for event in its_events])
+        for day in {event.when.date() for event in its_events}:
+            that_day = [event for event in its_events if event.when.date() == day]
+            displays, clicks = displays_and_clicks(that_day)
+            _, cumulative = displays_and_clicks([event for event in its_events if event.when.date() <= day])
+            rate = clicks / displays if displays else None
+            rows[article, day] = ArticleRow(article, day, title, category, displays, clicks, cumulative, rate)
+    return rows
+
+
+def user_performance(events: list[Event]) -> dict[tuple[str, date], UserRow]:
+    """The rows of `user_performance`."""
+    counted: dict[tuple[str, date], list[Event]] = {}
+    session_times: dict[tuple[str, str], list[datetime]] = {}
+    for event in events:
+        if event.user is None:
+            continue
+        if event.name == CLICK or event.name in DISPLAYS:
+            counted.setdefault((event.user, event.when.date()), []).append(event)
+        if event.session is not None:
+            session_times.setdefault((event.user, event.session), []).append(event.when)
+    lengths: dict[tuple[str, date], list[timedelta]] = {}
+    for (user, _), times in session_times.items():
+        lengths.setdefault((user, min(times).date()), []).append(max(times) - min(times))
+    rows = {}
+    for user, day in counted.keys() | lengths.keys():
+        sessions = len(lengths.get((user, day), []))
+        seconds = sum(map(exact_seconds, lengths.get((user, day), [])), Decimal(0))
+        average = float(seconds) / sessions if sessions else None
+        displays, clicks = displays_and_clicks(counted.get((user, day), []))
+        rate = clicks / displays if displays else None
+        rows[user, day] = UserRow(user, day, sessions, seconds, average, displays, clicks, rate)
+    return rows
+
+
+def latest(texts: list[tuple[datetime, str | None]]) -> str | None:
+    """The text with the latest time, of equally late ones the greatest; None when there is no text."""
+    return max(((when, text) for when, text in texts if text), default=(None, None))[1]
+
+
+def displays_and_clicks(events: list[Event]) -> tuple[int, int]:
+    """How many of the events are displays and how many are clicks."""
+    return sum(event.name in DISPLAYS for event in events), sum(event.name == CLICK for event in events)
+
+
+def exact_seconds(length: timedelta) -> Decimal:
+    """A length in seconds, exact to the microsecond."""
+    return Decimal(length // MICROSECOND) / 1_000_000
+
+
+# A file
+
+
+def read_file(data: bytes, key: str) -> FileReading:
+    """The events and rejected lines of a file, or `Unreadable` when it cannot be read."""
+    lines = decompressed(data, key).split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    if not lines:
+        raise Unreadable("no header")
+    lines = [line.removesuffix(b"\r") for line in lines]
+    columns = header(lines[0])
+    reading = FileReading([], [], lines[1:].count(b""))
+    for number, line in enumerate(lines[1:], start=2):
+        if line == b"":
+            continue
+        try:
+            reading.events.append(parse(line, columns))
+        except LineError as error:
+            reading.rejected.append(Rejected(number, str(error), line[:RAW_BYTES]))
+    if len(reading.rejected) * 2 > len(reading.events) + len(reading.rejected):
+        raise Unreadable("over half of its lines rejected")
+    return reading
+
+
+def decompressed(data: bytes, key: str) -> bytes:
+    """The plain bytes of a file, by the suffix of its key."""
+    try:
+        if key.endswith(".gz"):
+            return gzip.decompress(data)
+        if key.endswith(".zst"):
+            return zstd.decompress(data)
+    except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+        raise Unreadable(f"broken compression: {error}") from error
+    return data
+
+
+def header(line: bytes) -> list[str]:
+    """The names of the columns, each required one once."""
+    if len(line) > MAX_LINE_BYTES:
+        raise Unreadable("header too long")
+    try:
+        columns = line.decode("utf-8").removeprefix("\ufeff").split("\t")
+    except UnicodeDecodeError as error:
+        raise Unreadable("header is not UTF-8") from error
+    for name in REQUIRED:
+        if columns.count(name) != 1:
+            raise Unreadable(f"wrong header: {columns.count(name)} columns named {name}")
+    return columns
+
+
+# A line
+
+
+def parse(line: bytes, columns: list[str]) -> Event:
+    """The event of a line, or `LineError` with the first reason that applies."""
+    if len(line) > MAX_LINE_BYTES:
+        raise LineError("line_too_long")
+    if b"\0" in line:
+        raise LineError("nul_byte")
+    try:
+        fields = line.decode("utf-8").split("\t")
+    except UnicodeDecodeError as error:
+        raise LineError("invalid_utf8") from error
+    if len(fields) != len(columns):
+        raise LineError("wrong_field_count")
+    timestamp, session, name, user, attributes = (nullable(fields[columns.index(it)]) for it in REQUIRED)
+    when = utc(timestamp or "")
+    if name is None:
+        raise LineError("no_event_name")
+    if too_long(user) or too_long(session):
+        raise LineError("id_too_long")
+    if name != CLICK and name not in DISPLAYS:
+        return Event(when, session, name, user)
+    try:
+        members = json_object(attributes or "")
+    except ValueError as error:
+        raise LineError("bad_attributes") from error
+    article, title, category = members.get("id"), members.get("title"), members.get("category")
+    if any(isinstance(text, str) and "\0" in text for text in (article, title, category)):
+        raise LineError("nul_in_text")
+    if isinstance(article, int):
+        article = str(article) if -(2**63) <= article < 2**64 else None
+    if too_long(article):
+        raise LineError("id_too_long")
+    return Event(when, session, name, user, article or None, text_or_none(title), text_or_none(category))
+
+
+def nullable(field: str) -> str | None:
+    """The text of a field, None where it is null."""
+    return None if field in ("", r"\N") else field
+
+
+def too_long(text: str | None) -> bool:
+    """Whether an id is longer than the contract allows."""
+    return text is not None and len(text.encode("utf-8")) > MAX_ID_BYTES
+
+
+def text_or_none(value: str | int | None) -> str | None:
+    """The value where it is a non-empty string."""
+    return value if isinstance(value, str) and value else None
+
+
+TIMESTAMP = re.compile(
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([0-9]{2}):([0-9]{2}):([0-9]{2})"
+    r"(?:\.([0-9]{1,9}))?"
+    "(?: ?(?:Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])))?"
+)
+
+
+def utc(text: str) -> datetime:
+    """The instant of a timestamp in UTC, cut off at the microsecond."""
+    match = TIMESTAMP.fullmatch(text)
+    if match is None:
+        raise LineError("bad_timestamp")
+    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
+    microsecond = int((fraction or "").ljust(6, "0")[:6])
+    offset = timedelta(hours=int(offset_hours or 0), minutes=int(offset_minutes or 0))
+    try:
+        local = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), microsecond)
+        return local + offset if sign == "-" else local - offset
+    except (ValueError, OverflowError) as error:
+        raise LineError("bad_timestamp") from error
+
+
+# JSON: json.loads recurses, takes NaN and lone surrogates and refuses long integers: it reads strings only.
+
+TOKEN = re.compile(
+    r"""(?P<mark>[][{}:,])
+      | (?P<word>true|false|null)
+      | (?P<number>-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)
+      | (?P<string>"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*+")
+      | (?P<space>[ \t\n\r]++)""",
+    re.VERBOSE,
+)
+SMALL_INTEGER = re.compile("-?[0-9]{1,20}")
+VALUE = ("{", "[", "string", "scalar")
+
+
+def json_object(text: str) -> dict[str, str | int | None]:
+    """The members of a JSON object: its strings, its integers of at most 20 digits, None for all else."""
+    members: dict[str, str | int | None] = {}
+    key = ""
+    opened: list[str] = []
+    allowed: tuple[str, ...] = ("{",)
+    for token_kind, token in json_tokens(text):
+        kind = "key" if token_kind == "string" and "key" in allowed else token_kind
+        if kind not in allowed:
+            raise ValueError(f"unexpected {kind}")
+        if opened == ["{"] and kind == "key":
+            key = json_string(token)
+        if opened == ["{"] and kind in VALUE:
+            members[key] = json_value(kind, token)
+        if kind in ("{", "["):
+            opened.append(kind)
+            allowed = ("key", "}") if kind == "{" else (*VALUE, "]")
+        elif kind == "key":
+            allowed = (":",)
+        elif kind == ":":
+            allowed = VALUE
+        elif kind == ",":
+            allowed = ("key",) if opened[-1] == "{" else VALUE
+        else:
+            if kind in ("}", "]"):
+                opened.pop()
+            allowed = () if not opened else (",", "}") if opened[-1] == "{" else (",", "]")
+    if allowed:
+        raise ValueError("unexpected end")
+    return members
+
+
+def json_tokens(text: str) -> Iterator[tuple[str, str]]:
+    """The tokens of a JSON text as kind and text, a mark being its own kind; every string is a valid one."""
+    position = 0
+    while position < len(text):
+        match = TOKEN.match(text, position)
+        if match is None:
+            raise ValueError(f"no JSON at character {position}")
+        token = match.group()
+        if match.lastgroup == "mark":
+            yield token, token
+        elif match.lastgroup == "string":
+            json_string(token)
+            yield "string", token
+        elif match.lastgroup != "space":
+            yield "scalar", token
+        position = match.end()
+
+
+def json_value(kind: str, token: str) -> str | int | None:
+    """The value of a string or small integer token, None of any other."""
+    if kind == "string":
+        return json_string(token)
+    return int(token) if SMALL_INTEGER.fullmatch(token) else None
+
+
+def json_string(token: str) -> str:
+    """The text of a string token, or an error when it holds a lone surrogate."""
+    text = str(json.loads(token))
+    text.encode("utf-8")
+    return text

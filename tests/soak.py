@@ -1,0 +1,56 @@
+"""Runs histories without end, each seed once: `make soak`, for SOAK_SECONDS (3,600 unless set).
+
+A seed draws the same histories each time. The last one done stands in `.soak`, and the next soak goes on behind it. A
+history that ends otherwise than the oracle says is shrunk and printed, the exit code is 1, and its seed comes again.
+"""
+
+import os
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from state import embedded
+from state.database import Database
+from tests.conftest import tune
+from tests.histories import Histories
+
+DONE = Path(__file__).resolve().parents[1] / ".soak"
+BATCH = settings(
+    max_examples=50, stateful_step_count=20, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def soak(url: str, seconds: float) -> None:
+    """Draw histories for so many seconds; raises where one ended otherwise than the oracle says."""
+
+    class Here(Histories):
+        pass
+
+    Here.url = url
+    last = int(DONE.read_text()) if DONE.exists() else 0
+    begun = time.monotonic()
+    for number in count(last + 1):
+        print(f"seed {number}: ", end="", flush=True)
+        run_state_machine_as_test(seed(number)(Here), settings=BATCH)
+        DONE.write_text(f"{number}\n")
+        spent = time.monotonic() - begun
+        print(f"no difference; {Here.drawn:,} histories in {spent:,.0f} s", flush=True)
+        if spent >= seconds:
+            return
+
+
+def main() -> None:
+    """Soak on a server of its own."""
+    with tempfile.TemporaryDirectory() as folder, embedded.server("soak", Path(folder, "server")) as url:
+        tune(url)
+        with Database(url):
+            pass  # which makes the schema
+        soak(url, float(os.environ.get("SOAK_SECONDS", "3600")))
+
+
+if __name__ == "__main__":
+    main()

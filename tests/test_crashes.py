@@ -1,0 +1,237 @@
+"""The program ends hard, or loses its connection, at every point of a run; the tables are one pass's all the same."""
+
+import gzip
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import parse_dsn
+
+from processor import pipeline
+from processor.lake import LakeFile, Stream, lake_at
+from processor.pipeline import Plan
+from state.database import Database
+from state.store import Store
+from tests import made_lake
+from tests.conftest import ROOT, as_role, make_roles
+from tests.oracle import expected
+from tests.proxies import Cut, PostgresProxy
+from tests.tables import Model, tables, write_lake
+from tests.test_pipeline import Silence, count
+from tests.test_run import contents, run
+
+HEADER = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
+PLAN = Plan(chunk=500)
+
+
+def events(first_minute: int, lines: int, title: str) -> bytes:
+    """Lines of three users whose sessions go on in other files."""
+    names = ("top_news_card_viewed", "article_viewed", "app_opened")
+    return HEADER + b"".join(
+        f"2019-02-15 {23 - i % 2}:{first_minute + i % 20:02}:00.5\ts{i % 4}\t{names[i % 3]}\tu{i % 3}"
+        f'\t{{"id":"a{i % 5}","title":"{title}"}}\n'.encode()
+        for i in range(lines)
+    )
+
+
+FIRST = {
+    "a.tsv": events(10, 20, "first"),
+    "b.tsv.gz": gzip.compress(events(0, 8, "packed")),
+    "c.tsv": events(30, 6, "same") + b"bad\n",
+}
+LATER = FIRST | {
+    "a.tsv": events(12, 15, "second") + b"bad\tline\n",
+    "d/e.tsv": events(35, 9, "third") + b"\n",
+    "broken.tsv": b"no header\n",
+}
+
+
+@pytest.fixture
+def counted(database: str, tmp_path: Path) -> str:
+    """The URI of a database that has counted the first lake, which then became the later one."""
+    write_lake(tmp_path, FIRST)
+    count(tmp_path, database, PLAN)
+    write_lake(tmp_path, LATER)
+    return database
+
+
+@contextmanager
+def copy_of(url: str) -> Iterator[str]:
+    """The URI of a copy of a database."""
+    name, template = f"copy_{uuid.uuid4().hex}", parse_dsn(url)["dbname"]
+    owner = as_role("postgres", url)
+    admin = psycopg2.connect(owner.replace(f"/{template}?", "/postgres?"))
+    admin.autocommit = True
+    with closing(admin), admin.cursor() as cur:
+        cur.execute(sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template))))
+        make_roles(owner.replace(f"/{template}?", f"/{name}?"))
+        yield url.replace(f"/{template}?", f"/{name}?")
+        cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def check_whole_files(url: str) -> None:
+    """Fail unless the tables are what some version of each file gives, the one that the checkpoint names."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        cur.execute("select to_regclass('state.lake_files') is not null")
+        if cur.fetchone() == (False,):
+            return
+        cur.execute("select key, size from state.lake_files where fingerprint is not null")
+        versions: Mapping[tuple[str, int], bytes] = {
+            (key, len(data)): data for lake in (FIRST, LATER) for key, data in lake.items()
+        }
+        counting = {key: versions[key, size] for key, size in cur.fetchall()}
+    found, wanted = tables(url), expected(counting)
+    assert found[:3] == wanted[:3]
+
+
+def check_next_run(folder: Path, url: str) -> None:
+    """Fail unless a run leaves what one pass over the later lake gives."""
+    count(folder, url, PLAN)
+    Model().check(url, LATER)
+
+
+def child(folder: Path, url: str) -> int:
+    """The process id of a child that counts the folder, without a word, and ends with 0."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        count(folder, url, PLAN)
+    finally:
+        os._exit(0)
+
+
+def ended_at(number: int, folder: Path, url: str) -> bool:
+    """Whether a child that counts the folder was ended hard at that statement, as it had so many."""
+    pids: list[int] = []
+
+    def fault(statement: int, _: bytes) -> Cut | None:
+        if statement != number:
+            return None
+        while not pids:
+            time.sleep(0.001)
+        os.kill(pids[0], signal.SIGKILL)
+        return "before"
+
+    with closing(PostgresProxy(url, fault)) as proxy:
+        pids.append(child(folder, proxy.url))
+        return os.WIFSIGNALED(os.waitpid(pids[0], 0)[1])
+
+
+def test_the_process_ends_at_any_statement_of_a_first_run(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path, LATER)
+    number = 1
+    while number < 50:
+        with copy_of(database) as url:
+            assert ended_at(number, tmp_path, url)
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+        number += 1
+
+
+def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path: Path) -> None:
+    number, ended = 0, True
+    while ended:
+        number += 1
+        with copy_of(counted) as url:
+            ended = ended_at(number, tmp_path, url)
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+    assert number > 80
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cut: Cut) -> None:
+    """A run takes up its work by itself; `after` a COMMIT its outcome is unknown to it."""
+    number, seen = 0, set()
+    while True:
+        number += 1
+
+        def fault(statement: int, text: bytes, number: int = number) -> Cut | None:
+            seen.add(text.rstrip(b"\0"))
+            return cut if statement == number else None
+
+        with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
+            outcome, errors = count(tmp_path, proxy.url, PLAN)
+            assert list(errors) == ["broken.tsv"]
+            # A commit that was applied is found again: the file is counted once, and told as counted.
+            assert (outcome.files_counted, outcome.files_unchanged) == (2, 2)
+            Model().check(url, LATER)
+        if proxy.statements < number:
+            break
+    assert number > 80
+    assert b"COMMIT" in seen
+
+
+class EndingLake:
+    """A lake whose reader's process ends hard at its Nth read."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        """The lake in a folder."""
+        self._lake, self._left = lake_at(str(folder)), number
+        self.url, self.files = self._lake.url, self._lake.files
+
+    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
+        """The stream, which may end the process."""
+        stream: Any = self._lake.open(file, start, stop)
+        read = stream.read
+
+        def ending(size: int = -1) -> bytes:
+            self._left -= 1
+            if not self._left:
+                os._exit(9)
+            return bytes(read(min(size, 700)))
+
+        stream.read = ending
+        return stream  # type: ignore[no-any-return]
+
+
+def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) -> None:
+    number, code = 0, 9
+    while code == 9:
+        number += 1
+        with copy_of(counted) as url:
+            pid = os.fork()
+            if not pid:
+                try:
+                    with Database(url, wait=5) as db:
+                        lake = EndingLake(tmp_path, number)
+                        db.claim(lake.url)
+                        pipeline.run(lake, Store(db), PLAN, Silence())
+                finally:
+                    os._exit(0)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+    assert number > 8
+
+
+def test_runs_are_killed_at_random_moments(database: str, tmp_path: Path) -> None:
+    draw, lake, model = random.Random(4), tmp_path / "lake", Model()
+    made_lake.write(lake, days=4, lines=1500, seed=4)
+    killed = 0
+    for turn in range(20):
+        environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py")],
+            cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(draw.uniform(0.1, 1.5))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        if turn % 5 == 4:
+            assert run(lake=lake, database=database).returncode == 0
+            model.check(database, contents(lake))
+            made_lake.write(lake, days=4, lines=1000 + 100 * turn, seed=turn)
+    assert killed >= 10

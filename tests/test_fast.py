@@ -1,0 +1,104 @@
+"""The hot loop gives what the clear path gives, on any bytes."""
+
+from collections.abc import Iterator
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from processor.events import LINE_LIMIT, HeaderError
+from processor.fast import FastFold
+from processor.reducers import Fold, Partial, header_columns, reduce_text
+from tests import oracle, strategies
+
+HEADER = "\t".join(oracle.REQUIRED).encode() + b"\n"
+LINE = b"2019-02-15 03:07:03.662 +0000\ts1\tarticle_viewed\tu1\t"
+
+
+def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> list[Partial] | str:
+    try:
+        return list(reduce_text(blocks, chunk=chunk, entries=entries, fold=fold))
+    except HeaderError as error:
+        return str(error)
+
+
+def merged(partials: list[Partial]) -> Partial:
+    whole = Partial()
+    for partial in partials:
+        whole.merge(partial)
+    return whole
+
+
+def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
+    clear = reduced(blocks, chunk, 1 << 40, Fold)
+    assert reduced(blocks, chunk, 1 << 40, FastFold) == clear
+    if isinstance(clear, str):
+        return
+    often = reduced(blocks, chunk, 3, FastFold)
+    assert not isinstance(often, str)
+    assert merged(often) == merged(clear)
+    header = header_columns([data])
+    for start in range(chunk, len(data), chunk):
+        clear, fast = (
+            list(reduce_text([data[start - 1 :]], start, start + chunk, header, chunk, fold))
+            for fold in (Fold, FastFold)
+        )
+        assert fast == clear
+
+
+@given(strategies.files(), st.integers(1, 4000), st.integers(1, 2000))
+@settings(max_examples=300)
+def test_any_file(data: bytes, chunk: int, block: int) -> None:
+    check(data, max(chunk, len(data) // 30 + 1), max(block, len(data) // 300 + 1))
+
+
+@given(strategies.files(), st.data())
+@settings(max_examples=300)
+def test_any_file_with_bytes_changed(data: bytes, draw: st.DataObject) -> None:
+    for _ in range(draw.draw(st.integers(1, 8))):
+        at = draw.draw(st.integers(min(len(HEADER), len(data)), len(data)))
+        new = draw.draw(
+            st.binary(max_size=3) | st.sampled_from([b"\r", b"\r\n", b"\t", b"\0", b"\\u0000", b'"', b"\\"])
+        )
+        data = data[:at] + new + data[at + draw.draw(st.integers(0, 3)) :]
+    check(data, len(data) // 10 + 1, len(data) // 20 + 1)
+
+
+def attributes() -> Iterator[bytes]:
+    for text in (*strategies.ARTICLES, *strategies.ODD_ARTICLES):
+        yield b'{"id": %s, "title": "t", "category": "c"}' % text.encode()
+    for text in (*strategies.TEXTS, *strategies.ODD_TEXTS):
+        yield b'{"id": "a1", "title": %s, "category": %s}' % (text.encode(), text.encode())
+    yield from (b'{"id": "a1", %s}' % member.encode() for member in strategies.MEMBERS)
+    yield from (text.encode() for text in strategies.BAD_JSON)
+    yield from (b'{"id": "a\xff"}', b'{"id": "a", "title": "\xed\xa0\x80"}', b'{"id": "a", "x": "\xc0\x80"}', b"{}\xff")
+    yield from (b'{"id": "a\x01"}', b'{"id": "a\\u0000"}', b'{"x": "\\u0000"}', b'{"x": "\\\\u0000", "id": "a"}')
+
+
+def test_all_attributes_of_the_strategies() -> None:
+    for text in attributes():
+        check(HEADER + LINE + text + b"\n" + LINE + b'{"id":"a2"}\n', chunk=1 << 30, block=1 << 20)
+
+
+@given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
+@example("2019-02-15 03:07:60.662 +0000")
+@example("2019-02-30 03:07:00.662 +0000")
+def test_any_timestamp_behind_a_regular_one(stamp: str) -> None:
+    line = b"\ts1\tapp_opened\tu1\t\n"
+    check(HEADER + b"2019-02-15 03:07:03.662 +0000" + line + stamp.encode() + line)
+
+
+def test_a_line_over_the_limit_and_its_neighbours() -> None:
+    for size in range(LINE_LIMIT - 2, LINE_LIMIT + 4):
+        for ending in (b"\n", b"\r\n"):
+            short, fill = LINE + b"{}" + ending, size - len(LINE) - len(b'{"x":""}')
+            long = LINE + b'{"x":"' + b"x" * fill + b'"}' + ending
+            data = HEADER + short + long + short
+            for block in (len(data), LINE_LIMIT, 256 * 1024):
+                check(data, 1 << 30, block)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_any_bytes_behind_a_header(data: bytes, further: bool) -> None:
+    header = HEADER.replace(b"\n", b"\tMORE\n") if further else HEADER
+    check(header + LINE + b"{}" + (b"\tmore" if further else b"") + b"\n" + data)

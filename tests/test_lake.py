@@ -1,0 +1,222 @@
+"""Both lakes: what they list, how they read, and how S3 goes wrong, over HTTP."""
+
+import gzip
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import boto3
+import pytest
+from backports import zstd
+
+from processor.lake import FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
+from tests.proxies import Request, S3Fault, S3Proxy
+from tests.tables import Model
+from tests.test_crashes import HEADER, LATER, events
+from tests.test_run import outcome, run
+
+DATA = bytes(range(256)) * 4096
+
+
+@pytest.fixture
+def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
+    """A proxy before the S3 server, which the settings name."""
+    with closing(S3Proxy(bucket)) as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
+        yield made
+
+
+def put(endpoint: str, key: str, data: bytes) -> None:
+    boto3.client("s3", endpoint_url=endpoint).put_object(Bucket="events", Key=key, Body=data, ACL="public-read")
+
+
+def read(url: str, key: str, start: int = 0, stop: int | None = None) -> bytes:
+    lake = lake_at(url)
+    (file,) = (file for file in lake.files() if file.key == key)
+    return b"".join(text(lake, file, start, stop))
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The S3 server lists ten objects at a time."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_listing_has_as_many_pages_as_it_needs_and_ends_at_the_folder(proxy: S3Proxy) -> None:
+    bucket = proxy.server
+    for number in range(35):
+        put(bucket, f"lake/{number % 7}/ä +%{number}.tsv", b"")
+    for other in ("lake2/a.tsv", "lake/_a.tsv", "lake/x/.a.tsv", "lake/a.csv", "a.tsv"):
+        put(bucket, other, b"")
+    files = list(lake_at("s3://events/lake").files())
+    assert {file.key for file in files} == {f"{number % 7}/ä +%{number}.tsv" for number in range(35)}
+    assert (len(files), len(proxy.requests)) == (35, 4)
+
+
+def test_without_credentials_it_reads_anonymously(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(bucket, "lake/a.tsv", DATA)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert read("s3://events/lake/", "a.tsv") == DATA
+
+
+@pytest.mark.parametrize("place", ["s3", "folder"])
+def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket: str, tmp_path: Path) -> None:
+    lake = {"a.tsv": DATA, "b.tsv.gz": gzip.compress(DATA), "c.tsv.zst": zstd.compress(DATA), "empty.tsv": b""}
+    for key, data in lake.items():
+        put(bucket, f"lake/{key}", data)
+        (tmp_path / key).write_bytes(data)
+    url = "s3://events/lake/" if place == "s3" else str(tmp_path)
+    assert read(url, "a.tsv", 300_001, 700_003) == DATA[300_001:700_003]
+    assert read(url, "a.tsv", 1_000_000, 9_000_000) == DATA[1_000_000:]
+    assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
+def test_broken_compression_is_told(tmp_path: Path, name: str, pack: type) -> None:
+    for broken in (pack(DATA)[:-5], pack(DATA) + b"x", b"no such thing"):
+        (tmp_path / name).write_bytes(broken)
+        with pytest.raises(FileError, match="compression is broken"):
+            read(str(tmp_path), name)
+
+
+def test_links_out_of_the_folder_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "outside.tsv").write_bytes(b"x")
+    (tmp_path / "lake" / "inside.tsv").write_bytes(b"y")
+    (tmp_path / "lake" / "out.tsv").symlink_to(tmp_path / "outside.tsv")
+    (tmp_path / "lake" / "in.tsv").symlink_to(tmp_path / "lake" / "inside.tsv")
+    (tmp_path / "lake" / "dangling.tsv").symlink_to(tmp_path / "lake" / "none")
+    os.mkfifo(tmp_path / "lake" / "pipe.tsv")
+    assert {file.key for file in lake_at(str(tmp_path / "lake")).files()} == {"inside.tsv", "in.tsv"}
+
+
+@pytest.mark.parametrize("change", ["grown", "cut", "gone"])
+def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(DATA)
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    blocks = text(lake, file)
+    if change != "gone":
+        next(blocks)
+    path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
+    with pytest.raises(FileError, match="the next run"):
+        list(blocks)
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
+def test_what_passes_is_tried_again(proxy: S3Proxy, fault: S3Fault) -> None:
+    put(proxy.server, "lake/a.tsv", DATA)
+    proxy.fault = lambda request: fault if request.number == 1 else None
+    assert read("s3://events/lake/", "a.tsv") == DATA
+    resumed = [request.range for request in proxy.requests if "list-type" not in request.path]
+    if fault in ("truncated", "too short"):
+        begins = [int(str(stretch).removeprefix("bytes=").partition("-")[0]) for stretch in resumed]
+        assert begins == sorted(begins)
+        assert begins[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("500", "InternalError"),
+        ("503", "SlowDown"),
+        ("403", "s3:GetObject"),
+        ("no body", "cannot be read"),
+        ("whole", "other bytes"),
+    ],
+)
+def test_what_stays_is_told_and_the_other_files_count(
+    proxy: S3Proxy, database: str, fault: S3Fault, words: str
+) -> None:
+    lake = {"a.tsv": events(1, 9, "a"), "b.tsv": events(2, 9, "b")}
+    for key, data in lake.items():
+        put(proxy.server, f"lake/{key}", data)
+    proxy.fault = lambda request: fault if "/a.tsv" in request.path else None
+    done = run(lake="s3://events/lake/", database=database)
+    (line,) = (line for line in done.stderr.splitlines() if "a.tsv" in line)
+    assert done.returncode == 1
+    assert words in line
+    Model().check(database, {"b.tsv": lake["b.tsv"], "a.tsv": b""})
+    proxy.fault = lambda _: None
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    Model().check(database, lake)
+
+
+def test_an_object_that_is_replaced_is_counted_by_the_next_run(proxy: S3Proxy, database: str) -> None:
+    server = proxy.server
+    put(server, "lake/a.tsv", events(1, 9, "old"))
+
+    def replace(request: Request) -> None:
+        if "a.tsv" in request.path and request.number == 1:
+            put(server, "lake/a.tsv", events(2, 12, "new"))
+
+    proxy.fault = replace
+    done = run(lake="s3://events/lake/", database=database)
+    assert (done.returncode, "replaced since it was listed" in done.stderr) == (1, True)
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    Model().check(database, {"a.tsv": events(2, 12, "new")})
+
+
+def test_an_object_replaced_while_it_is_read_is_noticed(proxy: S3Proxy) -> None:
+    server = proxy.server
+    put(server, "lake/a.tsv", DATA)
+
+    def replace(request: Request) -> S3Fault | None:
+        if "list-type" in request.path or request.number > 1:
+            return None
+        return "truncated"
+
+    proxy.fault = replace
+    lake = lake_at("s3://events/lake/")
+    (file,) = lake.files()
+    blocks = text(lake, file)
+    next(blocks)
+    put(server, "lake/a.tsv", DATA[::-1])
+    with pytest.raises(FileError, match="replaced"):
+        list(blocks)
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_listing_that_fails_on_its_second_page_counts_nothing(proxy: S3Proxy, database: str) -> None:
+    for number in range(11):
+        put(proxy.server, f"lake/{number:04}.tsv", HEADER)
+    proxy.fault = lambda request: "500" if "continuation-token" in request.path else None
+    done = run("--prune-all", lake="s3://events/lake/", database=database)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "cannot be listed" in done.stderr
+    assert proxy.gets() == []
+
+
+def test_a_refused_listing_and_a_missing_bucket_are_settings(proxy: S3Proxy) -> None:
+    with pytest.raises(LakeSettingError, match="no bucket"):
+        list(lake_at("s3://missing/lake/").files())
+    proxy.fault = lambda _: "403"
+    with pytest.raises(LakeSettingError, match="s3:ListBucket"):
+        list(lake_at("s3://events/lake/").files())
+
+
+def test_s3_that_is_away_ends_the_run(proxy: S3Proxy) -> None:
+    put(proxy.server, "lake/a.tsv", DATA)
+    lake = lake_at("s3://events/lake/")
+    (file,) = lake.files()
+    proxy.close()
+    with pytest.raises(LakeError, match="cannot be reached"):
+        list(text(lake, LakeFile(*file)))
+
+
+def test_a_second_run_reads_nothing(proxy: S3Proxy, database: str) -> None:
+    for key, data in LATER.items():
+        put(proxy.server, f"lake/{key}", data)
+    assert run(lake="s3://events/lake/", database=database).returncode == 1
+    Model().check(database, LATER)
+    assert sorted(proxy.gets()) == sorted(f"/events/lake/{key}" for key in LATER)
+    proxy.requests.clear()
+    assert outcome(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == len(LATER) - 1
+    assert proxy.gets() == ["/events/lake/broken.tsv"]

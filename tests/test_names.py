@@ -1,0 +1,239 @@
+"""Whatever a file, a folder or a lake is called, it is counted or told, and nothing outside the lake is read."""
+
+import os
+import stat
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from processor.console import printable
+from processor.lake import LakeError, LakeSettingError, lake_at, storable, text
+from tests.tables import Model
+from tests.test_run import CLICK, HEADER, contents, outcome, run
+
+NOBODY = 65534
+ODD_NAMES = [
+    "a b+c",
+    "100%",
+    "%41",
+    "%s%(key)s",
+    "'; drop table lake_files; --",
+    'a"b',
+    "$(touch x)`",
+    ":smile: [red]",
+    "<b>&amp;",
+    "a\\b",
+    "~",
+    "..",
+    "a?b#c",
+    "\ufeff\u202etsv.",
+    "\U0001f600é e\u0301",
+    "\x01\x1b[31m\x7f\x9b",
+    "\r",
+    "\ufffe",
+    "-rf",
+    "k" * 240,
+]
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], object]]:
+    """Puts an object into a bucket of its own on an S3 server over HTTP, which the settings name."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    client, name = boto3.client("s3", region_name="us-east-1"), f"lake-{uuid.uuid4().hex}"
+    client.create_bucket(Bucket=name)
+    monkeypatch.setenv("LAKE_URL", f"s3://{name}/p/")
+    yield lambda key: client.put_object(Bucket=name, Key=f"p/{key}", Body=HEADER + CLICK)
+    server.stop()
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without the rights of root, whom no mode of a file stops."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may look into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)  # shutil would recurse
+
+
+def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake 100% 'x'"
+    deep = "d" * 200 + "/"
+    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "a\nb"]] + [f"{deep * 15}a.tsv", "..t/..a/...b/a.tsv"]
+    for key in keys:
+        (lake / key).parent.mkdir(parents=True, exist_ok=True)
+        (lake / key).write_bytes(HEADER + CLICK)
+    done = run(lake=lake, database=database)
+    assert done.returncode == 0
+    assert done.stdout.replace("\n", "").isprintable()
+    hidden = {key for key in keys if Path(key).name.startswith(".")}
+    Model().check(database, contents(lake))
+    for key in sorted(set(keys) - hidden):
+        assert f"counted {printable(key)}: 1 events\n" in done.stdout
+    key = "\x01\x1b[31m\x7f\x9b.tsv"
+    forgotten = run("forget", "--", key, lake=lake, database=database)
+    assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {printable(key)}\n")
+
+
+def test_objects_of_any_name_are_counted(s3: Callable[[str], object], database: str) -> None:
+    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "../x", "./y/../y", "/d", "\ufffe"]] + ["k" * 1015 + ".tsv"]
+    for key in keys:
+        s3(key)
+    done = run(lake=os.environ["LAKE_URL"], database=database)
+    assert (done.returncode, done.stderr) == (0, "")
+    Model().check(database, dict.fromkeys(keys, HEADER + CLICK))
+
+
+def test_an_object_whose_name_holds_a_nul_is_told_and_the_others_count(
+    s3: Callable[[str], object], database: str
+) -> None:
+    for key in ("n\0l.tsv", "a.tsv"):
+        s3(key)
+    done = run("--json", lake=os.environ["LAKE_URL"], database=database)
+    assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
+    assert r"not counted n\x00l.tsv: its name holds a NUL or is not valid UTF-8; rename it" in done.stderr
+
+
+def test_a_name_that_is_not_utf8_is_told_and_the_others_count(tmp_path: Path, database: str) -> None:
+    name = os.fsdecode(b"\xff\xfe.tsv")
+    for path in (tmp_path / name, tmp_path / "a.tsv"):
+        path.write_bytes(HEADER + CLICK)
+    told = r"not counted \udcff\udcfe.tsv: its name holds a NUL or is not valid UTF-8; rename it"
+    for counted in (1, 0):
+        done = run("--json", lake=tmp_path, database=database)
+        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 1)
+        assert told in done.stderr
+    assert run("verify", lake=tmp_path, database=database).returncode == 1
+    assert run("forget", name, lake=tmp_path, database=database).returncode == 0
+    (tmp_path / name).rename(tmp_path / "b.tsv")
+    assert run(lake=tmp_path, database=database).returncode == 0
+    Model().check(database, contents(tmp_path))
+
+
+def test_a_folder_whose_name_is_not_utf8_hides_no_other(tmp_path: Path) -> None:
+    for folder in ("fine", os.fsdecode(b"\xff")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.tsv").write_bytes(HEADER)
+    assert {file.key: file.error is None for file in lake_at(str(tmp_path)).files()} == {
+        "fine/a.tsv": True,
+        storable(os.fsdecode(b"\xff/a.tsv")): False,
+    }
+
+
+def test_links_are_not_followed_out_of_the_lake(tmp_path: Path) -> None:
+    lake, outside = tmp_path / "lake", tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.tsv").write_bytes(HEADER)
+    lake.mkdir()
+    (lake / "a.tsv").write_bytes(HEADER)
+    (lake / "inside.tsv").symlink_to("a.tsv")
+    (lake / "outside.tsv").symlink_to(outside / "secret.tsv")
+    (lake / "above.tsv").symlink_to("../outside/secret.tsv")
+    (lake / "folder").symlink_to(outside)
+    (lake / "loop").symlink_to(lake)
+    (lake / "itself.tsv").symlink_to("itself.tsv")
+    (lake / "nowhere.tsv").symlink_to("nowhere")
+    (lake / "folder.tsv").mkdir()
+    os.mkfifo(lake / "pipe.tsv")
+    assert sorted(file.key for file in lake_at(str(lake)).files()) == ["a.tsv", "inside.tsv"]
+
+
+def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
+    before = Path.cwd()
+    os.chdir(open_folder)
+    try:
+        for _ in range(1500):
+            Path("d").mkdir()
+            os.chdir("d")
+        Path("a.tsv").write_bytes(HEADER)
+        (file,) = lake_at(str(open_folder)).files()
+        assert b"".join(text(lake_at(str(open_folder)), file)) == HEADER
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.parametrize("mode", [0, stat.S_IXUSR])
+def test_a_folder_that_cannot_be_listed_ends_the_listing(mode: int, open_folder: Path) -> None:
+    (open_folder / "shut").mkdir(mode=mode)
+    with as_nobody(), pytest.raises(LakeError, match=r"shut cannot be listed \(Permission denied\); make it readable"):
+        list(lake_at(str(open_folder)).files())
+
+
+def test_a_folder_that_goes_while_it_is_listed_is_gone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.tsv").write_bytes(HEADER)
+    files = lake_at(str(tmp_path)).files()
+    first = next(files).key
+    other = tmp_path / ("b" if first.startswith("a") else "a")
+    (other / "x.tsv").unlink()
+    other.rmdir()
+    assert list(files) == []
+
+
+def test_a_file_that_cannot_be_opened_is_told(open_folder: Path) -> None:
+    (open_folder / "a.tsv").write_bytes(HEADER)
+    (open_folder / "a.tsv").chmod(0)
+    with as_nobody():
+        lake = lake_at(str(open_folder))
+        (file,) = lake.files()
+        with pytest.raises(Exception, match=r"it cannot be opened \(Permission denied\); make it readable"):
+            list(text(lake, file))
+
+
+WRONG_LAKES = [
+    "",
+    "s3://",
+    "s3:///a/",
+    "s3://[",
+    "s3://a b/",
+    "s3://lake?x",
+    "S3://lake/",
+    "ftp://user:hidden@host/",
+    "s3://AKIA:hidden@lake/",
+    "postgresql://user:hidden@host/db",
+    "https://lake.s3.amazonaws.com/?X-Amz-Signature=hidden",
+    "~nobody-of-this-name/x",
+    "x" * 300,
+    "x/" * 3000,
+    "/no/such/folder",
+    os.fsdecode(b"/tmp/\xff"),
+    "/dev/null",
+]
+
+
+@pytest.mark.parametrize("url", WRONG_LAKES, ids=range(len(WRONG_LAKES)))
+def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
+    with pytest.raises(LakeSettingError) as told:
+        list(lake_at(url).files())
+    assert "hidden" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_an_empty_lake_is_counted(tmp_path: Path, database: str) -> None:
+    done = run("--json", lake=tmp_path, database=database)
+    assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)

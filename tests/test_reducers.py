@@ -1,0 +1,157 @@
+"""The laws of partials, and that any order and any split of the lines give the same."""
+
+import copy
+from datetime import date, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor.events import Event, HeaderError
+from processor.reducers import Counts, Partial, Span, Text, content_hash, header_columns, reduce_text
+from tests import oracle, strategies
+
+TIMES = st.integers(-3, 3) | st.integers(86_400_000_000 - 2, 86_400_000_000 + 2)
+EVENTS = st.builds(
+    Event,
+    TIMES,
+    st.sampled_from([None, "u1", "u2"]),
+    st.sampled_from([None, "s1", "s2"]),
+    st.sampled_from(["article_viewed", "top_news_card_viewed", "my_news_card_viewed", "other"]),
+    st.sampled_from([None, "a1", "a2"]),
+    st.sampled_from([None, "t1", "t2"]),
+    st.sampled_from([None, "c1", "c2"]),
+)
+
+
+def of(events: list[Event]) -> Partial:
+    partial = Partial()
+    for event in events:
+        partial.add(event)
+    return partial
+
+
+def merged(*partials: Partial) -> Partial:
+    whole = Partial()
+    for partial in partials:
+        whole.merge(partial)
+    return whole
+
+
+PARTIALS = st.lists(EVENTS, max_size=8).map(of)
+
+
+@given(PARTIALS)
+def test_the_empty_partial_is_the_identity(partial: Partial) -> None:
+    assert merged(partial, Partial()) == partial == merged(Partial(), partial)
+
+
+@given(PARTIALS, PARTIALS)
+def test_merge_is_commutative(a: Partial, b: Partial) -> None:
+    assert merged(a, b) == merged(b, a)
+
+
+@given(PARTIALS, PARTIALS, PARTIALS)
+def test_merge_is_associative(a: Partial, b: Partial, c: Partial) -> None:
+    assert merged(merged(a, b), c) == merged(a, merged(b, c))
+
+
+@given(PARTIALS, PARTIALS)
+def test_merge_leaves_the_other_as_it_is(a: Partial, b: Partial) -> None:
+    before = copy.deepcopy(b)
+    merged(a, b).merge(a)
+    assert b == before
+
+
+@given(st.lists(EVENTS, max_size=20), st.randoms(use_true_random=False), st.integers(0, 20))
+def test_any_order_and_any_split_give_the_same(events: list[Event], random: object, cut: int) -> None:
+    shuffled = list(events)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert of(events) == merged(of(shuffled[:cut]), of(shuffled[cut:]))
+
+
+@given(st.lists(EVENTS, max_size=20))
+def test_a_partial_says_what_its_events_say(events: list[Event]) -> None:
+    partial = of(events)
+    counted = [event for event in events if event.name != "other"]
+    assert partial.events == len(events)
+    for (article, day), counts in partial.article_days.items():
+        its = [event for event in counted if event.article == article and day_of(event) == day]
+        clicks = sum(event.name == "article_viewed" for event in its)
+        assert counts == Counts(len(its) - clicks, clicks)
+    assert partial.article_days.keys() == {(e.article, day_of(e)) for e in counted if e.article}
+    assert partial.user_days.keys() == {(e.user, day_of(e)) for e in counted if e.user}
+    assert sum(sum(counts) for counts in partial.user_days.values()) == sum(e.user is not None for e in counted)
+    for (user, session), span in partial.sessions.items():
+        times = [event.at for event in events if (event.user, event.session) == (user, session)]
+        assert span == Span(min(times), max(times), len(times))
+    assert sum(span.events for span in partial.sessions.values()) == sum(bool(e.user and e.session) for e in events)
+    for article in {event.article for event in counted if event.article}:
+        titles = [Text(e.at, e.title) for e in counted if e.article == article and e.title]
+        assert partial.titles.get(article) == max(titles, default=None)
+
+
+def day_of(event: Event) -> int:
+    return ((datetime(1970, 1, 1) + timedelta(microseconds=event.at)).date() - date(1970, 1, 1)).days
+
+
+def ranges(data: bytes, chunk: int) -> list[Partial]:
+    """The partials of every range of a file, each read for itself as a worker would."""
+    header = header_columns([data])
+    partials: list[Partial] = []
+    for start in range(0, max(len(data), 1), chunk):
+        text = data[start - 1 :] if start else data
+        partials += reduce_text(iter([text]), start, start + chunk, header if start else None, chunk)
+    return partials
+
+
+@given(strategies.files(), st.integers(1, 30), st.integers(1, 300), st.randoms(use_true_random=False))
+@settings(max_examples=200)
+def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, pieces: int, random: object) -> None:
+    chunk, block = len(data) // chunks + 1, len(data) // pieces + 1
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
+    try:
+        whole = merged(*reduce_text(blocks))
+    except HeaderError:
+        return
+    chunked = merged(*reduce_text(blocks, chunk=chunk))
+    ranged = ranges(data, chunk)
+    random.shuffle(ranged)  # type: ignore[attr-defined]
+    apart = merged(*ranged)
+    assert says(apart) == says(chunked) == says(whole)
+    assert content_hash(apart.chunks) == content_hash(chunked.chunks)
+    assert numbered(apart) == numbered(whole) == [(bad.line_number, bad.reason) for bad in rejected(data)]
+
+
+def says(partial: Partial) -> tuple[object, ...]:
+    """What a partial says, apart from where its chunks begin."""
+    lines = sum(chunk.lines for chunk in partial.chunks.values())
+    return (
+        (partial.article_days, partial.user_days, partial.sessions, partial.titles, partial.categories),
+        (partial.events, partial.empty, lines),
+    )
+
+
+def numbered(partial: Partial) -> list[tuple[int, str]]:
+    """The rejections by their lines in the file."""
+    numbers = []
+    for (begin, line), rejection in partial.rejections.items():
+        before = sum(chunk.lines for start, chunk in partial.chunks.items() if start < begin)
+        numbers.append((before + line + 1, rejection.reason))
+    return sorted(numbers)
+
+
+def rejected(data: bytes) -> list[oracle.Rejected]:
+    """The oracle's rejections, also of a file of which most lines are bad."""
+    try:
+        return oracle.read_file(data, "a.tsv").rejected
+    except oracle.Unreadable:
+        columns = oracle.header(data.split(b"\n")[0].removesuffix(b"\r"))
+        found = []
+        for number, line in enumerate(data.split(b"\n")[1:], 2):
+            row = line.removesuffix(b"\r")
+            try:
+                if row:
+                    oracle.parse(row, columns)
+            except oracle.LineError as error:
+                found.append(oracle.Rejected(number, str(error), row[:1000]))
+        return found
