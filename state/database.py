@@ -156,7 +156,7 @@ class Database:
         """A connection whose open transaction holds the lock."""
         lock = self._connect()
         try:
-            with lock.cursor() as cur:
+            with _last_words(lock), lock.cursor() as cur:
                 self.execute(cur, "settings", search_path=SEARCH_PATH)
                 process = f"process {os.getpid()} on {socket.gethostname()}"
                 (ours,) = self.one(cur, "name_holder", holder=process)
@@ -229,14 +229,15 @@ class Database:
         assert work is not None
         assert work.info.transaction_status == TRANSACTION_STATUS_IDLE, "a transaction within another"
         try:
-            with work.cursor() as cur:
-                self.execute(cur, "settings", search_path=SEARCH_PATH)
-                if fenced:
-                    self.execute(cur, "fence", run_id=self._run_id)
-                    if cur.fetchone() is None:
-                        raise BusyError("another run took over this database; this one stops")
-                yield cur
-            work.commit()
+            with _last_words(work):
+                with work.cursor() as cur:
+                    self.execute(cur, "settings", search_path=SEARCH_PATH)
+                    if fenced:
+                        self.execute(cur, "fence", run_id=self._run_id)
+                        if cur.fetchone() is None:
+                            raise BusyError("another run took over this database; this one stops")
+                    yield cur
+                work.commit()
         except BaseException:
             self._abandon(work)
             raise
@@ -352,6 +353,20 @@ class Database:
         """The first row that a statement gives; None if it gives none."""
         self.execute(cur, name, **parameters)
         return cur.fetchone()
+
+
+@contextmanager
+def _last_words(connection: "connection") -> Iterator[None]:
+    """An error says what the server said before it closed the connection; psycopg2 tells of the closing only."""
+    import psycopg2
+
+    try:
+        yield
+    except psycopg2.OperationalError as error:
+        said = connection.info.error_message if connection.closed and error.pgcode is None else None
+        if said:
+            raise psycopg2.OperationalError(said) from error
+        raise
 
 
 def _one_line(error: BaseException) -> str:

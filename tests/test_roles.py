@@ -9,6 +9,7 @@ import psycopg2
 import pytest
 
 from tests.conftest import as_role
+from tests.processes import ask
 from tests.test_run import CLICK, HEADER, run
 
 
@@ -18,17 +19,6 @@ def counted(tmp_path: Path, database: str) -> str:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK + b"bad\n")
     assert run(lake=tmp_path, database=database).returncode == 0
     return database
-
-
-def ask(uri: str, statement: str) -> list[tuple[object, ...]]:
-    """What a statement gives."""
-    connection = psycopg2.connect(uri)
-    try:
-        with connection, connection.cursor() as cur:
-            cur.execute(statement)
-            return cur.fetchall()
-    finally:
-        connection.close()
 
 
 def test_the_role_that_counts_has_no_right_beyond_its_database(counted: str) -> None:
