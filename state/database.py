@@ -45,6 +45,8 @@ _ADVICE = {
     "25006": "name a database that can be written to",
 }
 _POOLER = "query_wait_timeout"
+# How servers and poolers say that all their connections are taken.
+_CROWDED = ("too many", "connection slots", "no more connections allowed")
 
 T = TypeVar("T")
 
@@ -328,7 +330,9 @@ class Database:
             )(connect)
         except psycopg2.Error as error:
             kind = DatabaseAwayError if is_waited_for(error) else DatabaseSettingError
-            raise kind(f"no connection to the database: {_one_line(error)}; look at DATABASE_URL") from None
+            is_crowded = any(word in str(error) for word in _CROWDED)
+            advice = "give this role two connections, then run again" if is_crowded else "look at DATABASE_URL"
+            raise kind(f"no connection to the database: {_one_line(error)}; {advice}") from None
 
     def _say_waiting(self, state: "RetryCallState") -> None:
         if state.attempt_number == 1:

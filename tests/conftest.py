@@ -5,6 +5,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import boto3
@@ -29,39 +30,54 @@ for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGH
     os.environ.pop(name, None)
 
 
+def administrate(url: str, statement: str, *names: str) -> None:
+    """Execute a statement that no transaction may hold, with these names in it."""
+    with closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cur:
+            cur.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
 def tune(url: str) -> None:
     """Make a server that is thrown away faster: no test pulls the plug of the machine."""
-    admin = psycopg2.connect(url)
-    admin.autocommit = True
-    with admin.cursor() as cur:
-        cur.execute("alter system set fsync = off")
-        cur.execute("select pg_reload_conf()")
-    admin.close()
+    administrate(url, "alter system set fsync = off")
+    administrate(url, "select pg_reload_conf()")
+
+
+@contextmanager
+def new_server() -> Iterator[tuple[str, Path]]:
+    """A Postgres server that is thrown away: the URI of a database on it, and its folder."""
+    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        with embedded.server("tests", home) as uri:
+            tune(uri)
+            yield uri, home
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """The URI of an empty database on a server, for the role that counts."""
+    name = f"test_{uuid.uuid4().hex}"
+    administrate(server, "create database {}", name)
+    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
+    make_roles(uri)
+    yield as_role("etl", uri)
+    administrate(server, "drop database {} with (force)", name)
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URI of a database on a Postgres server of this test process."""
-    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
-    with tempfile.TemporaryDirectory() as folder, embedded.server("tests", Path(folder, "server")) as uri:
-        tune(uri)
+    with new_server() as (uri, _):
         yield uri
 
 
 @pytest.fixture
 def database(server: str) -> Iterator[str]:
     """The URI of an empty database, for the role that counts."""
-    name = f"test_{uuid.uuid4().hex}"
-    admin = psycopg2.connect(server)
-    admin.autocommit = True
-    with admin.cursor() as cur:
-        cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
-    make_roles(uri)
-    yield as_role("etl", uri)
-    with admin.cursor() as cur:
-        cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-    admin.close()
+    with new_database(server) as uri:
+        yield uri
 
 
 @pytest.fixture

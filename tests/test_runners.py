@@ -196,6 +196,28 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
     Model().check(database, {key: LATER[key] for key in ("a.tsv", "d/e.tsv")})
 
 
+def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake: Path) -> None:
+    """Nothing there is left to break off, so the process ends itself."""
+    asked, over = threading.Event(), threading.Event()
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        if text.startswith(b"copy new_sessions") and not over.is_set():
+            asked.set()
+            over.wait(DEADLINE)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as held_up:
+        assert asked.wait(DEADLINE)
+        held_up.process.terminate()
+        assert held_up.process.wait(30) == 1
+        assert held_up.errors == "stopped by SIGTERM with 4 files left to count; the next run goes on from here\n"
+        over.set()
+    wait_until(lambda: not holders(database))
+    done = run(lake=lake, database=database)
+    assert (done.returncode, done.stderr) == (0, "")
+    Model().check(database, contents(lake))
+
+
 class Reader(threading.Thread):
     """Someone who looks at both BI tables again and again, and keeps the sums that were seen."""
 

@@ -1,0 +1,335 @@
+"""The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.errors import DeadlockDetected
+from psycopg2.extensions import parse_dsn
+
+from processor.pipeline import Plan
+from state import embedded
+from state.database import Database
+from tests.conftest import administrate, as_role, new_database, new_server
+from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
+from tests.proxies import Cut, PostgresProxy
+from tests.tables import Model, write_lake
+from tests.test_crashes import HEADER, PLAN, events
+from tests.test_pipeline import count
+from tests.test_run import CLICK, contents, run
+
+BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
+LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(10, 30, "c")}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A folder of three files, of which the first alone is about a user `bad`."""
+    write_lake(tmp_path / "lake", LAKE)
+    return tmp_path / "lake"
+
+
+class Server:
+    """A server of its own that may be killed."""
+
+    def __init__(self, home: Path) -> None:
+        """The server in a folder, which runs."""
+        self._home = home
+
+    def kill(self, number: signal.Signals) -> None:
+        """End it in the midst of its work, and wait until none of its processes is left."""
+        process = int(embedded._note(self._home)[0])
+        os.kill(process, number)
+        with (self._home / "server.lock").open("rb") as lock:
+            wait_until(lambda: embedded._locked(lock.fileno()))
+
+    def start(self) -> None:
+        """Start it again, in the same place; it is stopped by whoever made it."""
+        with embedded.server("tests", self._home):
+            pass
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[tuple[str, Server]]:
+    """The URI of a database on a server that may be killed."""
+    with new_server() as (uri, home):
+        yield uri, Server(home)
+
+
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [(signal.SIGKILL, 2), (signal.SIGQUIT, 9), (signal.SIGKILL, 30), (signal.SIGQUIT, 55), (signal.SIGKILL, 80)],
+)
+def test_a_server_that_dies_and_comes_back_is_waited_for(
+    own_server: tuple[str, Server], lake: Path, number: signal.Signals, at: int
+) -> None:
+    """SIGQUIT is what `pg_ctl stop --mode immediate` sends."""
+    uri, server = own_server
+    died = threading.Event()
+
+    def fault(statement: int, _: bytes) -> Cut | None:
+        if statement == at:
+            server.kill(number)
+            died.set()
+        return None
+
+    with new_database(uri) as database:
+        with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as going_on:
+            try:
+                assert died.wait(DEADLINE)
+                wait_until(lambda: "waiting for the database" in going_on.errors)
+            finally:
+                server.start()
+            assert going_on.end() == 0
+        Model().check(database, LAKE)
+
+
+def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
+    own_server: tuple[str, Server], lake: Path
+) -> None:
+    uri, server = own_server
+    with new_database(uri) as database:
+        with Database(database):
+            pass  # which makes the schema
+        with (
+            held(database, "lock table state.file_sessions"),
+            Run(lake=lake, database=database, DATABASE_WAIT="1") as going_on,
+        ):
+            try:
+                wait_until(lambda: is_waiting(database))
+                server.kill(signal.SIGKILL)
+                assert going_on.end() == 1
+            finally:
+                server.start()
+            *notes, line = going_on.errors.splitlines()
+            assert line.startswith("no connection to the database: ")
+            assert line.endswith("; look at DATABASE_URL")
+            assert all(note.startswith(("waiting for the database", "the database broke off")) for note in notes)
+        assert run(lake=lake, database=database).returncode == 0
+        Model().check(database, LAKE)
+
+
+def test_a_database_that_refuses_connections_for_a_while_is_waited_for(database: str, lake: Path) -> None:
+    administrate(as_role("postgres", database), "alter database {} connection limit 1", parse_dsn(database)["dbname"])
+    with held(database, "select"), Run(lake=lake, database=database) as going_on:
+        wait_until(lambda: "too many connections" in going_on.errors)
+        administrate(
+            as_role("postgres", database), "alter database {} connection limit 3", parse_dsn(database)["dbname"]
+        )
+        assert going_on.end() == 0
+    Model().check(database, LAKE)
+
+
+def test_too_few_connections_are_told(database: str, lake: Path) -> None:
+    administrate(as_role("postgres", database), "alter database {} connection limit 1", parse_dsn(database)["dbname"])
+    done = run(lake=lake, database=database, DATABASE_WAIT="1")
+    assert done.returncode == 1
+    assert "too many connections" in done.stderr.splitlines()[-1]
+    assert "two" in done.stderr.splitlines()[-1]
+
+
+def test_a_slow_database_is_waited_for(database: str, lake: Path) -> None:
+    def fault(_number: int, _text: bytes) -> Cut | None:
+        time.sleep(0.02)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run(lake=lake, database=proxy.url, DATABASE_WAIT="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    Model().check(database, LAKE)
+
+
+def test_a_server_that_never_answers_is_given_up(lake: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://etl@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        done = run(lake=lake, database=url, DATABASE_WAIT="1")
+    assert (done.returncode, "timeout expired" in done.stderr.splitlines()[-1]) == (1, True)
+
+
+def inject(database: str, state: str, times: int) -> None:
+    """Let so many statements that write a row of the user `bad` fail with an SQLSTATE; those undone count too."""
+    with Database(database):
+        pass  # which makes the schema
+    administrate(
+        database,
+        f"""
+        create sequence public.failed;
+        create function public.fail() returns trigger language plpgsql as $$
+        begin
+            if nextval('public.failed') <= {times} then
+                raise exception 'made for a test' using errcode = '{state}';
+            end if;
+            return new;
+        end $$;
+        create trigger fail before insert on public.user_performance
+        for each row when (new.user_id = 'bad') execute function public.fail()
+        """,
+    )
+
+
+# Serialization failure, deadlock, lock timeout, statement timeout, out of memory, disk full, an I/O error.
+PASSING = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
+
+
+@pytest.mark.parametrize("state", PASSING)
+def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> None:
+    inject(database, state, times=2)
+    outcome, errors = count(lake, database, PLAN)
+    assert (outcome.files_counted, errors) == (3, {})
+    assert ask(database, "select last_value from public.failed") == [(3,)]
+    Model().check(database, LAKE)
+
+
+@pytest.mark.parametrize(
+    ("state", "advice", "attempts"),
+    [
+        ("53100", "free space on the database's disk, then run again", 5),
+        ("40001", "run again later", 5),
+        ("42501", "grant this role the right, or name another role in DATABASE_URL", 1),
+    ],
+)
+def test_what_stays_is_told_and_the_other_files_count(
+    database: str, lake: Path, state: str, advice: str, attempts: int
+) -> None:
+    inject(database, state, times=1000)
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        *["the database broke off (made for a test); trying again"] * (attempts - 1),
+        f"not counted a.tsv: the database refused: made for a test; {advice}",
+    ]
+    Model().check(database, LAKE | {"a.tsv": b""})
+    ask(database, "drop trigger fail on user_performance; select 1")
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, LAKE)
+
+
+def configure(database: str, setting: str) -> None:
+    """Set something for the role that counts, in this database."""
+    administrate(
+        as_role("postgres", database), f"alter role etl in database {{}} set {setting}", parse_dsn(database)["dbname"]
+    )
+
+
+def test_a_statement_timeout_of_the_role_is_told_and_the_other_files_count(database: str, lake: Path) -> None:
+    model = Model()
+    count(lake, database, PLAN)
+    model.check(database, LAKE)
+    write_lake(lake, {"a.tsv": HEADER + BAD * 5, "c.tsv": LAKE["c.tsv"] + CLICK})
+    configure(database, "statement_timeout = '1s'")
+    with held(database, "update user_performance set clicks = clicks where user_id = 'bad'"):
+        done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("not counted a.tsv: the database refused: canceling statement due to statement timeout")
+    assert told.endswith("; raise statement_timeout for this role, then run again")
+    model.check(database, contents(lake) | {"a.tsv": b""})
+    configure(database, "statement_timeout = 0")
+    assert run(lake=lake, database=database).returncode == 0
+    model.check(database, contents(lake))
+
+
+def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> None:
+    """They hold an article's row and want a user's; the run, which writes users first, holds that one."""
+    count(lake, database, PLAN)
+    write_lake(lake, {"a.tsv": HEADER + BAD * 5})
+    undone = False
+    with (
+        closing(psycopg2.connect(database)) as other,
+        other.cursor() as cur,
+        Run(lake=lake, database=database) as going_on,
+    ):
+        cur.execute("update article_performance set clicks = clicks where article_id = 'a1'")
+        wait_until(lambda: is_waiting(database))
+        try:
+            cur.execute("update user_performance set clicks = clicks where user_id = 'bad'")
+        except DeadlockDetected:
+            undone = True
+        other.rollback()
+        assert going_on.end() == 0
+        assert undone != ("the database broke off (deadlock detected); trying again" in going_on.errors)
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["default_transaction_isolation = serializable"],
+        ["default_transaction_isolation = 'repeatable read'", "default_transaction_deferrable = on"],
+        [
+            "datestyle = 'SQL, DMY'",
+            "timezone = 'Pacific/Kiritimati'",
+            "intervalstyle = 'sql_standard'",
+            "bytea_output = escape",
+            "standard_conforming_strings = off",
+            "extra_float_digits = -15",
+            "client_encoding = LATIN1",
+            "search_path = pg_catalog",
+            "client_min_messages = debug1",
+        ],
+    ],
+    ids=["serializable", "repeatable read", "odd"],
+)
+def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, settings: list[str]) -> None:
+    for setting in settings:
+        configure(database, setting)
+    write_lake(lake, {"d.tsv": HEADER + CLICK.replace(b'"T"', '"Übergröße \\\\ \\" ✓"'.encode()) + b"bad\\ \xff\n"})
+    for number in range(2):
+        write_lake(lake, {"c.tsv": events(number, 20 + number, "c")})
+        outcome, errors = count(lake, database, Plan())
+        assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
+        Model().check(as_role("postgres", database), contents(lake))
+    assert run("verify", lake=lake, database=database).returncode == 0
+
+
+def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:
+    configure(database, "default_transaction_read_only = on")
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("; name a database that can be written to")
+
+
+@pytest.fixture
+def small_disk(server: str) -> Iterator[Path]:
+    """A disk of 1 MiB that the server may write to."""
+    home = Path(parse_dsn(server)["host"])
+    disk = home / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=1m,uid={home.stat().st_uid},mode=700", "none", str(disk)]
+    with ExitStack() as stack:
+        stack.callback(disk.rmdir)
+        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("mounting a small disk takes root and a kernel that lets it")
+        stack.callback(subprocess.run, ["umount", str(disk)], check=True)
+        yield disk
+
+
+def test_a_full_disk_is_told_and_the_files_that_fit_count(
+    server: str, database: str, lake: Path, small_disk: Path
+) -> None:
+    administrate(server, f"create tablespace small location '{small_disk}'")
+    try:
+        administrate(server, "grant create on tablespace small to etl")
+        configure(database, "temp_tablespaces = small")
+        lines = (CLICK.replace(b"s1", b"s%d" % i).replace(b"u1", b"u%d" % i) for i in range(8000))
+        write_lake(lake, {"big.tsv": HEADER + b"".join(lines)})
+        done = run(lake=lake, database=database)
+        assert done.returncode == 1
+        told = done.stderr.splitlines()[-1]
+        assert told.startswith("not counted big.tsv: the database refused: could not extend file")
+        assert told.endswith("; free space on the database's disk, then run again")
+        Model().check(database, LAKE | {"big.tsv": b""})
+        configure(database, "temp_tablespaces = ''")
+        assert run(lake=lake, database=database).returncode == 0
+        Model().check(database, contents(lake))
+    finally:
+        administrate(server, "drop tablespace small")
