@@ -26,6 +26,7 @@ LOST_LOCK_PATIENCE = 90.0
 
 # What a server says that answers, but not to us: waiting does not help.
 _REFUSED = (
+    "SSL required",
     "authentication failed",
     "certificate",
     "does not exist",
@@ -374,8 +375,9 @@ def _last_words(connection: "connection") -> Iterator[None]:
 
 
 def _one_line(error: BaseException) -> str:
-    """What a database error says, without the lines that hold the statement."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What a database error says, without the lines that hold the statement; of several servers, what the last did."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return next((line for line in reversed(lines) if line.startswith("connection to server")), lines[0])
 
 
 def _advice(error: "Error") -> str:

@@ -28,7 +28,7 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
         users, configuration = Path(folder, "users"), Path(folder, "pgbouncer.ini")
         users.write_text(f'"{server["user"]}" ""\n')
         for _ in range(5):
-            port = _free_port()
+            port = free_port()
             all_settings = {
                 "listen_addr": "127.0.0.1",
                 "listen_port": port,
@@ -49,7 +49,7 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
                 group=account.st_gid if is_root else None,
                 extra_groups=[] if is_root else None,
             )
-            if _listens(port, process):
+            if listens(port, process):
                 break  # no other program took the port
         try:
             yield f"postgresql://{server['user']}@127.0.0.1:{port}/{server['dbname']}"
@@ -58,12 +58,13 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
-def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
     """Whether a process listens there, once it does or has ended."""
     while process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
