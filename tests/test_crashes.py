@@ -27,6 +27,7 @@ from state.store import Store
 from tests import made_lake
 from tests.conftest import ROOT, as_role, make_roles
 from tests.oracle import expected
+from tests.processes import holders, wait_until
 from tests.proxies import Cut, PostgresProxy
 from tests.tables import Model, tables, write_lake
 from tests.test_pipeline import Silence, count
@@ -97,7 +98,8 @@ def check_whole_files(url: str) -> None:
 
 
 def check_next_run(folder: Path, url: str) -> None:
-    """Fail unless a run leaves what one pass over the later lake gives."""
+    """Fail unless a run leaves what one pass over the later lake gives, once the server saw that the last one died."""
+    wait_until(lambda: not holders(url))
     count(folder, url, PLAN)
     Model().check(url, LATER)
 

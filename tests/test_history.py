@@ -247,12 +247,14 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
     with Database(database):
         pass  # which makes the schema
     seen: set[tuple[int, ...]] = set()
-    done = threading.Event()
+    begun, done = threading.Event(), threading.Event()
 
     def poll() -> None:
         with closing(psycopg2.connect(database)) as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-            while not done.is_set():
+            is_last = False
+            while not is_last:
+                is_last = done.is_set()  # looks once more, when all is counted
                 with connection, connection.cursor() as cur:
                     sums = []
                     for query in (
@@ -265,10 +267,12 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
                         cur.execute(query)
                         sums.append(int((cur.fetchone() or (-1,))[0]))
                     seen.add(tuple(sums))
+                begun.set()
 
     reader = threading.Thread(target=poll)
     reader.start()
     try:
+        assert begun.wait(60)
         count(tmp_path, database, Plan(chunk=100))
         for n in range(0, files, 2):
             lake.remove(f"f{n}")
