@@ -1,19 +1,24 @@
-"""What people read: lines, a progress bar on a terminal, the first rows of the tables."""
+"""What people read: lines, a progress bar on a terminal, tables."""
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from numbers import Number
 from typing import TYPE_CHECKING, TextIO
 
 from processor.events import REASONS
-from processor.pipeline import Outcome
-from state.shadow import Difference
-from state.writer import RejectedLine, Version
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+    from processor.pipeline import Outcome
+    from state.shadow import Difference
+    from state.writer import RejectedLine, Version
+
+LEVELS = ("debug", "info", "warning", "error")
+RED, YELLOW, BOLD = "31", "33", "1"
 
 
 def printable(text: str) -> str:
@@ -32,34 +37,84 @@ def mendable(line: bytes) -> str:
     return "".join(part if isinstance(part, str) else "".join(f"\\x{byte:02x}" for byte in part) for part in parts)
 
 
-class Console:
-    """Says how a run goes on: on standard output, or on standard error where that is kept for `--json`."""
+def several(count: int, noun: str) -> str:
+    """A number of things in words.
 
-    def __init__(self, json: bool = False) -> None:
+    >>> several(1, "line"), several(5219, "line")
+    ('1 line', '5,219 lines')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def sized(size: float) -> str:
+    """A number of bytes in a few characters: 950 B, 9.5 kB, 95 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:,.{1 if size < 9.95 and unit != 'B' else 0}f} {unit}"
+
+
+def moment(at: int) -> str:
+    """A time in microseconds since 1970-01-01 UTC, as people write it; a number where there is no such time."""
+    try:
+        when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+    except OverflowError:
+        return str(at)
+    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond:06} UTC"
+
+
+class Console:
+    """Says how a run goes on: on standard output, or on standard error where that is kept for `--json`.
+
+    Lines below `level` are left out. `verb` says what becomes of files.
+    """
+
+    def __init__(self, json: bool = False, level: str = "info") -> None:
         """A console for one run."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character
+        self.verb = "counted"
         self._out = sys.stderr if json else sys.stdout
+        self._level = LEVELS.index(level)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._left: int | None = None
-        self.failures = 0
 
-    def say(self, line: str = "") -> None:
-        """Print one line."""
-        self._print(line, self._out is sys.stderr)
+    @property
+    def shows_tables(self) -> bool:
+        """Whether what a run came to is shown, beyond a line."""
+        return self._tells("info")
+
+    def say(self, line: str = "", style: str = "") -> None:
+        """Print one line of what goes on."""
+        if self._tells("info"):
+            self._print(line, self._out, style)
+
+    def show(self, line: str = "", style: str = "") -> None:
+        """Print one line of what was asked for."""
+        self._print(line, self._out, style)
+
+    def warn(self, line: str) -> None:
+        """Print one line on standard error, of what may pass."""
+        if self._tells("warning"):
+            self._print(line, sys.stderr, YELLOW)
 
     def error(self, line: str) -> None:
         """Print one line on standard error."""
-        self._print(line, True)
+        self._print(line, sys.stderr, RED)
 
     def result(self, line: str) -> None:
         """Print the one line that `--json` promises on standard output."""
         self._write(line, sys.stdout)
 
-    def _print(self, line: str, to_stderr: bool) -> None:
-        self._write(printable(line), sys.stderr if to_stderr else self._out)
+    def _tells(self, level: str) -> bool:
+        return LEVELS.index(level) >= self._level
+
+    def _print(self, line: str, stream: TextIO, style: str) -> None:
+        text = printable(line)
+        self._write(f"\x1b[{style}m{text}\x1b[0m" if style and is_colourful(stream) else text, stream)
 
     def _write(self, line: str, stream: TextIO) -> None:
         try:
@@ -67,23 +122,29 @@ class Console:
         except OSError:  # nobody reads on, as `| head` does: no reason to stop counting
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
-    def difference(self, difference: Difference) -> None:
+    def difference(self, difference: "Difference") -> None:
         """Say how a row is not what the lake gives."""
         row = f"{difference.table} {' '.join(map(str, difference.key))}"
         wanted, found = difference.wanted, difference.found
         if wanted is not None and found is not None and "rows" in wanted:
-            self.say(f"{row}: {wanted['rows']} rows are missing, {found['rows']} should not be there")
+            missing, wrong = (several(int(str(side["rows"])), "row") for side in (wanted, found))
+            self.show(f"{row}: missing {missing}, and {wrong} that should not be there")
             return
         if wanted is None or found is None:
             what, side = ("is missing", wanted) if found is None else ("should not be there", found)
-            self.say(f"{row} {what}: {side}")
+            cells = ", ".join(f"{name} {_shown(name, value)}" for name, value in (side or {}).items())
+            self.show(f"{row} {what}: {cells}")
             return
-        cells = (f"{name} is {found[name]}, should be {wanted[name]}" for name in wanted if found[name] != wanted[name])
-        self.say(f"{row}: {'; '.join(cells)}")
+        differing = (
+            f"{name} is {_shown(name, found[name])}, should be {_shown(name, wanted[name])}"
+            for name in wanted
+            if found[name] != wanted[name]
+        )
+        self.show(f"{row}: {'; '.join(differing)}")
 
     def remaining(self) -> str:
         """How many files are left to count, as the end of a sentence."""
-        return "" if self._left is None else f" with {self._left:,} files left to count"
+        return "" if self._left is None else f" with {several(self._left, 'file')} left"
 
     def begin(self, files: int, size: int) -> None:
         """Begin the progress bar where there is a terminal to draw it on."""
@@ -117,10 +178,10 @@ class Console:
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task, size)
 
-    def counted(self, version: Version) -> None:
+    def counted(self, version: "Version") -> None:
         """Say that a file was counted."""
-        rejected = f", {version.rejected:,} lines rejected" if version.rejected else ""
-        self._file(f"counted {version.key}: {version.events:,} events{rejected}")
+        rejected = f", {several(version.rejected, 'line')} rejected" if version.rejected else ""
+        self._file(f"{self.verb} {version.key}: {several(version.events, 'event')}{rejected}")
 
     def same(self, key: str) -> None:
         """Say that a file holds the same as before."""
@@ -130,11 +191,7 @@ class Console:
         """Say that what a file gave was taken back."""
         self.say(f"forgotten {key}")
 
-    def unknown(self, key: str) -> None:
-        """Say that the database knows no such file."""
-        self.error(f"no file {key} is known; a key is a path below the lake's URL")
-
-    def rejected(self, lines: Iterable[RejectedLine], tsv: bool) -> None:
+    def rejected(self, lines: "Iterable[RejectedLine]", tsv: bool) -> None:
         """Show rejected lines: for people, or as TSV."""
         if tsv:
             self._write("FILE\tLINE_NUMBER\tREASON\tLINE", self._out)
@@ -143,20 +200,23 @@ class Console:
                 cells = (mendable(line.key.encode()), str(line.line_number), line.reason, mendable(line.raw))
                 self._write("\t".join(cells), self._out)
             else:
-                self.say(f"{line.key}, line {line.line_number}: {REASONS[line.reason]}")
-                self.say(f"    {line.raw.decode(errors='backslashreplace')}")
+                self.show(f"{line.key}, line {line.line_number}: {REASONS[line.reason]}")
+                self.show(f"    {line.raw.decode(errors='backslashreplace')}")
 
     def failed(self, key: str, error: str) -> None:
         """Say why a file counts nowhere."""
-        self.failures += 1
-        self._file(f"not counted {key}: {error}", error=True)
+        self._file(f"not {self.verb} {key}: {error}", error=True)
 
     def _file(self, line: str, error: bool = False) -> None:
         if self._left is not None:
             self._left -= 1
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, left=self._left)
-            self._progress.console.print(printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True)
+            if error or self._tells("info"):
+                style = "red" if error else None
+                self._progress.console.print(
+                    printable(line), style=style, markup=False, emoji=False, highlight=False, soft_wrap=True
+                )
         elif error:
             self.error(line)
         else:
@@ -168,18 +228,27 @@ class Console:
             self._progress.stop()
             self._progress = None
 
-    def summary(self, outcome: Outcome) -> None:
+    def summary(self, outcome: "Outcome") -> None:
         """Say in a line what the run did."""
         if not outcome.files_counted and not outcome.files_failed and not outcome.files_forgotten:
-            self.say(f"Nothing new: {outcome.files_unchanged:,} files are counted already ({outcome.seconds:.1f} s).")
+            are = "is" if outcome.files_unchanged == 1 else "are"
+            files = several(outcome.files_unchanged, "file")
+            self.say(f"Nothing new: {files} {are} counted already ({outcome.seconds:.1f} s).", BOLD)
             return
-        counted = f"{outcome.events:,} events, {outcome.rejected:,} lines rejected"
-        parts = [f"{outcome.files_counted:,} files counted ({counted})", f"{outcome.files_unchanged:,} unchanged"]
+        counted = f"{several(outcome.events, 'event')}, {several(outcome.rejected, 'line')} rejected"
+        parts = [
+            f"{several(outcome.files_counted, 'file')} counted ({counted})",
+            f"{outcome.files_unchanged:,} unchanged",
+        ]
         if outcome.files_forgotten:
             parts.append(f"{outcome.files_forgotten:,} forgotten")
         if outcome.files_failed:
             parts.append(f"{outcome.files_failed:,} failed")
-        self.say(f"Done: {', '.join(parts)}, in {outcome.seconds:.1f} s.")
+        self.say(f"Done: {', '.join(parts)}, in {outcome.seconds:.1f} s.", BOLD)
+
+    def picture(self, path: str) -> None:
+        """Say where the picture is."""
+        self.say(f"Picture:    {path}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows under their columns, each cell on one line and cut where it is long."""
@@ -187,11 +256,19 @@ class Console:
         cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
         width = [max(map(len, column)) for column in zip(*cells, strict=True)]
         right = [all(isinstance(row[column], Number | None) for row in rows) for column in range(len(columns))]
-        self.say()
-        self.say(title)
+        self.show(title, BOLD)
         for line in cells:
             aligned = [cell.rjust(width[i]) if right[i] else cell.ljust(width[i]) for i, cell in enumerate(line)]
-            self.say("  " + "  ".join(aligned).rstrip())
+            self.show("  " + "  ".join(aligned).rstrip())
+
+
+def is_colourful(stream: TextIO) -> bool:
+    """Whether a stream takes colours: a terminal that knows them, and whose reader has not set NO_COLOR."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def _shown(name: str, value: object) -> str:
+    return moment(value) if name.endswith("_at") and isinstance(value, int) else str(value)
 
 
 def _cell(value: object) -> str:

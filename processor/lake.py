@@ -430,6 +430,8 @@ def _s3_client() -> "S3Client":
     config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
     try:
         session = boto3.Session()
+        if session.region_name == "":
+            raise LakeSettingError("AWS_DEFAULT_REGION is set but empty; unset it, or name a region as eu-west-1")
         credentials = session.get_credentials()
         if credentials is None:
             config = config.merge(Config(signature_version=UNSIGNED))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from processor.changes import EVERY_FILE, Selection, changes
 from processor.events import REASONS, HeaderError
 from processor.fast import FastFold
 from processor.lake import FileError, Lake, LakeFile, text
@@ -70,6 +71,7 @@ class Plan:
     prune: bool = False
     prune_all: bool = False
     chunk: int = CHUNK
+    selection: Selection = EVERY_FILE  # files outside are neither counted nor taken for gone
 
 
 def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
@@ -80,17 +82,14 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     """
     begun = time.monotonic()
     outcome = Outcome()
-    present = {file.key: file for file in lake.files()}
-    known = store.files()
-    todo = []
-    for key, file in sorted(present.items()):
-        before = known.get(key)
-        if before is None or before.fingerprint != file.fingerprint:
-            todo.append(file)
-        else:
-            outcome.files_unchanged += 1
-            if before.error is not None:
-                store.clear_error(before)
+    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
+    known = {key: file for key, file in store.files().items() if plan.selection.holds(key)}
+    found = changes(present.values(), known)
+    todo = sorted(found.new + found.changed)
+    outcome.files_unchanged = len(found.unchanged)
+    for file in found.unchanged:
+        if known[file.key].error is not None:
+            store.clear_error(known[file.key])
     listener.begin(len(todo), sum(file.size for file in todo))
     for file in todo:
         _count(lake, store, plan, listener, outcome, file)
@@ -101,7 +100,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
             store.clear_error(known[key])
     if plan.prune or plan.prune_all:
         outcome.seconds = round(time.monotonic() - begun, 3)
-        for key in _gone(plan, present, store.files(), outcome):
+        for key in to_prune(plan, present, store.files(), outcome):
             store.forget(key)
             outcome.files_forgotten += 1
             listener.forgotten(key)
@@ -137,9 +136,9 @@ def _failed(outcome: Outcome, listener: Listener, key: str, error: Exception) ->
     listener.failed(key, str(error))
 
 
-def _gone(plan: Plan, present: Collection[str], known: dict[str, KnownFile], outcome: Outcome) -> list[str]:
+def to_prune(plan: Plan, present: Collection[str], known: dict[str, KnownFile], outcome: Outcome) -> list[str]:
     """The keys of the counted files to prune, in order; raises PruneError where so many can hardly be right."""
-    counted = {key for key, file in known.items() if file.fingerprint is not None}
+    counted = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.holds(key)}
     gone = counted.difference(present)
     if not present and not plan.prune_all:
         raise PruneError("nothing was pruned: the lake's listing is empty; say --prune-all if that is right", outcome)
@@ -155,10 +154,10 @@ def _gone(plan: Plan, present: Collection[str], known: dict[str, KnownFile], out
 def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator[Difference]:
     """Read the whole lake again; every row of the tables that is not what it gives. Nothing changes.
 
-    Files that are gone or cannot be read count as what they gave when they were counted; the listener is told of the
-    latter. Raises LakeError, DatabaseError.
+    Files that are gone, outside the plan's selection or cannot be read count as what they gave when they were counted;
+    the listener is told of the last. Raises LakeError, DatabaseError.
     """
-    present, known = sorted(lake.files()), store.files()
+    present, known = sorted(file for file in lake.files() if plan.selection.holds(file.key)), store.files()
     with store.shadow() as shadow:
         _count_beside(lake, present, known, shadow, plan, listener, Outcome())
         yield from shadow.differences()
@@ -173,7 +172,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome
     begun = time.monotonic()
     outcome = Outcome()
     present, known = sorted(lake.files()), store.files()
-    pruned = _gone(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
+    pruned = to_prune(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
     with store.shadow() as shadow:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
         _count_beside(lake, present, kept, shadow, plan, listener, outcome)

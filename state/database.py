@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,7 +49,24 @@ _POOLER = "query_wait_timeout"
 # How servers and poolers say that all their connections are taken.
 _CROWDED = ("too many", "connection slots", "no more connections allowed")
 
+UNUSED = "nothing was counted into this database yet: python run.py counts the lake"
+
 T = TypeVar("T")
+
+
+class RunEnd(NamedTuple):
+    """How a run ended and what it did, as the history of runs records it."""
+
+    exit_code: int | None = None
+    error: str | None = None
+    files_counted: int = 0
+    files_unchanged: int = 0
+    files_failed: int = 0
+    files_forgotten: int = 0
+    events: int = 0
+    rejected: int = 0
+    seconds: float = 0
+    bytes: int = 0
 
 
 class DatabaseError(Exception):
@@ -62,6 +79,10 @@ class DatabaseSettingError(DatabaseError):
 
 class DatabaseAwayError(DatabaseError):
     """The database does not answer, though it was waited for: the run cannot go on."""
+
+
+class UnusedDatabaseError(DatabaseError):
+    """Nothing was counted into this database yet, so that there is nothing to be asked."""
 
 
 class BusyError(Exception):
@@ -91,13 +112,18 @@ class Database:
 
     The lock is held by a transaction of a connection of its own, so it goes when its holder does, behind a pooler
     too. A run that lost it is stopped by the fence: every other transaction asks for its run's row first.
+
+    With `reads` it is a database to be asked: without the lock, in transactions that can write nothing, and with the
+    schema as it is.
     """
 
-    def __init__(self, url: str, wait: float = 60, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, url: str, wait: float = 60, say: Callable[[str], None] = lambda _: None, reads: bool = False
+    ) -> None:
         """A database that is not connected yet; raises DatabaseSettingError where the URL is none."""
         import psycopg2
 
-        self._wait, self._say, self.queries = wait, say, queries()
+        self._wait, self._say, self._reads, self.queries = wait, say, reads, queries()
         try:
             self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
             # A password's own @ or / puts the rest of it here, and so into what libpq says of them.
@@ -121,9 +147,10 @@ class Database:
         self._lock: connection | None = None
         self._work: connection | None = None
         self._run_id: int | None = None
+        self.run_end = RunEnd()
 
     def __enter__(self) -> Self:
-        """Take the lock and bring the schema up; raises BusyError, DatabaseError."""
+        """Take the lock and bring the schema up, or look at it; raises BusyError, DatabaseError."""
         try:
             self.retried(self._open)
         except BaseException:
@@ -140,7 +167,7 @@ class Database:
             if self._run_id is not None and self._work is not None:
                 self._work.rollback()
                 with self.transaction() as cur:
-                    self.execute(cur, "end_run", run_id=self._run_id)
+                    self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
         except (psycopg2.Error, DatabaseError, BusyError):
             pass  # what the run did is committed; only its end goes unrecorded
         finally:
@@ -153,7 +180,10 @@ class Database:
             raise DatabaseSettingError(f"the server is PostgreSQL {text}: PostgreSQL 15 or later is needed")
         if encoding != "UTF8":
             raise DatabaseSettingError(f"the database's encoding is {encoding}: create one with encoding UTF8")
-        self._bring_up_schema()
+        if self._reads:
+            self._look_at_schema()
+        else:
+            self._bring_up_schema()
 
     def _take_lock(self) -> "connection":
         """A connection whose open transaction holds the lock."""
@@ -189,17 +219,41 @@ class Database:
                     self.execute(cur, "record_step", step=step)
                 return
             (present,) = self.one(cur, "step")
-        if present > max(steps):
-            raise DatabaseSettingError(
-                f"the database is at step {present} of the schema and this program at {max(steps)}: use the newer one"
-            )
+        _refuse_newer(present, max(steps))
         for step, path in steps.items():
             if step > present:
                 with self.transaction(fenced=False) as cur:
                     cur.execute(path.read_text())
                     self.execute(cur, "record_step", step=step)
 
-    def claim(self, lake_url: str, relocated: bool = False, look: Callable[[], object] = lambda: None) -> None:
+    def _look_at_schema(self) -> None:
+        with self.transaction(fenced=False) as cur:
+            if not self.one(cur, "has_schema")[0]:
+                raise UnusedDatabaseError(UNUSED)
+            (present,) = self.one(cur, "step")
+        last = max(migrations())
+        _refuse_newer(present, last)
+        if present < last:
+            raise DatabaseSettingError(
+                f"the database is at step {present} of the schema and this program at {last}: "
+                "python run.py brings it up, or ask with the older program"
+            )
+
+    def expect(self, lake_url: str, relocated: bool = False) -> None:
+        """Nothing, where the database holds that lake; raises UnusedDatabaseError, DatabaseSettingError."""
+        rows = self.rows("lake")
+        if not rows:
+            raise UnusedDatabaseError(UNUSED)
+        if not relocated:
+            _refuse_other(rows[0][0], lake_url)
+
+    def claim(
+        self,
+        lake_url: str,
+        relocated: bool = False,
+        look: Callable[[], object] = lambda: None,
+        command: str = "count",
+    ) -> None:
         """Record this run and its lake; raises DatabaseSettingError where the database holds another lake.
 
         `look` looks at a lake that is not recorded yet: where it raises, nothing is.
@@ -208,14 +262,12 @@ class Database:
         def attempt() -> int:
             with self.transaction(fenced=False) as cur:
                 row = self.one(cur, "lake")
-                if row is not None and row[0] != lake_url and not relocated:
-                    raise DatabaseSettingError(
-                        f"this database holds the lake {row[0]}, not {lake_url}: name another database, "
-                        "or say --relocated if it is the same lake at a new place"
-                    )
+                if row is not None and not relocated:
+                    _refuse_other(row[0], lake_url)
                 if row is None or row[0] != lake_url:
                     look()
-                (run_id,) = self.one(cur, "begin_run", host=socket.gethostname(), pid=os.getpid())
+                process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
+                (run_id,) = self.one(cur, "begin_run", **process)
                 self.execute(cur, "claim", url=lake_url, run_id=run_id)
                 return int(run_id)
 
@@ -235,7 +287,7 @@ class Database:
             with _last_words(work):
                 with work.cursor() as cur:
                     self.execute(cur, "settings", search_path=SEARCH_PATH)
-                    if fenced:
+                    if fenced and not self._reads:
                         self.execute(cur, "fence", run_id=self._run_id)
                         if cur.fetchone() is None:
                             raise BusyError("another run took over this database; this one stops")
@@ -254,7 +306,7 @@ class Database:
             self._close()  # the lock's connection too: where one broke, the other may have
 
     def _reconnect(self) -> None:
-        if self._lock is None:
+        if self._lock is None and not self._reads:
             self._lock = self._take_lock()
         self._work = self._connect()
 
@@ -319,6 +371,8 @@ class Database:
             # A statement must see what was committed before it began, whatever the role's default is: the fence and
             # the look for a commit whose outcome is unknown rely on it.
             made.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
+            if self._reads:
+                made.readonly = True
             return made
 
         try:
@@ -372,6 +426,21 @@ def _last_words(connection: "connection") -> Iterator[None]:
         if said:
             raise psycopg2.OperationalError(said) from error
         raise
+
+
+def _refuse_newer(present: int, last: int) -> None:
+    if present > last:
+        raise DatabaseSettingError(
+            f"the database is at step {present} of the schema and this program at {last}: use the newer one"
+        )
+
+
+def _refuse_other(present: str, lake_url: str) -> None:
+    if present != lake_url:
+        raise DatabaseSettingError(
+            f"this database holds the lake {present}, not {lake_url}: name another database, "
+            "or say --relocated if it is the same lake at a new place"
+        )
 
 
 def _one_line(error: BaseException) -> str:

@@ -38,6 +38,7 @@ MAJOR = "18"
 PORT = 5432
 USER = "postgres"
 OTHERWISE = "or name another database in DATABASE_URL"
+UNUSED = "no database was made for this lake yet: python run.py counts it, or name the lake in LAKE_URL"
 # The kernels' limit for the path of a socket is 104 bytes on macOS and 108 on Linux, its closing zero included.
 SOCKET_PATH = 103
 # Linux writes all files of a disk at once, which takes a tenth of the time of one by one.
@@ -66,17 +67,24 @@ class EmbeddedError(Exception):
     """What hinders the embedded server, and what to do, in one line."""
 
 
+class NoDatabaseError(EmbeddedError):
+    """The lake has no database here yet."""
+
+
 class _Account(NamedTuple):
     uid: int
     gid: int
 
 
 @contextmanager
-def server(lake_url: str, home: Path = HOME) -> Iterator[str]:
+def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]:
     """The libpq URI of the lake's own database, on a server that runs at least as long as the block does.
 
-    The database is made when it is missing; the last to leave stops the server. Raises EmbeddedError.
+    The database is made when it is missing, or NoDatabaseError raised; the last to leave stops the server. Raises
+    EmbeddedError.
     """
+    if not make and not (home / "data").exists():
+        raise NoDatabaseError(UNUSED)
     account = _account(home)
     with _told(home):
         _make_folder(home, account)
@@ -86,7 +94,7 @@ def server(lake_url: str, home: Path = HOME) -> Iterator[str]:
             fcntl.flock(users, fcntl.LOCK_SH)
             sockets = _start(home, account)
             name = database_name(lake_url)
-            _make_database(sockets, name, lake_url)
+            _make_database(sockets, name, lake_url, make)
         yield f"postgresql://{USER}@/{name}?host={quote(sockets, safe='')}&port={PORT}"
     finally:
         # `make clean` may have stopped the server and taken the folder away.
@@ -348,7 +356,7 @@ def _answers(sockets: str) -> bool:
     return True
 
 
-def _make_database(sockets: str, name: str, lake_url: str) -> None:
+def _make_database(sockets: str, name: str, lake_url: str, make: bool) -> None:
     from psycopg2 import Error, sql
 
     database = _connect(sockets)
@@ -357,6 +365,8 @@ def _make_database(sockets: str, name: str, lake_url: str) -> None:
         with database.cursor() as cursor:
             cursor.execute("select from pg_database where datname = %s", (name,))
             if not cursor.rowcount:
+                if not make:
+                    raise NoDatabaseError(UNUSED)
                 cursor.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
                 # So that psql's list of databases tells whose each is.
                 cursor.execute(sql.SQL("comment on database {} is %s").format(sql.Identifier(name)), (lake_url,))

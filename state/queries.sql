@@ -58,7 +58,7 @@ where
 select url from state.lake;
 
 -- begin_run: a new run
-insert into state.runs (host, pid) values (%(host)s, %(pid)s) returning run_id;
+insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
 -- claim: makes the run the one that may write, and records the lake
 insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
@@ -67,11 +67,121 @@ on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_i
 -- fence: a row only while no other run took over; holds off takers until the transaction ends
 select run_id from state.lake where run_id = %(run_id)s for update;
 
--- end_run: the run is over
-update state.runs set ended_at = now() where run_id = %(run_id)s;
+-- end_run: the run is over; what it did, and how it ended
+update state.runs
+set
+    ended_at = now(),
+    exit_code = %(exit_code)s,
+    error = %(error)s,
+    files_counted = %(files_counted)s,
+    files_unchanged = %(files_unchanged)s,
+    files_failed = %(files_failed)s,
+    files_forgotten = %(files_forgotten)s,
+    events = %(events)s,
+    rejected = %(rejected)s,
+    seconds = %(seconds)s,
+    bytes = %(bytes)s
+where run_id = %(run_id)s;
+
+-- last_runs: the last two, of which the later may be at work
+select
+    run_id, command, started_at, ended_at, host, pid, exit_code, error,
+    files_counted, files_unchanged, files_failed, files_forgotten, events, rejected, seconds, bytes
+from state.runs
+order by run_id desc
+limit 2;
 
 -- files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
+
+-- totals: what the versions that count hold
+select
+    count(fingerprint) as files_counted,
+    coalesce(sum(events), 0)::bigint as events,
+    coalesce(sum(rejected), 0)::bigint as rejected,
+    coalesce(sum(size), 0)::bigint as bytes
+from state.lake_files;
+
+-- sizes: of both BI tables, of the state and of the whole database, in bytes
+select
+    pg_total_relation_size('public.article_performance') as article_performance,
+    pg_total_relation_size('public.user_performance') as user_performance,
+    (
+        select sum(pg_total_relation_size(oid))::bigint
+        from pg_class
+        where relnamespace = 'state'::regnamespace and relkind = 'r'
+    ) as state,
+    pg_database_size(current_database()) as database;
+
+-- stamp: changes whenever what counts does, and differs between databases
+select count(fingerprint) as files, max(counted_at) as counted_at from state.lake_files;
+
+-- article_rows: the rows of an article, on one day or on all
+select date, displays, clicks, cumulative_clicks, click_through_rate
+from public.article_performance
+where article_id = %(article_id)s and (%(day)s::date is null or date = %(day)s)
+order by date;
+
+-- article_parts: what each file gives to those rows
+select gave.date, files.key as file, gave.displays, gave.clicks
+from state.file_article_days as gave
+inner join state.lake_files as files using (file_id)
+where gave.article_id = %(article_id)s and (%(day)s::date is null or gave.date = %(day)s)
+order by gave.date, files.key;
+
+-- article_texts: the title and the category of an article, and the files whose latest they are
+select texts.name, texts.text, files.key as file, texts.at
+from state.article_texts as latest
+inner join state.file_article_texts as gave
+    on
+        hashtextextended(gave.article_id, 0) = hashtextextended(latest.article_id, 0)
+        and gave.article_id = latest.article_id
+inner join state.lake_files as files using (file_id)
+cross join lateral (
+    values
+    ('title', latest.title, latest.title_at, gave.title, gave.title_at),
+    ('category', latest.category, latest.category_at, gave.category, gave.category_at)
+) as texts (name, text, at, gave_text, gave_at)
+where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.gave_text, texts.gave_at)
+order by texts.name desc, files.key;
+
+-- user_rows: the rows of a user, on one day or on all
+select date, sessions, session_seconds, average_session_seconds, displays, clicks, click_through_rate
+from public.user_performance
+where user_id = %(user_id)s and (%(day)s::date is null or date = %(day)s)
+order by date;
+
+-- user_parts: what each file gives to the displays and clicks of those rows
+select gave.date, files.key as file, gave.displays, gave.clicks
+from state.file_user_days as gave
+inner join state.lake_files as files using (file_id)
+where gave.user_id = %(user_id)s and (%(day)s::date is null or gave.date = %(day)s)
+order by gave.date, files.key;
+
+-- user_sessions: which files hold parts of the sessions of a user that began on one day or on any
+with parts as (
+    select
+        gave.session_id,
+        files.key as file,
+        gave.events,
+        gave.first_at,
+        gave.last_at,
+        min(gave.first_at) over (partition by gave.session_id) as session_first_at,
+        max(gave.last_at) over (partition by gave.session_id) as session_last_at
+    from state.file_sessions as gave
+    inner join state.lake_files as files using (file_id)
+    where gave.user_id = %(user_id)s
+),
+
+days as (
+    select *, date '0001-01-01' + ((session_first_at + 62135596800000000) / 86400000000)::integer as date from parts
+)
+
+select
+    date, session_id, file, events, first_at, last_at, (session_last_at - session_first_at) * 0.000001 as session_seconds
+from days
+where %(day)s::date is null or date = %(day)s
+order by session_first_at, session_id, first_at, file;
 
 -- rejected_lines: the lines that count nowhere, of one file or of all
 select key, line_number, reason, raw

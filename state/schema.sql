@@ -17,7 +17,18 @@ create table state.runs (
     started_at timestamptz not null default now(),
     ended_at timestamptz,
     host text not null,
-    pid integer not null
+    pid integer not null,
+    command text not null default 'unknown',
+    exit_code integer,
+    error text,
+    files_counted bigint not null default 0,
+    files_unchanged bigint not null default 0,
+    files_failed bigint not null default 0,
+    files_forgotten bigint not null default 0,
+    events bigint not null default 0,
+    rejected bigint not null default 0,
+    seconds double precision not null default 0,
+    bytes bigint not null default 0
 );
 comment on table state.runs is 'Every run that held the lock of this database.';
 comment on column state.runs.run_id is 'Number of the run.';
@@ -25,6 +36,17 @@ comment on column state.runs.started_at is 'When it took the lock.';
 comment on column state.runs.ended_at is 'When it ended; null while it is at work, or where it was killed.';
 comment on column state.runs.host is 'Host it ran on.';
 comment on column state.runs.pid is 'Its process id on that host.';
+comment on column state.runs.command is 'What it was: count, rebuild, forget or verify; unknown before this was recorded.';
+comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting, 75 another run took over; null while it is at work, or where it was killed.';
+comment on column state.runs.error is 'The line that it ended with where it failed as a whole; why a file failed stands in lake_files.';
+comment on column state.runs.files_counted is 'Files that it counted; for verify, that it read.';
+comment on column state.runs.files_unchanged is 'Files that were counted before and hold the same.';
+comment on column state.runs.files_failed is 'Files that could not be read.';
+comment on column state.runs.files_forgotten is 'Files that it took back, as they were pruned or forgotten.';
+comment on column state.runs.events is 'Events in the files that it counted.';
+comment on column state.runs.rejected is 'Rejected lines in the files that it counted.';
+comment on column state.runs.seconds is 'How long it counted or, where it did not come to its end, ran, in seconds.';
+comment on column state.runs.bytes is 'Bytes that it read from the lake, as they are stored there.';
 
 create table state.lake (
     only_one boolean primary key default true check (only_one),

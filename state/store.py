@@ -4,6 +4,7 @@ Two facts make every promise: partials are a monoid (`processor.reducers`), and 
 checkpoint are written by one transaction (`Store.count`).
 """
 
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -98,6 +99,11 @@ class Store:
     def category_days(self) -> list[tuple[str | None, date, int, int]]:
         """Displays and clicks by category and day, over all articles."""
         return self._db.rows("category_days")
+
+    def stamp(self, lake_url: str) -> str:
+        """What tells the present state of the tables from any other, and from another lake's or database's."""
+        ((files, counted_at),) = self._db.rows("stamp")
+        return hashlib.sha256(f"{lake_url}\n{files}\n{counted_at}".encode()).hexdigest()
 
     def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:
         """The first rows of both BI tables: the table's name, its columns, the rows."""

@@ -93,7 +93,7 @@ def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: s
     hidden = {key for key in keys if Path(key).name.startswith(".")}
     Model().check(database, contents(lake))
     for key in sorted(set(keys) - hidden):
-        assert f"counted {printable(key)}: 1 events\n" in done.stdout
+        assert f"counted {printable(key)}: 1 event\n" in done.stdout
     key = "\x01\x1b[31m\x7f\x9b.tsv"
     forgotten = run("forget", "--", key, lake=lake, database=database)
     assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {printable(key)}\n")

@@ -30,7 +30,16 @@ def test_the_role_that_counts_has_no_right_beyond_its_database(counted: str) -> 
 
 
 def test_the_role_that_counts_can_run_every_command(tmp_path: Path, counted: str) -> None:
-    for arguments in (["--rebuild"], ["verify"], ["--prune"], ["rejected"], ["forget", "a.tsv"]):
+    for arguments in (
+        ["--rebuild"],
+        ["verify"],
+        ["--prune"],
+        ["rejected"],
+        ["status"],
+        ["explain", "a1"],
+        ["--dry-run"],
+        ["forget", "a.tsv"],
+    ):
         assert run(*arguments, lake=tmp_path, database=counted).returncode == 0
 
 

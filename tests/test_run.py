@@ -74,7 +74,7 @@ def test_counts_what_is_new_and_says_so(lake: Path, database: str) -> None:
 def test_prints_for_people_what_it_did(lake: Path, database: str) -> None:
     done = run(lake=lake, database=database)
     assert done.returncode == 0
-    assert "counted 2019/a.tsv: 2 events, 1 lines rejected" in done.stdout
+    assert "counted 2019/a.tsv: 2 events, 1 line rejected" in done.stdout
     assert "The first rows of article_performance:" in done.stdout
     assert "The first rows of user_performance:" in done.stdout
     assert done.stderr == ""

@@ -149,7 +149,16 @@ def test_a_password_that_was_used_is_nowhere_afterwards(tmp_path: Path, database
     (lake / "b.tsv.gz").write_bytes(b"broken")
     url = as_role(f"etl:{SECRET}", database)
     shown = ""
-    for arguments in ([], ["verify"], ["rejected"], ["forget", "a.tsv"], ["--rebuild", "--json"]):
+    for arguments in (
+        [],
+        ["verify"],
+        ["rejected"],
+        ["status"],
+        ["explain", "a1"],
+        ["--dry-run"],
+        ["forget", "a.tsv"],
+        ["--rebuild", "--json"],
+    ):
         environment = {**os.environ, **KEYS, "LAKE_URL": str(lake), "DATABASE_URL": url}
         command = [sys.executable, str(ROOT / "run.py"), *arguments]
         shown += str(subprocess.run(command, check=False, capture_output=True, env=environment, cwd=folder))
@@ -184,7 +193,7 @@ def test_what_a_terminal_gets_from_data_is_text(tmp_path: Path, database: str) -
     (lake / f"{odd}.tsv.gz").write_bytes(b"\x1b[31m\x07")
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "TERM": "xterm", "COLUMNS": "300"}
     shown = on_a_terminal([sys.executable, str(ROOT / "run.py")], environment, tmp_path)
-    assert f"counted {printable(odd)}.tsv: 1 events, 1 lines rejected" in shown
+    assert f"counted {printable(odd)}.tsv: 1 event, 1 line rejected" in shown
     assert f"not counted {printable(odd)}.tsv.gz: its compression is broken" in shown
     assert odd not in shown
     for command in ("\x1b]0;", "\x07", "\x9b", "\u202e"):

@@ -1,0 +1,96 @@
+"""Commands that change the database, each under its lock, or that need the lock to read it whole."""
+
+import json
+import shlex
+import time
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+from processor import pipeline
+from processor.console import Console, several
+from processor.lake import Lake, storable
+from processor.pipeline import Outcome, Plan, PruneError
+from processor.record import Record
+from processor.told import DONE, FAILED, FailedError, nothing_there, unknown
+from state.store import Store
+
+PICTURE = Path("report", "click_through_rate.png")
+
+
+def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+    """Count the lake, show what came of it and draw the picture."""
+    plan = Plan(options.prune, options.prune_all, selection=options.selection)
+    refusal = None
+    try:
+        outcome = (pipeline.rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, record)
+    except PruneError as error:
+        refusal, outcome = error, error.outcome
+    record.did["files_unchanged"], record.seconds = outcome.files_unchanged, outcome.seconds
+    console.end()
+    console.summary(outcome)
+    if not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
+        console.warn(nothing_there(lake, options))
+    if options.json:
+        console.result(json.dumps(asdict(outcome)))
+    elif console.shows_tables:
+        for table, columns, rows in store.first_rows():
+            console.say()
+            console.table(f"The first rows of {table}:", columns, rows)
+        console.say()
+        psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
+        console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
+    draw(lake, store, console)
+    if refusal:
+        raise refusal
+    return FAILED if outcome.files_failed else DONE
+
+
+def draw(lake: Lake, store: Store, console: Console) -> None:
+    """Draw the picture, unless it shows what counts already; the tables are right without it, should that fail."""
+    from processor import picture, report
+
+    stamp = store.stamp(lake.url)
+    try:
+        if not picture.bears(PICTURE, stamp):
+            picture.draw(map(report.CategoryDay._make, store.category_days()), PICTURE, stamp)
+    except OSError as error:
+        console.error(f"the picture {PICTURE} cannot be written ({error.strerror}); make its folder writable")
+        return
+    console.picture(str(PICTURE.resolve()))
+
+
+def forget(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+    """Take back what one file gave."""
+    begun = time.monotonic()
+    key = storable(options.key)
+    if not store.forget(key):
+        raise FailedError(unknown(key))
+    record.forgotten(key)
+    if options.json:
+        console.result(json.dumps(asdict(Outcome(files_forgotten=1, seconds=round(time.monotonic() - begun, 3)))))
+    draw(lake, store, console)
+    return DONE
+
+
+def verify(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+    """Read the whole lake again and name every row that is not what it gives."""
+    console.verb = "read"
+    found = 0
+    for difference in pipeline.verify(lake, store, Plan(selection=options.selection), record):
+        console.difference(difference)
+        found += 1
+    console.end()
+    if options.json:
+        read = {name: record.did[name] for name in ("files_failed", "events", "rejected")}
+        console.result(json.dumps({"differences": found, "files_read": record.did["files_counted"], **read}))
+    if found:
+        raise FailedError(f"{several(found, 'difference')} from the lake: count anew with python run.py --rebuild")
+    if record.did["files_failed"]:
+        files = several(record.did["files_failed"], "file")
+        raise FailedError(f"{files} cannot be read, so that what they gave could not be compared")
+    console.say("The tables are what the lake gives.")
+    return DONE
+
+
+ACTS = {"count": count, "rebuild": count, "forget": forget, "verify": verify}

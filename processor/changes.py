@@ -1,0 +1,93 @@
+"""Which files of a lake are considered, and which of them are new, changed, unchanged or gone."""
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from processor.lake import LakeFile
+    from state.writer import KnownFile
+
+# 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
+_DATE = re.compile(
+    r"(?<!\d)((?:19|20)\d\d)(?:[-_./]|/month=)?(0[1-9]|1[0-2])(?:[-_./]|/day=)?(0[1-9]|[12]\d|3[01])(?!\d)"
+)
+
+
+class Selection(NamedTuple):
+    """Files from `since` to `until`, both included; an end that is None is open.
+
+    An end of the form YYYY-MM-DD is compared with the date in a file's key, and a key without one is outside. Any other
+    is compared with the key itself, by code points; `until` includes the keys that begin with it.
+    """
+
+    since: str | None = None
+    until: str | None = None
+
+    def holds(self, key: str) -> bool:
+        """Whether the file of that key is considered.
+
+        >>> Selection("2019-02-15").holds("year=2019/month=02/day=16/a.tsv"), Selection(until="b/").holds("b/c.tsv")
+        (True, True)
+        """
+        return self._is_after_since(key) and self._is_before_until(key)
+
+    def _is_after_since(self, key: str) -> bool:
+        if self.since is None:
+            return True
+        if not _is_date(self.since):
+            return key >= self.since
+        found = date_of(key)
+        return found is not None and found >= self.since
+
+    def _is_before_until(self, key: str) -> bool:
+        if self.until is None:
+            return True
+        if not _is_date(self.until):
+            return key <= self.until or key.startswith(self.until)
+        found = date_of(key)
+        return found is not None and found <= self.until
+
+
+EVERY_FILE = Selection()
+
+
+class Changes(NamedTuple):
+    """What a run finds: files in the order of their keys, and of those that counted and are gone what is known."""
+
+    new: "list[LakeFile]"
+    changed: "list[LakeFile]"
+    unchanged: "list[LakeFile]"
+    gone: "list[KnownFile]"
+
+
+def changes(present: "Iterable[LakeFile]", known: "Mapping[str, KnownFile]") -> Changes:
+    """How the present files differ from those that were counted."""
+    found = Changes([], [], [], [])
+    keys = set()
+    for file in sorted(present):
+        keys.add(file.key)
+        before = known.get(file.key)
+        if before is None or before.fingerprint is None:
+            found.new.append(file)
+        elif before.fingerprint != file.fingerprint:
+            found.changed.append(file)
+        else:
+            found.unchanged.append(file)
+    found.gone.extend(known[key] for key in sorted(known.keys() - keys) if known[key].fingerprint is not None)
+    return found
+
+
+def date_of(key: str) -> str | None:
+    """The first date in a key, as YYYY-MM-DD; None where there is none."""
+    match = _DATE.search(key)
+    return "-".join(match.groups()) if match else None
+
+
+def _is_date(end: str) -> bool:
+    try:
+        return date.fromisoformat(end).isoformat() == end
+    except ValueError:
+        return False

@@ -1,0 +1,47 @@
+"""What a run did, added up while it goes on: for the history of runs, however the run ends."""
+
+from processor.pipeline import Listener
+from state.writer import Version
+
+
+class Record:
+    """A listener that adds up what it is told, and passes it on."""
+
+    def __init__(self, listener: Listener) -> None:
+        """Nothing was told yet."""
+        self._listener = listener
+        self.seconds: float | None = None
+        self.did = dict.fromkeys(
+            ("files_counted", "files_unchanged", "files_failed", "files_forgotten", "events", "rejected", "bytes"), 0
+        )
+
+    def begin(self, files: int, size: int) -> None:
+        """So many files, of so many bytes, are to be counted."""
+        self._listener.begin(files, size)
+
+    def read(self, size: int) -> None:
+        """So many bytes more were read."""
+        self.did["bytes"] += size
+        self._listener.read(size)
+
+    def counted(self, version: Version) -> None:
+        """A file was counted."""
+        self.did["files_counted"] += 1
+        self.did["events"] += version.events
+        self.did["rejected"] += version.rejected
+        self._listener.counted(version)
+
+    def same(self, key: str) -> None:
+        """A file was read again and holds the same."""
+        self.did["files_unchanged"] += 1
+        self._listener.same(key)
+
+    def forgotten(self, key: str) -> None:
+        """What a file gave was taken back."""
+        self.did["files_forgotten"] += 1
+        self._listener.forgotten(key)
+
+    def failed(self, key: str, error: str) -> None:
+        """A file counts nowhere."""
+        self.did["files_failed"] += 1
+        self._listener.failed(key, error)

@@ -1,0 +1,148 @@
+"""How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from processor.changes import changes
+from processor.console import BOLD, RED, Console, moment, several, sized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from processor.lake import LakeFile
+    from state.answers import Answers, Row
+    from state.writer import KnownFile
+
+SHOWN = 5  # files that failed; more would not fit on a screen
+
+
+def status(answers: "Answers", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
+    """What is counted, new, changed, gone and failed, the last run and the sizes; `present` is None where unknown."""
+    failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
+    failed_keys = {file["file"] for file in failed}
+    found = None if present is None else changes(present, known)
+    runs, holder = answers.runs(), answers.holder()
+    if holder and runs and runs[0]["ended_at"] is None:
+        runs.pop(0)
+    return {
+        **answers.totals(),
+        "files_new": None if found is None else sum(file.key not in failed_keys for file in found.new),
+        "files_changed": None if found is None else sum(file.key not in failed_keys for file in found.changed),
+        "files_gone": None if found is None else len(found.gone),
+        "files_failed": len(failed),
+        "failed": sorted(failed, key=lambda file: str(file["file"])),
+        "last_run": with_rates(runs[0]) if runs else None,
+        "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
+        "sizes": answers.sizes(),
+    }
+
+
+def with_rates(run: "Row") -> "Row":
+    """A run with what it counted and read in a second."""
+    rates = {
+        f"{name}_per_second": run[name] / run["seconds"] if run["seconds"] else None for name in ("events", "bytes")
+    }
+    return {**run, **rates}
+
+
+def show_status(console: Console, lake_url: str, found: "Row") -> None:
+    """Print the status on one screen."""
+
+    def line(name: str, text: str, style: str = "") -> None:
+        console.show(f"{name:<9} {text}", style)
+
+    line("Lake", lake_url, BOLD)
+    held = f"{several(found['events'], 'event')}, {several(found['rejected'], 'line')} rejected"
+    line("Counted", f"{several(found['files_counted'], 'file')}, {sized(found['bytes'])}: {held}")
+    for name, note in (
+        ("new", "python run.py counts them"),
+        ("changed", "python run.py counts them anew"),
+        ("gone", "they keep counting until python run.py --prune"),
+    ):
+        count = found[f"files_{name}"]
+        if count is not None:
+            line(name.capitalize(), several(count, "file") + (f"; {note}" if count else ""))
+    failed = found["files_failed"]
+    line(
+        "Failed", several(failed, "file") + ("; the next run tries them again" if failed else ""), RED if failed else ""
+    )
+    for file in found["failed"][:SHOWN]:
+        line("", f"{file['file']}: {file['error']}")
+    if failed > SHOWN:
+        line("", f"and {failed - SHOWN:,} more")
+    run = found["last_run"]
+    if run:
+        begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+        if run["ended_at"] is None:
+            line(
+                "Last run", f"{begun}: {run['command']}, which did not come to its end; the next run goes on from there"
+            )
+        else:
+            ended = "" if run["exit_code"] is None else f", exit code {run['exit_code']}"
+            line("Last run", f"{begun}: {run['command']}, {run['seconds']:.1f} s{ended}")
+            if run["error"]:
+                line("", run["error"])
+            line("", _did(run))
+    if found["at_work"]:
+        line("At work", f"{found['at_work']['process']} since {found['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
+    line("Sizes", ", ".join(f"{name} {sized(size)}" for name, size in found["sizes"].items()))
+
+
+def _did(run: "Row") -> str:
+    """What a run did, and how fast."""
+    parts = [f"{several(run['files_counted'], 'file')} counted"]
+    parts += [
+        f"{run[f'files_{what}']:,} {what}" for what in ("unchanged", "failed", "forgotten") if run[f"files_{what}"]
+    ]
+    if run["events"] and run["events_per_second"]:
+        parts.append(f"{run['events_per_second']:,.0f} events/s")
+        parts.append(f"{sized(run['bytes_per_second'])}/s")
+    return ", ".join(parts)
+
+
+def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]") -> None:
+    """Print which files made the rows of an article."""
+    for text in found["texts"]:
+        console.show(f"{text['name']} of {moment(text['at'])} in {text['file']}: {text['text']}")
+    columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
+    console.table(f"article_performance of {article}", columns, _parts_and_rows(found, columns))
+
+
+def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> None:
+    """Print which files made the rows of a user, and which hold parts of the sessions."""
+    columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
+    console.table(f"user_performance of {user}", columns, _parts_and_rows(found, columns))
+    if found["sessions"]:
+        parts = (
+            (
+                row["date"],
+                row["session_id"],
+                row["file"],
+                row["events"],
+                moment(row["first_at"]),
+                moment(row["last_at"]),
+            )
+            for row in found["sessions"]
+        )
+        console.show()
+        names = ("date", "session_id", "file", "events", "first event", "last event")
+        console.table("The sessions that began then, by the files that hold parts of them", names, parts)
+
+
+def _parts_and_rows(found: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:
+    """For each day a line for each file, and then the row of the BI table that they make."""
+    lines = []
+    for row in found["rows"]:
+        parts = [part for part in found["parts"] if part["date"] == row["date"]]
+        lines += [[cells.get(column) for column in columns] for cells in (*parts, {**row, "file": "= together"})]
+    return lines
+
+
+def plain(value: object) -> Any:
+    """A value of the database as JSON knows it: times and days as ISO 8601, exact numbers as numbers."""
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)
