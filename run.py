@@ -56,7 +56,7 @@ def arguments() -> Arguments:
         ends.add_argument(
             f"--{end}",
             metavar="DATE|KEY",
-            help=f"the {which} file to consider, by the date in its key (YYYY-MM-DD) or by the key itself",
+            help=f"the {which} file to consider: a date as 2019-02-15, compared with the one in each key, or a key",
         )
 
     parser = Arguments(
@@ -156,7 +156,13 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     if options.command == "completion":
         return options
     options.selection = Selection(options.since, options.until)
-    if options.command is None:
+    if options.command is not None:
+        for name in ("dry_run", "rebuild", "prune", "prune_all"):
+            if vars(options)[name]:
+                parser.error(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
+        if any(options.selection) and options.command != "verify":
+            parser.error(f"--since and --until go with counting and verify, not with {options.command}")
+    else:
         if options.rebuild and any(options.selection):
             parser.error("--rebuild counts the whole lake: say it without --since and --until")
         options.is_rebuild = options.rebuild

@@ -381,6 +381,14 @@ def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: st
     assert "\x1b" not in run("status", lake=lake, database=database).stdout
 
 
+@pytest.mark.parametrize("options", ["--dry-run", "--rebuild", "--prune", "--prune-all", "--since=2019"])
+def test_an_option_of_counting_is_refused_elsewhere(options: str, lake: Path, database: str) -> None:
+    count(lake, database, Plan())
+    done = run(options, "forget", "2019-02-15.tsv", lake=lake, database=database)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    Model().check(database, contents(lake))
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_learns_the_commands(shell: str, tmp_path: Path) -> None:
     done = run("completion", shell, lake=tmp_path, database="")
