@@ -29,7 +29,7 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
     record.did["files_unchanged"], record.seconds = outcome.files_unchanged, outcome.seconds
     console.end()
     console.summary(outcome)
-    if not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
+    if refusal is None and not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
         console.warn(nothing_there(lake, options))
     if options.json:
         console.result(json.dumps(asdict(outcome)))
@@ -41,6 +41,7 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
     draw(lake, store, console)
+    console.picture(str(PICTURE.resolve()))
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE
@@ -56,8 +57,6 @@ def draw(lake: Lake, store: Store, console: Console) -> None:
             picture.draw(map(report.CategoryDay._make, store.category_days()), PICTURE, stamp)
     except OSError as error:
         console.error(f"the picture {PICTURE} cannot be written ({error.strerror}); make its folder writable")
-        return
-    console.picture(str(PICTURE.resolve()))
 
 
 def forget(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:

@@ -43,10 +43,10 @@ def dry_run(lake: Lake, database: Database | None, options: Namespace, console: 
         counts = f"{files} of {sized(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
         left = f"{len(found.unchanged):,} unchanged, " if not options.is_rebuild else ""
         console.show(f"Would count {counts}; {left}{len(gone):,} gone, {len(pruned):,} of them to forget.")
-    if not present:
-        console.warn(nothing_there(lake, options))
     if refusal:
         raise refusal
+    if not present:
+        console.warn(nothing_there(lake, options))
     return DONE
 
 
@@ -69,15 +69,16 @@ def show(lake: Lake, database: Database, options: Namespace, console: Console) -
 
 def explain(_: Lake, database: Database, options: Namespace, console: Console) -> int:
     """Show which files made the numbers of an article or of a user."""
-    answers, day, name = Answers(database), options.day, options.user or options.article
-    found = answers.user(name, day) if options.user else answers.article(name, day)
+    what = "article" if options.user is None else "user"
+    name, day = storable(options.article if options.user is None else options.user), options.day
+    answers = Answers(database)
+    found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:
-        what = "user" if options.user else "article"
         raise FailedError(f"no counted file says anything of {what} {name}{f' on {day}' if day else ''}")
     if options.json:
-        console.result(json.dumps({"user" if options.user else "article": name, **found}, default=plain))
+        console.result(json.dumps({what: name, **found}, default=plain))
     else:
-        (show_user if options.user else show_article)(console, name, found)
+        (show_article if what == "article" else show_user)(console, name, found)
     return DONE
 
 

@@ -144,7 +144,11 @@ class Console:
 
     def remaining(self) -> str:
         """How many files are left to count, as the end of a sentence."""
-        return "" if self._left is None else f" with {several(self._left, 'file')} left"
+        return (
+            ""
+            if self._left is None
+            else f" with {several(self._left, 'file')} left to {'read' if self.verb == 'read' else 'count'}"
+        )
 
     def begin(self, files: int, size: int) -> None:
         """Begin the progress bar where there is a terminal to draw it on."""
@@ -264,7 +268,12 @@ class Console:
 
 def is_colourful(stream: TextIO) -> bool:
     """Whether a stream takes colours: a terminal that knows them, and whose reader has not set NO_COLOR."""
-    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return (
+        isinstance(stream, TextIOWrapper)
+        and stream.isatty()
+        and os.environ.get("TERM") != "dumb"
+        and not os.environ.get("NO_COLOR")
+    )
 
 
 def _shown(name: str, value: object) -> str:

@@ -37,7 +37,7 @@ comment on column state.runs.ended_at is 'When it ended; null while it is at wor
 comment on column state.runs.host is 'Host it ran on.';
 comment on column state.runs.pid is 'Its process id on that host.';
 comment on column state.runs.command is 'What it was: count, rebuild, forget or verify; unknown before this was recorded.';
-comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting, 75 another run took over; null while it is at work, or where it was killed.';
+comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting; null while it is at work, or where it was killed or lost its lock.';
 comment on column state.runs.error is 'The line that it ended with where it failed as a whole; why a file failed stands in lake_files.';
 comment on column state.runs.files_counted is 'Files that it counted; for verify, that it read.';
 comment on column state.runs.files_unchanged is 'Files that were counted before and hold the same.';
