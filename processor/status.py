@@ -56,17 +56,15 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
     held = f"{several(found['events'], 'event')}, {several(found['rejected'], 'line')} rejected"
     line("Counted", f"{several(found['files_counted'], 'file')}, {sized(found['bytes'])}: {held}")
     for name, note in (
-        ("new", "python run.py counts them"),
-        ("changed", "python run.py counts them anew"),
-        ("gone", "they keep counting until python run.py --prune"),
+        ("new", "counted by the next run"),
+        ("changed", "counted anew by the next run"),
+        ("gone", "still counting, until a run with --prune"),
     ):
         count = found[f"files_{name}"]
         if count is not None:
-            line(name.capitalize(), several(count, "file") + (f"; {note}" if count else ""))
+            line(name.capitalize(), several(count, "file") + (f", {note}" if count else ""))
     failed = found["files_failed"]
-    line(
-        "Failed", several(failed, "file") + ("; the next run tries them again" if failed else ""), RED if failed else ""
-    )
+    line("Failed", several(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else "")
     for file in found["failed"][:SHOWN]:
         line("", f"{file['file']}: {file['error']}")
     if failed > SHOWN:

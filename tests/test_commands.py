@@ -123,7 +123,7 @@ def test_status_tells_what_changed_since(lake: Path, database: str) -> None:
     found = told("status", lake=lake, database=database)
     assert [found[name] for name in names] == [4, 0, 0, 1, 1, 8, 0]
     screen = run("status", lake=lake, database=database).stdout
-    assert "Failed    1 file; the next run tries them again\n          2019-02-18.tsv: its first line" in screen
+    assert "Failed    1 file, tried again by the next run\n          2019-02-18.tsv: its first line" in screen
     assert len(screen.splitlines()) < 24
     moved = lake.rename(lake.with_name("away"))
     away = run("status", "--json", lake=lake, database=database)
