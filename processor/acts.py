@@ -15,11 +15,11 @@ from processor.record import Record
 from processor.told import DONE, FAILED, FailedError, nothing_there, unknown
 from state.store import Store
 
-PICTURE = Path("report", "click_through_rate.png")
+PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate.png")
 
 
 def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
-    """Count the lake, show what came of it and draw the picture."""
+    """Count the lake, show what came of it and draw the report."""
     plan = Plan(options.prune, options.prune_all, selection=options.selection)
     refusal = None
     try:
@@ -40,26 +40,28 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
         console.say()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
-    draw(lake, store, console)
-    console.picture(str(PICTURE.resolve()))
+    draw(store, console)
+    console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE
 
 
-def draw(lake: Lake, store: Store, console: Console) -> None:
-    """Draw the picture, unless it shows what counts already; the tables are right without it, should that fail."""
-    from processor import picture, report
+def draw(store: Store, console: Console) -> None:
+    """Draw the picture and the page where they show another state; that they cannot be written fails no run."""
+    from processor import overview, page, picture
 
-    stamp = store.stamp(lake.url)
     try:
-        if not picture.bears(PICTURE, stamp):
-            picture.draw(map(report.CategoryDay._make, store.category_days()), PICTURE, stamp)
+        if page.state_of(PAGE) == store.report_state() and PICTURE.exists():
+            return
+        seen = overview.read(store)
+        picture.draw(seen.summary, PICTURE)
+        page.draw(seen, PAGE)  # the last one, as it says what both show
     except OSError as error:
-        console.error(f"the picture {PICTURE} cannot be written ({error.strerror}); make its folder writable")
+        console.error(f"the report in {PAGE.parent} cannot be written ({error.strerror}); make its folder writable")
 
 
-def forget(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+def forget(_: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Take back what one file gave."""
     begun = time.monotonic()
     key = storable(options.key)
@@ -68,7 +70,7 @@ def forget(lake: Lake, store: Store, options: Namespace, console: Console, recor
     record.forgotten(key)
     if options.json:
         console.result(json.dumps(asdict(Outcome(files_forgotten=1, seconds=round(time.monotonic() - begun, 3)))))
-    draw(lake, store, console)
+    draw(store, console)
     return DONE
 
 

@@ -250,9 +250,10 @@ class Console:
             parts.append(f"{outcome.files_failed:,} failed")
         self.say(f"Done: {', '.join(parts)}, in {outcome.seconds:.1f} s.", BOLD)
 
-    def picture(self, path: str) -> None:
-        """Say where the picture is."""
-        self.say(f"Picture:    {path}")
+    def report(self, page: str, picture: str) -> None:
+        """Say where the report is."""
+        self.say(f"Page:       {page}")
+        self.say(f"Picture:    {picture}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print rows under their columns, each cell on one line and cut where it is long."""

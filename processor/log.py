@@ -76,9 +76,9 @@ class Log(Console):
 
         self._logger.info("done", extra={"about": asdict(outcome)})
 
-    def picture(self, path: str) -> None:
-        """Log where the picture is."""
-        self._logger.debug("picture", extra={"about": {"file": path}})
+    def report(self, page: str, picture: str) -> None:
+        """Log where the report is."""
+        self._logger.debug("report", extra={"about": {"page": page, "picture": picture}})
 
     def _file_event(self, event: str, level: int = logging.INFO, **about: object) -> None:
         if self._left is not None:

@@ -8,21 +8,18 @@ thousand.
 import logging
 import math
 from bisect import bisect_right
-from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from processor.report import (
     FIRM,
-    CategoryDay,
     Counts,
     Panel,
     Summary,
     compact,
     percent,
     printable,
-    summarize,
     top_of_scale,
     wilson,
     write,
@@ -47,16 +44,10 @@ HEADING, RATES, SPACE, STRIP, DAYS = 0.57, 0.95, 0.07, 0.25, 0.33
 DPI = 150
 
 
-def bears(path: Path, stamp: str) -> bool:
-    """Whether the picture at `path` was drawn with that stamp; raises OSError where it cannot be read."""
-    return path.exists() and path.with_suffix(".svg").exists() and f"stamp {stamp}".encode() in path.read_bytes()
+def draw(summary: Summary | None, path: Path) -> None:
+    """A PNG at `path` and an SVG beside it, each in one step; the same summary gives the same bytes.
 
-
-def draw(rows: Iterable[CategoryDay], path: Path, stamp: str = "") -> None:
-    """A PNG at `path` and an SVG beside it, each in one step; the same rows and stamp give the same bytes.
-
-    The stamp stands in the PNG's comment, so that a later run knows what is drawn. Makes the folder if need be; raises
-    OSError where it can't write.
+    Makes the folder if need be; raises OSError where it can't write.
     """
     # Matplotlib logs about its font cache, which is nothing a reader of the terminal can act on.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -65,10 +56,8 @@ def draw(rows: Iterable[CategoryDay], path: Path, stamp: str = "") -> None:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
         matplotlib.rcParams["svg.hashsalt"] = "the same ids for the same picture"
-        fig = figure(summarize(rows))
-        stamped = {"Software": None, "Comment": f"stamp {stamp}"}
-        # The PNG last: what it bears is true of both.
-        for form, metadata in (("svg", {"Date": None, "Creator": None}), ("png", stamped)):
+        fig = figure(summary)
+        for form, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
             image = BytesIO()
             fig.savefig(image, format=form, metadata=metadata)
             write(path.with_suffix(f".{form}"), image.getvalue())

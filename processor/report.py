@@ -12,17 +12,20 @@ from typing import Literal, NamedTuple
 Step = Literal["day", "week", "month", "year"]
 
 MOST_DAYS: dict[Step, int] = {"day": 92, "week": 644, "month": 3660}
-MOST_PANELS = 32
 FIRM = 100  # displays; below, the point of a rate is hollow
 
 
 class CategoryDay(NamedTuple):
-    """What the articles of a category got on a UTC day; the category is None where none was ever seen."""
+    """What the articles of a category got on a UTC day; the category is None where none was ever seen.
+
+    One that gathers more than one category has no name.
+    """
 
     category: str | None
     date: datetime.date
     displays: int
     clicks: int
+    gathers: int = 1
 
 
 class Counts(NamedTuple):
@@ -89,40 +92,40 @@ def period(day: datetime.date, step: Step) -> datetime.date:
 def summarize(rows: Iterable[CategoryDay]) -> Summary | None:
     """The rows cut down to what a page can show; None without rows.
 
-    Up to 92 days stay days, up to 92 weeks become weeks, up to ten years months, more years. Beyond 32
-    categories the least displayed share the last panel. The panels and `left_out` add up to the rows.
+    Up to 92 days stay days, up to 92 weeks become weeks, up to ten years months, more years. The panels and
+    `left_out` add up to the rows.
     """
-    given = [CategoryDay(row.category, row.date, int(row.displays), int(row.clicks)) for row in rows]
+    given = list(rows)
     if not given:
         return None
-    first, last = _core(given)
+    weights: Counter[datetime.date] = Counter()
+    for day in given:
+        weights[day.date] += day.displays + day.clicks
+    first, last = core(weights)
     days = [day for day in given if first <= day.date <= last]
-    span = (last - first).days + 1
-    step: Step = next((step for step, most in MOST_DAYS.items() if span <= most), "year")
-    if step == "year":
-        periods = [datetime.date(year, 1, 1) for year in range(first.year, last.year + 1)]
-    else:
-        periods = sorted({period(first + datetime.timedelta(days=i), step) for i in range(span)})
+    step, periods = cut(first, last)
 
-    categories: dict[str | None, list[CategoryDay]] = {}
+    categories: dict[tuple[str | None, int], list[CategoryDay]] = {}
     for day in days:
-        categories.setdefault(day.category, []).append(day)
-    panels = [_panel(name, 1, step, its_days) for name, its_days in categories.items()]
-    panels.sort(key=lambda p: (-p.total.displays, -p.total.clicks, p.name is None, p.name or ""))
-    rest = panels[MOST_PANELS - 1 :]
-    if len(rest) > 1:
-        gathered = [day for panel in rest for day in categories[panel.name]]
-        panels[MOST_PANELS - 1 :] = [_panel(None, len(rest), step, gathered)]
+        categories.setdefault((day.category, day.gathers), []).append(day)
+    panels = [_panel(name, gathers, step, its_days) for (name, gathers), its_days in categories.items()]
+    panels.sort(key=lambda p: (p.gathers, -p.total.displays, -p.total.clicks, p.name is None, p.name or ""))
     outside = _panel(None, 0, step, [day for day in given if not first <= day.date <= last])
-    overall = _panel(None, len(categories), step, days)
+    overall = _panel(None, sum(panel.gathers for panel in panels), step, days)
     return Summary(step, first, last, periods, overall, panels, outside.total)
 
 
-def _core(days: list[CategoryDay]) -> tuple[datetime.date, datetime.date]:
+def cut(first: datetime.date, last: datetime.date) -> tuple[Step, list[datetime.date]]:
+    """How long the periods from one day to another are, and the first day of each."""
+    span = (last - first).days + 1
+    step: Step = next((step for step, most in MOST_DAYS.items() if span <= most), "year")
+    if step == "year":
+        return step, [datetime.date(year, 1, 1) for year in range(first.year, last.year + 1)]
+    return step, sorted({period(first + datetime.timedelta(days=i), step) for i in range(span)})
+
+
+def core(weights: Counter[datetime.date]) -> tuple[datetime.date, datetime.date]:
     """The first and last day, without what wrong clocks strew: up to 0.1 % of the counts, a month away."""
-    weights: Counter[datetime.date] = Counter()
-    for day in days:
-        weights[day.date] += day.displays + day.clicks
     runs: list[list[datetime.date]] = []
     for date in sorted(weights):
         if not runs or (date - runs[-1][-1]).days > 31:

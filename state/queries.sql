@@ -113,9 +113,6 @@ select
     ) as state,
     pg_database_size(current_database()) as database;
 
--- stamp: changes whenever what counts does, and differs between databases
-select count(fingerprint) as files, max(counted_at) as counted_at from state.lake_files;
-
 -- article_rows: the rows of an article, on one day or on all
 select date, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance
@@ -591,11 +588,155 @@ where
     and present.displays = 0
     and present.clicks = 0;
 
--- category_days: what the picture shows
-select category, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
+-- report_state: changes with whatever a report shows; of errors what they say, as every run finds them again
+select
+    md5(
+        concat_ws(
+            ' ',
+            lake.url,
+            count(files.file_id),
+            extract(epoch from max(files.counted_at)),
+            sum(files.size),
+            sum(files.events),
+            sum(files.rejected),
+            string_agg(concat_ws(' ', files.key, files.error), ' ' order by files.key) filter (where files.error is not null)
+        )
+    ) as report_state
+from state.lake as lake
+left join state.lake_files as files on true
+group by lake.url;
+
+-- lake_state: what a report says of the lake
+select lake.url, fresh.last_counted_at, fresh.files, fresh.failed_files, fresh.bytes, fresh.events, fresh.rejected_lines
+from state.lake as lake
+cross join public.freshness as fresh;
+
+-- failed_files: files whose present version could not be read, the last ones first
+select key, error from state.lake_files where error is not null order by failed_at desc, key limit %(most)s;
+
+-- newest_files: what the last run that counted any file counted, files with most clicks and displays first, with sums
+with newest as (
+    select file_id, key, counted_at, events, rejected
+    from state.lake_files
+    where
+        fingerprint is not null
+        and counted_at >= (
+            select started_at from state.runs
+            where started_at <= (select max(counted_at) from state.lake_files)
+            order by run_id desc
+            limit 1
+        )
+)
+
+select
+    newest.key,
+    newest.counted_at,
+    newest.events,
+    newest.rejected,
+    gave.first_date,
+    gave.last_date,
+    coalesce(gave.displays, 0) as displays,
+    coalesce(gave.clicks, 0) as clicks,
+    count(*) over () as files,
+    sum(newest.events) over ()::bigint as all_events,
+    sum(newest.rejected) over ()::bigint as all_rejected,
+    min(gave.first_date) over () as all_first_date,
+    max(gave.last_date) over () as all_last_date,
+    coalesce(sum(gave.displays) over (), 0)::bigint as all_displays,
+    coalesce(sum(gave.clicks) over (), 0)::bigint as all_clicks
+from newest
+cross join lateral (
+    select min(date) as first_date, max(date) as last_date, sum(displays) as displays, sum(clicks) as clicks
+    from state.file_article_days
+    where file_id = newest.file_id
+) as gave
+order by gave.clicks desc nulls last, gave.displays desc nulls last, newest.key
+limit %(most)s;
+
+-- category_days: displays and clicks by category and day; the least displayed categories beyond so many share a row a day
+with days as materialized (
+    select category, date, displays, clicks from public.category_performance
+),
+
+ranks as (
+    select
+        category,
+        row_number() over (order by sum(displays) desc, sum(clicks) desc, category) as rank,
+        count(*) over () as categories
+    from days
+    group by category
+),
+
+places as (
+    select
+        category,
+        case when categories <= %(most)s or rank < %(most)s then 1 else categories - %(most)s + 1 end as gathers
+    from ranks
+)
+
+select
+    case when places.gathers = 1 then days.category end as category,
+    days.date,
+    sum(days.displays)::bigint as displays,
+    sum(days.clicks)::bigint as clicks,
+    places.gathers
+from days
+-- no category is empty; a join by "is not distinct from" would compare each with each
+inner join places on coalesce(places.category, '') = coalesce(days.category, '')
+group by 1, days.date, places.gathers
+order by 1, days.date;
+
+-- session_days: sessions by day
+select date, sum(sessions)::bigint as sessions, sum(session_seconds) as session_seconds
+from public.user_performance
+where sessions > 0
+group by date
+order by date;
+
+-- busiest_articles: the most clicked of some days, with all their clicks up to the last of these
+-- Who is among them had on one of the days at least its part of what so many had on one: only those are added up.
+with days as (
+    select article_id, clicks
+    from public.article_performance
+    where date between %(since)s and %(until)s
+    order by clicks desc
+    limit %(most)s * (%(until)s::date - %(since)s::date + 1)
+),
+
+least as (
+    select coalesce(min(clicks), 0)::double precision / (%(until)s::date - %(since)s::date + 1) as clicks
+    from (select max(clicks) as clicks from days group by article_id order by clicks desc limit %(most)s) as tops
+),
+
+busiest as (
+    select
+        article_id,
+        sum(displays)::bigint as displays,
+        sum(clicks)::bigint as clicks,
+        max(cumulative_clicks) as cumulative_clicks
+    from public.article_performance
+    where
+        article_id in (
+            select article_id from public.article_performance
+            where date between %(since)s and %(until)s and clicks >= (select clicks from least)
+        )
+        and date between %(since)s and %(until)s
+    group by article_id
+    order by clicks desc, displays desc, article_id
+    limit %(most)s
+)
+
+select
+    busiest.article_id, texts.title, texts.category, busiest.displays, busiest.clicks, busiest.cumulative_clicks
+from busiest
+left join state.article_texts as texts using (article_id)
+order by busiest.clicks desc, busiest.displays desc, busiest.article_id;
+
+-- cumulative_clicks: of some articles, day by day
+select article_id, date, cumulative_clicks
 from public.article_performance
-group by category, date
-order by category, date;
+where article_id = any(%(article_ids)s) and date between %(since)s and %(until)s
+order by article_id, date;
 
 -- first_article_performance: what a run shows
 select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate

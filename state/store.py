@@ -4,12 +4,11 @@ Two facts make every promise: partials are a monoid (`processor.reducers`), and 
 checkpoint are written by one transaction (`Store.count`).
 """
 
-import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from itertools import chain
+from typing import Any
 
 from state.database import Database
 from state.shadow import Shadow
@@ -96,14 +95,13 @@ class Store:
             for row in rows:
                 yield RejectedLine(row[0], row[1], row[2], bytes(row[3]))
 
-    def category_days(self) -> list[tuple[str | None, date, int, int]]:
-        """Displays and clicks by category and day, over all articles."""
-        return self._db.rows("category_days")
+    def report_state(self) -> str:
+        """What changes with whatever a report shows."""
+        return str(self._db.rows("report_state")[0][0])
 
-    def stamp(self, lake_url: str) -> str:
-        """What tells the present state of the tables from any other, and from another lake's or database's."""
-        ((files, counted_at),) = self._db.rows("stamp")
-        return hashlib.sha256(f"{lake_url}\n{files}\n{counted_at}".encode()).hexdigest()
+    def report_rows(self, name: str, **parameters: object) -> list[Any]:
+        """The rows of a report that the statement of that name gives."""
+        return self._db.rows(name, **parameters)
 
     def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:
         """The first rows of both BI tables: the table's name, its columns, the rows."""

@@ -10,8 +10,8 @@ import yaml  # type: ignore[import-untyped]
 
 from tests import made_lake
 from tests.conftest import ROOT, as_role
+from tests.processes import ask
 from tests.tables import Tables, tables
-from tests.test_roles import ask
 from tests.test_run import run
 
 PAGE = (ROOT / "docs" / "bi.md").read_text()

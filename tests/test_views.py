@@ -9,8 +9,8 @@ import pytest
 
 from tests import made_lake
 from tests.conftest import as_role
+from tests.processes import ask
 from tests.tables import tables
-from tests.test_roles import ask
 from tests.test_run import CLICK, HEADER, run
 
 VIEWS = ["category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness"]

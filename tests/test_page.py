@@ -1,0 +1,295 @@
+"""The page: in a real browser, with the tables' numbers, closed to whatever stands in the data."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from processor import overview, page, report
+from processor.overview import Article, Lake, Overview
+from processor.report import CategoryDay, Counts, percent
+from state.database import Database
+from state.store import Store
+from tests import made_lake
+from tests.browser import Parts, needs_chromium, see
+from tests.conftest import ROOT
+from tests.tables import tables
+from tests.test_report import FIRST
+from tests.test_run import CLICK, HEADER
+
+HOSTILE = [
+    "</script><script>console.error('out')</script>",
+    "<!--<script>",
+    "]]><img src=http://127.0.0.1:9/x onerror=console.error(1)>",
+    "\u2028\u2029 line ends",
+    "${alert(1)} {{ 7 * 7 }} {% raw %} \\u003c",
+    "\"'`&amp;&lt;b&gt;",
+    "javascript:alert(1)",
+]
+
+
+def run(folder: Path, lake: Path, database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One run that leaves its report in a folder."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database},
+    )
+
+
+@pytest.fixture
+def index(tmp_path: Path, database: str) -> Path:
+    """The page of a made lake with one file that cannot be read."""
+    made_lake.write(tmp_path / "lake", days=3, lines=3000)
+    (tmp_path / "lake" / "broken.tsv").write_bytes(b"no header")
+    assert run(tmp_path, tmp_path / "lake", database).returncode == 1
+    return tmp_path / "report" / "index.html"
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """The store of a database with an empty lake."""
+    with Database(database) as db:
+        db.claim("/lake")
+        yield Store(db)
+
+
+def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
+    """The overview of some categories and articles."""
+    summary = report.summarize(rows)
+    days = sorted({row.date for row in rows})
+    lake = Lake("s3://user:s3cret@bucket/lake/", datetime.datetime(2019, 3, 1, tzinfo=datetime.UTC), 1, 0, 5, 6, 7)
+    clicks = [(article.article_id, day, i) for article in articles[:6] for i, day in enumerate(days[-28:])]
+    sessions = overview.sessions([(day, 2, Decimal("61.5")) for day in days])
+    return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, sessions)
+
+
+@needs_chromium
+def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None:
+    seen = see(index)
+    assert seen.console == []
+    assert "data-drawn" in seen.dom
+    assert all(f">{day} Feb</text>" in seen.dom for day in (15, 16, 17))
+    parts, found = Parts(seen.dom), tables(database)
+
+    categories: Counter[tuple[str | None, str]] = Counter()
+    days: dict[tuple[str | None, datetime.date], list[int]] = {}
+    clicks: Counter[str] = Counter()
+    displays: Counter[str] = Counter()
+    texts = {}
+    for (article, date), row in found.article_performance.items():
+        categories[row.category, "clicks"] += row.clicks
+        categories[row.category, "displays"] += row.displays
+        both = days.setdefault((row.category, date), [0, 0])
+        both[0] += row.clicks
+        both[1] += row.displays
+        clicks[article] += row.clicks
+        displays[article] += row.displays
+        texts[article] = f"{row.title or article}|{row.category or 'no category'}"
+    rates = {row[0]: row[1:4] for row in parts.tables["rates"][1:]}
+    assert rates == {
+        category or "(no category)": [f"{some:,}", f"{many:,}", percent(some / many if many else float("nan"))]
+        for category, some, many in (
+            (name, categories[name, "clicks"], categories[name, "displays"]) for name, _ in set(categories)
+        )
+    }
+    marks = Counter(mark for mark in parts.marks if "displays =" in mark)
+    assert {mark.rpartition(" = ")[0]: count for mark, count in marks.items()} == Counter(
+        f"{date.day} Feb 2019: {some:,} clicks / {many:,} displays" for (_, date), (some, many) in days.items() if many
+    )
+
+    order = sorted(clicks, key=lambda article: (-clicks[article], -displays[article], article))[:20]
+    shown = [[row[0], row[1], row[2], row[4]] for row in parts.tables["busiest"][1:]]
+    assert shown == [[texts[a], f"{clicks[a]:,}", f"{displays[a]:,}", f"{clicks[a]:,}"] for a in order]
+
+    counted: Counter[datetime.date] = Counter()
+    seconds: dict[datetime.date, Decimal] = {}
+    for (_, date), user in found.user_performance.items():
+        counted[date] += user.sessions
+        seconds[date] = seconds.get(date, Decimal()) + user.session_seconds
+    lengths = [
+        [f"{d.day} Feb 2019", f"{counted[d]:,}", page.length_in_time(seconds[d] / counted[d])] for d in sorted(counted)
+    ]
+    assert parts.tables["lengths"][1:] == lengths
+    assert [f"{row[0]}: {row[1]} sessions" for row in lengths] == [m for m in parts.marks if m.endswith("sessions")]
+
+    files = found.counting.values()
+    state = {row[0]: row[1] for row in parts.tables["state"]}
+    assert state["Files counted"] == "3"
+    assert state["Events"] == f"{sum(file.events for file in files):,}"
+    assert state["Lines rejected"] == f"{sum(file.rejected for file in files):,}"
+    assert state["Files that could not be read"] == "1"
+    assert parts.tables["failed"][0][0].startswith("broken.tsv|")
+    newest = {row[0]: row[1] for row in parts.tables["newest"][1:]}
+    assert newest == {key: f"{file.events:,}" for key, file in found.counting.items()}
+
+
+@needs_chromium
+def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
+    rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
+    articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
+    page.draw(made(rows, articles), tmp_path / "index.html")
+    seen = see(tmp_path / "index.html")
+    assert seen.console == []
+    assert "data-drawn" in seen.dom
+    names = [row[0] for row in Parts(seen.dom).tables["rates"][1:]]
+    assert sorted(names) == sorted(page.name(name) for name in HOSTILE)
+    assert "s3cret" not in (tmp_path / "index.html").read_text()
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "part",
+    ["<img src='http://127.0.0.1:9/x'>", "<script>1</script>", "<link rel=stylesheet href='http://127.0.0.1:9/'>"],
+)
+def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
+    html = page.html(made([CategoryDay("news", FIRST, 5, 1)], []))
+    (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"))
+    (line,) = see(tmp_path / "index.html").console
+    assert "Content Security Policy" in line
+
+
+def test_a_long_and_wide_lake_gives_a_small_page() -> None:
+    days = [FIRST + datetime.timedelta(i) for i in range(92)]
+    name = "W" * 190
+    rows = [CategoryDay(f"{name}{i}", day, 10**9, 123_456_789) for i in range(31) for day in days]
+    rows += [CategoryDay(None, day, 10**9, 123_456_789, gathers=969_000) for day in days]
+    articles = [Article(f"{name}{i}", f"{name}{i}", name, 10**9, 123_456_789, 10**9) for i in range(20)]
+    html = page.html(made(rows, articles))
+    assert len(html.encode()) < 2_000_000
+    assert "969,000 least displayed of 969,031" in html
+
+
+def test_an_empty_lake_gives_a_page_that_says_so(tmp_path: Path, database: str) -> None:
+    (tmp_path / "lake").mkdir()
+    assert run(tmp_path, tmp_path / "lake", database).returncode == 0
+    assert "Nothing to show yet" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, database: str) -> None:
+    lake, index = tmp_path / "lake", tmp_path / "report" / "index.html"
+    lake.mkdir()
+
+    def drawn(*arguments: str) -> bool:
+        before = index.stat().st_mtime_ns if index.exists() else None
+        assert run(tmp_path, lake, database, *arguments).returncode in (0, 1)
+        return index.stat().st_mtime_ns != before
+
+    for name in ("a.tsv", "b.tsv"):
+        (lake / name).write_bytes(HEADER + CLICK)
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "broken.tsv").write_bytes(b"no header")
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "broken.tsv").unlink()
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "a.tsv").write_bytes(HEADER + CLICK * 2)
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "b.tsv").unlink()
+    assert [drawn(), drawn("forget", "b.tsv"), drawn()] == [False, True, False]
+    index.unlink()
+    assert drawn()
+    index.with_name("click_through_rate.png").unlink()
+    assert drawn()
+    index.write_text("<html>of an earlier version</html>")
+    assert drawn()
+
+
+def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "report" / "index.html"
+    assert page.state_of(path) is None
+    seen = overview.read(store)
+    page.draw(seen, path)
+    assert page.state_of(path) == seen.state == store.report_state()
+    page.draw(seen._replace(state="other"), path)
+    assert page.state_of(path) != store.report_state()
+
+
+def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+
+    def newest() -> tuple[set[str], set[tuple[int, int]]]:
+        assert run(tmp_path, lake, database).returncode == 0
+        with Database(database) as db:
+            db.claim(str(lake))
+            rows = overview.read(Store(db)).newest
+        return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
+
+    (lake / "a.tsv").write_bytes(HEADER + CLICK)
+    assert newest() == ({"a.tsv"}, {(1, 1)})
+    for name in ("b.tsv", "c.tsv"):
+        (lake / name).write_bytes(HEADER + CLICK * 2)
+    assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
+    assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
+
+
+def events(*clicked: tuple[str, str | None, int, int, int]) -> bytes:
+    """A file of articles: id, category, day of February 2019, clicks, displays."""
+    lines = []
+    for article, category, day, clicks, displays in clicked:
+        attributes = json.dumps({"id": article} | ({"category": category} if category else {}))
+        for event, count in (("article_viewed", clicks), ("top_news_card_viewed", displays)):
+            lines += [f"2019-02-{day:02} 10:00:00.000 +0000\ts\t{event}\tu\t{attributes}\n"] * count
+    return HEADER + "".join(lines).encode()
+
+
+def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    (lake / "a.tsv").write_bytes(
+        events(
+            ("steady", "c", 15, 90, 0),  # before the week: of the cumulative clicks only
+            *(("steady", "c", day, 3, 1) for day in range(21, 28)),  # 21 in the week, 3 on each day
+            ("once", None, 27, 20, 40),
+            *((f"few{i:02}", "c", 22, 4, i) for i in range(30)),  # more on a day than "steady"
+        )
+    )
+    assert run(tmp_path, lake, database).returncode == 0
+    with Database(database) as db:
+        db.claim(str(lake))
+        seen = overview.read(Store(db))
+    assert seen.articles_since == datetime.date(2019, 2, 21)
+    shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
+    assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
+    assert shown[2:] == [(f"few{i:02}", i, 4, 4) for i in range(29, 11, -1)]
+    assert next(row for row in seen.cumulative_clicks if row[0] == "steady") == (
+        "steady",
+        datetime.date(2019, 2, 15),
+        90,
+    )
+
+
+def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    named = [(f"a{i}", f"c{i}", 15 + i % 3, i % 2, 50 - i) for i in range(35)]
+    (lake / "a.tsv").write_bytes(events(*named, ("none", None, 16, 1, 60)))
+    assert run(tmp_path, lake, database).returncode == 0
+    with Database(database) as db:
+        db.claim(str(lake))
+        summary = overview.read(Store(db)).summary
+    assert summary is not None
+    assert [panel.gathers for panel in summary.panels] == [1] * 31 + [5]
+    assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]
+    assert summary.panels[-1].total == Counts(sum(50 - i for i in range(30, 35)), 2)
+    assert summary.overall.gathers == 36
+    assert summary.overall.total == Counts(sum(50 - i for i in range(35)) + 60, 18)
+
+
+def test_the_library_is_what_its_package_gives() -> None:
+    """To make it anew: the licence as it stands at the head of the file, then what javascript_bundle() gives."""
+    import vl_convert
+
+    text = (ROOT / "processor" / "vega.js").read_text()
+    assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]
