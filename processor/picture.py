@@ -195,7 +195,6 @@ def _heading(fig: "Figure", panel: Panel, x: float, down: float, wide: float) ->
 
 def _rates(axes: "Axes", panel: Panel, summary: Summary, top: float, wide: float) -> None:
     """The rates of a panel with their intervals, and the rate of all categories together."""
-    from matplotlib.patheffects import withStroke
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     count = len(summary.periods)
@@ -233,7 +232,6 @@ def _rates(axes: "Axes", panel: Panel, summary: Summary, top: float, wide: float
                 zorder=4,
             )
 
-    halo = withStroke(linewidth=2, foreground="white")
     highest = max((i for i in places if counts[i].displays), key=lambda i: counts[i].rate, default=0)
     for i in places:
         if counts[i].displays and (count <= LABELLED or (i == highest and counts[i].rate > top)):
@@ -242,14 +240,14 @@ def _rates(axes: "Axes", panel: Panel, summary: Summary, top: float, wide: float
             axes.annotate(
                 percent(counts[i].rate),
                 over,
-                (0, 3.5),
+                (0, 4),
                 textcoords="offset points",
                 fontsize=6.5,
                 color=INK,
                 ha=_side(i, count),
                 va="bottom",
                 zorder=5,
-                path_effects=[halo],
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},  # no line crosses it
             )
     if not panel.total.displays:
         axes.text((count - 1) / 2, top / 2, "clicks only, no rate", ha="center", fontsize=8, color=GREY)

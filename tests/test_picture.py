@@ -121,6 +121,19 @@ def test_more_categories_than_fit_are_gathered_and_it_is_said() -> None:
     assert "(no category)" in said
 
 
+def test_no_line_crosses_a_number() -> None:
+    from matplotlib.colors import to_rgba
+
+    fig = picture.figure(report.summarize([day(), day("b", clicks=20)]))
+    numbers = [text for text in fig.axes[0].texts if text.get_text().endswith("%")]
+    assert [text.get_text() for text in numbers] == ["4.00 %"]
+    for text in numbers:
+        patch = text.get_bbox_patch()
+        assert patch is not None
+        assert patch.get_facecolor() == to_rgba("white")
+        assert text.get_zorder() > max(line.get_zorder() for line in fig.axes[0].lines)
+
+
 def test_a_day_without_displays_is_a_gap_and_no_zero() -> None:
     from numpy import asarray, isnan
 
