@@ -694,33 +694,14 @@ group by date
 order by date;
 
 -- busiest_articles: the most clicked of some days, with all their clicks up to the last of these
--- Who is among them had on one of the days at least its part of what so many had on one: only those are added up.
-with days as (
-    select article_id, clicks
-    from public.article_performance
-    where date between %(since)s and %(until)s
-    order by clicks desc
-    limit %(most)s * (%(until)s::date - %(since)s::date + 1)
-),
-
-least as (
-    select coalesce(min(clicks), 0)::double precision / (%(until)s::date - %(since)s::date + 1) as clicks
-    from (select max(clicks) as clicks from days group by article_id order by clicks desc limit %(most)s) as tops
-),
-
-busiest as (
+with busiest as (
     select
         article_id,
         sum(displays)::bigint as displays,
         sum(clicks)::bigint as clicks,
         max(cumulative_clicks) as cumulative_clicks
     from public.article_performance
-    where
-        article_id in (
-            select article_id from public.article_performance
-            where date between %(since)s and %(until)s and clicks >= (select clicks from least)
-        )
-        and date between %(since)s and %(until)s
+    where date between %(since)s and %(until)s
     group by article_id
     order by clicks desc, displays desc, article_id
     limit %(most)s

@@ -156,8 +156,7 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
 def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
     html = page.html(made([CategoryDay("news", FIRST, 5, 1)], []))
     (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"))
-    (line,) = see(tmp_path / "index.html").console
-    assert "Content Security Policy" in line
+    assert any("Content Security Policy" in line for line in see(tmp_path / "index.html").console)
 
 
 def test_a_long_and_wide_lake_gives_a_small_page() -> None:
