@@ -138,7 +138,7 @@ def _policy(*scripts: str) -> list[str]:
     ]
 
 
-def _tiles(overview: Overview) -> list[dict[str, str]]:
+def _tiles(overview: Overview) -> list[dict[str, object]]:
     """The sums at the top of the page."""
     summary, sessions = overview.summary, overview.sessions
     tiles = []
@@ -154,7 +154,10 @@ def _tiles(overview: Overview) -> list[dict[str, str]]:
     failed = f"{lake.failed_files:,} could not be read" if lake.failed_files else "all could be read"
     tiles += [("Files", f"{lake.files:,}", failed)]
     tiles += [("Events", f"{lake.events:,}", f"{lake.rejected_lines:,} lines rejected")]
-    return [{"name": name, "value": value, "note": note} for name, value, note in tiles]
+    return [
+        {"name": name, "value": value, "note": note, "is_bad": name == "Files" and lake.failed_files > 0}
+        for name, value, note in tiles
+    ]
 
 
 def name(text: str) -> str:
