@@ -49,6 +49,10 @@ def arguments() -> Arguments:
     )
     moved = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     moved.add_argument("--relocated", action="store_true", help="the lake that was counted stands at this URL now")
+    pool = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
+    pool.add_argument(
+        "--workers", metavar="N", type=positive, help="how many processes reduce; without it one for each core"
+    )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     as_json.add_argument("--json", action="store_true", help="print the outcome as one line of JSON")
     ends = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
@@ -61,7 +65,7 @@ def arguments() -> Arguments:
 
     parser = Arguments(
         prog="run.py",
-        parents=[places, moved, as_json, ends],
+        parents=[places, moved, pool, as_json, ends],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {EXIT_CODES}\n{MORE}",
@@ -71,6 +75,7 @@ def arguments() -> Arguments:
         database=os.environ.get("DATABASE_URL", ""),
         relocated=False,
         json=False,
+        workers=0,
         since=None,
         until=None,
     )
@@ -123,7 +128,7 @@ def arguments() -> Arguments:
     rejected.add_argument("--tsv", action="store_true", help="as TSV, whose last column printf %%b turns into the line")
     command(
         "verify",
-        [moved, as_json, ends],
+        [moved, pool, as_json, ends],
         "read the whole lake again and name what differs",
         "Read the whole lake again and name every row of the tables that is not what it gives. Changes nothing.",
         "verify",
@@ -147,6 +152,18 @@ def arguments() -> Arguments:
     return parser
 
 
+def positive(text: str) -> int:
+    """The whole number above 0 that a text says."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def options_of(argv: list[str]) -> argparse.Namespace:
     """The options and settings of a command line; ends the program where one is wrong."""
     from processor.changes import Selection
@@ -160,6 +177,8 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         for name in ("dry_run", "rebuild", "prune", "prune_all"):
             if vars(options)[name]:
                 parser.error(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
+        if options.workers and options.command != "verify":
+            parser.error(f"--workers goes with counting and verify, not with {options.command}")
         if any(options.selection) and options.command != "verify":
             parser.error(f"--since and --until go with counting and verify, not with {options.command}")
     else:
@@ -183,6 +202,7 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     if not 0 <= options.wait < math.inf:
         parser.error("DATABASE_WAIT is no number of seconds; write it as 60")
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
+    options.workers = options.workers or cores()
     return options
 
 

@@ -4,13 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from processor.changes import EVERY_FILE, Selection, changes
-from processor.events import REASONS, HeaderError
-from processor.fast import FastFold
-from processor.lake import FileError, Lake, LakeFile, text
-from processor.reducers import CHUNK, Chunk, Partial, content_hash, reduce_text
+from processor.events import REASONS
+from processor.lake import FileError, Lake, LakeFile
+from processor.pool import LostWorkerError, Pool
+from processor.reducers import CHUNK, Chunk, content_hash
+from processor.stretches import Reduced
 from state.database import DatabaseAwayError, DatabaseError
 from state.shadow import Difference, Shadow
 from state.store import Store
@@ -18,6 +19,9 @@ from state.writer import KnownFile, Reading, Version
 
 # After so many rejected lines a file that has fewer events is given up, before it fills the database's disk.
 HOPELESS = 1_000_000
+
+
+T = TypeVar("T")
 
 
 class PruneError(Exception):
@@ -50,6 +54,9 @@ class Listener(Protocol):
     def failed(self, key: str, error: str) -> None:
         """A file counts nowhere."""
 
+    def warn(self, line: str) -> None:
+        """Something went wrong that the run makes good."""
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -70,6 +77,7 @@ class Plan:
 
     prune: bool = False
     prune_all: bool = False
+    workers: int = 1
     chunk: int = CHUNK
     selection: Selection = EVERY_FILE  # files outside are neither counted nor taken for gone
 
@@ -91,8 +99,9 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
         if known[file.key].error is not None:
             store.clear_error(known[file.key])
     listener.begin(len(todo), sum(file.size for file in todo))
-    for file in todo:
-        _count(lake, store, plan, listener, outcome, file)
+    with Pool(lake, todo, plan.chunk, plan.workers) as pool:
+        for file in todo:
+            _count(pool, store, listener, outcome, file)
     for key in known.keys() - present.keys():
         if known[key].fingerprint is None:
             store.forget(key)  # it never counted: only its error goes
@@ -108,9 +117,12 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     return outcome
 
 
-def _count(lake: Lake, store: Store, plan: Plan, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
+def _count(pool: Pool, store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
+    def count() -> Version | None:
+        return store.count(file.key, lambda: reading(file, pool.results(file), listener))
+
     try:
-        version = store.count(file.key, lambda: reading(lake, file, plan.chunk, listener.read))
+        version = _despite_lost_workers(count, listener)
     except DatabaseAwayError:
         raise
     except (FileError, DatabaseError) as error:
@@ -122,6 +134,14 @@ def _count(lake: Lake, store: Store, plan: Plan, listener: Listener, outcome: Ou
             listener.same(file.key)
         else:
             _counted(outcome, listener, version)
+
+
+def _despite_lost_workers(count: Callable[[], T], listener: Listener) -> T:
+    try:
+        return count()
+    except LostWorkerError as error:
+        listener.warn(f"{error}; its file is reduced without it")
+        return count()
 
 
 def _counted(outcome: Outcome, listener: Listener, version: Version) -> None:
@@ -194,49 +214,52 @@ def _count_beside(
     outcome: Outcome,
 ) -> None:
     listener.begin(len(present), sum(file.size for file in present))
-    for file in present:
-        try:
-            version = shadow.count(reading(lake, file, plan.chunk, listener.read))
-        except FileError as error:
-            shadow.fail(file.key, str(error), known.get(file.key))
-            _failed(outcome, listener, file.key, error)
-        else:
-            _counted(outcome, listener, version)
+    with Pool(lake, present, plan.chunk, plan.workers) as pool:
+        for file in present:
+
+            def count(file: LakeFile = file) -> Version:
+                return shadow.count(reading(file, pool.results(file), listener))
+
+            try:
+                version = _despite_lost_workers(count, listener)
+            except FileError as error:
+                shadow.fail(file.key, str(error), known.get(file.key))
+                _failed(outcome, listener, file.key, error)
+            else:
+                _counted(outcome, listener, version)
     for gone in known.keys() - {file.key for file in present}:
         if known[gone].fingerprint is not None:
             shadow.recall(known[gone])
 
 
-def reading(lake: Lake, file: LakeFile, chunk: int, read: Callable[[int], None] = lambda _: None) -> Reading:
-    """The partials of a file, reduced as they are asked for, and then its version; they raise FileError."""
+def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> Reading:
+    """What a file gives, as it is asked for, and then its version; raises FileError."""
     chunks: dict[int, Chunk] = {}
-    counts = Counter(events=0, rejected=0, empty=0)
+    counts, reasons = Counter(events=0, empty=0), Counter[str]()
 
-    def partials() -> Iterator[Partial]:
-        reasons: Counter[str] = Counter()
+    def rows() -> Iterator[dict[str, bytes]]:
+        for result in results:
+            listener.read(result.size)
+            chunks.update(result.chunks)
+            counts.update(events=result.events, empty=result.empty)
+            reasons.update(result.reasons)
+            check(HOPELESS)
+            yield result.rows
+        check(0)
 
-        def mostly_rejected() -> FileError:
+    def check(allowed: int) -> None:
+        events, rejected = counts["events"], reasons.total()
+        if rejected > max(allowed, events):
             reason, _ = reasons.most_common(1)[0]
-            return FileError(
-                f"{counts['rejected']} of its {counts['events'] + counts['rejected']} lines were rejected, "
-                f"more than half, most often because {REASONS[reason]}; write it again"
+            raise FileError(
+                f"{rejected} of its {events + rejected} lines were rejected, more than half, most often because "
+                f"{REASONS[reason]}; write it again"
             )
-
-        try:
-            for partial in reduce_text(text(lake, file, read=read), chunk=chunk, fold=FastFold):
-                chunks.update(partial.chunks)
-                counts.update(events=partial.events, empty=partial.empty, rejected=len(partial.rejections))
-                reasons.update(rejection.reason for rejection in partial.rejections.values())
-                if counts["rejected"] > max(HOPELESS, counts["events"]):
-                    raise mostly_rejected()
-                yield partial
-        except HeaderError as error:
-            raise FileError(f"{error}; write it again") from error
-        if counts["rejected"] > counts["events"]:
-            raise mostly_rejected()
 
     def version() -> Version:
         lines = sum(chunk.lines for chunk in chunks.values()) - 1  # but the header
-        return Version(file.key, file.fingerprint, file.size, content_hash(chunks), lines, **counts)
+        return Version(
+            file.key, file.fingerprint, file.size, content_hash(chunks), lines, rejected=reasons.total(), **counts
+        )
 
-    return Reading(partials(), version)
+    return Reading(rows(), version)

@@ -45,3 +45,7 @@ class Record:
         """A file counts nowhere."""
         self.did["files_failed"] += 1
         self._listener.failed(key, error)
+
+    def warn(self, line: str) -> None:
+        """Something went wrong that the run makes good."""
+        self._listener.warn(line)

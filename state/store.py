@@ -35,10 +35,10 @@ class Store:
             if outcomes and self._is_committed(key, commit_id):
                 return outcomes[-1]
             reading = read()
-            partials = iter(reading.partials)
-            first = next(partials)  # read before the transaction begins: most files are one partial
+            rows = iter(reading.rows)
+            first = next(rows)  # read before the transaction begins: most files are one partial
             with self._db.transaction() as cur:
-                whole = Reading(chain((first,), partials), reading.version)
+                whole = Reading(chain((first,), rows), reading.version)
                 self._db.execute(cur, "create_new")
                 outcomes.append(Writer(self._db, cur).write(whole, commit_id))
             return outcomes[-1]

@@ -5,12 +5,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from state.database import Database
-from state.rows import copy_rows
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
-
-    from processor.reducers import Partial
 
 # The statements that replace what a file gave, in their order.
 REPLACE = (
@@ -63,9 +60,9 @@ class Version(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A file being read: its partials as they come, and the version, which is known when none is left."""
+    """A file being read: rows as they come, by the name of the COPY that takes them, and then its version."""
 
-    partials: Iterable["Partial"]
+    rows: Iterable[dict[str, bytes]]
     version: Callable[[], Version]
 
 
@@ -88,8 +85,8 @@ class Writer:
 
     def write(self, reading: Reading, commit_id: str | None) -> Version | None:
         """Write what a file gives now instead of what it gave before, and its checkpoint; None if it was the same."""
-        for partial in reading.partials:
-            for name, rows in copy_rows(partial).items():
+        for tables in reading.rows:
+            for name, rows in tables.items():
                 self._cur.copy_expert(self._db.queries[name], BytesIO(rows))
         version = reading.version()
         row = self.find(version.key)

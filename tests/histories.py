@@ -23,6 +23,7 @@ from tests.test_pipeline import Silence
 
 PICKS = st.integers(0, 7)
 PLANS = st.builds(Plan, prune_all=st.booleans())
+WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
 STATEMENTS = st.integers(1, 150)
 CLOCK = 1_550_000_000_000_000_000
 
@@ -79,7 +80,7 @@ class Histories(RuleBasedStateMachine):
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
         self.counted = True
-        self.chunk = CHUNK
+        self.chunk, self.workers = CHUNK, 1
         type(self).drawn += 1
 
     def teardown(self) -> None:
@@ -119,9 +120,10 @@ class Histories(RuleBasedStateMachine):
         self.counted = False
         return data
 
-    @initialize(chunk=st.sampled_from([CHUNK, 1, 100, 1000]), lake=strategies.lakes())
-    def begin(self, chunk: int, lake: dict[str, bytes]) -> None:
-        self.chunk = chunk
+    @initialize(chunk=st.sampled_from([CHUNK, 1, 100, 1000]), workers=WORKERS, lake=strategies.lakes())
+    def begin(self, chunk: int, workers: int, lake: dict[str, bytes]) -> None:
+        # a process for each byte would take its time
+        self.chunk, self.workers = (max(chunk, 100) if workers > 1 else chunk), workers
         for key, data in lake.items():
             self._write(key, data)
 
@@ -211,7 +213,7 @@ class Histories(RuleBasedStateMachine):
     # The program
 
     def _plans(self, plan: Plan) -> Plan:
-        return Plan(plan.prune, plan.prune_all, self.chunk)
+        return Plan(plan.prune, plan.prune_all, self.workers, self.chunk)
 
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}

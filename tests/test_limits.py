@@ -12,8 +12,10 @@ from backports import zstd
 from processor import pipeline
 from processor.lake import BLOCK, FileError, LakeFile, LakeSettingError, lake_at, text
 from processor.reducers import ENTRIES, Partial
+from processor.stretches import Stretch, reduced
 from state.writer import Version
 from tests.fuzzed import HEADER, REDUCERS, Memory, line
+from tests.test_pipeline import Silence
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -53,8 +55,9 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
     """What is read of a file that is made as it is read, within so many bytes of memory."""
     tracemalloc.start()
     try:
-        reading = pipeline.reading(Made(make), LakeFile(key, "1-1", 1 << 50), 32 * MIB)
-        for _ in reading.partials:
+        file = LakeFile(key, "1-1", 1 << 50)
+        reading = pipeline.reading(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
+        for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:

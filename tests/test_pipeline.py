@@ -41,6 +41,9 @@ class Silence:
         """Keep the error."""
         self.errors[key] = error
 
+    def warn(self, line: str) -> None:
+        """Nothing to do."""
+
 
 def count(folder: Path, url: str, plan: Plan) -> tuple[Outcome, dict[str, str]]:
     """Run once over a folder; the outcome and the errors by file."""

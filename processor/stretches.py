@@ -1,0 +1,77 @@
+"""The unit of work: a stretch of a file, and what its lines say as rows for the database."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from processor.events import HeaderError
+from processor.fast import FastFold
+from processor.lake import BLOCK, FileError, Lake, LakeFile, is_compressed, text
+from processor.reducers import CHUNK, Chunk, Partial, header_columns, reduce_text
+from state.rows import copy_rows
+
+
+class Stretch(NamedTuple):
+    """The lines of a file that begin in its bytes [start, stop), both multiples of the chunk; no stop is its end."""
+
+    file: LakeFile
+    start: int = 0
+    stop: int | None = None
+
+
+class Reduced(NamedTuple):
+    """A partial ready for the database: its rows by the name of the COPY that takes them, and what is checked of it.
+
+    chunks: by where in the file they begin. reasons: how many lines were rejected for each. size: bytes read from
+    the lake.
+    """
+
+    rows: dict[str, bytes]
+    chunks: dict[int, Chunk]
+    events: int
+    empty: int
+    reasons: Counter[str]
+    size: int
+
+
+def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
+    """A file cut into stretches of a chunk each; one that can be read from its beginning only stays whole."""
+    if is_compressed(file):
+        return [Stretch(file)]
+    starts = range(0, max(file.size, 1), chunk)
+    return [Stretch(file, start, None if start == starts[-1] else start + chunk) for start in starts]
+
+
+def reduced(lake: Lake, stretch: Stretch, chunk: int) -> Iterator[Reduced]:
+    """What the lines of a stretch say, in one partial or more, as they are asked for; raises FileError, LakeError."""
+    sizes: list[int] = []
+    for partial in partials(lake, stretch, chunk, sizes.append):
+        reasons = Counter(rejection.reason for rejection in partial.rejections.values())
+        yield Reduced(copy_rows(partial), partial.chunks, partial.events, partial.empty, reasons, sum(sizes))
+        sizes.clear()
+
+
+def partials(
+    lake: Lake, stretch: Stretch, chunk: int, read: Callable[[int], None] = lambda _: None
+) -> Iterator[Partial]:
+    """The partials of a stretch; `read` is told how many bytes came from the lake. Raises FileError, LakeError."""
+    file, start, stop = stretch
+    try:
+        header = header_columns(text(lake, file)) if start else None
+        yield from reduce_text(_blocks(lake, stretch, read), start, stop, header, chunk, FastFold)
+    except HeaderError as error:
+        raise FileError(f"{error}; write it again") from error
+
+
+def _blocks(lake: Lake, stretch: Stretch, read: Callable[[int], None]) -> Iterator[bytes]:
+    """The bytes of a stretch, the one before it, and those that its last line has behind it."""
+    file, start, stop = stretch
+    has_line = not start
+    for block in text(lake, file, max(start - 1, 0), stop, read):
+        has_line = has_line or b"\n" in block
+        yield block
+    # Where no line begins, one of any length may pass through, which is not read for every stretch of it.
+    size = BLOCK
+    while has_line and stop is not None and stop < file.size:
+        yield from text(lake, file, stop, stop + size, read)
+        stop, size = stop + size, min(2 * size, CHUNK)
