@@ -224,17 +224,14 @@ delete from lake_files where file_id = %(file_id)s;
 
 -- create_new: temporary tables for what a file's partials say, one row or more for each entry, and for what they change
 create temporary table new_article_days (
-    article_id text collate "C", date date, displays integer, clicks integer
+    article_id text collate "C", date date, displays integer, clicks integer,
+    title text collate "C", category text collate "C"
 ) on commit drop;
 create temporary table new_user_days (
     user_id text collate "C", date date, displays integer, clicks integer
 ) on commit drop;
 create temporary table new_sessions (
     user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
-) on commit drop;
-create temporary table new_article_texts (
-    article_id text collate "C",
-    title_at bigint, category_at bigint, title text collate "C", category text collate "C"
 ) on commit drop;
 create temporary table new_chunks (chunk bigint, lines bigint) on commit drop;
 create temporary table new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit drop;
@@ -249,17 +246,18 @@ create temporary table changed_user_days (
 ) on commit drop;
 create temporary table touched_article_texts (
     article_id text collate "C",
-    title_at bigint, category_at bigint, title text collate "C", category text collate "C", by_this_file boolean
+    title text collate "C", category text collate "C",
+    old_title text collate "C", old_category text collate "C",
+    new_title text collate "C", new_category text collate "C"
 ) on commit drop;
 create temporary table changed_article_texts (
-    article_id text collate "C",
-    title_at bigint, category_at bigint, title text collate "C", category text collate "C", shown boolean
+    article_id text collate "C", title text collate "C", category text collate "C", shown boolean
 ) on commit drop;
 create temporary table touched_articles (article_id text collate "C", from_date date) on commit drop;
 
 -- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
 truncate
-    new_article_days, new_user_days, new_sessions, new_article_texts, new_chunks, new_rejected_lines,
+    new_article_days, new_user_days, new_sessions, new_chunks, new_rejected_lines,
     changed_article_days, changed_user_days, moved_sessions,
     touched_article_texts, changed_article_texts, touched_articles;
 
@@ -271,9 +269,6 @@ copy new_user_days from stdin;
 
 -- copy_sessions: from a partial
 copy new_sessions from stdin;
-
--- copy_article_texts: from a partial
-copy new_article_texts from stdin;
 
 -- copy_chunks: from a partial
 copy new_chunks from stdin;
@@ -362,83 +357,105 @@ from (
 group by user_id, date
 having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0;
 
--- touch_article_texts: articles that the file's new or old version has a text of, with their present texts
-insert into touched_article_texts (article_id, title_at, category_at, title, category, by_this_file)
-select
-    touched.article_id,
-    present.title_at,
-    present.category_at,
-    present.title,
-    present.category,
-    coalesce((own.title_at, own.title) = (present.title_at, present.title), false)
-    or coalesce((own.category_at, own.category) = (present.category_at, present.category), false) as by_this_file
-from (
-    select article_id from new_article_texts
-    union
-    select article_id from file_article_texts where file_id = %(file_id)s
-) as touched
-left join (
-    select article_id, title_at, category_at, title, category from file_article_texts where file_id = %(file_id)s
-) as own using (article_id)
-left join lateral (
-    select title_at, category_at, title, category from article_texts
-    where article_id = touched.article_id
-    offset 0
-) as present on true;
-
--- change_article_texts: the latest texts of those articles; the other files are asked only where this one gave a text
-insert into changed_article_texts (article_id, title_at, category_at, title, category, shown)
-with candidates as (
-    select article_id, title_at, category_at, title, category from new_article_texts
-    union all
-    select article_id, title_at, category_at, title, category from touched_article_texts where not by_this_file
-    union all
-    select touched.article_id, others.title_at, others.category_at, others.title, others.category
-    from touched_article_texts as touched
-    cross join lateral (
-        select title_at, category_at, title, category from file_article_texts
-        where
-            hashtextextended(article_id, 0) = hashtextextended(touched.article_id, 0)
-            and article_id = touched.article_id
-            and file_id <> %(file_id)s
-        offset 0
-    ) as others
-    where touched.by_this_file
+-- touch_article_texts: articles that the file's new or old version has a text of, with all three versions of their texts;
+-- a title or category here has its time before it, in 18 digits, so that the greatest is the latest
+insert into touched_article_texts (article_id, title, category, old_title, old_category, new_title, new_category)
+with new as (
+    select article_id, max(title) as title, max(category) as category
+    from new_article_days
+    where title is not null or category is not null
+    group by article_id
 ),
 
-latest as (
-    select article_id, max(title_at) as title_at, max(category_at) as category_at from candidates group by article_id
-),
-
-texts as (
+old as (
     select
-        latest.article_id,
-        latest.title_at,
-        latest.category_at,
-        max(candidates.title) filter (where candidates.title_at = latest.title_at) as title,
-        max(candidates.category) filter (where candidates.category_at = latest.category_at) as category
-    from latest
-    inner join candidates using (article_id)
-    group by latest.article_id, latest.title_at, latest.category_at
+        article_id,
+        max(lpad((title_at + 62135596800000000)::text, 18, '0') || title) as title,
+        max(lpad((category_at + 62135596800000000)::text, 18, '0') || category) as category
+    from file_article_days
+    where file_id = %(file_id)s and (title_at is not null or category_at is not null)
+    group by article_id
 )
 
 select
     article_id,
-    texts.title_at,
-    texts.category_at,
-    texts.title,
-    texts.category,
-    (texts.title, texts.category) is distinct from (touched.title, touched.category) as shown
-from touched_article_texts as touched
-left join texts using (article_id)
-where
-    (texts.title_at, texts.category_at, texts.title, texts.category)
-    is distinct from (touched.title_at, touched.category_at, touched.title, touched.category);
+    lpad((times.title_at + 62135596800000000)::text, 18, '0') || texts.title,
+    lpad((times.category_at + 62135596800000000)::text, 18, '0') || texts.category,
+    old.title,
+    old.category,
+    new.title,
+    new.category
+from new
+full join old using (article_id)
+left join lateral (
+    select title_at, category_at from article_texts where article_id = coalesce(new.article_id, old.article_id) offset 0
+) as times on true
+left join lateral (
+    select title, category from article_performance where article_id = coalesce(new.article_id, old.article_id) limit 1
+) as texts on times.title_at is not null or times.category_at is not null;
+
+-- change_article_texts: the latest texts of those articles, where they change; the other files are asked only where the
+-- present ones may be this file's
+insert into changed_article_texts (article_id, title, category, shown)
+with latest as (
+    select
+        touched.article_id,
+        touched.title as present_title,
+        touched.category as present_category,
+        greatest(new_title, case when old_title = touched.title then others.title else touched.title end) as title,
+        greatest(
+            new_category, case when old_category = touched.category then others.category else touched.category end
+        ) as category
+    from touched_article_texts as touched
+    left join lateral (
+        select
+            max(lpad((title_at + 62135596800000000)::text, 18, '0') || title) as title,
+            max(lpad((category_at + 62135596800000000)::text, 18, '0') || category) as category
+        from file_article_days
+        where
+            hashtextextended(article_id, 0) = hashtextextended(touched.article_id, 0)
+            and article_id = touched.article_id
+            and file_id <> %(file_id)s
+    ) as others on old_title = touched.title or old_category = touched.category
+)
+
+select
+    article_id,
+    title,
+    category,
+    (substr(title, 19), substr(category, 19))
+    is distinct from (substr(present_title, 19), substr(present_category, 19)) as shown
+from latest
+where (title, category) is distinct from (present_title, present_category);
 
 -- replace_article_days: what the file gives now
 delete from file_article_days where file_id = %(file_id)s;
-insert into file_article_days (file_id, article_id, date, displays, clicks)
-select %(file_id)s, article_id, date, sum(displays), sum(clicks) from new_article_days group by article_id, date;
+insert into file_article_days
+(file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
+select
+    %(file_id)s,
+    article_id,
+    date,
+    displays,
+    clicks,
+    left(title, 18)::bigint - 62135596800000000,
+    left(category, 18)::bigint - 62135596800000000,
+    substr(title, 19),
+    substr(category, 19)
+from (
+    select
+        article_id,
+        date,
+        sum(displays) as displays,
+        sum(clicks) as clicks,
+        -- the latest of all days only, however many partials the file came in
+        case when max(title) = max(max(title)) over by_article then max(title) end as title,
+        case when max(category) = max(max(category)) over by_article then max(category) end as category
+    from new_article_days
+    group by article_id, date
+    window by_article as (partition by article_id)
+) as given
+order by hashtextextended(article_id, 0);
 
 -- replace_user_days: what the file gives now
 delete from file_user_days where file_id = %(file_id)s;
@@ -453,25 +470,6 @@ from new_sessions
 group by user_id, session_id
 order by hashtextextended(session_id, hashtextextended(user_id, 0));
 
--- replace_article_texts: what the file gives now
-delete from file_article_texts where file_id = %(file_id)s;
-insert into file_article_texts (file_id, article_id, title_at, category_at, title, category)
-with latest as (
-    select article_id, max(title_at) as title_at, max(category_at) as category_at
-    from new_article_texts group by article_id
-)
-
-select
-    %(file_id)s,
-    latest.article_id,
-    latest.title_at,
-    latest.category_at,
-    max(new.title) filter (where new.title_at = latest.title_at),
-    max(new.category) filter (where new.category_at = latest.category_at)
-from latest
-inner join new_article_texts as new using (article_id)
-group by latest.article_id, latest.title_at, latest.category_at;
-
 -- replace_rejected_lines: what the file gives now; a chunk's lines are numbered on from those of the chunks before it
 delete from file_rejected_lines where file_id = %(file_id)s;
 insert into file_rejected_lines (file_id, line_number, reason, raw)
@@ -484,21 +482,15 @@ inner join (
     from new_chunks
 ) as chunks using (chunk);
 
--- update_article_texts: the latest texts over all files
+-- update_article_texts: when the latest texts over all files were carried
 delete from article_texts
-where article_id in (
-    select article_id from changed_article_texts where title_at is null and category_at is null
-);
-insert into article_texts (article_id, title_at, category_at, title, category)
-select article_id, title_at, category_at, title, category
+where article_id in (select article_id from changed_article_texts where title is null and category is null);
+insert into article_texts (article_id, title_at, category_at)
+select article_id, left(title, 18)::bigint - 62135596800000000, left(category, 18)::bigint - 62135596800000000
 from changed_article_texts
-where title_at is not null or category_at is not null
+where title is not null or category is not null
 order by article_id
-on conflict (article_id) do update set
-    title_at = excluded.title_at,
-    category_at = excluded.category_at,
-    title = excluded.title,
-    category = excluded.category;
+on conflict (article_id) do update set title_at = excluded.title_at, category_at = excluded.category_at;
 
 -- update_user_performance: touched rows only; one that counts nothing any more goes
 insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
@@ -551,17 +543,18 @@ with days as (
 select
     days.article_id,
     days.date,
-    texts.title,
-    texts.category,
+    case when changed.article_id is null then texts.title else substr(changed.title, 19) end as title,
+    case when changed.article_id is null then texts.category else substr(changed.category, 19) end as category,
     days.displays,
     days.clicks,
     coalesce(earlier.cumulative_clicks, 0)
     + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
 from touched_articles as touched
 inner join days using (article_id)
+left join changed_article_texts as changed using (article_id)
 left join lateral (
-    select title, category from article_texts where article_id = touched.article_id offset 0
-) as texts on true
+    select title, category from article_performance where article_id = touched.article_id limit 1
+) as texts on changed.article_id is null
 left join lateral (
     select cumulative_clicks from article_performance
     where article_id = touched.article_id and date < touched.from_date
@@ -736,21 +729,26 @@ create temporary table lake_files (like state.lake_files including all) on commi
 create temporary table file_article_days (like state.file_article_days including all) on commit drop;
 create temporary table file_user_days (like state.file_user_days including all) on commit drop;
 create temporary table file_sessions (like state.file_sessions including all) on commit drop;
-create temporary table file_article_texts (like state.file_article_texts including all) on commit drop;
 create temporary table file_rejected_lines (like state.file_rejected_lines including all) on commit drop;
 create temporary table article_texts (like state.article_texts including all) on commit drop;
 create temporary table article_performance (like public.article_performance including all) on commit drop;
 create temporary table user_performance (like public.user_performance including all) on commit drop;
 
 -- recall_file: what a file gave when it was counted, where it cannot be read now
-insert into new_article_days (article_id, date, displays, clicks)
-select article_id, date, displays, clicks from state.file_article_days where file_id = %(file_id)s;
+insert into new_article_days (article_id, date, displays, clicks, title, category)
+select
+    article_id,
+    date,
+    displays,
+    clicks,
+    lpad((title_at + 62135596800000000)::text, 18, '0') || title,
+    lpad((category_at + 62135596800000000)::text, 18, '0') || category
+from state.file_article_days
+where file_id = %(file_id)s;
 insert into new_user_days (user_id, date, displays, clicks)
 select user_id, date, displays, clicks from state.file_user_days where file_id = %(file_id)s;
 insert into new_sessions (user_id, session_id, first_at, last_at, events)
 select user_id, session_id, first_at, last_at, events from state.file_sessions where file_id = %(file_id)s;
-insert into new_article_texts (article_id, title_at, category_at, title, category)
-select article_id, title_at, category_at, title, category from state.file_article_texts where file_id = %(file_id)s;
 insert into new_chunks (chunk, lines) values (0, 0);
 insert into new_rejected_lines (chunk, line, reason, raw)
 select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
@@ -803,10 +801,6 @@ with wanted as (
     from pg_temp.file_sessions as gave
     inner join pg_temp.lake_files as files using (file_id)
     union all
-    select files.key, 'file_article_texts', to_jsonb(gave) - 'file_id'
-    from pg_temp.file_article_texts as gave
-    inner join pg_temp.lake_files as files using (file_id)
-    union all
     select files.key, 'file_rejected_lines', to_jsonb(gave) - 'file_id'
     from pg_temp.file_rejected_lines as gave
     inner join pg_temp.lake_files as files using (file_id)
@@ -830,10 +824,6 @@ found as (
     union all
     select coalesce(files.key, 'no file ' || gave.file_id), 'file_sessions', to_jsonb(gave) - 'file_id'
     from state.file_sessions as gave
-    left join state.lake_files as files using (file_id)
-    union all
-    select coalesce(files.key, 'no file ' || gave.file_id), 'file_article_texts', to_jsonb(gave) - 'file_id'
-    from state.file_article_texts as gave
     left join state.lake_files as files using (file_id)
     union all
     select coalesce(files.key, 'no file ' || gave.file_id), 'file_rejected_lines', to_jsonb(gave) - 'file_id'
@@ -866,13 +856,11 @@ where wanted is distinct from found;
 
 -- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change
 truncate
-    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_article_texts,
-    state.file_rejected_lines, state.article_texts;
+    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_rejected_lines, state.article_texts;
 insert into state.lake_files overriding system value select * from pg_temp.lake_files;
 insert into state.file_article_days select * from pg_temp.file_article_days;
 insert into state.file_user_days select * from pg_temp.file_user_days;
 insert into state.file_sessions select * from pg_temp.file_sessions;
-insert into state.file_article_texts select * from pg_temp.file_article_texts;
 insert into state.file_rejected_lines select * from pg_temp.file_rejected_lines;
 insert into state.article_texts select * from pg_temp.article_texts;
 delete from public.article_performance as present

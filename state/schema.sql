@@ -91,19 +91,29 @@ comment on column state.lake_files.error is 'Why its present version could not b
 comment on column state.lake_files.failed_at is 'When that was found.';
 
 create table state.file_article_days (
+    title_at bigint,
+    category_at bigint,
     file_id integer not null,
     date date not null,
     displays integer not null,
     clicks integer not null,
-    article_id text collate "C" not null
+    article_id text collate "C" not null,
+    title text collate "C",
+    category text collate "C"
 );
 create index on state.file_article_days (file_id);
-comment on table state.file_article_days is 'What each file gave: displays and clicks of an article on a day.';
+create index file_article_days_hash on state.file_article_days (hashtextextended(article_id, 0));
+comment on table state.file_article_days is
+'What each file gave: displays and clicks of an article on a day, and its latest title and category.';
+comment on column state.file_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.file_article_days.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
 comment on column state.file_article_days.file_id is 'The file, in lake_files.';
 comment on column state.file_article_days.date is 'UTC day.';
 comment on column state.file_article_days.displays is 'Displays in this file.';
 comment on column state.file_article_days.clicks is 'Clicks in this file.';
 comment on column state.file_article_days.article_id is 'The article.';
+comment on column state.file_article_days.title is 'The latest title of the article in this file, on its day; null on other days.';
+comment on column state.file_article_days.category is 'The latest category of the article in this file, on its day; null on other days.';
 
 create table state.file_user_days (
     file_id integer not null,
@@ -138,37 +148,15 @@ comment on column state.file_sessions.events is 'Its events in this file.';
 comment on column state.file_sessions.user_id is 'The user: half of the session''s name.';
 comment on column state.file_sessions.session_id is 'The session id: the other half.';
 
-create table state.file_article_texts (
-    file_id integer not null,
-    article_id text collate "C" not null,
-    title_at bigint,
-    category_at bigint,
-    title text collate "C",
-    category text collate "C"
-);
-create index on state.file_article_texts (file_id);
-create index file_article_texts_hash on state.file_article_texts (hashtextextended(article_id, 0));
-comment on table state.file_article_texts is 'What each file gave: the latest title and category of an article.';
-comment on column state.file_article_texts.file_id is 'The file, in lake_files.';
-comment on column state.file_article_texts.article_id is 'The article.';
-comment on column state.file_article_texts.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.file_article_texts.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.file_article_texts.title is 'The latest title in this file; null where it carries none.';
-comment on column state.file_article_texts.category is 'The latest category in this file; null where it carries none.';
-
 create table state.article_texts (
-    article_id text collate "C" primary key,
     title_at bigint,
     category_at bigint,
-    title text collate "C",
-    category text collate "C"
+    article_id text collate "C" primary key
 );
-comment on table state.article_texts is 'The latest title and category of an article over all files.';
-comment on column state.article_texts.article_id is 'The article.';
+comment on table state.article_texts is 'When the latest title and category of an article were carried, over all files.';
 comment on column state.article_texts.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
 comment on column state.article_texts.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.article_texts.title is 'The latest title; of two at the same time the greater.';
-comment on column state.article_texts.category is 'The latest category; of two at the same time the greater.';
+comment on column state.article_texts.article_id is 'The article; article_performance has the texts themselves.';
 
 create table state.file_rejected_lines (
     file_id integer not null,

@@ -19,7 +19,6 @@ REPLACE = (
     "replace_article_days",
     "replace_user_days",
     "replace_sessions",
-    "replace_article_texts",
     "replace_rejected_lines",
     "update_article_texts",
     "update_user_performance",

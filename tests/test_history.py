@@ -27,7 +27,7 @@ COUNTED = (
     "user_performance",
     "state.article_texts",
     "state.file_rejected_lines",
-    *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions", "article_texts")),
+    *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions")),
 )
 
 

@@ -26,7 +26,7 @@ KEYS = {
 }
 TABLES = [
     *KEYS,
-    *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions", "article_texts", "rejected_lines")),
+    *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions", "rejected_lines")),
 ]
 OTHER_VALUE = {
     "text": "coalesce({}, '') || 'x'",
