@@ -391,8 +391,13 @@ left join lateral (
     select title_at, category_at from article_texts where article_id = coalesce(new.article_id, old.article_id) offset 0
 ) as times on true
 left join lateral (
-    select title, category from article_performance where article_id = coalesce(new.article_id, old.article_id) limit 1
-) as texts on times.title_at is not null or times.category_at is not null;
+    select title, category from article_performance
+    where
+        (times.title_at is not null or times.category_at is not null)
+        and article_id = coalesce(new.article_id, old.article_id)
+    order by date
+    limit 1
+) as texts on true;
 
 -- change_article_texts: the latest texts of those articles, where they change; the other files are asked only where the
 -- present ones may be this file's
@@ -553,8 +558,11 @@ from touched_articles as touched
 inner join days using (article_id)
 left join changed_article_texts as changed using (article_id)
 left join lateral (
-    select title, category from article_performance where article_id = touched.article_id limit 1
-) as texts on changed.article_id is null
+    select title, category from article_performance
+    where changed.article_id is null and article_id = touched.article_id
+    order by date
+    limit 1
+) as texts on true
 left join lateral (
     select cumulative_clicks from article_performance
     where article_id = touched.article_id and date < touched.from_date
