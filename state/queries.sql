@@ -222,38 +222,47 @@ update lake_files set error = null, failed_at = null where file_id = %(file_id)s
 -- forget_file: as if it had never been seen
 delete from lake_files where file_id = %(file_id)s;
 
--- create_new: temporary tables for what a file's partials say, one row or more for each entry, and for what they change
+-- has_new: whether this session, which a pooler may have handed on, has the tables that `create_new` makes
+select obj_description(to_regclass('pg_temp.new_chunks'), 'pg_class') is not distinct from %(made_by)s as has_new;
+
+-- create_new: temporary tables for what a file's partials say, one row or more for each entry, and for what they change;
+-- they stay, empty, since making them takes longer than counting a small file
+drop table if exists
+    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_chunks,
+    pg_temp.new_rejected_lines, pg_temp.changed_article_days, pg_temp.moved_sessions, pg_temp.changed_user_days,
+    pg_temp.touched_article_texts, pg_temp.changed_article_texts, pg_temp.touched_articles;
 create temporary table new_article_days (
     article_id text collate "C", date date, displays integer, clicks integer,
     title text collate "C", category text collate "C"
-) on commit drop;
+) on commit delete rows;
 create temporary table new_user_days (
     user_id text collate "C", date date, displays integer, clicks integer
-) on commit drop;
+) on commit delete rows;
 create temporary table new_sessions (
     user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
-) on commit drop;
-create temporary table new_chunks (chunk bigint, lines bigint) on commit drop;
-create temporary table new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit drop;
+) on commit delete rows;
+create temporary table new_chunks (chunk bigint, lines bigint) on commit delete rows;
+create temporary table new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit delete rows;
 create temporary table changed_article_days (
     article_id text collate "C", date date, displays bigint, clicks bigint
-) on commit drop;
+) on commit delete rows;
 create temporary table moved_sessions (
     user_id text collate "C", date date, sessions bigint, microseconds bigint
-) on commit drop;
+) on commit delete rows;
 create temporary table changed_user_days (
     user_id text collate "C", date date, sessions bigint, microseconds bigint, displays bigint, clicks bigint
-) on commit drop;
+) on commit delete rows;
 create temporary table touched_article_texts (
     article_id text collate "C",
     title text collate "C", category text collate "C",
     old_title text collate "C", old_category text collate "C",
     new_title text collate "C", new_category text collate "C"
-) on commit drop;
+) on commit delete rows;
 create temporary table changed_article_texts (
     article_id text collate "C", title text collate "C", category text collate "C", shown boolean
-) on commit drop;
-create temporary table touched_articles (article_id text collate "C", from_date date) on commit drop;
+) on commit delete rows;
+create temporary table touched_articles (article_id text collate "C", from_date date) on commit delete rows;
+comment on table pg_temp.new_chunks is %(made_by)s;
 
 -- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
 truncate

@@ -39,8 +39,9 @@ class Store:
             first = next(rows)  # read before the transaction begins: most files are one partial
             with self._db.transaction() as cur:
                 whole = Reading(chain((first,), rows), reading.version)
-                self._db.execute(cur, "create_new")
-                outcomes.append(Writer(self._db, cur).write(whole, commit_id))
+                writer = Writer(self._db, cur)
+                writer.prepare()
+                outcomes.append(writer.write(whole, commit_id))
             return outcomes[-1]
 
         return self._db.retried(attempt)
@@ -58,7 +59,7 @@ class Store:
                 writer = Writer(self._db, cur)
                 row = writer.find(key)
                 if row is not None:
-                    self._db.execute(cur, "create_new")
+                    writer.prepare()
                     writer.replace(row[0])
                     self._db.execute(cur, "forget_file", file_id=row[0])
             return row is not None
@@ -113,6 +114,6 @@ class Store:
         """Empty tables to count into beside the true ones, in one transaction that leaves none of them."""
         with self._db.errors(), self._db.transaction() as cur:
             self._db.execute(cur, "create_shadow")
-            self._db.execute(cur, "create_new")
+            Writer(self._db, cur).prepare()
             self._db.execute(cur, "settings", search_path="pg_temp, state, public")
             yield Shadow(self._db, cur)

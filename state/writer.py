@@ -1,5 +1,6 @@
 """Writes what a file gives into the tables, with its checkpoint, in a transaction that another room began."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,6 +72,12 @@ class Writer:
     def __init__(self, database: Database, cur: "cursor") -> None:
         """A writer in the cursor's transaction."""
         self._db, self._cur = database, cur
+
+    def prepare(self) -> None:
+        """Make the session's tables new_*, where it has none or those of another version of this program."""
+        made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
+        if not self._db.one(self._cur, "has_new", made_by=made_by)[0]:
+            self._db.execute(self._cur, "create_new", made_by=made_by)
 
     def find(self, key: str) -> tuple[int, bytes | None, str | None] | None:
         """A file's number, content hash and last commit; None if it is not known."""
