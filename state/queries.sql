@@ -123,21 +123,27 @@ order by date;
 select gave.date, files.key as file, gave.displays, gave.clicks
 from state.file_article_days as gave
 inner join state.lake_files as files using (file_id)
-where gave.article_id = %(article_id)s and (%(day)s::date is null or gave.date = %(day)s)
+where
+    hashtextextended(gave.article_id, 0) = hashtextextended(%(article_id)s, 0)
+    and gave.article_id = %(article_id)s
+    and (%(day)s::date is null or gave.date = %(day)s)
 order by gave.date, files.key;
 
 -- article_texts: the title and the category of an article, and the files whose latest they are
 select texts.name, texts.text, files.key as file, texts.at
 from state.article_texts as latest
-inner join state.file_article_texts as gave
+inner join lateral (
+    select title, category from public.article_performance where article_id = latest.article_id order by date limit 1
+) as shown on true
+inner join state.file_article_days as gave
     on
         hashtextextended(gave.article_id, 0) = hashtextextended(latest.article_id, 0)
         and gave.article_id = latest.article_id
 inner join state.lake_files as files using (file_id)
 cross join lateral (
     values
-    ('title', latest.title, latest.title_at, gave.title, gave.title_at),
-    ('category', latest.category, latest.category_at, gave.category, gave.category_at)
+    ('title', shown.title, latest.title_at, gave.title, gave.title_at),
+    ('category', shown.category, latest.category_at, gave.category, gave.category_at)
 ) as texts (name, text, at, gave_text, gave_at)
 where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.gave_text, texts.gave_at)
 order by texts.name desc, files.key;
@@ -720,7 +726,9 @@ with busiest as (
 select
     busiest.article_id, texts.title, texts.category, busiest.displays, busiest.clicks, busiest.cumulative_clicks
 from busiest
-left join state.article_texts as texts using (article_id)
+left join lateral (
+    select title, category from public.article_performance where article_id = busiest.article_id order by date limit 1
+) as texts on true
 order by busiest.clicks desc, busiest.displays desc, busiest.article_id;
 
 -- cumulative_clicks: of some articles, day by day
