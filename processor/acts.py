@@ -52,7 +52,7 @@ def draw(store: Store, console: Console) -> None:
     from processor import overview, page, picture
 
     try:
-        if page.state_of(PAGE) == store.report_state() and PICTURE.exists():
+        if page.state_of(PAGE) == store.report_state() and PICTURE.exists() and PICTURE.with_suffix(".svg").exists():
             return
         seen = overview.read(store)
         picture.draw(seen.summary, PICTURE)

@@ -35,7 +35,9 @@ class LakeSettingError(LakeError):
 
 
 class FileError(Exception):
-    """One file cannot be read; the message goes on after the file's key."""
+    """One file cannot be read; the message goes on after the file's key. `size` says how much of it was read."""
+
+    size = 0
 
 
 class LakeFile(NamedTuple):

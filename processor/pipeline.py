@@ -238,13 +238,17 @@ def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> R
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
 
     def rows() -> Iterator[dict[str, bytes]]:
-        for result in results:
-            listener.read(result.size)
-            chunks.update(result.chunks)
-            counts.update(events=result.events, empty=result.empty)
-            reasons.update(result.reasons)
-            check(HOPELESS)
-            yield result.rows
+        try:
+            for result in results:
+                listener.read(result.size)
+                chunks.update(result.chunks)
+                counts.update(events=result.events, empty=result.empty)
+                reasons.update(result.reasons)
+                check(HOPELESS)
+                yield result.rows
+        except FileError as error:
+            listener.read(error.size)
+            raise
         check(0)
 
     def check(allowed: int) -> None:

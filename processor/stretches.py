@@ -45,10 +45,14 @@ def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
 def reduced(lake: Lake, stretch: Stretch, chunk: int) -> Iterator[Reduced]:
     """What the lines of a stretch say, in one partial or more, as they are asked for; raises FileError, LakeError."""
     sizes: list[int] = []
-    for partial in partials(lake, stretch, chunk, sizes.append):
-        reasons = Counter(rejection.reason for rejection in partial.rejections.values())
-        yield Reduced(copy_rows(partial), partial.chunks, partial.events, partial.empty, reasons, sum(sizes))
-        sizes.clear()
+    try:
+        for partial in partials(lake, stretch, chunk, sizes.append):
+            reasons = Counter(rejection.reason for rejection in partial.rejections.values())
+            yield Reduced(copy_rows(partial), partial.chunks, partial.events, partial.empty, reasons, sum(sizes))
+            sizes.clear()
+    except FileError as error:
+        error.size = sum(sizes)
+        raise
 
 
 def partials(

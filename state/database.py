@@ -302,6 +302,10 @@ class Database:
 
         try:
             work.rollback()
+            if not self._reads:
+                with work.cursor() as cur:
+                    self.execute(cur, "discard_temporary")
+                work.commit()
         except psycopg2.Error:
             self._close()  # the lock's connection too: where one broke, the other may have
 

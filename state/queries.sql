@@ -270,6 +270,9 @@ create temporary table changed_article_texts (
 create temporary table touched_articles (article_id text collate "C", from_date date) on commit delete rows;
 comment on table pg_temp.new_chunks is %(made_by)s;
 
+-- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
+discard temp;
+
 -- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
 truncate
     new_article_days, new_user_days, new_sessions, new_chunks, new_rejected_lines,
@@ -522,15 +525,21 @@ on conflict (date, user_id) do update set
     session_seconds = present.session_seconds + excluded.session_seconds,
     displays = present.displays + excluded.displays,
     clicks = present.clicks + excluded.clicks;
-delete from user_performance as present
-using changed_user_days as changed
-where
-    present.date = changed.date
-    and present.user_id = changed.user_id
-    and (changed.sessions < 0 or changed.displays < 0 or changed.clicks < 0)
-    and present.sessions = 0
-    and present.displays = 0
-    and present.clicks = 0;
+delete from user_performance
+where ctid = any (array(
+    select present.ctid
+    from changed_user_days as changed
+    cross join lateral (
+        select ctid, sessions, displays, clicks from user_performance
+        where date = changed.date and user_id = changed.user_id
+        offset 0
+    ) as present
+    where
+        (changed.sessions < 0 or changed.displays < 0 or changed.clicks < 0)
+        and present.sessions = 0
+        and present.displays = 0
+        and present.clicks = 0
+));
 
 -- touch_articles: articles whose rows change, and from which day on
 insert into touched_articles (article_id, from_date)
@@ -595,14 +604,20 @@ where
     (present.title, present.category, present.displays, present.clicks, present.cumulative_clicks)
     is distinct from
     (excluded.title, excluded.category, excluded.displays, excluded.clicks, excluded.cumulative_clicks);
-delete from article_performance as present
-using changed_article_days as changed
-where
-    present.article_id = changed.article_id
-    and present.date = changed.date
-    and (changed.displays < 0 or changed.clicks < 0)
-    and present.displays = 0
-    and present.clicks = 0;
+delete from article_performance
+where ctid = any (array(
+    select present.ctid
+    from changed_article_days as changed
+    cross join lateral (
+        select ctid, displays, clicks from article_performance
+        where article_id = changed.article_id and date = changed.date
+        offset 0
+    ) as present
+    where
+        (changed.displays < 0 or changed.clicks < 0)
+        and present.displays = 0
+        and present.clicks = 0
+));
 
 -- report_state: changes with whatever a report shows; of errors what they say, as every run finds them again
 select

