@@ -6,9 +6,9 @@ SECONDS ?= 3600
 PIP = .venv/bin/python -m pip --disable-pip-version-check install -qq --require-hashes
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make requirements"
-CODE = run.py processor state tests
+CODE = run.py processor state tests benchmarks
 
-.PHONY: help run test soak check fuzz audit psql requirements clean
+.PHONY: help run test soak check fuzz bench audit psql requirements clean
 
 help: ## tell what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ check: .venv/tests ## lint, check the types and the import rules
 fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
 	@.venv/bin/python -m tests.fuzz $(SECONDS)
 
+bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, polars and pandas; SCALE=0.01 for a try
+	@.venv/bin/python -m benchmarks.bench
+
 audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
 	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip -r requirements.txt
 
@@ -42,6 +45,7 @@ requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, w
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
+	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## remove all that the others made
 	@$(PYTHON) -m state.embedded --stop
@@ -66,6 +70,11 @@ clean: ## remove all that the others made
 .venv/fuzz: requirements-fuzz.txt .venv/tests
 	@echo "installing the fuzzer into .venv"
 	@$(PIP) -r requirements-fuzz.txt
+	@touch $@
+
+.venv/bench: benchmarks/requirements.txt .venv/tests
+	@echo "installing what the benchmarks need into .venv"
+	@$(PIP) -r benchmarks/requirements.txt
 	@touch $@
 
 sample_lake: | .venv/program

@@ -1,0 +1,1 @@
+"""Benchmarks against what an expert would write instead; run by `make bench`."""
