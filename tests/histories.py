@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg2
 from hypothesis import assume
@@ -43,8 +45,10 @@ class Doomed(Database):
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
         self._left -= 1
         if self._left == 0 and self._victim == "program":
+            Histories.drawn["crashes"] += 1
             raise Crash
         if self._left == 0:
+            Histories.drawn["lost connections"] += 1
             victim = (self._lock if self._victim == "lock" else self._work) or cur.connection
             end_connection(self._url, victim.info.backend_pid)
         super().execute(cur, name, **parameters)
@@ -65,7 +69,7 @@ class Histories(RuleBasedStateMachine):
     """A lake whose files come, change and go, runs of every kind and crashes between them."""
 
     url: str
-    drawn = 0
+    drawn: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         """An empty lake and an empty database."""
@@ -81,7 +85,7 @@ class Histories(RuleBasedStateMachine):
         self.model = Model()
         self.counted = True
         self.chunk, self.workers = CHUNK, 1
-        type(self).drawn += 1
+        self.drawn["histories"] += 1
 
     def teardown(self) -> None:
         """Count what is left, and leave no file behind."""
@@ -242,6 +246,7 @@ class Histories(RuleBasedStateMachine):
         gone = counted - listed.keys()
         changed = self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
+        self.drawn["runs"] += 1
         with db:
             lake = lake_at(str(self.folder))
             db.claim(lake.url, relocated=True)
@@ -301,6 +306,7 @@ class Histories(RuleBasedStateMachine):
             db.claim(lake.url, relocated=True)
             pipeline.rebuild(lake, Store(db), self._plans(plan), Silence())
         self._check(plan.prune_all)
+        self.drawn["rebuilds"] += 1
 
     @precondition(lambda self: self.model.counting)
     @rule(pick=PICKS)

@@ -38,7 +38,8 @@ def soak(url: str, seconds: float) -> None:
         run_state_machine_as_test(seed(number)(Here), settings=BATCH)
         DONE.write_text(f"{number}\n")
         spent = time.monotonic() - begun
-        print(f"no difference; {Here.drawn:,} histories in {spent:,.0f} s", flush=True)
+        drawn = ", ".join(f"{number:,} {name}" for name, number in Here.drawn.items())
+        print(f"no difference; {drawn} in {spent:,.0f} s", flush=True)
         if spent >= seconds:
             return
 
