@@ -117,14 +117,14 @@ def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
         Model().check(database, LAKE)
 
 
-def test_a_database_that_refuses_connections_for_a_while_is_waited_for(database: str, lake: Path) -> None:
-    administrate(as_role("postgres", database), "alter database {} connection limit 1", parse_dsn(database)["dbname"])
-    with held(database, "select"), Run(lake=lake, database=database) as going_on:
-        wait_until(lambda: "too many connections" in going_on.errors)
-        administrate(
-            as_role("postgres", database), "alter database {} connection limit 3", parse_dsn(database)["dbname"]
-        )
-        assert going_on.end() == 0
+def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: str, database: str, lake: Path) -> None:
+    limit, name = "alter database {} connection limit ", parse_dsn(database)["dbname"]
+    with held(database, "select"):
+        administrate(server, limit + "1", name)
+        with Run(lake=lake, database=database) as going_on:
+            wait_until(lambda: "too many connections" in going_on.errors)
+            administrate(server, limit + "3", name)
+            assert going_on.end() == 0
     Model().check(database, LAKE)
 
 

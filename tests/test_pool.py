@@ -4,8 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from state.store import Store
 from tests import strategies
 from tests.conftest import ROOT
 from tests.fuzzed import Memory
+from tests.processes import wait_until
 from tests.tables import Model, write_lake
 from tests.test_crashes import events
 from tests.test_pipeline import Silence, count
@@ -61,13 +60,6 @@ def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     return False
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @given(strategies.files(), st.integers(1, 30))

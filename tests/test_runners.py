@@ -125,8 +125,10 @@ def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
     lines = gzip.compress(events(0, 50, "big")[len(HEADER) :] * 500)
     (lake / "b.tsv.gz").write_bytes(gzip.compress(HEADER) + 1000 * lines)
     with Run(lake=lake, database=database) as held_up:
-        query = "from pg_stat_activity where datname = current_database() and query like 'copy new\\_%'"
-        wait_until(lambda: ask(database, f"select exists (select {query})") == [(True,)])
+        copies = "from pg_stat_activity where datname = current_database() and query like 'copy new\\_%'"
+        counted = "from state.lake_files where counted_at is not null"
+        query = f"select exists (select {copies}) and (select count(*) {counted}) = 1"
+        wait_until(lambda: ask(database, query) == [(True,)])
         yield held_up, " with 3 files left to count"
     write_lake(lake, {"b.tsv.gz": LATER["b.tsv.gz"]})
 
