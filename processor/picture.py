@@ -267,7 +267,9 @@ def _strip(axes: "Axes", panel: Panel, summary: Summary, wide: float) -> None:
     most = max(1, *displays)
     tallest = displays.index(max(displays))
     bars = {i: n / most for i, n in enumerate(displays) if n}
-    axes.bar(list(bars), list(bars.values()), width=min(0.8, 0.3 * count / wide), color=BAR)
+    # Lines as wide as bars: a bar of its own each, of four hundred, takes longer than all else in the picture.
+    width = min(0.8, 0.3 * count / wide) * wide * 72 / (count + 0.2)
+    axes.vlines(list(bars), 0, list(bars.values()), colors=BAR, lw=width)
     for i, n in enumerate(displays):
         if n and (count <= LABELLED or i == tallest):
             axes.annotate(
