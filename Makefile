@@ -8,10 +8,10 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
 
-.PHONY: help run test soak check fuzz bench audit psql requirements clean
+.PHONY: help run test soak check fuzz bench spark audit psql requirements clean
 
 help: ## tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## count the lake: LAKE_URL, or a made sample; DATABASE_URL, or a Postgres of its own
 	@.venv/bin/python run.py
@@ -35,6 +35,14 @@ fuzz: .venv/fuzz ## look for files and lines that the program does not make of w
 bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, polars and pandas; SCALE=0.01 for a try
 	@.venv/bin/python -m benchmarks.bench
 
+spark: .venv/spark ## install what --engine needs (Java 17 apart)
+
+executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors of a Spark cluster need (docs/spark.md)
+	rm -rf executors
+	$(PIP) --target executors -r requirements.txt
+	tar -czf $@ -C executors .
+	rm -rf executors
+
 audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
 	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip -r requirements.txt
 
@@ -44,12 +52,13 @@ psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, with hashes
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
+	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
 	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## remove all that the others made
 	@$(PYTHON) -m state.embedded --stop
-	rm -rf .venv .fuzz .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .fuzz executors executors.tar.gz .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps hold the time of the last installation, so that a second run starts at once.
@@ -70,6 +79,11 @@ clean: ## remove all that the others made
 .venv/fuzz: requirements-fuzz.txt .venv/tests
 	@echo "installing the fuzzer into .venv"
 	@$(PIP) -r requirements-fuzz.txt
+	@touch $@
+
+.venv/spark: requirements-spark.txt .venv/tests
+	@echo "installing Spark into .venv"
+	@$(PIP) -r requirements-spark.txt
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/tests

@@ -51,6 +51,11 @@ def arguments() -> Arguments:
     moved.add_argument("--relocated", action="store_true", help="the lake that was counted stands at this URL now")
     pool = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     pool.add_argument(
+        "--engine",
+        metavar="MASTER",
+        help="reduce on Apache Spark: local[4], spark://host:7077, yarn, k8s://... (ENGINE)",
+    )
+    pool.add_argument(
         "--workers", metavar="N", type=positive, help="how many processes reduce; without it one for each core"
     )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
@@ -76,6 +81,7 @@ def arguments() -> Arguments:
         relocated=False,
         json=False,
         workers=0,
+        engine="",
         since=None,
         until=None,
     )
@@ -177,8 +183,8 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         for name in ("dry_run", "rebuild", "prune", "prune_all"):
             if vars(options)[name]:
                 parser.error(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
-        if options.workers and options.command != "verify":
-            parser.error(f"--workers goes with counting and verify, not with {options.command}")
+        if (options.workers or options.engine) and options.command != "verify":
+            parser.error(f"--workers and --engine go with counting and verify, not with {options.command}")
         if any(options.selection) and options.command != "verify":
             parser.error(f"--since and --until go with counting and verify, not with {options.command}")
     else:
@@ -202,6 +208,10 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     if not 0 <= options.wait < math.inf:
         parser.error("DATABASE_WAIT is no number of seconds; write it as 60")
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
+    if options.workers and options.engine:
+        parser.error("--workers and --engine are two ways to reduce: say one of them")
+    if options.command in ("count", "rebuild", "verify") and not options.workers:
+        options.engine = options.engine or os.environ.get("ENGINE", "")
     options.workers = options.workers or cores()
     return options
 

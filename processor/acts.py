@@ -20,7 +20,7 @@ PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate
 
 def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Count the lake, show what came of it and draw the report."""
-    plan = Plan(options.prune, options.prune_all, options.workers, selection=options.selection)
+    plan = Plan(options.prune, options.prune_all, options.workers, options.engine, selection=options.selection)
     refusal = None
     try:
         outcome = (pipeline.rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, record)
@@ -77,8 +77,9 @@ def forget(_: Lake, store: Store, options: Namespace, console: Console, record: 
 def verify(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Read the whole lake again and name every row that is not what it gives."""
     console.verb = "read"
+    plan = Plan(workers=options.workers, engine=options.engine, selection=options.selection)
     found = 0
-    for difference in pipeline.verify(lake, store, Plan(workers=options.workers, selection=options.selection), record):
+    for difference in pipeline.verify(lake, store, plan, record):
         console.difference(difference)
         found += 1
     console.end()

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from processor.acts import ACTS
 from processor.asks import ASKS, dry_run
 from processor.console import Console, printable
+from processor.engine import Engine, EngineError, EngineSettingError
 from processor.lake import Lake, LakeError, LakeSettingError, lake_at
 from processor.pipeline import PruneError
 from processor.record import Record
@@ -18,7 +19,8 @@ from state.database import BusyError, Database, DatabaseError, DatabaseSettingEr
 from state.embedded import EmbeddedError, NoDatabaseError
 from state.store import Store
 
-TOLD = (BusyError, DatabaseError, EmbeddedError, FailedError, LakeError, PruneError)
+TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeError, PruneError)
+WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
 
 
 def perform(options: Namespace, console: Console, stop: Stop) -> int:
@@ -47,13 +49,14 @@ def exit_code(error: BaseException) -> int:
     """The exit code of a command that ends with an error."""
     if isinstance(error, BusyError):
         return BUSY
-    return WRONG_SETTING if isinstance(error, LakeSettingError | DatabaseSettingError) else FAILED
+    return WRONG_SETTING if isinstance(error, WRONG) else FAILED
 
 
 @contextmanager
 def locked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iterator[Database]:
     """The database that the settings name, with its lock held and the run recorded."""
     with ExitStack() as stack:
+        options.engine = stack.enter_context(Engine(options.engine)) if options.engine else None
         url = options.database
         if options.is_embedded:
             if options.relocated:

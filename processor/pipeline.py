@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from processor.changes import EVERY_FILE, Selection, changes
 from processor.events import REASONS
@@ -14,8 +14,13 @@ from processor.reducers import CHUNK, Chunk, content_hash
 from processor.stretches import Reduced
 from state.database import DatabaseAwayError, DatabaseError
 from state.shadow import Difference, Shadow
+from state.staging import Staged, StagingLostError
 from state.store import Store
 from state.writer import KnownFile, Reading, Version
+
+if TYPE_CHECKING:
+    from processor.engine import Engine
+    from processor.spark import SparkPool
 
 # After so many rejected lines a file that has fewer events is given up, before it fills the database's disk.
 HOPELESS = 1_000_000
@@ -78,6 +83,7 @@ class Plan:
     prune: bool = False
     prune_all: bool = False
     workers: int = 1
+    engine: "Engine | None" = None  # reduces instead of the workers
     chunk: int = CHUNK
     selection: Selection = EVERY_FILE  # files outside are neither counted nor taken for gone
 
@@ -99,7 +105,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
         if known[file.key].error is not None:
             store.clear_error(known[file.key])
     listener.begin(len(todo), sum(file.size for file in todo))
-    with Pool(lake, todo, plan.chunk, plan.workers) as pool:
+    with _pool(lake, todo, store, plan) as pool:
         for file in todo:
             _count(pool, store, listener, outcome, file)
     for key in known.keys() - present.keys():
@@ -117,7 +123,16 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     return outcome
 
 
-def _count(pool: Pool, store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
+def _pool(lake: Lake, files: list[LakeFile], store: Store, plan: Plan) -> "Pool | SparkPool":
+    """Who reduces these files, which are asked for in this order."""
+    if plan.engine is None:
+        return Pool(lake, files, plan.chunk, plan.workers)
+    from processor.spark import SparkPool
+
+    return SparkPool(plan.engine, lake, files, plan.chunk, store.staging())
+
+
+def _count(pool: "Pool | SparkPool", store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
     def count() -> Version | None:
         return store.count(file.key, lambda: reading(file, pool.results(file), listener))
 
@@ -139,7 +154,7 @@ def _count(pool: Pool, store: Store, listener: Listener, outcome: Outcome, file:
 def _despite_lost_workers(count: Callable[[], T], listener: Listener) -> T:
     try:
         return count()
-    except LostWorkerError as error:
+    except (LostWorkerError, StagingLostError) as error:
         listener.warn(f"{error}; its file is reduced without it")
         return count()
 
@@ -179,7 +194,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     """
     present, known = sorted(file for file in lake.files() if plan.selection.holds(file.key)), store.files()
     with store.shadow() as shadow:
-        _count_beside(lake, present, known, shadow, plan, listener, Outcome())
+        _count_beside(_pool(lake, present, store, plan), present, known, shadow, listener, Outcome())
         yield from shadow.differences()
 
 
@@ -195,7 +210,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome
     pruned = to_prune(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
     with store.shadow() as shadow:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
-        _count_beside(lake, present, kept, shadow, plan, listener, outcome)
+        _count_beside(_pool(lake, present, store, plan), present, kept, shadow, listener, outcome)
         shadow.take_over()
     for key in pruned:
         outcome.files_forgotten += 1
@@ -205,16 +220,15 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome
 
 
 def _count_beside(
-    lake: Lake,
+    reducing: "Pool | SparkPool",
     present: list[LakeFile],
     known: dict[str, KnownFile],
     shadow: Shadow,
-    plan: Plan,
     listener: Listener,
     outcome: Outcome,
 ) -> None:
     listener.begin(len(present), sum(file.size for file in present))
-    with Pool(lake, present, plan.chunk, plan.workers) as pool:
+    with reducing as pool:
         for file in present:
 
             def count(file: LakeFile = file) -> Version:
@@ -237,7 +251,7 @@ def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> R
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
 
-    def rows() -> Iterator[dict[str, bytes]]:
+    def rows() -> Iterator[dict[str, bytes] | Staged]:
         try:
             for result in results:
                 listener.read(result.size)

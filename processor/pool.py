@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from multiprocessing.connection import Pipe
@@ -14,10 +14,9 @@ from queue import Empty, Queue
 from typing import Self
 
 from processor.lake import Lake, LakeFile
-from processor.stretches import Reduced, Stretch, reduced, stretches
+from processor.stretches import Reduced, Stretch, reduced, stretches, units
 
 ROOT = Path(__file__).resolve().parents[1]
-BUNDLE = 100
 AHEAD = 2
 HELD = 2
 
@@ -49,13 +48,15 @@ class Pool:
         cut = [(file, [Task(stretch) for stretch in stretches(file, chunk)]) for file in files] if workers > 1 else []
         self._files = deque(cut)
         self._begun: list[Task] = []
-        units = list(_units(chain.from_iterable(tasks for _, tasks in cut), chunk))
-        self._units = iter(units)
+        work = list(units(chain.from_iterable(tasks for _, tasks in cut), lambda task: task.stretch, chunk))
+        for unit in work:
+            unit[-1].ends_unit = True
+        self._units = iter(work)
         self._next = threading.Lock()
         self._room = threading.Semaphore(workers + AHEAD)
         self._is_closed = False
         self._workers: set[Worker] = set()
-        count = min(workers, len(units)) if len(units) > 1 else 0  # one unit is done sooner here
+        count = min(workers, len(work)) if len(work) > 1 else 0  # one unit is done sooner here
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
 
     def __enter__(self) -> Self:
@@ -175,21 +176,3 @@ class Worker:
         self.connection.close()
         assert self.process.stdin is not None
         self.process.stdin.close()
-
-
-def _units(tasks: Iterable[Task], size: int) -> Iterator[list[Task]]:
-    """Tasks in their order, small files bundled; the last task of each unit is marked."""
-    unit: list[Task] = []
-    held = 0
-    for task in tasks:
-        file, start, stop = task.stretch
-        length = (file.size if stop is None else stop) - start
-        if unit and (held + length > size or len(unit) == BUNDLE):
-            unit[-1].ends_unit = True
-            yield unit
-            unit, held = [], 0
-        unit.append(task)
-        held += length
-    if unit:
-        unit[-1].ends_unit = True
-        yield unit

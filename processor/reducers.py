@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
+from zlib import crc32
 
 from processor.events import CLICKS, DISPLAYS, Columns, Event, Rejection, columns, content, parse, pieces
 
@@ -105,10 +106,36 @@ class Partial:
         self.chunks |= other.chunks
         self.rejections |= other.rejections
 
+    def split(self, ways: int) -> "dict[int, Partial]":
+        """Partials that together say the same, by number below `ways`; all that is said of an id is in one of them.
+
+        What is said of no article and no user is in number 0.
+        """
+        if ways == 1:
+            return {0: self}
+        parts = {way: Partial() for way in range(ways)}
+        parts[0] = Partial(chunks=self.chunks, rejections=self.rejections, events=self.events, empty=self.empty)
+        for (article, day), counts in self.article_days.items():
+            parts[_way(article, ways)].article_days[article, day] = counts
+        for (user, day), counts in self.user_days.items():
+            parts[_way(user, ways)].user_days[user, day] = counts
+        for (user, session), span in self.sessions.items():
+            parts[_way(user, ways)].sessions[user, session] = span
+        for article, text in self.titles.items():
+            parts[_way(article, ways)].titles[article] = text
+        for article, text in self.categories.items():
+            parts[_way(article, ways)].categories[article] = text
+        return parts
+
     def __len__(self) -> int:
         """How many entries it holds: what its memory grows with."""
         days = len(self.article_days) + len(self.user_days)
         return days + len(self.sessions) + len(self.titles) + len(self.categories) + len(self.rejections)
+
+
+def _way(name: str, ways: int) -> int:
+    """Which of so many ways an id goes: the same in every process."""
+    return crc32(name.encode()) % ways
 
 
 def _put_counts(days: dict[tuple[str, int], Counts], key: tuple[str, int], new: Counts) -> None:

@@ -1,14 +1,19 @@
 """The unit of work: a stretch of a file, and what its lines say as rows for the database."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 from processor.events import HeaderError
 from processor.fast import FastFold
 from processor.lake import BLOCK, FileError, Lake, LakeFile, is_compressed, text
 from processor.reducers import CHUNK, Chunk, Partial, header_columns, reduce_text
 from state.rows import copy_rows
+from state.staging import Staged
+
+BUNDLE = 100
+
+T = TypeVar("T")
 
 
 class Stretch(NamedTuple):
@@ -22,11 +27,11 @@ class Stretch(NamedTuple):
 class Reduced(NamedTuple):
     """A partial ready for the database: its rows by the name of the COPY that takes them, and what is checked of it.
 
-    chunks: by where in the file they begin. reasons: how many lines were rejected for each. size: bytes read from
-    the lake.
+    rows: or where they are staged. chunks: by where in the file they begin. reasons: how many lines were rejected for
+    each. size: bytes read from the lake.
     """
 
-    rows: dict[str, bytes]
+    rows: dict[str, bytes] | Staged
     chunks: dict[int, Chunk]
     events: int
     empty: int
@@ -40,6 +45,25 @@ def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
         return [Stretch(file)]
     starts = range(0, max(file.size, 1), chunk)
     return [Stretch(file, start, None if start == starts[-1] else start + chunk) for start in starts]
+
+
+def units(items: Iterable[T], stretch: Callable[[T], Stretch], size: int) -> Iterator[list[T]]:
+    """Units of work in their order, each of so many bytes at most: a stretch of a large file, or small files bundled.
+
+    `stretch` tells which stretch an item is about.
+    """
+    unit: list[T] = []
+    held = 0
+    for item in items:
+        file, start, stop = stretch(item)
+        length = (file.size if stop is None else stop) - start
+        if unit and (held + length > size or len(unit) == BUNDLE):
+            yield unit
+            unit, held = [], 0
+        unit.append(item)
+        held += length
+    if unit:
+        yield unit
 
 
 def reduced(lake: Lake, stretch: Stretch, chunk: int) -> Iterator[Reduced]:

@@ -168,6 +168,8 @@ class Database:
                 self._work.rollback()
                 with self.transaction() as cur:
                     self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
+                with self.transaction() as cur:
+                    self._clear_staged(cur)
         except (psycopg2.Error, DatabaseError, BusyError):
             pass  # what the run did is committed; only its end goes unrecorded
         finally:
@@ -269,9 +271,22 @@ class Database:
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
                 (run_id,) = self.one(cur, "begin_run", **process)
                 self.execute(cur, "claim", url=lake_url, run_id=run_id)
+                self._clear_staged(cur)
                 return int(run_id)
 
         self._run_id = self.retried(attempt)
+
+    def _clear_staged(self, cur: "cursor") -> None:
+        """Let go of what executors of Spark staged and no run took, be they of this run or of one that died."""
+        if self.one(cur, "has_staged")[0]:
+            self.execute(cur, "clear_staged")
+
+    def reached(self) -> dict[str, Any]:
+        """How this database was reached, as parameters of libpq that hold in other processes; a password among them."""
+        assert self._work is not None
+        info = self._work.info
+        password = {"password": info.password} if info.password else {}
+        return {**info.dsn_parameters, **password}
 
     @contextmanager
     def transaction(self, fenced: bool = True) -> Iterator["cursor"]:

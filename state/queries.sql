@@ -294,6 +294,78 @@ copy new_chunks from stdin;
 -- copy_rejected_lines: from a partial
 copy new_rejected_lines from stdin;
 
+-- has_staged: whether an executor of Spark staged anything since it was cleared, even where that was broken off
+select
+    pg_relation_size('state.staged_pieces')
+    + pg_relation_size('state.staged_article_days')
+    + pg_relation_size('state.staged_user_days')
+    + pg_relation_size('state.staged_sessions')
+    + pg_relation_size('state.staged_chunks')
+    + pg_relation_size('state.staged_rejected_lines') > 0 as has_staged;
+
+-- clear_staged: what was staged and not taken; an executor whose run has died ends within seconds
+set local lock_timeout = '5s';
+truncate
+    state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions, state.staged_chunks,
+    state.staged_rejected_lines;
+
+-- name_piece: what is staged until the transaction ends belongs to this piece
+select set_config('event_lake.piece', %(piece)s, true);
+
+-- stage_article_days: from a partial
+copy state.staged_article_days (article_id, date, displays, clicks, title, category) from stdin;
+
+-- stage_user_days: from a partial
+copy state.staged_user_days (user_id, date, displays, clicks) from stdin;
+
+-- stage_sessions: from a partial
+copy state.staged_sessions (user_id, session_id, first_at, last_at, events) from stdin;
+
+-- stage_chunks: from a partial
+copy state.staged_chunks (chunk, lines) from stdin;
+
+-- stage_rejected_lines: from a partial
+copy state.staged_rejected_lines (chunk, line, reason, raw) from stdin;
+
+-- stage_piece: all of the piece is staged
+insert into state.staged_pieces default values;
+
+-- take_piece: that a piece was staged, and is there still, as a server that crashed empties the tables
+delete from state.staged_pieces where piece = %(piece)s returning piece;
+
+-- take_staged: a piece's rows, as if a partial had been copied
+with taken as (
+    delete from state.staged_article_days
+    where piece = %(piece)s
+    returning article_id, date, displays, clicks, title, category
+)
+
+insert into new_article_days (article_id, date, displays, clicks, title, category)
+select article_id, date, displays, clicks, title, category from taken;
+with taken as (
+    delete from state.staged_user_days where piece = %(piece)s returning user_id, date, displays, clicks
+)
+
+insert into new_user_days (user_id, date, displays, clicks) select user_id, date, displays, clicks from taken;
+with taken as (
+    delete from state.staged_sessions
+    where piece = %(piece)s
+    returning user_id, session_id, first_at, last_at, events
+)
+
+insert into new_sessions (user_id, session_id, first_at, last_at, events)
+select user_id, session_id, first_at, last_at, events from taken;
+with taken as (
+    delete from state.staged_chunks where piece = %(piece)s returning chunk, lines
+)
+
+insert into new_chunks (chunk, lines) select chunk, lines from taken;
+with taken as (
+    delete from state.staged_rejected_lines where piece = %(piece)s returning chunk, line, reason, raw
+)
+
+insert into new_rejected_lines (chunk, line, reason, raw) select chunk, line, reason, raw from taken;
+
 -- change_article_days: what the file's new version adds to each article and day, less what its old one gave
 insert into changed_article_days (article_id, date, displays, clicks)
 select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks

@@ -12,6 +12,7 @@ from typing import Any
 
 from state.database import Database
 from state.shadow import Shadow
+from state.staging import Staging
 from state.writer import KnownFile, Reading, RejectedLine, Version, Writer
 
 
@@ -84,6 +85,11 @@ class Store:
                 self._db.execute(cur, "clear_error", file_id=file.file_id)
 
         self._db.retried(attempt)
+
+    def staging(self) -> Staging:
+        """How other processes stage what they reduce for this run."""
+        names = ("name_piece", "stage_piece", *(name for name in self._db.queries if name.startswith("stage_")))
+        return Staging(self._db.reached(), {name: self._db.queries[name] for name in names})
 
     def files(self) -> dict[str, KnownFile]:
         """The checkpoint: every file that was counted or failed, by its key."""

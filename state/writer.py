@@ -6,6 +6,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 from state.database import Database
+from state.staging import Staged, StagingLostError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -60,9 +61,9 @@ class Version(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A file being read: rows as they come, by the name of the COPY that takes them, and then its version."""
+    """A file being read: rows as they come, by the name of the COPY that takes them or staged, and then its version."""
 
-    rows: Iterable[dict[str, bytes]]
+    rows: Iterable[dict[str, bytes] | Staged]
     version: Callable[[], Version]
 
 
@@ -90,8 +91,14 @@ class Writer:
         return row[0] if row is not None else int(self._db.one(self._cur, "add_file", key=key)[0])
 
     def write(self, reading: Reading, commit_id: str | None) -> Version | None:
-        """Write what a file gives now instead of what it gave before, and its checkpoint; None if it was the same."""
+        """Write what a file gives now instead of what it gave before, and its checkpoint; None if it was the same.
+
+        Raises StagingLostError.
+        """
         for tables in reading.rows:
+            if isinstance(tables, Staged):
+                self._take(tables)
+                continue
             for name, rows in tables.items():
                 self._cur.copy_expert(self._db.queries[name], BytesIO(rows))
         version = reading.version()
@@ -104,6 +111,11 @@ class Writer:
         self.replace(file_id)
         self._db.execute(self._cur, "record_file", **checkpoint, file_id=file_id)
         return version
+
+    def _take(self, staged: Staged) -> None:
+        if self._db.one(self._cur, "take_piece", **staged._asdict()) is None:
+            raise StagingLostError("what Spark had staged was lost in a crash of the server")
+        self._db.execute(self._cur, "take_staged", **staged._asdict())
 
     def replace(self, file_id: int) -> None:
         """Write what the tables new_* hold instead of what the file gave before."""

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from psycopg2.extensions import cursor
 
 from processor import pipeline
+from processor.engine import Engine
 from processor.lake import lake_at
 from processor.pipeline import Plan, PruneError
 from processor.reducers import CHUNK
@@ -69,6 +70,7 @@ class Histories(RuleBasedStateMachine):
     """A lake whose files come, change and go, runs of every kind and crashes between them."""
 
     url: str
+    engine: ClassVar[Engine | None] = None  # what reduces in some of the histories, instead of processes
     drawn: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
@@ -84,7 +86,7 @@ class Histories(RuleBasedStateMachine):
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
         self.counted = True
-        self.chunk, self.workers = CHUNK, 1
+        self.chunk, self.workers, self.reducing = CHUNK, 1, self.engine
         self.drawn["histories"] += 1
 
     def teardown(self) -> None:
@@ -124,10 +126,16 @@ class Histories(RuleBasedStateMachine):
         self.counted = False
         return data
 
-    @initialize(chunk=st.sampled_from([CHUNK, 1, 100, 1000]), workers=WORKERS, lake=strategies.lakes())
-    def begin(self, chunk: int, workers: int, lake: dict[str, bytes]) -> None:
-        # a process for each byte would take its time
-        self.chunk, self.workers = (max(chunk, 100) if workers > 1 else chunk), workers
+    @initialize(
+        chunk=st.sampled_from([CHUNK, 1, 100, 1000]),
+        workers=WORKERS,
+        engine=st.sampled_from([False, False, False, True]),
+        lake=strategies.lakes(),
+    )
+    def begin(self, chunk: int, workers: int, engine: bool, lake: dict[str, bytes]) -> None:
+        self.reducing = self.engine if engine else None
+        # a process or a task for each byte would take its time
+        self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
         for key, data in lake.items():
             self._write(key, data)
 
@@ -217,7 +225,7 @@ class Histories(RuleBasedStateMachine):
     # The program
 
     def _plans(self, plan: Plan) -> Plan:
-        return Plan(plan.prune, plan.prune_all, self.workers, self.chunk)
+        return Plan(plan.prune, plan.prune_all, self.workers, self.reducing, self.chunk)
 
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
@@ -246,7 +254,7 @@ class Histories(RuleBasedStateMachine):
         gone = counted - listed.keys()
         changed = self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
-        self.drawn["runs"] += 1
+        self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
             lake = lake_at(str(self.folder))
             db.claim(lake.url, relocated=True)

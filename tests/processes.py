@@ -17,9 +17,9 @@ from tests.conftest import ROOT
 DEADLINE = 60.0
 
 
-def wait_until(happened: Callable[[], object]) -> None:
-    """Wait for what a busy machine, too, gets done; fail where it does not happen."""
-    end = time.monotonic() + DEADLINE
+def wait_until(happened: Callable[[], object], seconds: float = DEADLINE) -> None:
+    """Wait for what a busy machine, too, gets done in so many seconds; fail where it does not happen."""
+    end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end, "what was waited for does not happen"
         time.sleep(0.02)
@@ -54,9 +54,9 @@ class Run:
         """What it wrote to standard error until now."""
         return self._errors.read_text()
 
-    def end(self) -> int:
+    def end(self, seconds: float = DEADLINE) -> int:
         """Its exit code, waited for; it left no traceback."""
-        code = self.process.wait(DEADLINE)
+        code = self.process.wait(seconds)
         assert "Traceback" not in self.errors
         return code
 

@@ -2,17 +2,21 @@
 
 A seed draws the same histories each time. The last one done stands in `.soak`, and the next soak goes on behind it. A
 history that ends otherwise than the oracle says is shrunk and printed, the exit code is 1, and its seed comes again.
+Where pyspark is installed, Spark reduces in some of them.
 """
 
 import os
 import tempfile
 import time
+from contextlib import ExitStack
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from processor.engine import Engine
 from state import embedded
 from state.database import Database
 from tests.conftest import tune
@@ -24,13 +28,13 @@ BATCH = settings(
 )
 
 
-def soak(url: str, seconds: float) -> None:
+def soak(url: str, engine: Engine | None, seconds: float) -> None:
     """Draw histories for so many seconds; raises where one ended otherwise than the oracle says."""
 
     class Here(Histories):
         pass
 
-    Here.url = url
+    Here.url, Here.engine = url, engine
     last = int(DONE.read_text()) if DONE.exists() else 0
     begun = time.monotonic()
     for number in count(last + 1):
@@ -46,11 +50,14 @@ def soak(url: str, seconds: float) -> None:
 
 def main() -> None:
     """Soak on a server of its own."""
-    with tempfile.TemporaryDirectory() as folder, embedded.server("soak", Path(folder, "server")) as url:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        url = stack.enter_context(embedded.server("soak", Path(folder, "server")))
         tune(url)
         with Database(url):
             pass  # which makes the schema
-        soak(url, float(os.environ.get("SOAK_SECONDS", "3600")))
+        engine = stack.enter_context(Engine("local[2]")) if find_spec("pyspark") else None
+        soak(url, engine, float(os.environ.get("SOAK_SECONDS", "3600")))
 
 
 if __name__ == "__main__":

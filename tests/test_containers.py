@@ -62,7 +62,7 @@ def test_credentials_pass_through_and_stand_in_no_file() -> None:
 
 def test_what_is_installed_is_pinned_with_hashes() -> None:
     assert "--require-hashes" in DOCKERFILE
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-fuzz.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-fuzz.txt", "requirements-spark.txt"):
         text = (ROOT / name).read_text()
         pins = re.findall(r"^[a-zA-Z0-9][^\n]*", text, re.MULTILINE)
         assert pins

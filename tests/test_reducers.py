@@ -69,6 +69,24 @@ def test_any_order_and_any_split_give_the_same(events: list[Event], random: obje
     assert of(events) == merged(of(shuffled[:cut]), of(shuffled[cut:]))
 
 
+@given(PARTIALS, st.integers(1, 5))
+def test_the_shares_of_a_partial_say_together_what_it_says(partial: Partial, ways: int) -> None:
+    before = copy.deepcopy(partial)
+    shares = partial.split(ways)
+    assert list(shares) == list(range(ways))
+    assert merged(*shares.values()) == partial == before
+
+
+@given(PARTIALS, PARTIALS, st.integers(1, 5))
+def test_all_that_is_said_of_an_id_is_in_one_share(a: Partial, b: Partial, ways: int) -> None:
+    shares = {way: merged(part, b.split(ways)[way]) for way, part in a.split(ways).items()}
+    for ids in (
+        lambda share: {article for article, _ in share.article_days} | share.titles.keys() | share.categories.keys(),
+        lambda share: {user for user, _ in share.user_days} | {user for user, _ in share.sessions},
+    ):
+        assert sum(len(ids(share)) for share in shares.values()) == len(ids(merged(a, b)))
+
+
 @given(st.lists(EVENTS, max_size=20))
 def test_a_partial_says_what_its_events_say(events: list[Event]) -> None:
     partial = of(events)
