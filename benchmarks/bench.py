@@ -118,17 +118,6 @@ class Bench:
     def _lines(self, lines: int) -> int:
         return max(100, int(lines * self._scale))
 
-    @contextmanager
-    def _database(self) -> Iterator[str]:
-        """The URI of an empty database."""
-        name = f"bench_{time.monotonic_ns()}"
-        with closing(psycopg2.connect(self._server)) as admin:
-            admin.autocommit = True
-            with admin.cursor() as cur:
-                cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-                yield self._server.replace(f"/{embedded.database_name('bench')}?", f"/{name}?")
-                cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
     def _lake(self, name: str, days: int, lines: int, first: date = FIRST, seed: int = 1) -> Path:
         """A lake without lines that cannot be read, as the peers do not survive them."""
         lake = self._folder / name
@@ -146,7 +135,7 @@ class Bench:
         size = sum(path.stat().st_size for path in lake.glob("*.tsv"))
         ways: dict[str, list[Took]] = {}
         for turn in range(self._rounds):
-            with self._database() as database:
+            with new_database(self._server) as database:
                 ways.setdefault("this program", []).append(self._run(lake, database))
                 for peer in ("duckdb", "polars", "pandas"):
                     if peer == "pandas" and turn:
@@ -155,7 +144,7 @@ class Bench:
                     ways.setdefault(peer, []).append(took(command, DATABASE_URL=database))
                     check_same(database, peer)
                 sizes = share_of_state(database)
-            with self._database() as database:
+            with new_database(self._server) as database:
                 ways.setdefault("one worker", []).append(self._run(lake, database, "--workers", "1"))
         ours, duckdb = ways["this program"], ways["duckdb"]
         yield f"| cold, {size / 1e6:,.0f} MB: | wall s | CPU s | memory MB | MB/s |\n|---|---|---|---|---|"
@@ -175,7 +164,7 @@ class Bench:
         for lines in (1_000_000, 20_000_000):
             lake = self._folder / f"flat{lines}"
             made_lake.write(lake, days=1, lines=self._lines(lines), seed=2)
-            with self._database() as database:
+            with new_database(self._server) as database:
                 run = self._run(lake, database)
             (file,) = lake.iterdir()
             yield row(f"memory MiB, one file of {file.stat().st_size / 1e6:,.0f} MB", run.memory / MIB, 512)
@@ -189,7 +178,7 @@ class Bench:
         header = "\t".join(made_lake.HEADER.decode().split())
         for n in range(files):
             (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n")
-        with self._database() as database:
+        with new_database(self._server) as database:
             first = self._run(lake, database)
             runs = [self._run(lake, database) for _ in range(self._rounds)]
         yield row(f"seconds to count {files:,} files of one line", first.seconds, None)
@@ -202,13 +191,13 @@ class Bench:
         made_lake.write(lake, days=days, lines=lines, seed=3, first_day=FIRST)
         single = self._folder / "single"
         on_top, alone, replaced = list[Took](), list[Took](), list[Took]()
-        with self._database() as database:
+        with new_database(self._server) as database:
             whole = self._run(lake, database)
             for turn in range(self._rounds):
                 day = FIRST + timedelta(days=days + turn)
                 made_lake.write(single, days=1, lines=lines, seed=4 + turn, first_day=day)
                 (file,) = single.iterdir()
-                with self._database() as empty:
+                with new_database(self._server) as empty:
                     alone.append(self._run(single, empty))
                 file.rename(lake / file.name)
                 on_top.append(self._run(lake, database))
@@ -228,13 +217,13 @@ class Bench:
         made_lake.write(lake, days=1, lines=self._lines(300_000), seed=5)
         files = max(1, int(1000 * self._scale))
         on_top, alone = list[Took](), list[Took]()
-        with self._database() as database:
+        with new_database(self._server) as database:
             empty = self._folder / "none"
             empty.mkdir()
             self._run(empty, database)
             rows(database, SESSIONS, files=files, users=300_000)
             for turn in range(self._rounds):
-                with self._database() as other:
+                with new_database(self._server) as other:
                     alone.append(self._run(lake, other))
                 on_top.append(self._run(lake, database, "--relocated"))
                 if turn < self._rounds - 1:
@@ -246,6 +235,18 @@ class Bench:
         """The help."""
         runs = [took([sys.executable, str(ROOT / "run.py"), "--help"]) for _ in range(3 * self._rounds)]
         yield row("seconds to print --help", median(run.seconds for run in runs), 0.15)
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """The URI of an empty database on a server."""
+    name = f"bench_{time.monotonic_ns()}"
+    with closing(psycopg2.connect(server)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cur:
+            cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+            yield server.replace(f"/{embedded.database_name('bench')}?", f"/{name}?")
+            cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def clean(path: Path) -> None:

@@ -14,7 +14,6 @@ import psutil
 from tests.processes import wait_until
 
 EXECUTOR = "CoarseGrainedExecutorBackend"
-WORKERS = 2
 PATIENCE = 240.0  # Java takes its time to start where others are at work
 
 
@@ -29,7 +28,7 @@ def home() -> Path:
 class Cluster:
     """A master and its workers; as a context, they end with it."""
 
-    def __init__(self, folder: Path, python: str | None = None) -> None:
+    def __init__(self, folder: Path, python: str | None = None, workers: int = 2) -> None:
         """They start, and write what they have to say into the folder; `python` runs the tasks."""
         self._folder = folder
         self._environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "192m"}
@@ -41,9 +40,9 @@ class Cluster:
         address = re.search(r"spark://127\.0\.0\.1:\d+", self._log("master"))
         assert address is not None
         self.master = address[0]
-        for number in range(WORKERS):
+        for number in range(workers):
             self._start_worker(f"worker{number}")
-        wait_until(lambda: self._log("master").count("Registering worker") == WORKERS, PATIENCE)
+        wait_until(lambda: self._log("master").count("Registering worker") == workers, PATIENCE)
 
     def _start_worker(self, name: str) -> None:
         place = ("--work-dir", str(self._folder / name), "--webui-port", "0")
@@ -87,6 +86,10 @@ class Cluster:
             with suppress(psutil.NoSuchProcess):
                 found += psutil.Process(daemon.pid).children(recursive=True)
         return found
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        return [daemon.pid for daemon in self._processes[1:]]
 
     def settings(self, **more: str) -> dict[str, str]:
         """What a run takes from its environment, to use this cluster sparingly; `more` are settings of Spark."""
