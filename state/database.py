@@ -168,8 +168,7 @@ class Database:
                 self._work.rollback()
                 with self.transaction() as cur:
                     self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
-                with self.transaction() as cur:
-                    self._clear_staged(cur)
+                self._clear_staged()
         except (psycopg2.Error, DatabaseError, BusyError):
             pass  # what the run did is committed; only its end goes unrecorded
         finally:
@@ -271,15 +270,19 @@ class Database:
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
                 (run_id,) = self.one(cur, "begin_run", **process)
                 self.execute(cur, "claim", url=lake_url, run_id=run_id)
-                self._clear_staged(cur)
                 return int(run_id)
 
         self._run_id = self.retried(attempt)
+        self.retried(self._clear_staged)
 
-    def _clear_staged(self, cur: "cursor") -> None:
+    def _clear_staged(self) -> None:
         """Let go of what executors of Spark staged and no run took, be they of this run or of one that died."""
-        if self.one(cur, "has_staged")[0]:
-            self.execute(cur, "clear_staged")
+        from psycopg2.errors import LockNotAvailable
+
+        # An executor that hangs may be at it still; what it stages harms nobody, and a later run clears it.
+        with suppress(LockNotAvailable), self.transaction() as cur:
+            if self.one(cur, "has_staged")[0]:
+                self.execute(cur, "clear_staged")
 
     def reached(self) -> dict[str, Any]:
         """How this database was reached, as parameters of libpq that hold in other processes; a password among them."""

@@ -303,8 +303,8 @@ select
     + pg_relation_size('state.staged_chunks')
     + pg_relation_size('state.staged_rejected_lines') > 0 as has_staged;
 
--- clear_staged: what was staged and not taken; an executor whose run has died ends within seconds
-set local lock_timeout = '5s';
+-- clear_staged: what was staged and not taken, unless an executor that hangs holds it
+set local lock_timeout = '2s';
 truncate
     state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions, state.staged_chunks,
     state.staged_rejected_lines;

@@ -31,27 +31,29 @@ class Cluster:
     def __init__(self, folder: Path, python: str | None = None, workers: int = 2) -> None:
         """They start, and write what they have to say into the folder; `python` runs the tasks."""
         self._folder = folder
-        self._environment = {**os.environ, "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "192m"}
+        self._environment = {**os.environ, "SPARK_DAEMON_MEMORY": "192m"}
         if python is not None:
             self._environment["PYSPARK_PYTHON"] = python
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._start("master", "org.apache.spark.deploy.master.Master", "--port", "0", "--webui-port", "0")
+        self._start(
+            "master", "org.apache.spark.deploy.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0"
+        )
         wait_until(lambda: "I have been elected leader" in self._log("master"), PATIENCE)
         address = re.search(r"spark://127\.0\.0\.1:\d+", self._log("master"))
         assert address is not None
         self.master = address[0]
-        for number in range(workers):
-            self._start_worker(f"worker{number}")
+        for number in range(1, workers + 1):
+            self._start_worker(f"worker{number}", f"127.0.0.{number}")
         wait_until(lambda: self._log("master").count("Registering worker") == workers, PATIENCE)
 
-    def _start_worker(self, name: str) -> None:
+    def _start_worker(self, name: str, host: str) -> None:
+        """Each on a host of its own, as a task that is slow is tried again on another host only."""
         place = ("--work-dir", str(self._folder / name), "--webui-port", "0")
         size = ("--cores", "1", "--memory", "600m")
-        self._start(name, "org.apache.spark.deploy.worker.Worker", *size, *place, self.master)
+        self._start(name, "org.apache.spark.deploy.worker.Worker", "--host", host, *size, *place, self.master)
 
     def _start(self, name: str, *command: str) -> None:
-        program, *options = command
-        words = [str(home() / "bin" / "spark-class"), program, "--host", "127.0.0.1", *options]
+        words = [str(home() / "bin" / "spark-class"), *command]
         with (self._folder / f"{name}.log").open("wb") as log:
             started = subprocess.Popen(words, env=self._environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self._processes.append(started)
@@ -86,6 +88,10 @@ class Cluster:
             with suppress(psutil.NoSuchProcess):
                 found += psutil.Process(daemon.pid).children(recursive=True)
         return found
+
+    def logs(self) -> list[Path]:
+        """What the master, the workers and the executors have written."""
+        return [path for path in self._folder.rglob("*") if path.suffix == ".log" or path.name in ("stdout", "stderr")]
 
     def workers(self) -> list[int]:
         """The process ids of the workers."""

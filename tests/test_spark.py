@@ -184,6 +184,38 @@ def test_what_a_crash_of_the_server_loses_is_reduced_again(database: str, lake: 
     Model().check(database, BOTH)
 
 
+def test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path, {"a.tsv": events(10, 20, "first")})
+    assert run(lake=tmp_path, database=database).returncode == 0
+    with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
+        cur.execute("insert into state.staged_pieces values (gen_random_uuid())")
+    with held(database, "lock table state.staged_pieces in row exclusive mode"):
+        assert run(lake=tmp_path, database=database).returncode == 0
+    assert staged(database)
+    assert run("forget", "a.tsv", lake=tmp_path, database=database).returncode == 0
+    assert not staged(database)
+
+
+def test_no_process_and_no_log_of_spark_holds_a_secret(database: str, lake: Path, cluster: Cluster) -> None:
+    secrets = {"AWS_ACCESS_KEY_ID": "key-id-of-the-test", "AWS_SECRET_ACCESS_KEY": "secret-of-the-test"}
+    url = database.replace("//etl@", "//etl:password-of-the-test@")
+    assert run(lake=lake / "small", database=database).returncode == 0
+    with (
+        held(database, "lock table state.lake_files in exclusive mode"),
+        Run("--relocated", lake=lake, database=url, **secrets, **cluster.settings()) as going,
+    ):
+        wait_until(lambda: is_waiting(database), PATIENCE)
+        words = [word for process in psutil.process_iter(["cmdline"]) for word in process.info["cmdline"] or ()]
+        logs = [path.read_bytes() for path in cluster.logs()]
+        errors = going.errors
+    assert any("CoarseGrainedExecutorBackend" in word for word in words)
+    assert any(b"ExecutorRunner" in log for log in logs)
+    for secret in (*secrets.values(), "password-of-the-test"):
+        assert not any(secret in word for word in words)
+        assert not any(secret.encode() in log for log in logs)
+        assert secret not in errors
+
+
 @pytest.mark.parametrize(
     ("master", "code", "told"),
     [
