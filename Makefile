@@ -3,12 +3,13 @@ PYTHON ?= python3
 export LAKE_URL ?= sample_lake
 SECONDS ?= 3600
 
-PIP = .venv/bin/python -m pip --disable-pip-version-check install -qq --require-hashes
+INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes
+PIP = .venv/bin/python $(INSTALL)
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
 
-.PHONY: help run test soak check fuzz bench audit psql requirements clean
+.PHONY: help run test soak check dbt fuzz bench audit psql requirements clean
 
 help: ## tell what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,9 @@ check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
 
+dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test` then does so too
+	@.venv/bin/python -m pytest tests/test_dbt.py
+
 fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
 	@.venv/bin/python -m tests.fuzz $(SECONDS)
 
@@ -45,6 +49,7 @@ requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, w
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
+	$(COMPILE) --no-strip-extras --upgrade requirements-dbt.in --output-file requirements-dbt.txt
 	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## remove all that the others made
@@ -70,6 +75,13 @@ clean: ## remove all that the others made
 .venv/fuzz: requirements-fuzz.txt .venv/tests
 	@echo "installing the fuzzer into .venv"
 	@$(PIP) -r requirements-fuzz.txt
+	@touch $@
+
+# dbt wants other versions of what the program needs, so it gets a place of its own.
+.venv/dbt/installed: requirements-dbt.txt | .venv/bin/python
+	@echo "installing dbt into .venv/dbt"
+	@$(PYTHON) -m venv .venv/dbt
+	@.venv/dbt/bin/python $(INSTALL) -r requirements-dbt.txt
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/tests
