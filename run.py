@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 EXIT_CODES = "0 done, 1 something failed, 2 a wrong option or setting, 75 another run is at work"
+READS = ("dry-run", "status", "explain", "rejected", "verify")
 MORE = "docs/commands.md shows every command at work and tells every setting."
 
 
@@ -228,16 +229,20 @@ def main(argv: list[str]) -> int:
     from processor.stop import Stop, Stopped
 
     def tell(signal_name: str) -> None:
-        line = "stopped by {}{}; the next run goes on from here"
+        line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {what_then}"
         if console is None:
-            print(line.format(signal_name, ""), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
         else:
-            console.error(line.format(signal_name, console.remaining()))
+            console.error(line)
 
-    console = None
+    console, what_then = None, "the next run goes on from here"
     try:
         with Stop(tell) as stop:
             options = options_of(argv)
+            if options.command in READS:
+                what_then = "nothing has changed"
+            elif options.command == "rebuild":
+                what_then = "what counted before still does; say --rebuild again"
             if options.command == "completion":
                 import shtab
 
