@@ -40,7 +40,8 @@ bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, p
 	@.venv/bin/python -m benchmarks.bench
 
 audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
-	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip -r requirements.txt
+	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip \
+		$(addprefix -r ,$(wildcard requirements*.txt */requirements*.txt))
 
 psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 	@.venv/bin/python -m state.embedded

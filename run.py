@@ -61,6 +61,7 @@ def arguments() -> Arguments:
         ends.add_argument(
             f"--{end}",
             metavar="DATE|KEY",
+            type=date_or_key,
             help=f"the {which} file to consider: a date as 2019-02-15, compared with the one in each key, or a key",
         )
 
@@ -158,6 +159,16 @@ def positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
+
+
+def date_or_key(text: str) -> str:
+    """The same text, unless it is written as a date that is none."""
+    if len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdecimal():
+        try:
+            datetime.date.fromisoformat(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no date that there is") from None
+    return text
 
 
 def cores() -> int:

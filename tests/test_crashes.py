@@ -98,11 +98,11 @@ def check_whole_files(url: str) -> None:
     assert found[:3] == wanted[:3]
 
 
-def check_next_run(folder: Path, url: str) -> None:
-    """Fail unless a run leaves what one pass over the later lake gives, once the server saw that the last one died."""
+def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
+    """Fail unless a run leaves what one pass over the lake gives, once the server saw that the last one died."""
     wait_until(lambda: not holders(url))
     count(folder, url, PLAN)
-    Model().check(url, LATER)
+    Model().check(url, lake)
 
 
 def child(folder: Path, url: str) -> int:
@@ -183,7 +183,7 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
     database: str, tmp_path: Path, step: int, ending: str
 ) -> None:
     """The process is killed before it, or the connection is cut after it; an older database has data."""
-    files = older_lake(tmp_path)
+    lake = older_lake(tmp_path)
     make_older(database, step)
     if step:
         execute(database, (OLDER / f"{step:04}.sql").read_text())
@@ -202,12 +202,11 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
             if ending == "killed":
                 assert ended_at(number, tmp_path, url)
                 made = execute(url, "select max(step) from state.steps") == [(max(migrations()),)]
-                wait_until(lambda url=url: not holders(url))
-                count(tmp_path, url, PLAN)
+                check_next_run(tmp_path, url, lake)
             else:
                 with closing(PostgresProxy(url, fault)) as proxy:
                     count(tmp_path, proxy.url, PLAN)
-            Model().check(url, files)
+                Model().check(url, lake)
             assert execute(url, "select step from state.steps order by step") == [(it,) for it in migrations()]
     assert number > (30 if step else 15)
 
