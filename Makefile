@@ -3,12 +3,13 @@ PYTHON ?= python3
 export LAKE_URL ?= sample_lake
 SECONDS ?= 3600
 
-PIP = .venv/bin/python -m pip --disable-pip-version-check install -qq --require-hashes
+INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes
+PIP = .venv/bin/python $(INSTALL)
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
 
-.PHONY: help run test soak check fuzz bench spark audit psql requirements clean
+.PHONY: help run test soak check dbt fuzz bench spark audit psql requirements clean
 
 help: ## tell what there is
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,9 @@ check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
 
+dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test` then does so too
+	@.venv/bin/python -m pytest tests/test_dbt.py
+
 fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
 	@.venv/bin/python -m tests.fuzz $(SECONDS)
 
@@ -44,7 +48,8 @@ executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors
 	rm -rf executors
 
 audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
-	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip -r requirements.txt
+	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip \
+		$(addprefix -r ,$(wildcard requirements*.txt */requirements*.txt))
 
 psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 	@.venv/bin/python -m state.embedded
@@ -54,6 +59,7 @@ requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, w
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
+	$(COMPILE) --no-strip-extras --upgrade requirements-dbt.in --output-file requirements-dbt.txt
 	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## remove all that the others made
@@ -84,6 +90,13 @@ clean: ## remove all that the others made
 .venv/spark: requirements-spark.txt .venv/tests
 	@echo "installing Spark into .venv"
 	@$(PIP) -r requirements-spark.txt
+	@touch $@
+
+# dbt wants other versions of what the program needs, so it gets a place of its own.
+.venv/dbt/installed: requirements-dbt.txt | .venv/bin/python
+	@echo "installing dbt into .venv/dbt"
+	@$(PYTHON) -m venv .venv/dbt
+	@.venv/dbt/bin/python $(INSTALL) -r requirements-dbt.txt
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/tests

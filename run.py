@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 EXIT_CODES = "0 done, 1 something failed, 2 a wrong option or setting, 75 another run is at work"
+READS = ("dry-run", "status", "explain", "rejected", "verify")
 MORE = "docs/commands.md shows every command at work and tells every setting."
 
 
@@ -65,6 +66,7 @@ def arguments() -> Arguments:
         ends.add_argument(
             f"--{end}",
             metavar="DATE|KEY",
+            type=date_or_key,
             help=f"the {which} file to consider: a date as 2019-02-15, compared with the one in each key, or a key",
         )
 
@@ -165,6 +167,16 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def date_or_key(text: str) -> str:
+    """The same text, unless it is written as a date that is none."""
+    if len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdecimal():
+        try:
+            datetime.date.fromisoformat(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no date that there is") from None
+    return text
+
+
 def cores() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -238,16 +250,20 @@ def main(argv: list[str]) -> int:
     from processor.stop import Stop, Stopped
 
     def tell(signal_name: str) -> None:
-        line = "stopped by {}{}; the next run goes on from here"
+        line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {what_then}"
         if console is None:
-            print(line.format(signal_name, ""), file=sys.stderr, flush=True)
+            print(line, file=sys.stderr, flush=True)
         else:
-            console.error(line.format(signal_name, console.remaining()))
+            console.error(line)
 
-    console = None
+    console, what_then = None, "the next run goes on from here"
     try:
         with Stop(tell) as stop:
             options = options_of(argv)
+            if options.command in READS:
+                what_then = "nothing has changed"
+            elif options.command == "rebuild":
+                what_then = "what counted before still does; say --rebuild again"
             if options.command == "completion":
                 import shtab
 

@@ -240,6 +240,14 @@ def test_a_selection_holds_by_date_or_by_key(selection: Selection, keys: str) ->
     assert "".join(name for name, key in lake.items() if selection.holds(key)) == keys
 
 
+@pytest.mark.parametrize("end", ["--since", "--until"])
+def test_a_date_that_is_none_is_no_key(end: str, lake: Path, database: str) -> None:
+    """By keys, 2019-02-30 would take files in or leave them out that nobody named."""
+    done = run(end, "2019-02-30", "--prune", lake=lake, database=database)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"argument {end}: '2019-02-30' is no date that there is; see python run.py --help\n"
+
+
 def test_dates_of_keys() -> None:
     assert date_of("a/2019-02-15T03.tsv") == "2019-02-15"
     assert date_of("a/1550200000123.tsv") is None

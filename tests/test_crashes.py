@@ -22,7 +22,7 @@ from psycopg2.extensions import parse_dsn
 from processor import pipeline
 from processor.lake import LakeFile, Stream, lake_at
 from processor.pipeline import Plan
-from state.database import Database
+from state.database import Database, migrations
 from state.store import Store
 from tests import made_lake
 from tests.conftest import ROOT, as_role, make_roles
@@ -30,6 +30,7 @@ from tests.oracle import expected
 from tests.processes import holders, wait_until
 from tests.proxies import Cut, PostgresProxy
 from tests.tables import Model, tables, write_lake
+from tests.test_migrations import OLDER, execute, make_older, older_lake
 from tests.test_pipeline import Silence, count
 from tests.test_run import contents, run
 
@@ -97,11 +98,11 @@ def check_whole_files(url: str) -> None:
     assert found[:3] == wanted[:3]
 
 
-def check_next_run(folder: Path, url: str) -> None:
-    """Fail unless a run leaves what one pass over the later lake gives, once the server saw that the last one died."""
+def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
+    """Fail unless a run leaves what one pass over the lake gives, once the server saw that the last one died."""
     wait_until(lambda: not holders(url))
     count(folder, url, PLAN)
-    Model().check(url, LATER)
+    Model().check(url, lake)
 
 
 def child(folder: Path, url: str) -> int:
@@ -175,6 +176,39 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
             break
     assert number > 80
     assert b"COMMIT" in seen
+
+
+@pytest.mark.parametrize(("step", "ending"), [(0, "cut"), (1, "killed"), (1, "cut")])
+def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
+    database: str, tmp_path: Path, step: int, ending: str
+) -> None:
+    """The process is killed before it, or the connection is cut after it; an older database has data."""
+    lake = older_lake(tmp_path)
+    make_older(database, step)
+    if step:
+        execute(database, (OLDER / f"{step:04}.sql").read_text())
+    number, made = 0, False
+    while not made:
+        number += 1
+
+        def fault(statement: int, text: bytes, number: int = number) -> Cut | None:
+            nonlocal made
+            if statement != number:
+                return None
+            made = text.startswith(b"select run_id from state.lake")
+            return "after"
+
+        with copy_of(database) as url:
+            if ending == "killed":
+                assert ended_at(number, tmp_path, url)
+                made = execute(url, "select max(step) from state.steps") == [(max(migrations()),)]
+                check_next_run(tmp_path, url, lake)
+            else:
+                with closing(PostgresProxy(url, fault)) as proxy:
+                    count(tmp_path, proxy.url, PLAN)
+                Model().check(url, lake)
+            assert execute(url, "select step from state.steps order by step") == [(it,) for it in migrations()]
+    assert number > (30 if step else 15)
 
 
 class EndingLake:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.image import imread
 
 import run
 from processor import told
@@ -72,6 +73,16 @@ def test_the_examples_print_what_the_guide_says(tmp_path: Path, database: str) -
     assert len(examples()) > 10
     for command, printed in examples():
         assert masked(printed_by(command, tmp_path, database)) == masked(printed), command
+
+
+def test_the_picture_of_the_readme_is_what_is_drawn(tmp_path: Path, database: str) -> None:
+    made_lake.write(tmp_path / "sample_lake")
+    printed_by("python run.py", tmp_path, database)
+    name = "click_through_rate.png"
+    shown, drawn = imread(ROOT / "docs" / name), imread(tmp_path / "report" / name)
+    assert shown.shape == drawn.shape
+    # another machine may round the odd edge of a letter otherwise
+    assert (abs(shown - drawn) > 0.1).mean() < 0.001
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:

@@ -16,7 +16,7 @@ from state.store import Store
 from tests.conftest import ROOT
 from tests.tables import Model
 from tests.test_pipeline import Silence, count
-from tests.test_run import run
+from tests.test_run import contents, run
 
 OLDER = ROOT / "tests" / "older"
 # What each kind of object says of itself; the order of columns is left out, as a step can only add at the end.
@@ -65,6 +65,12 @@ def make_older(url: str, step: int) -> None:
             execute(url, path.read_text(), f"insert into state.steps (step) values ({number})")
 
 
+def older_lake(folder: Path) -> dict[str, bytes]:
+    """Make a folder the lake that older databases have counted; its files."""
+    shutil.copytree(OLDER / "lake", folder, dirs_exist_ok=True)
+    return contents(folder)
+
+
 def test_the_steps_are_numbered_from_one() -> None:
     assert list(migrations()) == list(range(1, len(migrations()) + 1))
     assert len(list((ROOT / "state" / "migrations").iterdir())) == len(migrations())
@@ -85,8 +91,7 @@ def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
 def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: Path, data: Path) -> None:
     make_older(database, int(data.stem))
     execute(database, data.read_text())
-    shutil.copytree(OLDER / "lake", tmp_path / "lake")
-    files = {path.relative_to(OLDER / "lake").as_posix(): path.read_bytes() for path in OLDER.rglob("*.tsv")}
+    files = older_lake(tmp_path / "lake")
     outcome, _ = count(tmp_path / "lake", database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 2, 1)
     Model().check(database, files)

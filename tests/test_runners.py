@@ -173,19 +173,26 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
     Model().check(database, contents(lake))
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, number: signal.Signals) -> None:
-    for key in ("a.tsv", "d/e.tsv"):
-        put(bucket, f"lake/{key}", LATER[key])
+@contextmanager
+def hanging(bucket: str, name: str) -> Iterator[tuple[S3Proxy, threading.Event, threading.Event]]:
+    """S3 that does not answer for objects of that name; tells that it was asked, and answers once it is over."""
     asked, over = threading.Event(), threading.Event()
 
     def fault(request: Request) -> S3Fault | None:
-        if "e.tsv" in request.path and not over.is_set():
+        if name in request.path and not over.is_set():
             asked.set()
             over.wait(DEADLINE)
         return None
 
     with closing(S3Proxy(bucket, fault)) as proxy:
+        yield proxy, asked, over
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, number: signal.Signals) -> None:
+    for key in ("a.tsv", "d/e.tsv"):
+        put(bucket, f"lake/{key}", LATER[key])
+    with hanging(bucket, "e.tsv") as (proxy, asked, over):
         with Run(lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url) as held_up:
             assert asked.wait(DEADLINE)
             held_up.process.send_signal(number)
@@ -196,6 +203,32 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
         done = run(lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
     assert done.returncode == 0, done.stderr
     Model().check(database, {key: LATER[key] for key in ("a.tsv", "d/e.tsv")})
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("verify", "with 1 file left to read; nothing has changed"),
+        ("--rebuild", "with 1 file left to count; what counted before still does; say --rebuild again"),
+    ],
+)
+def test_a_signal_ends_what_reads_the_lake_again(bucket: str, database: str, command: str, said: str) -> None:
+    lake = {key: LATER[key] for key in ("a.tsv", "d/e.tsv")}
+    for key, data in lake.items():
+        put(bucket, f"lake/{key}", data)
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    before = ask(database, "select article_id, date, xmin::text from article_performance")
+    with hanging(bucket, "e.tsv") as (proxy, asked, over):
+        with Run(command, lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url) as held_up:
+            assert asked.wait(DEADLINE)
+            held_up.process.terminate()
+            assert held_up.process.wait(30) == 1
+            assert held_up.errors == f"stopped by SIGTERM {said}\n"
+        over.set()
+        assert ask(database, "select article_id, date, xmin::text from article_performance") == before
+        done = run(command, lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, lake)
 
 
 def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake: Path) -> None:
