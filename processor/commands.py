@@ -1,5 +1,6 @@
 """What surrounds a command: its database, locked or only read, the history of runs, and what its failure says."""
 
+import json
 import time
 from argparse import Namespace
 from collections.abc import Iterator
@@ -94,5 +95,6 @@ def recorded(lake: Lake, database: Database, options: Namespace, console: Consol
         raise
     finally:
         seconds = round(time.monotonic() - begun, 3) if record.seconds is None else record.seconds
-        database.run_end = RunEnd(code, error and printable(error), **record.did, seconds=seconds)
+        reasons = json.dumps(record.reasons)
+        database.run_end = RunEnd(code, error and printable(error), **record.did, seconds=seconds, reasons=reasons)
     return code

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from processor.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, article_id, timestamp
-from processor.reducers import DAY, Counts, Fold, Partial, Span, Text, put_text
+from processor.reducers import DAY, Counts, Fold, Partial, Span, Text, newest, put_text
 
 SHOWN, CLICKED, OTHER = range(3)
 NAMES = 1000
@@ -181,6 +181,7 @@ class FastFold(Fold):
         names: dict[bytes, str] = {}
         for (user, session_id), (first, last, events) in self._sessions.items():
             partial.events += events
+            partial.newest_at = newest(partial.newest_at, last)
             if user not in NULLS:
                 name = names.setdefault(user, user.decode())
                 if session_id not in NULLS:

@@ -23,7 +23,7 @@ class Reduced(NamedTuple):
     """A partial ready for the database: its rows by the name of the COPY that takes them, and what is checked of it.
 
     chunks: by where in the file they begin. reasons: how many lines were rejected for each. size: bytes read from
-    the lake.
+    the lake. newest_at: when the latest event was.
     """
 
     rows: dict[str, bytes]
@@ -32,6 +32,7 @@ class Reduced(NamedTuple):
     empty: int
     reasons: Counter[str]
     size: int
+    newest_at: int | None
 
 
 def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
@@ -48,7 +49,8 @@ def reduced(lake: Lake, stretch: Stretch, chunk: int) -> Iterator[Reduced]:
     try:
         for partial in partials(lake, stretch, chunk, sizes.append):
             reasons = Counter(rejection.reason for rejection in partial.rejections.values())
-            yield Reduced(copy_rows(partial), partial.chunks, partial.events, partial.empty, reasons, sum(sizes))
+            counts = (partial.events, partial.empty, reasons, sum(sizes), partial.newest_at)
+            yield Reduced(copy_rows(partial), partial.chunks, *counts)
             sizes.clear()
     except FileError as error:
         error.size = sum(sizes)

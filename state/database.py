@@ -67,6 +67,7 @@ class RunEnd(NamedTuple):
     rejected: int = 0
     seconds: float = 0
     bytes: int = 0
+    reasons: str = "{}"
 
 
 class DatabaseError(Exception):

@@ -80,7 +80,8 @@ set
     events = %(events)s,
     rejected = %(rejected)s,
     seconds = %(seconds)s,
-    bytes = %(bytes)s
+    bytes = %(bytes)s,
+    reasons = %(reasons)s
 where run_id = %(run_id)s;
 
 -- last_runs: the last two, of which the later may be at work
@@ -90,6 +91,38 @@ select
 from state.runs
 order by run_id desc
 limit 2;
+
+-- history: what all runs that counted or took back did, as far as they recorded it
+select
+    coalesce(sum(files_counted), 0)::bigint as files_counted,
+    coalesce(sum(files_unchanged), 0)::bigint as files_unchanged,
+    coalesce(sum(files_failed), 0)::bigint as files_failed,
+    coalesce(sum(files_forgotten), 0)::bigint as files_forgotten,
+    coalesce(sum(events), 0)::bigint as events,
+    coalesce(sum(bytes), 0)::bigint as bytes,
+    (
+        select coalesce(jsonb_object_agg(reason, lines), '{}')
+        from (
+            select reason, sum(lines::bigint) as lines
+            from state.runs
+            cross join lateral jsonb_each_text(reasons) as counts (reason, lines)
+            where command <> 'verify'
+            group by reason
+        ) as sums
+    ) as reasons
+from state.runs
+where command <> 'verify';
+
+-- health: what an operator watches: times in seconds since 1970-01-01 UTC, and how many files fail now
+select
+    (
+        select extract(epoch from max(ended_at))::double precision
+        from state.runs
+        where exit_code = 0 and command not in ('verify', 'forget')
+    ) as succeeded_at,
+    max(newest_at) filter (where fingerprint is not null) / 1e6::double precision as newest_at,
+    count(*) filter (where error is not null) as failed_files
+from state.lake_files;
 
 -- files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
@@ -208,6 +241,7 @@ set
     events = %(events)s,
     rejected = %(rejected)s,
     empty = %(empty)s,
+    newest_at = %(newest_at)s,
     counted_at = now(),
     commit_id = %(commit_id)s,
     error = null,
@@ -216,7 +250,13 @@ where file_id = %(file_id)s;
 
 -- record_same: the version that counts has another fingerprint and the same content
 update lake_files
-set fingerprint = %(fingerprint)s, size = %(size)s, commit_id = %(commit_id)s, error = null, failed_at = null
+set
+    fingerprint = %(fingerprint)s,
+    size = %(size)s,
+    newest_at = %(newest_at)s, -- an older program did not record it
+    commit_id = %(commit_id)s,
+    error = null,
+    failed_at = null
 where file_id = %(file_id)s;
 
 -- record_error: why the present version of a file counts nowhere
@@ -794,8 +834,9 @@ insert into new_rejected_lines (chunk, line, reason, raw)
 select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
 
 -- recall_checkpoint: the checkpoint of that file's version that counts
-insert into lake_files (key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id)
-select key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id
+insert into lake_files
+(key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
+select key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id
 from state.lake_files
 where file_id = %(file_id)s
 returning file_id;
@@ -823,11 +864,16 @@ where wanted is distinct from found;
 -- differing_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
 with wanted as (
     select
-        key,
+        read.key,
         'lake_files' as name,
-        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
-    from pg_temp.lake_files
-    where fingerprint is not null
+        jsonb_build_object(
+            'lines', read.lines, 'events', read.events, 'rejected', read.rejected, 'content_hash', read.content_hash,
+            -- unknown where the file was counted before this was recorded
+            'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end
+        ) as gave
+    from pg_temp.lake_files as read
+    left join state.lake_files as known using (key)
+    where read.fingerprint is not null
     union all
     select files.key, 'file_article_days', to_jsonb(gave) - 'file_id'
     from pg_temp.file_article_days as gave
@@ -850,7 +896,9 @@ found as (
     select
         key,
         'lake_files' as name,
-        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
+        jsonb_build_object(
+            'lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash, 'newest_at', newest_at
+        ) as gave
     from state.lake_files
     where fingerprint is not null
     union all
