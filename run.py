@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from processor.console import Console
+    from processor.exposition import Gateway, TextFile
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 EXIT_CODES = "0 done, 1 something failed, 2 a wrong option or setting, 75 another run is at work"
@@ -53,6 +54,12 @@ def arguments() -> Arguments:
     pool.add_argument(
         "--workers", metavar="N", type=positive, help="how many processes reduce; without it one for each core"
     )
+    told = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
+    told.add_argument(
+        "--metrics",
+        metavar="TARGET",
+        help="tell Prometheus of the run: a file that ends in .prom, or the http:// URL of a Pushgateway (METRICS)",
+    )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     as_json.add_argument("--json", action="store_true", help="print the outcome as one line of JSON")
     ends = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
@@ -65,7 +72,7 @@ def arguments() -> Arguments:
 
     parser = Arguments(
         prog="run.py",
-        parents=[places, moved, pool, as_json, ends],
+        parents=[places, moved, pool, told, as_json, ends],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {EXIT_CODES}\n{MORE}",
@@ -76,6 +83,7 @@ def arguments() -> Arguments:
         relocated=False,
         json=False,
         workers=0,
+        metrics=None,
         since=None,
         until=None,
     )
@@ -201,9 +209,30 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         options.wait = math.nan
     if not 0 <= options.wait < math.inf:
         parser.error("DATABASE_WAIT is no number of seconds; write it as 60")
+    options.metrics = target(options, parser)
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
     options.workers = options.workers or cores()
     return options
+
+
+def target(options: argparse.Namespace, parser: Arguments) -> "Gateway | TextFile | None":
+    """Where the metrics of a command go, if anywhere; ends the program where it is wrong."""
+    from processor.exposition import Address, MetricsSettingError, target_of
+
+    if options.command not in ("count", "rebuild"):
+        if options.metrics is not None:
+            parser.error(f"--metrics goes with counting, not with {options.command}")
+        return None
+    named = os.environ.get("METRICS") if options.metrics is None else options.metrics
+    if not named:
+        return None
+    try:
+        found = target_of(named)
+    except MetricsSettingError as error:
+        parser.error(str(error))
+    if isinstance(found, Address):
+        parser.error("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+    return found
 
 
 def console_of(json: bool) -> "Console":

@@ -28,6 +28,14 @@ class Answers:
         rows = self._rows("holder")
         return rows[0] if rows else None
 
+    def history(self) -> Row:
+        """What all runs that counted did, as they recorded it; `reasons` are rejected lines by the reason's code."""
+        return self._rows("history")[0]
+
+    def health(self) -> Row:
+        """What an operator watches: `succeeded_at`, `newest_at` (both in seconds, or None) and `failed_files`."""
+        return self._rows("health")[0]
+
     def sizes(self) -> Row:
         """How many bytes the BI tables, the state and the whole database take."""
         return self._rows("sizes")[0]
