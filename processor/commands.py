@@ -30,6 +30,10 @@ TOLD = (BusyError, DatabaseError, EmbeddedError, FailedError, LakeError, PruneEr
 
 def perform(options: Namespace, console: Console, stop: Stop) -> int:
     """The exit code of one command; where it fails, one line on standard error says why."""
+    if options.command == "doctor":
+        from processor.doctor import doctor
+
+        return doctor(options, console, stop)
     if options.metrics is None:
         return performed(options, console, stop)
     from processor.metrics import Metrics

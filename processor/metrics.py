@@ -72,7 +72,7 @@ class Metrics:
         """Take in how the database stands: `Answers.health` and `Answers.holder`."""
         if health["succeeded_at"] is not None:
             self._succeeded(health["succeeded_at"])
-        newest_at, since = health["newest_at"], holder["xact_start"].timestamp() if holder else 0
+        newest_at, began = health["newest_at"], holder and holder["xact_start"]  # another role's is not told
         self._set("failed_files", "Lake files whose present version cannot be read.", health["failed_files"])
         self._set(
             "newest_event_timestamp_seconds",
@@ -80,7 +80,11 @@ class Metrics:
             float("nan") if newest_at is None else newest_at,
         )
         self._set("lock_held", "Whether a run is at work on the database: 1 or 0.", holder is not None)
-        self._set("lock_since_timestamp_seconds", "Since when that run is at work; 0 without one.", since)
+        self._set(
+            "lock_since_timestamp_seconds",
+            "Since when that run is at work; 0 without one.",
+            began.timestamp() if began else 0,
+        )
 
     def _succeeded(self, at: float) -> None:
         name = "last_success_timestamp_seconds"

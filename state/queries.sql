@@ -146,6 +146,51 @@ select
     ) as state,
     pg_database_size(current_database()) as database;
 
+-- size: of the whole database, in bytes
+select pg_database_size(current_database()) as bytes;
+
+-- rights: what the present role may do of what a run needs; where state/roles.sql was run here, also what bi may
+with ours as (
+    select oid, relname, relnamespace, pg_has_role(relowner, 'usage') as is_owned
+    from pg_class
+    where
+        (relnamespace = to_regnamespace('state') and relkind in ('r', 'v'))
+        or oid in (to_regclass('public.article_performance'), to_regclass('public.user_performance'))
+),
+
+bi as (
+    select acl.grantee as oid
+    from pg_database
+    cross join lateral aclexplode(datacl) as acl
+    where datname = current_database() and acl.grantee = to_regrole('bi')
+    limit 1
+)
+
+select
+    current_user::text as role,
+    has_database_privilege(current_database(), 'temporary') as makes_temporary,
+    coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create'), false) as makes_in_public,
+    coalesce(
+        has_schema_privilege(to_regnamespace('state')::oid, 'create'), has_database_privilege(current_database(), 'create')
+    ) as makes_in_state,
+    not exists (select from ours where not is_owned) as owns_all,
+    exists (select from bi) as has_bi,
+    coalesce((select has_schema_privilege(oid, to_regnamespace('state')::oid, 'usage') from bi), false) as bi_sees_state,
+    array(
+        select relname::text
+        from pg_class
+        cross join bi
+        where
+            relnamespace = to_regnamespace('public')
+            and relkind in ('r', 'v')
+            and pg_has_role(relowner, 'usage')
+            and not (
+                has_table_privilege(bi.oid, pg_class.oid, 'select')
+                and has_schema_privilege(bi.oid, relnamespace, 'usage')
+            )
+        order by relname
+    ) as bi_unread;
+
 -- article_rows: the rows of an article, on one day or on all
 select date, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance
