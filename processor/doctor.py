@@ -5,7 +5,7 @@ import os
 import shutil
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -71,6 +71,8 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
         return Finding(check, True, "nothing was counted yet; the first run makes it")
     except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
         return Finding(check, False, str(error))
+    except OSError as error:
+        return Finding(check, False, f"{error.filename} cannot be looked at ({error.strerror}); make it readable")
 
 
 def _wrong_settings(options: Namespace) -> Iterator[str]:
@@ -93,9 +95,8 @@ def _lake(options: Namespace) -> str:
     readable = next((file for file in files if file.error is None and file.size), None)
     if readable is not None:
         try:
-            stream = lake.open(readable, 0, 1)
-            stream.read(1)
-            stream.close()
+            with closing(lake.open(readable, 0, 1)) as stream:
+                stream.read(1)
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = sized(sum(file.size for file in files))

@@ -92,10 +92,10 @@ def served(address: Address, registry: "CollectorRegistry") -> Iterator[None]:
 
     try:
         server, thread = start_http_server(address.port, address.host, registry)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the last of a host that is no name
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise MetricsError(
-            f"the metrics cannot be served on {address.host}:{address.port} ({error.strerror}); "
-            "name another address in METRICS"
+            f"the metrics cannot be served on {address.host}:{address.port} ({reason}); name another address in METRICS"
         ) from error
     try:
         yield
@@ -115,7 +115,7 @@ def _push(gateway: Gateway, registry: "CollectorRegistry") -> None:
     handler = partial(basic_auth_handler, username=gateway.user, password=gateway.password)
     try:
         pushadd_to_gateway(gateway.url, JOB, registry, timeout=SECONDS, handler=handler)
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:  # the last of a host that is no name
         said = getattr(error, "reason", error)
         reason = getattr(error, "code", None) or getattr(said, "strerror", None) or type(said).__name__
         raise MetricsError(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import orjson
 
 from processor.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, article_id, timestamp
-from processor.reducers import DAY, Counts, Fold, Partial, Span, Text, newest, put_text
+from processor.reducers import DAY, Counts, Fold, Partial, Span, Text, put_text
 
 SHOWN, CLICKED, OTHER = range(3)
 NAMES = 1000
@@ -181,11 +181,11 @@ class FastFold(Fold):
         names: dict[bytes, str] = {}
         for (user, session_id), (first, last, events) in self._sessions.items():
             partial.events += events
-            partial.newest_at = newest(partial.newest_at, last)
             if user not in NULLS:
                 name = names.setdefault(user, user.decode())
                 if session_id not in NULLS:
                     partial.sessions[name, session_id.decode()] = Span(first, last, events)
+        partial.newest_at = max((last for _, last, _ in self._sessions.values()), default=None)
         for date, day in self._days.items():
             for user, counts in day.users.items():
                 if user not in NULLS:

@@ -35,9 +35,13 @@ class Metrics:
             buckets=BUCKETS,
             registry=None,
         )
-        self._record: Record | None = None
-        self._did = dict.fromkeys((*(f"files_{outcome}" for outcome in OUTCOMES), "events", "bytes"), 0)
-        self._reasons = dict.fromkeys(REASONS, 0)
+        names = (*(f"files_{outcome}" for outcome in OUTCOMES), "events", "bytes")
+        # What earlier runs did, by name and by reason, and the present one; replaced at once, for a scrape under way.
+        self._sums: tuple[dict[str, int], dict[str, int], Record | None] = (
+            dict.fromkeys(names, 0),
+            dict.fromkeys(REASONS, 0),
+            None,
+        )
         self._goes_on = False
         self._gauges: dict[str, tuple[str, float]] = {}
         self.registry = CollectorRegistry()
@@ -45,19 +49,16 @@ class Metrics:
 
     def go_on(self, history: "Row") -> None:
         """Take in what earlier runs did, as the database knows it: `Answers.history`."""
-        for name in self._did:
-            self._did[name] += history[name]
-        for reason in REASONS:
-            self._reasons[reason] += history["reasons"].get(reason, 0)
+        did, reasons, record = self._sums
+        did = {name: count + history[name] for name, count in did.items()}
+        self._sums = did, {code: count + history["reasons"].get(code, 0) for code, count in reasons.items()}, record
         self._goes_on = True
 
     def record(self, listener: Listener) -> Record:
         """A listener for a run or a batch, whose numbers are told while they grow; it passes all on."""
-        if self._record is not None:
-            self._did = {name: self._done(name) for name in self._did}
-            self._reasons = {reason: self._rejected(reason) for reason in REASONS}
-        self._record = Record(listener, self._commits.observe)
-        return self._record
+        record = Record(listener, self._commits.observe)
+        self._sums = *self._totals(), record
+        return record
 
     def ended(self, exit_code: int, seconds: float) -> None:
         """Take in how a run or a batch ended just now."""
@@ -94,11 +95,12 @@ class Metrics:
     def _set(self, name: str, meaning: str, value: float) -> None:
         self._gauges = {**self._gauges, name: (meaning, value)}  # a scrape may be under way
 
-    def _done(self, name: str) -> int:
-        return self._did[name] + (self._record.did[name] if self._record else 0)
-
-    def _rejected(self, reason: str) -> int:
-        return self._reasons[reason] + (self._record.reasons[reason] if self._record else 0)
+    def _totals(self) -> tuple[dict[str, int], dict[str, int]]:
+        did, reasons, record = self._sums
+        if record is None:
+            return did, reasons
+        did = {name: count + record.did[name] for name, count in did.items()}
+        return did, {reason: count + record.reasons[reason] for reason, count in reasons.items()}
 
     def collect(self) -> Iterator["Metric"]:
         """All that is known, as prometheus_client asks for it."""
@@ -107,21 +109,22 @@ class Metrics:
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(f"event_lake_{name}", meaning, value=value)
         if self._goes_on:
+            did, reasons = self._totals()
             files = CounterMetricFamily(
                 "event_lake_files", "Files that runs met, by what became of them.", labels=["outcome"]
             )
             for outcome in OUTCOMES:
-                files.add_metric([outcome], self._done(f"files_{outcome}"))
+                files.add_metric([outcome], did[f"files_{outcome}"])
             yield files
-            yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=self._done("events"))
+            yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=did["events"])
             lines = CounterMetricFamily(
                 "event_lake_rejected_lines", "Lines of counted files that count nowhere, by reason.", labels=["reason"]
             )
             for reason in REASONS:
-                lines.add_metric([reason], self._rejected(reason))
+                lines.add_metric([reason], reasons[reason])
             yield lines
             read = "Bytes read from the lake, as they are stored there."
-            yield CounterMetricFamily("event_lake_read_bytes", read, value=self._done("bytes"))
+            yield CounterMetricFamily("event_lake_read_bytes", read, value=did["bytes"])
         for family in self._commits.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family

@@ -149,7 +149,7 @@ def test_metrics_that_are_gone_fire(watched: Watched) -> None:
 
 def test_the_guide_tells_every_metric_and_every_alert() -> None:
     metrics = Metrics()
-    metrics.go_on({**dict.fromkeys(metrics._did, 0), "reasons": {}})
+    metrics.go_on({**dict.fromkeys(metrics._sums[0], 0), "reasons": {}})
     metrics.ended(0, 1)
     metrics.know({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
     told = {

@@ -204,6 +204,11 @@ def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
         assert (
             told["event_lake_last_success_timestamp_seconds{}"] > first["event_lake_last_success_timestamp_seconds{}"]
         )
+        with (
+            pytest.raises(MetricsError, match="no-such-host"),
+            served(Address("no-such-host.invalid", 1), metrics.registry),
+        ):
+            pass
         with pytest.raises(MetricsError, match="Address already in use"), served(address, metrics.registry):
             pass
     assert not listens(address.port)
@@ -267,7 +272,7 @@ class Silent(BaseHTTPRequestHandler):
 def test_a_gateway_that_cannot_be_reached_fails_no_run_and_shows_no_password(lake: Path, database: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Silent) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        places = ("127.0.0.1:9", "no-such-host.invalid", f"127.0.0.1:{server.server_port}")
+        places = ("127.0.0.1:9", "no-such-host.invalid", f"{'x' * 70}.invalid", f"127.0.0.1:{server.server_port}")
         for place in places:
             done = run(lake=lake, database=database, METRICS=f"http://user:{SECRET}@{place}", HTTP_PROXY="")
             (line,) = done.stderr.splitlines()
