@@ -9,7 +9,10 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from processor.console import Console
+    from processor.exposition import Target
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 EXIT_CODES = "0 done, 1 something failed, 2 a wrong option or setting, 75 another run is at work"
@@ -59,6 +62,12 @@ def arguments() -> Arguments:
     pool.add_argument(
         "--workers", metavar="N", type=positive, help="how many processes reduce; without it one for each core"
     )
+    told = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
+    told.add_argument(
+        "--metrics",
+        metavar="TARGET",
+        help="tell Prometheus of the run: a file that ends in .prom, or the http:// URL of a Pushgateway (METRICS)",
+    )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     as_json.add_argument("--json", action="store_true", help="print the outcome as one line of JSON")
     ends = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
@@ -72,7 +81,7 @@ def arguments() -> Arguments:
 
     parser = Arguments(
         prog="run.py",
-        parents=[places, moved, pool, as_json, ends],
+        parents=[places, moved, pool, told, as_json, ends],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {EXIT_CODES}\n{MORE}",
@@ -84,6 +93,7 @@ def arguments() -> Arguments:
         json=False,
         workers=0,
         engine="",
+        metrics=None,
         since=None,
         until=None,
     )
@@ -134,6 +144,14 @@ def arguments() -> Arguments:
     )
     rejected.add_argument("key", metavar="KEY", nargs="?", help="of one file only: its path below the lake's URL")
     rejected.add_argument("--tsv", action="store_true", help="as TSV, whose last column printf %%b turns into the line")
+    command(
+        "doctor",
+        [as_json],
+        "look at everything a run needs",
+        "Look at settings, lake, database, roles, schema, lock and disk, each a line that says what to do.\n"
+        "Only reads: it takes no lock, and answers while a run is at work.",
+        "doctor",
+    )
     command(
         "verify",
         [moved, pool, as_json, ends],
@@ -190,7 +208,9 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.command == "completion":
         return options
-    options.selection = Selection(options.since, options.until)
+    options.selection, options.wrong = Selection(options.since, options.until), []
+    # a doctor tells all that is wrong
+    complain: Callable[[str], object] = options.wrong.append if options.command == "doctor" else parser.error
     if options.command is not None:
         for name in ("dry_run", "rebuild", "prune", "prune_all"):
             if vars(options)[name]:
@@ -218,7 +238,8 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     except ValueError:
         options.wait = math.nan
     if not 0 <= options.wait < math.inf:
-        parser.error("DATABASE_WAIT is no number of seconds; write it as 60")
+        complain("DATABASE_WAIT is no number of seconds; write it as 60")
+    options.metrics = target(options, complain)
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
     if options.workers and options.engine:
         parser.error("--workers and --engine are two ways to reduce: say one of them")
@@ -226,6 +247,27 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         options.engine = options.engine or os.environ.get("ENGINE", "")
     options.workers = options.workers or cores()
     return options
+
+
+def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> "Target | None":
+    """Where the metrics of a command go, if anywhere; what is wrong is complained of."""
+    from processor.exposition import Address, MetricsSettingError, target_of
+
+    if options.command not in ("count", "rebuild", "doctor") or (options.metrics and options.command == "doctor"):
+        if options.metrics is not None:
+            complain(f"--metrics goes with counting, not with {options.command}")
+        return None
+    named = os.environ.get("METRICS") if options.metrics is None else options.metrics
+    if not named:
+        return None
+    try:
+        found = target_of(named)
+    except MetricsSettingError as error:
+        complain(str(error))
+        return None
+    if isinstance(found, Address) and options.command != "doctor":
+        complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+    return found
 
 
 def console_of(json: bool) -> "Console":
@@ -272,7 +314,12 @@ def main(argv: list[str]) -> int:
             try:
                 console = console_of(options.json)
             except SettingError as error:
-                arguments().error(str(error))
+                if options.command != "doctor":
+                    arguments().error(str(error))
+                from processor.console import Console
+
+                options.wrong.append(str(error))
+                console = Console(options.json)
             from processor.commands import perform
 
             try:

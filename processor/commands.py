@@ -1,30 +1,68 @@
 """What surrounds a command: its database, locked or only read, the history of runs, and what its failure says."""
 
+import json
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from processor.acts import ACTS
 from processor.asks import ASKS, dry_run
 from processor.console import Console, printable
 from processor.engine import Engine, EngineError, EngineSettingError
+from processor.exposition import MetricsError, tell
 from processor.lake import Lake, LakeError, LakeSettingError, lake_at
 from processor.pipeline import PruneError
 from processor.record import Record
 from processor.stop import Stop, Stopped
 from processor.told import BUSY, FAILED, WRONG_SETTING, FailedError
 from state import embedded
+from state.answers import Answers
 from state.database import BusyError, Database, DatabaseError, DatabaseSettingError, RunEnd, UnusedDatabaseError
 from state.embedded import EmbeddedError, NoDatabaseError
 from state.store import Store
 
 TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeError, PruneError)
 WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
+if TYPE_CHECKING:
+    from processor.metrics import Metrics
 
 
 def perform(options: Namespace, console: Console, stop: Stop) -> int:
     """The exit code of one command; where it fails, one line on standard error says why."""
+    if options.command == "doctor":
+        from processor.doctor import doctor
+
+        return doctor(options, console, stop)
+    if options.metrics is None:
+        return performed(options, console, stop)
+    from processor.metrics import Metrics
+
+    metrics, begun, code = Metrics(), time.monotonic(), FAILED
+    try:
+        code = performed(options, console, stop, metrics)
+    finally:
+        metrics.ended(code, time.monotonic() - begun)
+        publish(metrics, options, console, stop)
+    return code
+
+
+def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Stop) -> None:
+    """Tell the metrics of a run that has ended; that they cannot be told fails no run."""
+    with suppress(*TOLD):  # the run has told what hinders it; what the metrics said before stays
+        at_once = Namespace(**{**vars(options), "wait": 0})
+        with asked(lake_at(options.lake), at_once, console, stop) as database:
+            answers = Answers(database)
+            metrics.know(answers.health(), answers.holder())
+    try:
+        tell(options.metrics, metrics.registry)
+    except MetricsError as error:
+        console.error(str(error))
+
+
+def performed(options: Namespace, console: Console, stop: Stop, metrics: "Metrics | None" = None) -> int:
+    """The exit code of one command, whose numbers the metrics take in."""
     try:
         lake = lake_at(options.lake)
         if options.command == "dry-run":
@@ -39,7 +77,7 @@ def perform(options: Namespace, console: Console, stop: Stop) -> int:
             with asked(lake, options, console, stop) as database:
                 return ASKS[options.command](lake, database, options, console)
         with locked(lake, options, console, stop) as database:
-            return recorded(lake, database, options, console)
+            return recorded(lake, database, options, console, metrics)
     except TOLD as error:
         console.error(str(error))
         return exit_code(error)
@@ -85,9 +123,14 @@ def asked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Itera
         yield database
 
 
-def recorded(lake: Lake, database: Database, options: Namespace, console: Console) -> int:
+def recorded(
+    lake: Lake, database: Database, options: Namespace, console: Console, metrics: "Metrics | None" = None
+) -> int:
     """The exit code of an act, which the history of runs keeps with what the act did, however it ends."""
     begun, record = time.monotonic(), Record(console)
+    if metrics is not None:
+        metrics.go_on(Answers(database).history())
+        record = metrics.record(console)
     code, error = FAILED, None
     try:
         code = ACTS[options.command](lake, Store(database), options, console, record)
@@ -97,5 +140,6 @@ def recorded(lake: Lake, database: Database, options: Namespace, console: Consol
         raise
     finally:
         seconds = round(time.monotonic() - begun, 3) if record.seconds is None else record.seconds
-        database.run_end = RunEnd(code, error and printable(error), **record.did, seconds=seconds)
+        reasons = json.dumps(record.reasons)
+        database.run_end = RunEnd(code, error and printable(error), **record.did, seconds=seconds, reasons=reasons)
     return code

@@ -1,7 +1,6 @@
 """What Spark's executors do: reduce units of work, share what they say out by their ids, and stage what was merged."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,7 +8,7 @@ from typing import NamedTuple
 
 from processor.lake import FileError, Lake, LakeError, lake_at
 from processor.reducers import Partial
-from processor.stretches import Reduced, Stretch, partials
+from processor.stretches import Reduced, Stretch, partials, ready
 from state.rows import copy_rows
 from state.staging import Staging
 
@@ -89,12 +88,8 @@ def staging(staging: Staging) -> Callable[[Iterable[tuple[Part, Share]]], Iterat
     def stage(parts: Iterable[tuple[Part, Share]]) -> Iterator[Outcome]:
         with staging.opened() as opened:
             for part, share in parts:
-                said = share.partial
-                reasons = Counter(rejection.reason for rejection in said.rejections.values())
-                rows = opened.put(copy_rows(said))
-                yield Outcome(
-                    part, Reduced(rows, said.chunks, said.events, said.empty, reasons, share.size), share.troubles
-                )
+                staged = opened.put(copy_rows(share.partial))
+                yield Outcome(part, ready(share.partial, staged, share.size), share.troubles)
 
     return stage
 

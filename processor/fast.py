@@ -185,6 +185,7 @@ class FastFold(Fold):
                 name = names.setdefault(user, user.decode())
                 if session_id not in NULLS:
                     partial.sessions[name, session_id.decode()] = Span(first, last, events)
+        partial.newest_at = max((last for _, last, _ in self._sessions.values()), default=None)
         for date, day in self._days.items():
             for user, counts in day.users.items():
                 if user not in NULLS:

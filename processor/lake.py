@@ -97,6 +97,11 @@ def lake_at(url: str) -> Lake:
         raise LakeSettingError("LAKE_URL is no path that leads to a folder; set it to one that does") from None
 
 
+def reads_as(lake: Lake) -> str:
+    """As whom a lake is read, in words; raises LakeError."""
+    return lake.reads_as if isinstance(lake, S3) else "read as files"
+
+
 def text_limit() -> int:
     """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
     try:
@@ -298,6 +303,14 @@ class S3:
         if self._client_made is None:
             self._client_made = _s3_client()
         return self._client_made
+
+    @property
+    def reads_as(self) -> str:
+        """Whether there are credentials, in words; raises LakeError."""
+        from botocore import UNSIGNED
+
+        signature = getattr(self._client.meta.config, "signature_version", None)
+        return "read anonymously" if signature is UNSIGNED else "read with credentials"
 
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the prefix, from as many pages as there are."""

@@ -10,7 +10,7 @@ from processor.changes import EVERY_FILE, Selection, changes
 from processor.events import REASONS
 from processor.lake import FileError, Lake, LakeFile
 from processor.pool import LostWorkerError, Pool
-from processor.reducers import CHUNK, Chunk, content_hash
+from processor.reducers import CHUNK, Chunk, content_hash, newest
 from processor.stretches import Reduced
 from state.database import DatabaseAwayError, DatabaseError
 from state.shadow import Difference, Shadow
@@ -250,14 +250,17 @@ def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> R
     """What a file gives, as it is asked for, and then its version; raises FileError."""
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
+    newest_at: int | None = None
 
     def rows() -> Iterator[dict[str, bytes] | Staged]:
+        nonlocal newest_at
         try:
             for result in results:
                 listener.read(result.size)
                 chunks.update(result.chunks)
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
+                newest_at = newest(newest_at, result.newest_at)
                 check(HOPELESS)
                 yield result.rows
         except FileError as error:
@@ -277,7 +280,15 @@ def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> R
     def version() -> Version:
         lines = sum(chunk.lines for chunk in chunks.values()) - 1  # but the header
         return Version(
-            file.key, file.fingerprint, file.size, content_hash(chunks), lines, rejected=reasons.total(), **counts
+            file.key,
+            file.fingerprint,
+            file.size,
+            content_hash(chunks),
+            lines,
+            rejected=reasons.total(),
+            newest_at=newest_at,
+            reasons=reasons,
+            **counts,
         )
 
     return Reading(rows(), version)

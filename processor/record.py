@@ -1,15 +1,19 @@
 """What a run did, added up while it goes on: for the history of runs, however the run ends."""
 
+from collections import Counter
+from collections.abc import Callable
+
 from processor.pipeline import Listener
 from state.writer import Version
 
 
 class Record:
-    """A listener that adds up what it is told, and passes it on."""
+    """A listener that adds up what it is told, and passes it on; `commits` gets how long each file's commit took."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, commits: Callable[[float], object] = lambda _: None) -> None:
         """Nothing was told yet."""
-        self._listener = listener
+        self._listener, self._commits = listener, commits
+        self.reasons = Counter[str]()
         self.seconds: float | None = None
         self.did = dict.fromkeys(
             ("files_counted", "files_unchanged", "files_failed", "files_forgotten", "events", "rejected", "bytes"), 0
@@ -29,6 +33,9 @@ class Record:
         self.did["files_counted"] += 1
         self.did["events"] += version.events
         self.did["rejected"] += version.rejected
+        self.reasons.update(version.reasons)
+        if version.commit_seconds is not None:
+            self._commits(version.commit_seconds)
         self._listener.counted(version)
 
     def same(self, key: str) -> None:

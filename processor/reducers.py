@@ -55,7 +55,7 @@ class Partial:
     article_days, user_days: counts by (article or user id, day); a day is the number of days since 1970-01-01 UTC.
     sessions: spans by (user id, session id). titles, categories: the latest text by article id.
     chunks: by where in the file they begin. rejections: by (beginning of the chunk, line in the chunk from 0).
-    events, empty: how many lines held an event, or nothing.
+    events, empty: how many lines held an event, or nothing. newest_at: when the latest event was (microseconds).
     """
 
     article_days: dict[tuple[str, int], Counts] = field(default_factory=dict)
@@ -67,10 +67,12 @@ class Partial:
     rejections: dict[tuple[int, int], Rejection] = field(default_factory=dict)
     events: int = 0
     empty: int = 0
+    newest_at: int | None = None
 
     def add(self, event: Event) -> None:
         """Take in one event."""
         self.events += 1
+        self.newest_at = newest(self.newest_at, event.at)
         if event.user and event.session:
             _put_span(self.sessions, (event.user, event.session), Span(event.at, event.at, 1))
         if event.name in CLICKS:
@@ -93,6 +95,7 @@ class Partial:
         """Take in what other lines of the same file say; the other partial stays as it is."""
         self.events += other.events
         self.empty += other.empty
+        self.newest_at = newest(self.newest_at, other.newest_at)
         for article_day, counts in other.article_days.items():
             _put_counts(self.article_days, article_day, counts)
         for user_day, counts in other.user_days.items():
@@ -114,7 +117,8 @@ class Partial:
         if ways == 1:
             return {0: self}
         parts = {way: Partial() for way in range(ways)}
-        parts[0] = Partial(chunks=self.chunks, rejections=self.rejections, events=self.events, empty=self.empty)
+        parts[0].chunks, parts[0].rejections = self.chunks, self.rejections
+        parts[0].events, parts[0].empty, parts[0].newest_at = self.events, self.empty, self.newest_at
         for (article, day), counts in self.article_days.items():
             parts[_way(article, ways)].article_days[article, day] = counts
         for (user, day), counts in self.user_days.items():
@@ -148,6 +152,13 @@ def _put_span(sessions: dict[tuple[str, str], Span], key: tuple[str, str], new: 
     sessions[key] = (
         new if old is None else Span(min(old.first, new.first), max(old.last, new.last), old.events + new.events)
     )
+
+
+def newest(one: int | None, other: int | None) -> int | None:
+    """The later of two times; None, no time, is before any."""
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
 
 
 def put_text(texts: dict[str, Text], article: str, new: Text) -> None:

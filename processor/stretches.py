@@ -28,7 +28,7 @@ class Reduced(NamedTuple):
     """A partial ready for the database: its rows by the name of the COPY that takes them, and what is checked of it.
 
     rows: or where they are staged. chunks: by where in the file they begin. reasons: how many lines were rejected for
-    each. size: bytes read from the lake.
+    each. size: bytes read from the lake. newest_at: when the latest event was.
     """
 
     rows: dict[str, bytes] | Staged
@@ -37,6 +37,7 @@ class Reduced(NamedTuple):
     empty: int
     reasons: Counter[str]
     size: int
+    newest_at: int | None
 
 
 def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
@@ -71,12 +72,17 @@ def reduced(lake: Lake, stretch: Stretch, chunk: int) -> Iterator[Reduced]:
     sizes: list[int] = []
     try:
         for partial in partials(lake, stretch, chunk, sizes.append):
-            reasons = Counter(rejection.reason for rejection in partial.rejections.values())
-            yield Reduced(copy_rows(partial), partial.chunks, partial.events, partial.empty, reasons, sum(sizes))
+            yield ready(partial, copy_rows(partial), sum(sizes))
             sizes.clear()
     except FileError as error:
         error.size = sum(sizes)
         raise
+
+
+def ready(partial: Partial, rows: dict[str, bytes] | Staged, size: int) -> Reduced:
+    """A partial whose rows are made, or staged already."""
+    reasons = Counter(rejection.reason for rejection in partial.rejections.values())
+    return Reduced(rows, partial.chunks, partial.events, partial.empty, reasons, size, partial.newest_at)
 
 
 def partials(

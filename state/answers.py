@@ -28,6 +28,22 @@ class Answers:
         rows = self._rows("holder")
         return rows[0] if rows else None
 
+    def history(self) -> Row:
+        """What all runs that counted did, as they recorded it; `reasons` are rejected lines by the reason's code."""
+        return self._rows("history")[0]
+
+    def health(self) -> Row:
+        """What an operator watches: `succeeded_at`, `newest_at` (both in seconds, or None) and `failed_files`."""
+        return self._rows("health")[0]
+
+    def rights(self) -> Row:
+        """What the present `role` may do of what a run needs, and `bi` of what it should not or cannot."""
+        return self._rows("rights")[0]
+
+    def size(self) -> int:
+        """How many bytes the database takes, used or not."""
+        return int(self._rows("size")[0]["bytes"])
+
     def sizes(self) -> Row:
         """How many bytes the BI tables, the state and the whole database take."""
         return self._rows("sizes")[0]

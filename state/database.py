@@ -67,6 +67,7 @@ class RunEnd(NamedTuple):
     rejected: int = 0
     seconds: float = 0
     bytes: int = 0
+    reasons: str = "{}"
 
 
 class DatabaseError(Exception):
@@ -174,13 +175,31 @@ class Database:
         finally:
             self._close()
 
-    def _open(self) -> None:
+    @contextmanager
+    def as_it_is(self) -> Iterator[Self]:
+        """The database to be asked, connected once it is, whatever it holds; `reads` must be set."""
+        assert self._reads
+        try:
+            yield self
+        finally:
+            self._close()
+
+    def look_at_server(self) -> tuple[str, bool]:
+        """Its version, and whether it is reached over TLS; raises DatabaseError where it cannot be used."""
+        return self.retried(self._look_at_server)
+
+    def _look_at_server(self) -> tuple[str, bool]:
         with self.transaction(fenced=False) as cur:
             version, encoding, text = self.one(cur, "server")
+            is_encrypted = bool(cur.connection.info.ssl_in_use)
         if version < OLDEST_SERVER:
             raise DatabaseSettingError(f"the server is PostgreSQL {text}: PostgreSQL 15 or later is needed")
         if encoding != "UTF8":
             raise DatabaseSettingError(f"the database's encoding is {encoding}: create one with encoding UTF8")
+        return text, is_encrypted
+
+    def _open(self) -> None:
+        self._look_at_server()
         if self._reads:
             self._look_at_schema()
         else:
@@ -227,7 +246,11 @@ class Database:
                     cur.execute(path.read_text())
                     self.execute(cur, "record_step", step=step)
 
-    def _look_at_schema(self) -> None:
+    def look_at_schema(self) -> int:
+        """The step of its schema, which is this program's; raises UnusedDatabaseError, DatabaseSettingError."""
+        return self.retried(self._look_at_schema)
+
+    def _look_at_schema(self) -> int:
         with self.transaction(fenced=False) as cur:
             if not self.one(cur, "has_schema")[0]:
                 raise UnusedDatabaseError(UNUSED)
@@ -239,6 +262,7 @@ class Database:
                 f"the database is at step {present} of the schema and this program at {last}: "
                 "python run.py brings it up, or ask with the older program"
             )
+        return last
 
     def expect(self, lake_url: str, relocated: bool = False) -> None:
         """Nothing, where the database holds that lake; raises UnusedDatabaseError, DatabaseSettingError."""

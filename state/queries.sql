@@ -80,7 +80,8 @@ set
     events = %(events)s,
     rejected = %(rejected)s,
     seconds = %(seconds)s,
-    bytes = %(bytes)s
+    bytes = %(bytes)s,
+    reasons = %(reasons)s
 where run_id = %(run_id)s;
 
 -- last_runs: the last two, of which the later may be at work
@@ -90,6 +91,38 @@ select
 from state.runs
 order by run_id desc
 limit 2;
+
+-- history: what all runs that counted or took back did, as far as they recorded it
+select
+    coalesce(sum(files_counted), 0)::bigint as files_counted,
+    coalesce(sum(files_unchanged), 0)::bigint as files_unchanged,
+    coalesce(sum(files_failed), 0)::bigint as files_failed,
+    coalesce(sum(files_forgotten), 0)::bigint as files_forgotten,
+    coalesce(sum(events), 0)::bigint as events,
+    coalesce(sum(bytes), 0)::bigint as bytes,
+    (
+        select coalesce(jsonb_object_agg(reason, lines), '{}')
+        from (
+            select reason, sum(lines::bigint) as lines
+            from state.runs
+            cross join lateral jsonb_each_text(reasons) as counts (reason, lines)
+            where command <> 'verify'
+            group by reason
+        ) as sums
+    ) as reasons
+from state.runs
+where command <> 'verify';
+
+-- health: what an operator watches: times in seconds since 1970-01-01 UTC, and how many files fail now
+select
+    (
+        select extract(epoch from max(ended_at))::double precision
+        from state.runs
+        where exit_code = 0 and command not in ('verify', 'forget')
+    ) as succeeded_at,
+    max(newest_at) filter (where fingerprint is not null) / 1e6::double precision as newest_at,
+    count(*) filter (where error is not null) as failed_files
+from state.lake_files;
 
 -- files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
@@ -112,6 +145,51 @@ select
         where relnamespace = 'state'::regnamespace and relkind = 'r'
     ) as state,
     pg_database_size(current_database()) as database;
+
+-- size: of the whole database, in bytes
+select pg_database_size(current_database()) as bytes;
+
+-- rights: what the present role may do of what a run needs; where state/roles.sql was run here, also what bi may
+with ours as (
+    select oid, relname, relnamespace, pg_has_role(relowner, 'usage') as is_owned
+    from pg_class
+    where
+        (relnamespace = to_regnamespace('state') and relkind in ('r', 'v'))
+        or oid in (to_regclass('public.article_performance'), to_regclass('public.user_performance'))
+),
+
+bi as (
+    select acl.grantee as oid
+    from pg_database
+    cross join lateral aclexplode(datacl) as acl
+    where datname = current_database() and acl.grantee = to_regrole('bi')
+    limit 1
+)
+
+select
+    current_user::text as role,
+    has_database_privilege(current_database(), 'temporary') as makes_temporary,
+    coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'create'), false) as makes_in_public,
+    coalesce(
+        has_schema_privilege(to_regnamespace('state')::oid, 'create'), has_database_privilege(current_database(), 'create')
+    ) as makes_in_state,
+    not exists (select from ours where not is_owned) as owns_all,
+    exists (select from bi) as has_bi,
+    coalesce((select has_schema_privilege(oid, to_regnamespace('state')::oid, 'usage') from bi), false) as bi_sees_state,
+    array(
+        select relname::text
+        from pg_class
+        cross join bi
+        where
+            relnamespace = to_regnamespace('public')
+            and relkind in ('r', 'v')
+            and pg_has_role(relowner, 'usage')
+            and not (
+                has_table_privilege(bi.oid, pg_class.oid, 'select')
+                and has_schema_privilege(bi.oid, relnamespace, 'usage')
+            )
+        order by relname
+    ) as bi_unread;
 
 -- article_rows: the rows of an article, on one day or on all
 select date, displays, clicks, cumulative_clicks, click_through_rate
@@ -208,6 +286,7 @@ set
     events = %(events)s,
     rejected = %(rejected)s,
     empty = %(empty)s,
+    newest_at = %(newest_at)s,
     counted_at = now(),
     commit_id = %(commit_id)s,
     error = null,
@@ -216,7 +295,13 @@ where file_id = %(file_id)s;
 
 -- record_same: the version that counts has another fingerprint and the same content
 update lake_files
-set fingerprint = %(fingerprint)s, size = %(size)s, commit_id = %(commit_id)s, error = null, failed_at = null
+set
+    fingerprint = %(fingerprint)s,
+    size = %(size)s,
+    newest_at = %(newest_at)s, -- an older program did not record it
+    commit_id = %(commit_id)s,
+    error = null,
+    failed_at = null
 where file_id = %(file_id)s;
 
 -- record_error: why the present version of a file counts nowhere
@@ -866,8 +951,9 @@ insert into new_rejected_lines (chunk, line, reason, raw)
 select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
 
 -- recall_checkpoint: the checkpoint of that file's version that counts
-insert into lake_files (key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id)
-select key, fingerprint, content_hash, size, lines, events, rejected, empty, counted_at, commit_id
+insert into lake_files
+(key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
+select key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id
 from state.lake_files
 where file_id = %(file_id)s
 returning file_id;
@@ -895,11 +981,16 @@ where wanted is distinct from found;
 -- differing_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
 with wanted as (
     select
-        key,
+        read.key,
         'lake_files' as name,
-        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
-    from pg_temp.lake_files
-    where fingerprint is not null
+        jsonb_build_object(
+            'lines', read.lines, 'events', read.events, 'rejected', read.rejected, 'content_hash', read.content_hash,
+            -- unknown where the file was counted before this was recorded
+            'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end
+        ) as gave
+    from pg_temp.lake_files as read
+    left join state.lake_files as known using (key)
+    where read.fingerprint is not null
     union all
     select files.key, 'file_article_days', to_jsonb(gave) - 'file_id'
     from pg_temp.file_article_days as gave
@@ -922,7 +1013,9 @@ found as (
     select
         key,
         'lake_files' as name,
-        jsonb_build_object('lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash) as gave
+        jsonb_build_object(
+            'lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash, 'newest_at', newest_at
+        ) as gave
     from state.lake_files
     where fingerprint is not null
     union all

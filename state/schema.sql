@@ -28,7 +28,8 @@ create table state.runs (
     events bigint not null default 0,
     rejected bigint not null default 0,
     seconds double precision not null default 0,
-    bytes bigint not null default 0
+    bytes bigint not null default 0,
+    reasons jsonb not null default '{}'
 );
 comment on table state.runs is 'Every run that held the lock of this database.';
 comment on column state.runs.run_id is 'Number of the run.';
@@ -47,6 +48,7 @@ comment on column state.runs.events is 'Events in the files that it counted.';
 comment on column state.runs.rejected is 'Rejected lines in the files that it counted.';
 comment on column state.runs.seconds is 'How long it counted or, where it did not come to its end, ran, in seconds.';
 comment on column state.runs.bytes is 'Bytes that it read from the lake, as they are stored there.';
+comment on column state.runs.reasons is 'Those rejected lines by the code of their reason; empty for runs before this was recorded.';
 
 create table state.lake (
     only_one boolean primary key default true check (only_one),
@@ -72,6 +74,7 @@ create table state.lake_files (
     commit_id uuid,
     error text,
     failed_at timestamptz,
+    newest_at bigint,
     exclude using hash (key with =),
     constraint every_line_is_accounted_for check (lines = events + rejected + empty)
 );
@@ -89,6 +92,7 @@ comment on column state.lake_files.counted_at is 'When that version was counted.
 comment on column state.lake_files.commit_id is 'The transaction that counted it, to settle a commit whose outcome is unknown.';
 comment on column state.lake_files.error is 'Why its present version could not be read; null where it could.';
 comment on column state.lake_files.failed_at is 'When that was found.';
+comment on column state.lake_files.newest_at is 'When the latest event of the version that counts was (microseconds since 1970-01-01 UTC); null without an event, and where it was counted before this was recorded.';
 
 create table state.file_article_days (
     title_at bigint,
@@ -478,7 +482,11 @@ select
     count(*) filter (where error is not null) as failed_files,
     coalesce(sum(size), 0)::bigint as bytes,
     coalesce(sum(events), 0)::bigint as events,
-    coalesce(sum(rejected), 0)::bigint as rejected_lines
+    coalesce(sum(rejected), 0)::bigint as rejected_lines,
+    -- whole seconds first: an interval is multiplied as a double, which holds no more
+    timestamptz 'epoch'
+    + max(newest_at) / 1000000 * interval '1 second'
+    + max(newest_at) % 1000000 * interval '1 microsecond' as newest_event_at
 from state.lake_files;
 comment on view public.freshness is 'One row: how far the lake is counted, and what could not be.';
 comment on column public.freshness.last_run_at is 'When the last run began, whether it found anything new or not.';
@@ -490,3 +498,4 @@ comment on column public.freshness.failed_files is 'Lake files whose present ver
 comment on column public.freshness.bytes is 'Size of the files that count, in bytes as stored in the lake.';
 comment on column public.freshness.events is 'Their events, of all names.';
 comment on column public.freshness.rejected_lines is 'Their lines that could not be read and count nowhere.';
+comment on column public.freshness.newest_event_at is 'When their latest event was, whatever its name; a wrong clock may set it in the future. Null where no file was counted since this was recorded.';

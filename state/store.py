@@ -4,6 +4,7 @@ Two facts make every promise: partials are a monoid (`processor.reducers`), and 
 checkpoint are written by one transaction (`Store.count`).
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,12 +39,14 @@ class Store:
             reading = read()
             rows = iter(reading.rows)
             first = next(rows)  # read before the transaction begins: most files are one partial
+            begun = time.monotonic()
             with self._db.transaction() as cur:
                 whole = Reading(chain((first,), rows), reading.version)
                 writer = Writer(self._db, cur)
                 writer.prepare()
                 outcomes.append(writer.write(whole, commit_id))
-            return outcomes[-1]
+            version = outcomes[-1]
+            return version and version._replace(commit_seconds=time.monotonic() - begun)
 
         return self._db.retried(attempt)
 

@@ -1,7 +1,7 @@
 """Writes what a file gives into the tables, with its checkpoint, in a transaction that another room began."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,7 +48,11 @@ class RejectedLine(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What was read of a file, once all of it was: what the checkpoint records."""
+    """What was read of a file, once all of it was: what the checkpoint records.
+
+    newest_at: when its latest event was, in microseconds since 1970-01-01 UTC; None without any. reasons: how many
+    lines were rejected for each. commit_seconds: how long the transaction took that counted it, if it had its own.
+    """
 
     key: str
     fingerprint: str
@@ -58,6 +62,9 @@ class Version(NamedTuple):
     events: int
     rejected: int
     empty: int
+    newest_at: int | None
+    reasons: Mapping[str, int]
+    commit_seconds: float | None = None
 
 
 class Reading(NamedTuple):

@@ -5,6 +5,7 @@ The first byte says what the others are: a file as it is stored, a line, a times
 
 import functools
 import gzip
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -130,6 +131,8 @@ def check_file(data: bytes) -> None:
         version = reading.version()
         assert (version.events, version.rejected) == (len(wanted.events), len(wanted.rejected))
         assert version.lines == version.events + version.rejected + wanted.empty
+        assert version.newest_at == oracle.newest_at(wanted)
+        assert version.reasons == Counter(bad.reason for bad in wanted.rejected)
     try:
         plain = b"".join(text(lake, file))
     except FileError:
@@ -156,6 +159,7 @@ def check_file(data: bytes) -> None:
             total.empty = wanted.empty
             assert says(whole)[0] == says(total)[0], name
             assert (whole.events, whole.empty) == (total.events, total.empty), name
+            assert whole.newest_at == total.newest_at == oracle.newest_at(wanted), name
 
 
 def storage(how: int, data: bytes) -> tuple[bytes, LakeFile]:

@@ -207,6 +207,12 @@ def read_file(data: bytes, key: str) -> FileReading:
     return reading
 
 
+def newest_at(reading: FileReading) -> int | None:
+    """When the latest event of a file was, in microseconds since 1970-01-01 UTC."""
+    times = [(event.when - datetime(1970, 1, 1)) // MICROSECOND for event in reading.events]
+    return max(times) if times else None
+
+
 def decompressed(data: bytes, key: str) -> bytes:
     """The plain bytes of a file, by the suffix of its key."""
     try:

@@ -9,16 +9,17 @@ from typing import NamedTuple
 import psycopg2
 from psycopg2 import sql
 
-from tests.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, read_file
+from tests.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
 
 
 class File(NamedTuple):
-    """What the checkpoint says of a version that counts: its fingerprint, and how many lines of each kind it has."""
+    """What the checkpoint says of a version that counts: its fingerprint, its lines by kind, and its latest event."""
 
     fingerprint: str
     lines: int
     events: int
     rejected: int
+    newest_at: int | None
 
 
 class Tables(NamedTuple):
@@ -51,7 +52,7 @@ def tables(url: str) -> Tables:
             rejected: dict[str, list[Rejected]] = {}
             for key, number, reason, raw in cur.fetchall():
                 rejected.setdefault(key, []).append(Rejected(number, reason, bytes(raw)))
-            cur.execute("select key, fingerprint, lines, events, rejected, error from state.lake_files")
+            cur.execute("select key, fingerprint, lines, events, rejected, newest_at, error from state.lake_files")
             files = cur.fetchall()
             counting = {key: File(*numbers) for key, *numbers, _ in files if numbers[0] is not None}
             failed = {row[0] for row in files if row[-1] is not None}
@@ -75,8 +76,9 @@ def clear(url: str) -> None:
 class Model:
     """What a database should hold after runs over a lake that changes: a mirror of the contract's promise."""
 
-    def __init__(self) -> None:
-        """Nothing was counted yet."""
+    def __init__(self, knows_newest: bool = True) -> None:
+        """Nothing was counted yet; an older program did not record a file's latest event."""
+        self._knows_newest = knows_newest
         self.counting: dict[str, bytes] = {}
 
     def check(self, url: str, lake: Mapping[str, bytes], pruned: bool = False) -> Tables:
@@ -99,9 +101,15 @@ class Model:
         assert found.article_performance == wanted.article_performance
         assert found.user_performance == wanted.user_performance
         assert found.rejected == wanted.rejected
+        readings = {key: read_file(data, key) for key, data in self.counting.items()}
         assert {key: file[1:] for key, file in found.counting.items()} == {
-            key: (len(events) + len(rejected) + empty, len(events), len(rejected))
-            for key, (events, rejected, empty) in ((key, read_file(data, key)) for key, data in self.counting.items())
+            key: (
+                len(reading.events) + len(reading.rejected) + reading.empty,
+                len(reading.events),
+                len(reading.rejected),
+                newest_at(reading) if self._knows_newest or found.counting[key].newest_at is not None else None,
+            )
+            for key, reading in readings.items()
         }
         return found
 

@@ -27,6 +27,9 @@ MASKS = [
     (r"20[2-9]\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", "* UTC"),
     (r'"time": "[^"]+"', '"time": "*"'),
     (r"(?m)^(Sizes .*)$", "Sizes *"),
+    (r"PostgreSQL [\d.]+, [\d.]+ [kMG]?B", "PostgreSQL *"),
+    (r"step \d+, as", "step *, as"),
+    (r"[\d.,]+ [kMG]?B free", "* free"),
 ]
 
 

@@ -94,11 +94,13 @@ def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: 
     files = older_lake(tmp_path / "lake")
     outcome, _ = count(tmp_path / "lake", database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 2, 1)
-    Model().check(database, files)
+    Model(knows_newest=False).check(database, files)
     lake = lake_at(str(tmp_path / "lake"))
     with Database(database) as db:
         db.claim(lake.url)
         assert not list(pipeline.verify(lake, Store(db), Plan(), Silence()))
+        pipeline.rebuild(lake, Store(db), Plan(), Silence())
+    Model().check(database, files)
     assert execute(database, "select max(step) from state.steps") == [(max(migrations()),)]
 
 

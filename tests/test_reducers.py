@@ -92,6 +92,7 @@ def test_a_partial_says_what_its_events_say(events: list[Event]) -> None:
     partial = of(events)
     counted = [event for event in events if event.name != "other"]
     assert partial.events == len(events)
+    assert partial.newest_at == max((event.at for event in events), default=None)
     for (article, day), counts in partial.article_days.items():
         its = [event for event in counted if event.article == article and day_of(event) == day]
         clicks = sum(event.name == "article_viewed" for event in its)
@@ -145,7 +146,7 @@ def says(partial: Partial) -> tuple[object, ...]:
     lines = sum(chunk.lines for chunk in partial.chunks.values())
     return (
         (partial.article_days, partial.user_days, partial.sessions, partial.titles, partial.categories),
-        (partial.events, partial.empty, lines),
+        (partial.events, partial.empty, lines, partial.newest_at),
     )
 
 

@@ -43,6 +43,7 @@ CHECKPOINT = [
     "events = events + 1, lines = lines + 1",
     "rejected = rejected + 1, lines = lines + 1",
     "empty = empty + 1, lines = lines + 1",
+    "newest_at = newest_at + 1",
     "file_id = default",
 ]
 

@@ -116,12 +116,20 @@ def test_freshness_tells_how_far_the_lake_is_counted(tmp_path: Path, database: s
     (tmp_path / "c.tsv").write_bytes(b"no header")
     assert run(lake=tmp_path, database=database).returncode == 1
     size = sum((tmp_path / name).stat().st_size for name in ("a.tsv", "b.tsv"))
-    columns = "last_file, newest_date::text, files, failed_files, bytes, events, rejected_lines"
+    columns = (
+        "last_file, newest_date::text, files, failed_files, bytes, events, rejected_lines,"
+        " (newest_event_at at time zone 'UTC')::text"
+    )
     bi = as_role("bi", database)
-    assert ask(bi, f"select {columns} from freshness") == [("b.tsv", "2019-02-16", 2, 1, size, 3, 1)]
+    newest = ("b.tsv", "2019-02-16", 2, 1, size, 3, 1, "2019-02-16 10:00:00")
+    assert ask(bi, f"select {columns} from freshness") == [newest]
     before = ask(bi, "select last_counted_at, last_run_at from freshness")
     assert run(lake=tmp_path, database=database).returncode == 1
     ((same, later),) = ask(
         bi, f"select last_counted_at = '{before[0][0]}', last_run_at > '{before[0][1]}' from freshness"
     )
     assert (same, later) == (True, True)
+    last = CLICK.replace(b"2019-02-15 10:00:00.000", b"9999-12-31 23:59:59.999999")
+    (tmp_path / "d.tsv").write_bytes(HEADER + CLICK.replace(b"2019-02-15", b"0001-01-01") + last)
+    assert run(lake=tmp_path, database=database).returncode == 1
+    assert ask(bi, "select newest_event_at = '9999-12-31 23:59:59.999999+00' from freshness") == [(True,)]
