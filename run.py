@@ -98,6 +98,27 @@ def arguments() -> Arguments:
         )
         return made
 
+    watch = command(
+        "watch",
+        [moved, pool, ends],
+        "stay up and count what comes",
+        "Count what is new and changed, stay up, and count what comes: what a queue or the folder tells of at once,\n"
+        "and what a full listing finds at intervals. SIGTERM and ^C end it. It takes turns with other runs.",
+        "watch --interval 300",
+    )
+    watch.add_argument(
+        "--queue",
+        metavar="URL",
+        default=os.environ.get("QUEUE_URL", ""),
+        help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)",
+    )
+    watch.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=positive,
+        default=os.environ.get("WATCH_INTERVAL") or "60",
+        help="list the whole lake so often (WATCH_INTERVAL; 60)",
+    )
     command(
         "status",
         [as_json],
@@ -177,10 +198,10 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         for name in ("dry_run", "rebuild", "prune", "prune_all"):
             if vars(options)[name]:
                 parser.error(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
-        if options.workers and options.command != "verify":
-            parser.error(f"--workers goes with counting and verify, not with {options.command}")
-        if any(options.selection) and options.command != "verify":
-            parser.error(f"--since and --until go with counting and verify, not with {options.command}")
+        if options.workers and options.command not in ("watch", "verify"):
+            parser.error(f"--workers goes with counting, watch and verify, not with {options.command}")
+        if any(options.selection) and options.command not in ("watch", "verify"):
+            parser.error(f"--since and --until go with counting, watch and verify, not with {options.command}")
     else:
         if options.rebuild and any(options.selection):
             parser.error("--rebuild counts the whole lake: say it without --since and --until")
@@ -235,8 +256,9 @@ def main(argv: list[str]) -> int:
             console.error(line.format(signal_name, console.remaining()))
 
     console = None
+    stop = Stop(tell)
     try:
-        with Stop(tell) as stop:
+        with stop:
             options = options_of(argv)
             if options.command == "completion":
                 import shtab
@@ -249,13 +271,16 @@ def main(argv: list[str]) -> int:
                 arguments().error(str(error))
             from processor.commands import perform
 
+            if options.command == "watch":
+                stop.exit_code = 0
+
             try:
                 return perform(options, console, stop)
             finally:
                 console.end()
     except Stopped as signal_name:
         tell(str(signal_name))
-        return 1
+        return stop.exit_code
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from processor import pipeline
+from processor.arrivals import arrivals_of
 from processor.console import Console, several
 from processor.lake import Lake, storable
 from processor.pipeline import Outcome, Plan, PruneError
 from processor.record import Record
+from processor.stop import Stopped
 from processor.told import DONE, FAILED, FailedError, nothing_there, unknown
+from processor.watch import Watch
 from state.store import Store
 
 PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate.png")
@@ -45,6 +48,21 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE
+
+
+def watch(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+    """Count what is there and what comes, until a signal ends it."""
+    arrivals = arrivals_of(lake, options.queue, console.warn)
+    plan = Plan(workers=options.workers, selection=options.selection)
+    watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: draw(store, console))
+    try:
+        watching.go_on()
+    except Stopped as signal_name:
+        watching.end()
+        did = record.did
+        counted = f"{several(did['files_counted'], 'file')} counted ({several(did['events'], 'event')})"
+        console.say(f"Stopped by {signal_name}: {counted}, {did['files_failed']:,} failed.")
+    return DONE
 
 
 def draw(store: Store, console: Console) -> None:
@@ -94,4 +112,4 @@ def verify(lake: Lake, store: Store, options: Namespace, console: Console, recor
     return DONE
 
 
-ACTS = {"count": count, "rebuild": count, "forget": forget, "verify": verify}
+ACTS = {"count": count, "rebuild": count, "watch": watch, "forget": forget, "verify": verify}

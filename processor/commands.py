@@ -61,7 +61,7 @@ def locked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iter
                     "the server of its own has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.server(lake.url))
-        database = Database(url, options.wait, console.warn)
+        database = Database(url, options.wait, console.warn, shares=options.command == "watch")
         stop.breaks_off(database.cancel)
         stack.enter_context(database)
         database.claim(lake.url, options.relocated, lambda: next(lake.files(), None), options.command)

@@ -21,12 +21,13 @@ class Stop:
     Python runs a handler only between two steps of its own, so a thread is woken as well. It breaks off what holds
     the main thread up (`breaks_off`), and ends the process where that did not help within SECONDS, or at the second
     signal: what was not committed is undone by the database then, too. `say` is given the signal's name and tells it.
-    After the context the signals are ignored, as the run is over.
+    After the context the signals are ignored, as the run is over. `exit_code` is that of a process that was stopped.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """Signals are as they were."""
         self._say = say
+        self.exit_code = 1
         self._breaks_off: list[Callable[[], None]] = []
         self._raised = False
         self._over = threading.Event()
@@ -91,4 +92,4 @@ class Stop:
     def _end(self, name: str) -> None:
         with suppress(Exception):
             self._say(name)
-        os._exit(1)
+        os._exit(self.exit_code)
