@@ -52,13 +52,15 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
 
 def watch(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Count what is there and what comes, until a signal ends it."""
-    arrivals = arrivals_of(lake, options.queue, console.warn)
     plan = Plan(workers=options.workers, selection=options.selection)
-    watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: draw(store, console))
+    watching = None
     try:
+        arrivals = arrivals_of(lake, options.queue, console.warn)
+        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: draw(store, console))
         watching.go_on()
     except Stopped as signal_name:
-        watching.end()
+        if watching is not None:
+            watching.end()
         did = record.did
         counted = f"{several(did['files_counted'], 'file')} counted ({several(did['events'], 'event')})"
         console.say(f"Stopped by {signal_name}: {counted}, {did['files_failed']:,} failed.")
