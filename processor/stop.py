@@ -70,7 +70,7 @@ class Stop:
 
     def _resend(self, number: int) -> None:
         self._resent += 1
-        _thread.interrupt_main(number)
+        _thread.interrupt_main(signal.Signals(number))
 
     def _forget(self) -> None:
         """In a child the signals do what they do by default."""

@@ -46,7 +46,7 @@ def queue(bucket: str) -> str:
     configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": told}
     boto3.client("s3", endpoint_url=bucket).put_bucket_notification_configuration(
         Bucket="events",
-        NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[typeddict-item]
+        NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[list-item]
     )
     sqs.purge_queue(QueueUrl=url)  # S3 tells of the configuration itself
     return url
@@ -87,6 +87,11 @@ def wait_for(database: str, lake: Path) -> None:
     wait_until(
         lambda: {file.key: file.fingerprint for file in lake_at(str(lake)).files()}.items() <= counted(database).items()
     )
+
+
+def wait_for_word(going_on: Run, word: str, times: int) -> None:
+    """Wait until a watch has said something so many times."""
+    wait_until(lambda: going_on.errors.count(word) == times)
 
 
 def watches(database: str) -> list[tuple[object, ...]]:
@@ -203,12 +208,12 @@ def test_a_database_that_is_away_is_waited_out(own_server: tuple[str, Server], l
                 server.kill(signal.SIGKILL)
                 try:
                     write_lake(lake, {"a.tsv": events(2, 9, "b"), f"{number}.tsv": events(number, 30, "c")})
-                    wait_until(lambda number=number: len(going_on.errors.splitlines()) == 2 * number + 1)
+                    wait_for_word(going_on, "\n", 2 * number + 1)
                     time.sleep(3)  # for longer than is waited for one connection
                 finally:
                     server.start()
                 wait_for(database, lake)
-                wait_until(lambda number=number: len(going_on.errors.splitlines()) == 2 * number + 2)
+                wait_for_word(going_on, "\n", 2 * number + 2)
             stop(going_on)
             assert going_on.errors.splitlines()[1::2] == ["watch goes on"] * 2
         Model().check(database, contents(lake))
@@ -244,10 +249,10 @@ def test_an_s3_that_is_away_is_waited_out(bucket: str, queue: str, database: str
             lake[f"told/{number}.tsv"] = events(number, 9, kind)
             for key, data in lake.items():
                 s3.put_object(Bucket="events", Key=f"lake/{key}", Body=data)
-            wait_until(lambda number=number: going_on.errors.count("; watch waits\n") == number)
+            wait_for_word(going_on, "; watch waits\n", number)
             fault.clear()
             wait_until(lambda: counted(database).keys() == lake.keys())
-            wait_until(lambda number=number: going_on.errors.count("watch goes on\n") == number)
+            wait_for_word(going_on, "watch goes on\n", number)
         stop(going_on)
         assert len(going_on.errors.splitlines()) == 4
     Model().check(database, lake)
