@@ -303,10 +303,15 @@ def rows(url: str, statement: str, **parameters: object) -> list[Any]:
 def until(url: str, question: str, key: str | None = None) -> None:
     """Wait until a statement gives true; raises where it does not."""
     end = time.monotonic() + 600
-    while rows(url, question, key=key) != [(True,)]:
-        if time.monotonic() > end:
-            raise RuntimeError(f"waited in vain for {key or question}")
-        time.sleep(0.01)
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        connection.autocommit = True
+        while True:
+            cur.execute(question, {"key": key})
+            if cur.fetchone() == (True,):
+                return
+            if time.monotonic() > end:
+                raise RuntimeError(f"waited in vain for {key or question}")
+            time.sleep(0.01)
 
 
 def share_of_state(url: str) -> float:

@@ -383,8 +383,8 @@ def memory(process: int) -> int:
 def test_memory_does_not_grow_with_what_came(lake: Path, database: str) -> None:
     with watch("--interval", "2", lake=lake, database=database) as going_on:
         sizes = []
-        for first in range(0, 600, 200):
-            write_lake(lake, {f"{n}.tsv": events(n % 40, 5, "t") for n in range(first, first + 200)})
+        for first in range(0, 300, 100):
+            write_lake(lake, {f"{n}.tsv": events(n % 40, 5, "t") for n in range(first, first + 100)})
             wait_for(database, lake)
             time.sleep(3)  # the report is drawn, which takes memory once
             sizes.append(memory(going_on.process.pid))
