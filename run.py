@@ -53,12 +53,13 @@ def arguments() -> Arguments:
     )
     moved = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     moved.add_argument("--relocated", action="store_true", help="the lake that was counted stands at this URL now")
-    pool = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
-    pool.add_argument(
+    engine = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
+    engine.add_argument(
         "--engine",
         metavar="MASTER",
         help="reduce on Apache Spark: local[4], spark://host:7077, yarn, k8s://... (ENGINE)",
     )
+    pool = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     pool.add_argument(
         "--workers", metavar="N", type=positive, help="how many processes reduce; without it one for each core"
     )
@@ -66,7 +67,8 @@ def arguments() -> Arguments:
     told.add_argument(
         "--metrics",
         metavar="TARGET",
-        help="tell Prometheus of the run: a file that ends in .prom, or the http:// URL of a Pushgateway (METRICS)",
+        help="tell Prometheus of it: a run by a file that ends in .prom or the http:// URL of a Pushgateway, watch on a "
+        "port as 9109 (METRICS)",
     )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     as_json.add_argument("--json", action="store_true", help="print the outcome as one line of JSON")
@@ -81,7 +83,7 @@ def arguments() -> Arguments:
 
     parser = Arguments(
         prog="run.py",
-        parents=[places, moved, pool, told, as_json, ends],
+        parents=[places, moved, pool, engine, told, as_json, ends],
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {EXIT_CODES}\n{MORE}",
@@ -116,6 +118,27 @@ def arguments() -> Arguments:
         )
         return made
 
+    watch = command(
+        "watch",
+        [moved, pool, told, ends],
+        "stay up and count what comes",
+        "Count what is new and changed, stay up, and count what comes: what a queue or the folder tells of at once,\n"
+        "and what a full listing finds at intervals. SIGTERM and ^C end it. It takes turns with other runs.",
+        "watch --interval 300",
+    )
+    watch.add_argument(
+        "--queue",
+        metavar="URL",
+        default=os.environ.get("QUEUE_URL", ""),
+        help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)",
+    )
+    watch.add_argument(
+        "--interval",
+        metavar="SECONDS",
+        type=positive,
+        default=os.environ.get("WATCH_INTERVAL") or "60",
+        help="list the whole lake so often (WATCH_INTERVAL; 60)",
+    )
     command(
         "status",
         [as_json],
@@ -154,7 +177,7 @@ def arguments() -> Arguments:
     )
     command(
         "verify",
-        [moved, pool, as_json, ends],
+        [moved, pool, engine, as_json, ends],
         "read the whole lake again and name what differs",
         "Read the whole lake again and name every row of the tables that is not what it gives. Changes nothing.",
         "verify",
@@ -215,10 +238,12 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         for name in ("dry_run", "rebuild", "prune", "prune_all"):
             if vars(options)[name]:
                 parser.error(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
-        if (options.workers or options.engine) and options.command != "verify":
-            parser.error(f"--workers and --engine go with counting and verify, not with {options.command}")
-        if any(options.selection) and options.command != "verify":
-            parser.error(f"--since and --until go with counting and verify, not with {options.command}")
+        if options.workers and options.command not in ("watch", "verify"):
+            parser.error(f"--workers goes with counting, watch and verify, not with {options.command}")
+        if options.engine and options.command != "verify":
+            parser.error(f"--engine goes with counting and verify, not with {options.command}")
+        if any(options.selection) and options.command not in ("watch", "verify"):
+            parser.error(f"--since and --until go with counting, watch and verify, not with {options.command}")
     else:
         if options.rebuild and any(options.selection):
             parser.error("--rebuild counts the whole lake: say it without --since and --until")
@@ -253,9 +278,11 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
     """Where the metrics of a command go, if anywhere; what is wrong is complained of."""
     from processor.exposition import Address, MetricsSettingError, target_of
 
-    if options.command not in ("count", "rebuild", "doctor") or (options.metrics and options.command == "doctor"):
+    if options.command not in ("count", "rebuild", "watch", "doctor") or (
+        options.metrics and options.command == "doctor"
+    ):
         if options.metrics is not None:
-            complain(f"--metrics goes with counting, not with {options.command}")
+            complain(f"--metrics goes with counting and watch, not with {options.command}")
         return None
     named = os.environ.get("METRICS") if options.metrics is None else options.metrics
     if not named:
@@ -265,8 +292,10 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
     except MetricsSettingError as error:
         complain(str(error))
         return None
-    if isinstance(found, Address) and options.command != "doctor":
+    if isinstance(found, Address) and options.command in ("count", "rebuild"):
         complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+    if not isinstance(found, Address) and options.command == "watch":
+        complain("METRICS is no port, but a watch is scraped; write it as 9109 or 0.0.0.0:9109")
     return found
 
 
@@ -299,8 +328,9 @@ def main(argv: list[str]) -> int:
             console.error(line)
 
     console, what_then = None, "the next run goes on from here"
+    stop = Stop(tell)
     try:
-        with Stop(tell) as stop:
+        with stop:
             options = options_of(argv)
             if options.command in READS:
                 what_then = "nothing has changed"
@@ -322,13 +352,16 @@ def main(argv: list[str]) -> int:
                 console = Console(options.json)
             from processor.commands import perform
 
+            if options.command == "watch":
+                stop.exit_code = 0
+
             try:
                 return perform(options, console, stop)
             finally:
                 console.end()
     except Stopped as signal_name:
         tell(str(signal_name))
-        return 1
+        return stop.exit_code
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ proportional set size of all processes of a command together, without the databa
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -231,6 +232,39 @@ class Bench:
                     self._run(lake, database, "forget", file.name)
         yield row(f"a file on top of {files * 10_000:,} session rows", ratio(on_top, alone, "seconds"), 1.5)
 
+    def watch(self) -> Iterator[str]:
+        """From the arrival of a file of 1,000 lines to its rows, on top of a thousand days; many small files after."""
+        days, arrivals = max(10, int(1000 * self._scale)), max(10, int(100 * self._scale))
+        lake, more = self._folder / "watched", self._folder / "arriving"
+        made_lake.write(lake, days=days, lines=max(100, int(20_000 * min(1, 10 * self._scale))), seed=6)
+        made_lake.write(more, days=arrivals, lines=1000, seed=7, first_day=FIRST + timedelta(days=days - arrivals // 2))
+        waited, files = list[float](), max(100, int(10_000 * self._scale))
+        with new_database(self._server) as database:
+            self._run(lake, database)
+            command = [sys.executable, str(ROOT / "run.py"), "watch"]
+            environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+            with psutil.Popen(command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL) as process:
+                until(database, "select exists (select from state.runs where command = 'watch' and seconds > 0)")
+                for path in sorted(more.iterdir()):
+                    begun = time.monotonic()
+                    path.rename(lake / f"new-{path.name}")
+                    until(
+                        database, "select exists (select from state.lake_files where key = %(key)s)", f"new-{path.name}"
+                    )
+                    waited.append(time.monotonic() - begun)
+                held = []
+                header = "\t".join(made_lake.HEADER.decode().split())
+                for n in range(files):
+                    (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n")
+                    if n % (files // 10) == files // 10 - 1:
+                        until(database, "select exists (select from state.lake_files where key = %(key)s)", f"{n}.tsv")
+                        held.append(memory(process) / MIB)
+                process.terminate()
+        yield row(f"seconds from a file's arrival to its rows, median, on {days:,} days", median(iter(waited)), 2)
+        yield row("the same, the longest", max(waited), None)
+        yield row(f"memory MiB of a watch after {files // 10:,} small files", held[0], None)
+        yield row(f"memory MiB of a watch after {files:,} small files", held[-1], held[0] + 32)
+
     def start(self) -> Iterator[str]:
         """The help."""
         runs = [took([sys.executable, str(ROOT / "run.py"), "--help"]) for _ in range(3 * self._rounds)]
@@ -265,6 +299,20 @@ def rows(url: str, statement: str, **parameters: object) -> list[Any]:
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
         cur.execute(statement, parameters)
         return cur.fetchall() if cur.description else []
+
+
+def until(url: str, question: str, key: str | None = None) -> None:
+    """Wait until a statement gives true; raises where it does not."""
+    end = time.monotonic() + 600
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        connection.autocommit = True
+        while True:
+            cur.execute(question, {"key": key})
+            if cur.fetchone() == (True,):
+                return
+            if time.monotonic() > end:
+                raise RuntimeError(f"waited in vain for {key or question}")
+            time.sleep(0.01)
 
 
 def share_of_state(url: str) -> float:
@@ -307,7 +355,7 @@ def row(what: str, figure: float, goal: float | None, least: bool = False) -> st
 def main() -> None:
     """Measure the cases that are named, or all."""
     scale, rounds = float(os.environ.get("SCALE") or "1"), int(os.environ.get("ROUNDS") or "3")
-    cases = sys.argv[1:] or ["cold", "flat", "unchanged", "history", "sessions", "start"]
+    cases = sys.argv[1:] or ["cold", "flat", "unchanged", "history", "sessions", "watch", "start"]
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, scale {scale:g}\n")
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,

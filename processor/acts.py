@@ -4,15 +4,19 @@ import json
 import shlex
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from processor import pipeline
+from processor.arrivals import arrivals_of
 from processor.console import Console, several
 from processor.lake import Lake, storable
 from processor.pipeline import Outcome, Plan, PruneError
 from processor.record import Record
+from processor.stop import Stopped
 from processor.told import DONE, FAILED, FailedError, nothing_there, unknown
+from processor.watch import Watch
 from state.store import Store
 
 PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate.png")
@@ -45,6 +49,30 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE
+
+
+def watch(
+    lake: Lake,
+    store: Store,
+    options: Namespace,
+    console: Console,
+    record: Record,
+    done: Callable[[float], None] = lambda _: None,
+) -> int:
+    """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
+    plan = Plan(workers=options.workers, selection=options.selection)
+    watching = None
+    try:
+        arrivals = arrivals_of(lake, options.queue, console.warn)
+        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: draw(store, console), done)
+        watching.go_on()
+    except Stopped as signal_name:
+        if watching is not None:
+            watching.end()
+        did = record.did
+        counted = f"{several(did['files_counted'], 'file')} counted ({several(did['events'], 'event')})"
+        console.say(f"Stopped by {signal_name}: {counted}, {did['files_failed']:,} failed.")
+    return DONE
 
 
 def draw(store: Store, console: Console) -> None:
@@ -95,4 +123,4 @@ def verify(lake: Lake, store: Store, options: Namespace, console: Console, recor
     return DONE
 
 
-ACTS = {"count": count, "rebuild": count, "forget": forget, "verify": verify}
+ACTS = {"count": count, "rebuild": count, "watch": watch, "forget": forget, "verify": verify}

@@ -1,17 +1,17 @@
 """What surrounds a command: its database, locked or only read, the history of runs, and what its failure says."""
 
-import json
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from processor.acts import ACTS
+from processor.acts import ACTS, watch
 from processor.asks import ASKS, dry_run
 from processor.console import Console, printable
 from processor.engine import Engine, EngineError, EngineSettingError
-from processor.exposition import MetricsError, tell
+from processor.exposition import MetricsError, served, tell
 from processor.lake import Lake, LakeError, LakeSettingError, lake_at
 from processor.pipeline import PruneError
 from processor.record import Record
@@ -19,7 +19,7 @@ from processor.stop import Stop, Stopped
 from processor.told import BUSY, FAILED, WRONG_SETTING, FailedError
 from state import embedded
 from state.answers import Answers
-from state.database import BusyError, Database, DatabaseError, DatabaseSettingError, RunEnd, UnusedDatabaseError
+from state.database import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError
 from state.embedded import EmbeddedError, NoDatabaseError
 from state.store import Store
 
@@ -40,6 +40,13 @@ def perform(options: Namespace, console: Console, stop: Stop) -> int:
     from processor.metrics import Metrics
 
     metrics, begun, code = Metrics(), time.monotonic(), FAILED
+    if options.command == "watch":
+        try:
+            with served(options.metrics, metrics.registry):
+                return performed(options, console, stop, metrics)
+        except MetricsError as error:
+            console.error(str(error))
+            return FAILED
     try:
         code = performed(options, console, stop, metrics)
     finally:
@@ -102,7 +109,7 @@ def locked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iter
                     "the server of its own has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.server(lake.url))
-        database = Database(url, options.wait, console.warn)
+        database = Database(url, options.wait, console.warn, shares=options.command == "watch")
         stop.breaks_off(database.cancel)
         stack.enter_context(database)
         database.claim(lake.url, options.relocated, lambda: next(lake.files(), None), options.command)
@@ -131,15 +138,23 @@ def recorded(
     if metrics is not None:
         metrics.go_on(Answers(database).history())
         record = metrics.record(console)
+    act: Callable[[Lake, Store, Namespace, Console, Record], int] = ACTS[options.command]
+    if metrics is not None and options.command == "watch":
+        act = partial(watch, done=partial(batch_done, metrics, Answers(database)))
     code, error = FAILED, None
     try:
-        code = ACTS[options.command](lake, Store(database), options, console, record)
+        code = act(lake, Store(database), options, console, record)
     except BaseException as raised:
         code = exit_code(raised)
         error = f"stopped by {raised}" if isinstance(raised, Stopped) else str(raised) or type(raised).__name__
         raise
     finally:
-        seconds = round(time.monotonic() - begun, 3) if record.seconds is None else record.seconds
-        reasons = json.dumps(record.reasons)
-        database.run_end = RunEnd(code, error and printable(error), **record.did, seconds=seconds, reasons=reasons)
+        database.run_end = record.end(time.monotonic() - begun, code, error and printable(error))
     return code
+
+
+def batch_done(metrics: "Metrics", answers: Answers, seconds: float) -> None:
+    """Let the metrics of a watch take in that a batch of files was counted, in so many seconds."""
+    health = answers.health()
+    metrics.ended(FAILED if health["failed_files"] else DONE, seconds)
+    metrics.know(health, None)  # the watch itself has the lock, and is about to leave it

@@ -13,7 +13,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -27,17 +27,21 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class LakeError(Exception):
-    """The lake cannot be listed; the message is one line that says what to do."""
+    """The lake, or who tells of its files, cannot be asked; the message is one line that says what to do."""
 
 
 class LakeSettingError(LakeError):
-    """`LAKE_URL` names no lake that can be read."""
+    """A setting names no lake that can be read, or nobody who tells of its files."""
 
 
 class FileError(Exception):
     """One file cannot be read; the message goes on after the file's key. `size` says how much of it was read."""
 
     size = 0
+
+
+class ChangedError(FileError):
+    """The version of a file that was listed is present no more."""
 
 
 class LakeFile(NamedTuple):
@@ -69,6 +73,9 @@ class Lake(Protocol):
 
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the URL, in no order; raises LakeError."""
+
+    def look(self, name: str) -> LakeFile | None:
+        """What `files` would give of one path below the URL now; None where it is no lake file. Raises LakeError."""
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """The bytes [start, stop) of the very version that was listed; raises FileError, also while it is read."""
@@ -231,10 +238,19 @@ class Folder:
                 elif is_lake_file(entry.name) and (status := self._status(entry)):
                     yield listed(folder + entry.name, _fingerprint(status), status.st_size)
 
-    def _status(self, entry: "os.DirEntry[str]") -> os.stat_result | None:
+    def look(self, name: str) -> LakeFile | None:
+        """What `files` would give of one path below the folder now; None where it is no lake file. Raises LakeError."""
+        path = self._root / name
+        # A link in between leads to what is passed over, or to what has another path.
+        if not is_lake_file(path.name) or path.parent.resolve() != path.parent or not path.is_relative_to(self._root):
+            return None
+        status = self._status(path)
+        return None if status is None else listed(name, _fingerprint(status), status.st_size)
+
+    def _status(self, entry: "os.DirEntry[str] | Path") -> os.stat_result | None:
         """What is known of a regular file in the lake; None of all else."""
         try:
-            if entry.is_symlink() and not Path(entry.path).resolve(strict=True).is_relative_to(self._root):
+            if entry.is_symlink() and not Path(entry).resolve(strict=True).is_relative_to(self._root):
                 return None
             status = entry.stat()
         except (FileNotFoundError, NotADirectoryError, RuntimeError):  # gone, or a link to nowhere or to itself
@@ -243,7 +259,8 @@ class Folder:
             if error.errno == errno.ELOOP:
                 return None
             # Not to be taken for gone: what it gave must not be pruned.
-            raise LakeError(f"the lake file {entry.path} cannot be looked at: {error.strerror}; mend that") from error
+            line = f"the lake file {os.fspath(entry)} cannot be looked at: {error.strerror}; mend that"
+            raise LakeError(line) from error
         return status if stat.S_ISREG(status.st_mode) else None
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
@@ -258,7 +275,7 @@ class _FolderStream:
         try:
             self._file = path.open("rb", buffering=0)
         except FileNotFoundError:
-            raise FileError("it is gone since it was listed; the next run settles it") from None
+            raise ChangedError("it is gone since it was listed; the next run settles it") from None
         except OSError as error:
             raise FileError(f"it cannot be opened ({error.strerror}); make it readable") from error
         self._check()
@@ -278,7 +295,7 @@ class _FolderStream:
     def _check(self) -> None:
         if _fingerprint(os.fstat(self._file.fileno())) != self._listed:
             self._file.close()
-            raise FileError("it was changed while it was being read; the next run reads it again")
+            raise ChangedError("it was changed while it was being read; the next run reads it again")
 
     def close(self) -> None:
         self._file.close()
@@ -301,7 +318,7 @@ class S3:
     @property
     def _client(self) -> "S3Client":
         if self._client_made is None:
-            self._client_made = _s3_client()
+            self._client_made = cast("S3Client", aws_client("s3"))
         return self._client_made
 
     @property
@@ -314,12 +331,28 @@ class S3:
 
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the prefix, from as many pages as there are."""
+        return self._listed("")
+
+    def look(self, name: str) -> LakeFile | None:
+        """What `files` would give of one path below the prefix now; None where it is no lake file. Raises LakeError.
+
+        It is a listing of one object, as that says the same, takes no other right, and tells what is gone from what is
+        forbidden, which the head of an object does not.
+        """
+        if not is_lake_file(name):
+            return None
+        # Nothing that begins with the name sorts before it.
+        found = next(self._listed(name, PaginationConfig={"MaxItems": 1, "PageSize": 1}), None)
+        return found if found is not None and found.key == storable(name) else None
+
+    def _listed(self, begin: str, **request: Any) -> Iterator[LakeFile]:
+        """The lake files whose paths begin so, in the order of their paths."""
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError
 
         try:
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
-            for page in pages:
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + begin, **request):
                 for item in page.get("Contents", ()):
                     key = item["Key"].removeprefix(self._prefix)
                     if is_lake_file(key):
@@ -349,7 +382,7 @@ class S3:
         try:
             return self._client.get_object(Bucket=self._bucket, **request)
         except ClientError as error:
-            raise FileError(_object_error(error)) from error
+            raise _object_error(error) from error
         except BotoCoreError as error:  # the client has tried again by itself, so the next file would fare no better
             raise LakeError(f"{self.url} cannot be reached any more: {_short(error)}; run again when it can") from error
 
@@ -407,7 +440,9 @@ class _S3Stream:
         found = answer.get("ETag", "").strip('"'), answer.get("ContentRange")
         if found != (etag, f"bytes {stretch}/{self._file.size}"):
             answer["Body"].close()
-            raise FileError("S3 sent another version or other bytes than were asked for; the next run reads it again")
+            raise ChangedError(
+                "S3 sent another version or other bytes than were asked for; the next run reads it again"
+            )
         return answer["Body"]
 
     def close(self) -> None:
@@ -416,15 +451,15 @@ class _S3Stream:
             self._body = None
 
 
-def _object_error(error: Any) -> str:
+def _object_error(error: Any) -> FileError:
     code = error.response.get("Error", {}).get("Code", "")
     if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
-        return "it was replaced since it was listed; the next run reads it again"
+        return ChangedError("it was replaced since it was listed; the next run reads it again")
     if code in ("NoSuchKey", "404"):
-        return "it is gone since it was listed; the next run settles it"
+        return ChangedError("it is gone since it was listed; the next run settles it")
     if code in ("AccessDenied", "403"):
-        return "reading it was refused (AccessDenied); allow s3:GetObject on it"
-    return f"S3 answered {code}; the next run tries again"
+        return FileError("reading it was refused (AccessDenied); allow s3:GetObject on it")
+    return FileError(f"S3 answered {code}; the next run tries again")
 
 
 def _short(error: Exception) -> str:
@@ -436,7 +471,8 @@ def without_passwords(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
-def _s3_client() -> "S3Client":
+def aws_client(service: Literal["s3", "sqs"]) -> Any:
+    """A client of S3 or SQS as the AWS_* settings want it; raises LakeSettingError."""
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -453,7 +489,7 @@ def _s3_client() -> "S3Client":
         elif any(not re.fullmatch("[!-~]*", value or "") for value in credentials.get_frozen_credentials()[:3]):
             # said here: what fails at the header that holds them would repeat them
             raise LakeSettingError("the AWS_* credentials hold a space, a line break or no ASCII; set them without")
-        return session.client("s3", config=config)
+        return session.client(service, config=config)
     except BotoCoreError as error:
         raise LakeSettingError(f"the AWS_* settings are wrong: {_short(error)}") from error
     except ValueError:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -98,21 +98,16 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     outcome = Outcome()
     present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
     known = {key: file for key, file in store.files().items() if plan.selection.holds(key)}
-    found = changes(present.values(), known)
-    todo = sorted(found.new + found.changed)
-    outcome.files_unchanged = len(found.unchanged)
-    for file in found.unchanged:
-        if known[file.key].error is not None:
-            store.clear_error(known[file.key])
+    todo = to_count(present.values(), known, store, outcome)
     listener.begin(len(todo), sum(file.size for file in todo))
     with _pool(lake, todo, store, plan) as pool:
         for file in todo:
-            _count(pool, store, listener, outcome, file)
-    for key in known.keys() - present.keys():
-        if known[key].fingerprint is None:
-            store.forget(key)  # it never counted: only its error goes
-        elif known[key].error is not None:
-            store.clear_error(known[key])
+            try:
+                count(pool, store, listener, outcome, file)
+            except DatabaseAwayError:
+                raise
+            except (FileError, DatabaseError) as error:
+                fail(store, listener, outcome, file, error)
     if plan.prune or plan.prune_all:
         outcome.seconds = round(time.monotonic() - begun, 3)
         for key in to_prune(plan, present, store.files(), outcome):
@@ -132,23 +127,42 @@ def _pool(lake: Lake, files: list[LakeFile], store: Store, plan: Plan) -> "Pool 
     return SparkPool(plan.engine, lake, files, plan.chunk, store.staging())
 
 
-def _count(pool: "Pool | SparkPool", store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
-    def count() -> Version | None:
+def to_count(
+    present: Iterable[LakeFile], known: Mapping[str, KnownFile], store: Store, outcome: Outcome
+) -> list[LakeFile]:
+    """The present files that are new or changed, in order; the errors of versions that are present no more go."""
+    found = changes(present, known)
+    outcome.files_unchanged += len(found.unchanged)
+    for counted in [known[file.key] for file in found.unchanged] + found.gone:
+        if counted.error is not None:
+            store.clear_error(counted)
+    for key in known.keys() - {file.key for file in found.new + found.changed + found.unchanged}:
+        if known[key].fingerprint is None:
+            store.forget(key)  # it is gone and never counted: only its error goes
+    return sorted(found.new + found.changed)
+
+
+def count(pool: "Pool | SparkPool", store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
+    """Count one file in its transaction and tell of it; raises FileError, DatabaseError, and nothing has changed then.
+
+    Raises LakeError and BusyError, too, which are not the file's.
+    """
+
+    def attempt() -> Version | None:
         return store.count(file.key, lambda: reading(file, pool.results(file), listener))
 
-    try:
-        version = _despite_lost_workers(count, listener)
-    except DatabaseAwayError:
-        raise
-    except (FileError, DatabaseError) as error:
-        store.fail(file.key, str(error))
-        _failed(outcome, listener, file.key, error)
+    version = _despite_lost_workers(attempt, listener)
+    if version is None:
+        outcome.files_unchanged += 1
+        listener.same(file.key)
     else:
-        if version is None:
-            outcome.files_unchanged += 1
-            listener.same(file.key)
-        else:
-            _counted(outcome, listener, version)
+        _counted(outcome, listener, version)
+
+
+def fail(store: Store, listener: Listener, outcome: Outcome, file: LakeFile, error: Exception) -> None:
+    """Record and tell why a file counts nowhere; raises DatabaseError."""
+    store.fail(file.key, str(error))
+    _failed(outcome, listener, file.key, error)
 
 
 def _despite_lost_workers(count: Callable[[], T], listener: Listener) -> T:

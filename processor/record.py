@@ -1,9 +1,11 @@
 """What a run did, added up while it goes on: for the history of runs, however the run ends."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 
 from processor.pipeline import Listener
+from state.database import RunEnd
 from state.writer import Version
 
 
@@ -18,6 +20,11 @@ class Record:
         self.did = dict.fromkeys(
             ("files_counted", "files_unchanged", "files_failed", "files_forgotten", "events", "rejected", "bytes"), 0
         )
+
+    def end(self, seconds: float, exit_code: int | None = None, error: str | None = None) -> RunEnd:
+        """What the history of runs keeps of it, for a run that took so long."""
+        seconds = round(seconds, 3) if self.seconds is None else self.seconds
+        return RunEnd(exit_code, error, **self.did, seconds=seconds, reasons=json.dumps(self.reasons))
 
     def begin(self, files: int, size: int) -> None:
         """So many files, of so many bytes, are to be counted."""

@@ -1,6 +1,6 @@
 """How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,11 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
     run = found["last_run"]
     if run:
         begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
-        if run["ended_at"] is None:
+        if run["ended_at"] is None and run["command"] == "watch":
+            at = run["started_at"] + timedelta(seconds=run["seconds"])
+            line("Last run", f"{begun}: watch, which has not ended; it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}")
+            line("", _did(run))
+        elif run["ended_at"] is None:
             line(
                 "Last run", f"{begun}: {run['command']}, which did not come to its end; the next run goes on from there"
             )

@@ -1,10 +1,12 @@
 """SIGTERM and SIGINT end a run within seconds, wherever it is."""
 
+import _thread
 import os
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -21,14 +23,16 @@ class Stop:
     Python runs a handler only between two steps of its own, so a thread is woken as well. It breaks off what holds
     the main thread up (`breaks_off`), and ends the process where that did not help within SECONDS, or at the second
     signal: what was not committed is undone by the database then, too. `say` is given the signal's name and tells it.
-    After the context the signals are ignored, as the run is over.
+    After the context the signals are ignored, as the run is over. `exit_code` is that of a process that was stopped.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         """Signals are as they were."""
         self._say = say
+        self.exit_code = 1
         self._breaks_off: list[Callable[[], None]] = []
         self._raised = False
+        self._resent = 0
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
@@ -54,10 +58,19 @@ class Stop:
         """At a signal, call this from another thread."""
         self._breaks_off.append(call)
 
-    def _raise(self, number: int, _: object) -> None:
-        if not self._raised:
-            self._raised = True
-            raise Stopped(signal.Signals(number).name)
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if self._raised:
+            return
+        if frame is not None and frame.f_globals.get("__name__", "").startswith("encodings."):
+            # psycopg2 decodes what the server says of the statement that was broken off, and swallows what is raised.
+            threading.Timer(0.001, self._resend, (number,)).start()
+            return
+        self._raised = True
+        raise Stopped(signal.Signals(number).name)
+
+    def _resend(self, number: int) -> None:
+        self._resent += 1
+        _thread.interrupt_main(signal.Signals(number))
 
     def _forget(self) -> None:
         """In a child the signals do what they do by default."""
@@ -79,7 +92,9 @@ class Stop:
     def _next_signal(self) -> str | None:
         """The name of the next signal; None when the context is left."""
         while number := os.read(self._woken, 1):
-            if number[0] in SIGNALS:
+            if number[0] in SIGNALS and self._resent:
+                self._resent -= 1
+            elif number[0] in SIGNALS:
                 return signal.Signals(number[0]).name
         os.close(self._woken)
         return None
@@ -91,4 +106,4 @@ class Stop:
     def _end(self, name: str) -> None:
         with suppress(Exception):
             self._say(name)
-        os._exit(1)
+        os._exit(self.exit_code)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,6 +23,9 @@ SEARCH_PATH = "state, public, pg_temp"
 # The server takes a moment to see that a run has died; one that lost its own lock waits for longer.
 LOCK_PATIENCE = 2.0
 LOST_LOCK_PATIENCE = 90.0
+# A run that watches gives the lock back as soon as it has counted the file that it is at, of whatever size.
+WATCH_PATIENCE = 600.0
+WATCH = "watch, "
 
 # What a server says that answers, but not to us: waiting does not help.
 _REFUSED = (
@@ -78,6 +81,10 @@ class DatabaseSettingError(DatabaseError):
     """`DATABASE_URL` or another setting is wrong."""
 
 
+class SupersededError(DatabaseSettingError):
+    """The database holds another lake, or the schema of a newer program."""
+
+
 class DatabaseAwayError(DatabaseError):
     """The database does not answer, though it was waited for: the run cannot go on."""
 
@@ -116,15 +123,23 @@ class Database:
 
     With `reads` it is a database to be asked: without the lock, in transactions that can write nothing, and with the
     schema as it is.
+
+    With `shares` the lock is given back and taken again as the run goes on (`give_back`, `take_back`), and waited for
+    as long as another run has it. Other runs are patient with one that shares.
     """
 
     def __init__(
-        self, url: str, wait: float = 60, say: Callable[[str], None] = lambda _: None, reads: bool = False
+        self,
+        url: str,
+        wait: float = 60,
+        say: Callable[[str], None] = lambda _: None,
+        reads: bool = False,
+        shares: bool = False,
     ) -> None:
         """A database that is not connected yet; raises DatabaseSettingError where the URL is none."""
         import psycopg2
 
-        self._wait, self._say, self._reads, self.queries = wait, say, reads, queries()
+        self._wait, self.say, self._reads, self._shares, self.queries = wait, say, reads, shares, queries()
         try:
             self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
             # A password's own @ or / puts the rest of it here, and so into what libpq says of them.
@@ -148,6 +163,7 @@ class Database:
         self._lock: connection | None = None
         self._work: connection | None = None
         self._run_id: int | None = None
+        self._is_given_back = False
         self.run_end = RunEnd()
 
     def __enter__(self) -> Self:
@@ -167,7 +183,7 @@ class Database:
             # A database that is away is not waited for again.
             if self._run_id is not None and self._work is not None:
                 self._work.rollback()
-                with self.transaction() as cur:
+                with self.transaction(fenced=not self._shares) as cur:  # who shares may end while another has the lock
                     self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
                 self._clear_staged()
         except (psycopg2.Error, DatabaseError, BusyError):
@@ -209,26 +225,29 @@ class Database:
         """A connection whose open transaction holds the lock."""
         lock = self._connect()
         try:
-            with _last_words(lock), lock.cursor() as cur:
-                self.execute(cur, "settings", search_path=SEARCH_PATH)
-                process = f"process {os.getpid()} on {socket.gethostname()}"
-                (ours,) = self.one(cur, "name_holder", holder=process)
-                begun = time.monotonic()
-                while not self.one(cur, "try_lock")[0]:
-                    holder = self.one(cur, "holder")
-                    patience = LOST_LOCK_PATIENCE if holder is not None and holder[0] == ours else LOCK_PATIENCE
-                    if time.monotonic() > begun + patience:
-                        self._raise_busy(holder)
-                    time.sleep(0.05)
+            self._lock_by(lock)
         except BaseException:
             lock.close()
             raise
         return lock
 
-    def _raise_busy(self, holder: "tuple[str, datetime | None] | None") -> NoReturn:
-        process, since = holder or ("it has just ended", None)
-        when = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
-        raise BusyError(f"another run ({process}) is at work on this database{when}; wait for it to end")
+    def _lock_by(self, lock: "connection") -> None:
+        """Take the lock by a transaction of a connection; raises BusyError where another run keeps it."""
+        with _last_words(lock), lock.cursor() as cur:
+            self.execute(cur, "settings", search_path=SEARCH_PATH)
+            process = f"{WATCH if self._shares else ''}process {os.getpid()} on {socket.gethostname()}"
+            (ours,) = self.one(cur, "name_holder", holder=process)
+            begun = told = time.monotonic()
+            while not self.one(cur, "try_lock")[0]:
+                holder = self.one(cur, "holder")
+                waited = time.monotonic() - begun
+                if self._shares:
+                    if waited > LOCK_PATIENCE and told == begun:
+                        self.say(f"{_busy(holder)}; this one goes on after it")
+                        told = time.monotonic()
+                elif waited > _patience(holder, ours):
+                    raise BusyError(f"{_busy(holder)}; wait for it to end")
+                time.sleep(0.5 if told > begun else 0.05)
 
     def _bring_up_schema(self) -> None:
         steps = migrations()
@@ -271,6 +290,61 @@ class Database:
             raise UnusedDatabaseError(UNUSED)
         if not relocated:
             _refuse_other(rows[0][0], lake_url)
+
+    def give_back(self) -> None:
+        """Let another run have the lock; the connections stay for `take_back`."""
+        import psycopg2
+
+        if self._lock is not None:
+            try:
+                self._lock.rollback()
+            except psycopg2.Error:
+                self._close()
+        self._is_given_back = True
+
+    def take_back(self, lake_url: str) -> bool:
+        """Take the lock again and go on as the same run; whether another run had it. Raises DatabaseError."""
+
+        def attempt() -> bool:
+            self._lock_again()
+            with self.transaction(fenced=False) as cur:
+                _refuse_newer(self.one(cur, "step")[0], max(migrations()))
+                url, run_id = self.one(cur, "lake")
+                _refuse_other(url, lake_url)
+                if run_id != self._run_id:
+                    self.execute(cur, "claim", url=lake_url, run_id=self._run_id)
+                return bool(run_id != self._run_id)
+
+        try:
+            return self.retried(attempt)
+        except BaseException:
+            self.give_back()
+            raise
+
+    def _lock_again(self) -> None:
+        import psycopg2
+
+        if self._lock is None:  # the next transaction takes the lock by new connections
+            self._is_given_back = False
+        if not self._is_given_back:
+            return
+        assert self._lock is not None
+        try:
+            self._lock_by(self._lock)
+        except psycopg2.Error:
+            self._close()
+            raise
+        self._is_given_back = False
+
+    def go_on(self, did: RunEnd) -> None:
+        """Record what this run did until now."""
+        numbers = {name: value for name, value in did._asdict().items() if name not in ("exit_code", "error")}
+
+        def attempt() -> None:
+            with self.transaction() as cur:
+                self.execute(cur, "go_on", run_id=self._run_id, **numbers)
+
+        self.retried(attempt)
 
     def claim(
         self,
@@ -320,6 +394,7 @@ class Database:
         """A transaction that commits at its end; fenced, it stops a run that another one has replaced."""
         from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
+        assert not (fenced and self._is_given_back), "a transaction that writes, without the lock"
         if self._work is None:
             self._reconnect()
         work = self._work
@@ -376,7 +451,7 @@ class Database:
                 stop=stop_after_attempt(ATTEMPTS),
                 wait=wait_random_exponential(multiplier=0.2, max=10),
                 reraise=True,
-                before_sleep=lambda state: self._say(f"the database broke off ({_short(state)}); trying again"),
+                before_sleep=lambda state: self.say(f"the database broke off ({_short(state)}); trying again"),
             )(attempt)
 
     @contextmanager
@@ -437,7 +512,7 @@ class Database:
 
     def _say_waiting(self, state: "RetryCallState") -> None:
         if state.attempt_number == 1:
-            self._say(f"waiting for the database, {self._wait:.0f} s at most ({_short(state)})")
+            self.say(f"waiting for the database, {self._wait:.0f} s at most ({_short(state)})")
 
     def _close(self) -> None:
         import psycopg2
@@ -474,16 +549,30 @@ def _last_words(connection: "connection") -> Iterator[None]:
         raise
 
 
+def _patience(holder: "tuple[str, datetime | None] | None", ours: str) -> float:
+    """How many seconds to wait for the lock that a process holds."""
+    if holder is not None and holder[0].startswith(WATCH):
+        return WATCH_PATIENCE
+    return LOST_LOCK_PATIENCE if holder is not None and holder[0] == ours else LOCK_PATIENCE
+
+
+def _busy(holder: "tuple[str, datetime | None] | None") -> str:
+    """Which process holds the lock, and since when."""
+    process, since = holder or ("it has just ended", None)
+    when = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
+    return f"another run ({process}) is at work on this database{when}"
+
+
 def _refuse_newer(present: int, last: int) -> None:
     if present > last:
-        raise DatabaseSettingError(
+        raise SupersededError(
             f"the database is at step {present} of the schema and this program at {last}: use the newer one"
         )
 
 
 def _refuse_other(present: str, lake_url: str) -> None:
     if present != lake_url:
-        raise DatabaseSettingError(
+        raise SupersededError(
             f"this database holds the lake {present}, not {lake_url}: name another database, "
             "or say --relocated if it is the same lake at a new place"
         )

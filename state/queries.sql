@@ -54,8 +54,8 @@ where
     and locks.objsubid = 1
     and locks.granted;
 
--- lake: the lake that this database holds
-select url from state.lake;
+-- lake: the lake that this database holds, and the run that may write
+select url, run_id from state.lake;
 
 -- begin_run: a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
@@ -73,6 +73,20 @@ set
     ended_at = now(),
     exit_code = %(exit_code)s,
     error = %(error)s,
+    files_counted = %(files_counted)s,
+    files_unchanged = %(files_unchanged)s,
+    files_failed = %(files_failed)s,
+    files_forgotten = %(files_forgotten)s,
+    events = %(events)s,
+    rejected = %(rejected)s,
+    seconds = %(seconds)s,
+    bytes = %(bytes)s,
+    reasons = %(reasons)s
+where run_id = %(run_id)s;
+
+-- go_on: what a run did until now
+update state.runs
+set
     files_counted = %(files_counted)s,
     files_unchanged = %(files_unchanged)s,
     files_failed = %(files_failed)s,
@@ -126,6 +140,9 @@ from state.lake_files;
 
 -- files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
+
+-- some_files: the checkpoint of some files
+select file_id, key, fingerprint, error from state.lake_files where key = any(%(keys)s);
 
 -- totals: what the versions that count hold
 select

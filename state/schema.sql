@@ -37,7 +37,7 @@ comment on column state.runs.started_at is 'When it took the lock.';
 comment on column state.runs.ended_at is 'When it ended; null while it is at work, or where it was killed.';
 comment on column state.runs.host is 'Host it ran on.';
 comment on column state.runs.pid is 'Its process id on that host.';
-comment on column state.runs.command is 'What it was: count, rebuild, forget or verify; unknown before this was recorded.';
+comment on column state.runs.command is 'What it was: count, rebuild, watch, forget or verify; unknown before this was recorded.';
 comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting; null while it is at work, or where it was killed or lost its lock.';
 comment on column state.runs.error is 'The line that it ended with where it failed as a whole; why a file failed stands in lake_files.';
 comment on column state.runs.files_counted is 'Files that it counted; for verify, that it read.';
@@ -46,7 +46,7 @@ comment on column state.runs.files_failed is 'Files that could not be read.';
 comment on column state.runs.files_forgotten is 'Files that it took back, as they were pruned or forgotten.';
 comment on column state.runs.events is 'Events in the files that it counted.';
 comment on column state.runs.rejected is 'Rejected lines in the files that it counted.';
-comment on column state.runs.seconds is 'How long it counted or, where it did not come to its end, ran, in seconds.';
+comment on column state.runs.seconds is 'How long it counted or, where it watches or did not come to its end, ran until it was last at work, in seconds.';
 comment on column state.runs.bytes is 'Bytes that it read from the lake, as they are stored there.';
 comment on column state.runs.reasons is 'Those rejected lines by the code of their reason; empty for runs before this was recorded.';
 

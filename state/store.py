@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-from state.database import Database
+from state.database import Database, RunEnd
 from state.shadow import Shadow
 from state.staging import Staging
 from state.writer import KnownFile, Reading, RejectedLine, Version, Writer
@@ -97,6 +97,26 @@ class Store:
     def files(self) -> dict[str, KnownFile]:
         """The checkpoint: every file that was counted or failed, by its key."""
         return {row[1]: KnownFile(*row) for row in self._db.rows("files")}
+
+    def known(self, keys: list[str]) -> dict[str, KnownFile]:
+        """The checkpoint of some files, by their keys."""
+        return {row[1]: KnownFile(*row) for row in self._db.rows("some_files", keys=keys)}
+
+    def say_to(self, say: Callable[[str], None]) -> None:
+        """Let lines for people go there from now on."""
+        self._db.say = say
+
+    def take_turn(self, lake_url: str) -> bool:
+        """Take the lock that was given back; whether another run had it meanwhile. Raises DatabaseError."""
+        return self._db.take_back(lake_url)
+
+    def end_turn(self, did: RunEnd | None = None) -> None:
+        """Let other runs have the lock, after what this one did until now was recorded; raises DatabaseError."""
+        try:
+            if did is not None:
+                self._db.go_on(did)
+        finally:
+            self._db.give_back()
 
     def rejected_lines(self, key: str | None) -> Iterator[RejectedLine]:
         """The lines that count nowhere, of one file or of all, as they are asked for."""

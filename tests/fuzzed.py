@@ -50,6 +50,9 @@ class Memory:
     def files(self) -> Iterator[LakeFile]:
         yield from ()
 
+    def look(self, _: str) -> None:
+        """Nothing is there by a name."""
+
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> BytesIO:
         return BytesIO(self._data[start:stop])
 

@@ -33,6 +33,14 @@ def test_the_program_runs_without_root_and_without_rights() -> None:
     assert [volume for volume in etl["volumes"] if not volume.endswith(":ro")] == ["report:/app/report"]
 
 
+def test_the_watch_is_the_program_with_another_command_and_starts_by_its_profile_only() -> None:
+    watch = dict(SERVICES["watch"])
+    assert (watch.pop("profiles"), watch.pop("command"), watch.pop("restart")) == (["watch"], "watch", "on-failure")
+    assert watch | {"container_name": SERVICES["etl"]["container_name"]} == SERVICES["etl"]
+    assert [name for name, service in SERVICES.items() if "profiles" not in service] == ["etl", "postgres"]
+    assert {"QUEUE_URL", "WATCH_INTERVAL"} <= set(watch["environment"])
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_container_gains_rights_or_reaches_into_the_host(name: str) -> None:
     service = SERVICES[name]

@@ -217,7 +217,7 @@ class EndingLake:
     def __init__(self, folder: Path, number: int) -> None:
         """The lake in a folder."""
         self._lake, self._left = lake_at(str(folder)), number
-        self.url, self.files = self._lake.url, self._lake.files
+        self.url, self.files, self.look = self._lake.url, self._lake.files, self._lake.look
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """The stream, which may end the process."""

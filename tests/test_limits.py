@@ -46,6 +46,9 @@ class Made(Memory):
     def __init__(self, text: Callable[[], Iterable[bytes]]) -> None:
         self._text = text
 
+    def look(self, _: str) -> None:
+        """Nothing is there by a name."""
+
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> Stream:  # type: ignore[override]
         del start, stop
         return Stream(self._text())
