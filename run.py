@@ -67,8 +67,8 @@ def arguments() -> Arguments:
     told.add_argument(
         "--metrics",
         metavar="TARGET",
-        help="tell Prometheus of it: a run by a file that ends in .prom or the http:// URL of a Pushgateway, watch on a "
-        "port as 9109 (METRICS)",
+        help="tell Prometheus of it: a run by a file that ends in .prom or the http:// URL of a Pushgateway, "
+        "watch on a port as 9109 (METRICS)",
     )
     as_json = Arguments(add_help=False, argument_default=argparse.SUPPRESS)
     as_json.add_argument("--json", action="store_true", help="print the outcome as one line of JSON")

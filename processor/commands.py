@@ -16,7 +16,7 @@ from processor.lake import Lake, LakeError, LakeSettingError, lake_at
 from processor.pipeline import PruneError
 from processor.record import Record
 from processor.stop import Stop, Stopped
-from processor.told import BUSY, FAILED, WRONG_SETTING, FailedError
+from processor.told import BUSY, DONE, FAILED, WRONG_SETTING, FailedError
 from state import embedded
 from state.answers import Answers
 from state.database import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError
