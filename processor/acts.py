@@ -10,6 +10,7 @@ from pathlib import Path
 from processor import pipeline
 from processor.console import Console, several
 from processor.lake import Lake, storable
+from processor.painter import Painter
 from processor.pipeline import Outcome, Plan, PruneError
 from processor.record import Record
 from processor.told import DONE, FAILED, FailedError, nothing_there, unknown
@@ -20,6 +21,12 @@ PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate
 
 def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Count the lake, show what came of it and draw the report."""
+    with Painter() as painter:
+        record.before_last = painter.prepare
+        return _count(lake, store, options, console, record, painter)
+
+
+def _count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record, painter: Painter) -> int:
     plan = Plan(options.prune, options.prune_all, options.workers, selection=options.selection)
     refusal = None
     try:
@@ -40,23 +47,25 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
         console.say()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
-    draw(store, console)
+    draw(store, console, painter)
     console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE
 
 
-def draw(store: Store, console: Console) -> None:
+def draw(store: Store, console: Console, painter: Painter) -> None:
     """Draw the picture and the page where they show another state; that they cannot be written fails no run."""
-    from processor import overview, page, picture
+    from processor import overview, page
+    from processor.report import write
 
     try:
         if page.state_of(PAGE) == store.report_state() and PICTURE.exists() and PICTURE.with_suffix(".svg").exists():
             return
         seen = overview.read(store)
-        picture.draw(seen.summary, PICTURE)
-        page.draw(seen, PAGE)  # the last one, as it says what both show
+        with painter.drawing(seen.summary, PICTURE):
+            html = page.html(seen)
+        write(PAGE, html.encode())  # the last one, as it says what both show
     except OSError as error:
         console.error(f"the report in {PAGE.parent} cannot be written ({error.strerror}); make its folder writable")
 
@@ -70,7 +79,8 @@ def forget(_: Lake, store: Store, options: Namespace, console: Console, record: 
     record.forgotten(key)
     if options.json:
         console.result(json.dumps(asdict(Outcome(files_forgotten=1, seconds=round(time.monotonic() - begun, 3)))))
-    draw(store, console)
+    with Painter() as painter:
+        draw(store, console, painter)
     return DONE
 
 
