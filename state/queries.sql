@@ -267,7 +267,9 @@ create temporary table touched_article_texts (
 create temporary table changed_article_texts (
     article_id text collate "C", title text collate "C", category text collate "C", shown boolean
 ) on commit delete rows;
-create temporary table touched_articles (article_id text collate "C", from_date date) on commit delete rows;
+create temporary table touched_articles (
+    article_id text collate "C", from_date date, title text, category text, old_category text
+) on commit delete rows;
 comment on table pg_temp.new_chunks is %(made_by)s;
 
 -- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
@@ -541,15 +543,27 @@ where ctid = any (array(
         and present.clicks = 0
 ));
 
--- touch_articles: articles whose rows change, and from which day on
-insert into touched_articles (article_id, from_date)
-select article_id, min(date) as from_date
+-- touch_articles: articles whose rows change, from which day on, with the texts that they get and the category they had
+insert into touched_articles (article_id, from_date, title, category, old_category)
+select
+    touched.article_id,
+    touched.from_date,
+    case when changed.article_id is null then present.title else substr(changed.title, 19) end as title,
+    case when changed.article_id is null then present.category else substr(changed.category, 19) end as category,
+    present.category as old_category
 from (
-    select article_id, date from changed_article_days
-    union all
-    select article_id, '-infinity'::date from changed_article_texts where shown
+    select article_id, min(date) as from_date
+    from (
+        select article_id, date from changed_article_days
+        union all
+        select article_id, '-infinity'::date from changed_article_texts where shown
+    ) as changes
+    group by article_id
 ) as touched
-group by article_id;
+left join changed_article_texts as changed using (article_id)
+left join lateral (
+    select title, category from article_performance where article_id = touched.article_id order by date limit 1
+) as present on true;
 
 -- change_session_days: sessions and their lengths by day, moved by what moved; a day without any more goes
 with moved as materialized (
@@ -577,19 +591,7 @@ order by date;
 
 -- change_category_days: displays and clicks by category and day, moved by what the file changes; an article whose
 -- category changes takes all its days along, as they are before update_article_performance
-with touched as materialized (
-    select
-        articles.article_id,
-        present.category as old_category,
-        case when changed.article_id is null then present.category else substr(changed.category, 19) end as category
-    from touched_articles as articles
-    left join changed_article_texts as changed using (article_id)
-    left join lateral (
-        select category from article_performance where article_id = articles.article_id order by date limit 1
-    ) as present on true
-),
-
-changed as materialized (
+with changed as materialized (
     select
         date,
         sum(displays)::bigint as displays,
@@ -597,11 +599,11 @@ changed as materialized (
         category
     from (
         select touched.category, days.date, days.displays, days.clicks
-        from touched
+        from touched_articles as touched
         inner join changed_article_days as days using (article_id)
         union all
         select moved.category, days.date, moved.sign * days.displays, moved.sign * days.clicks
-        from touched
+        from touched_articles as touched
         cross join lateral (
             select date, displays, clicks from article_performance
             where article_id = touched.article_id and touched.category is distinct from touched.old_category
@@ -659,21 +661,14 @@ with days as (
 select
     days.article_id,
     days.date,
-    case when changed.article_id is null then texts.title else substr(changed.title, 19) end as title,
-    case when changed.article_id is null then texts.category else substr(changed.category, 19) end as category,
+    touched.title,
+    touched.category,
     days.displays,
     days.clicks,
     coalesce(earlier.cumulative_clicks, 0)
     + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
 from touched_articles as touched
 inner join days using (article_id)
-left join changed_article_texts as changed using (article_id)
-left join lateral (
-    select title, category from article_performance
-    where changed.article_id is null and article_id = touched.article_id
-    order by date
-    limit 1
-) as texts on true
 left join lateral (
     select cumulative_clicks from article_performance
     where article_id = touched.article_id and date < touched.from_date
