@@ -34,29 +34,29 @@ class Painter:
 
     def prepare(self) -> None:
         """Load what drawing needs, ahead of it."""
-        self._started()
+        if self._process is None:
+            with suppress(OSError):  # where there is no process to be had, this one draws
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "processor.painter"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                    process_group=0,  # what the terminal sends to stop the run goes to its parent only
+                )
 
     @contextmanager
     def drawing(self, summary: Summary | None, path: Path) -> Iterator[None]:
         """Draw as `picture.draw` does while the context lasts, and to the end; raises OSError where it can't write."""
-        process = self._started()
-        with suppress(OSError):  # a process that was lost
+        self.prepare()
+        process = self._process
+        if process is not None:
             assert process.stdin is not None
-            pickle.dump((summary, path), process.stdin)
-            process.stdin.close()
+            with suppress(OSError):  # it was lost
+                pickle.dump((summary, path), process.stdin)
+                process.stdin.close()
         yield
-        if process.wait():
+        if process is None or process.wait():
             picture.draw(summary, path)  # says what is wrong, where it is not only that the process was lost
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "processor.painter"],
-                stdin=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                process_group=0,  # what the terminal sends to stop the run goes to its parent only
-            )
-        return self._process
 
 
 def main() -> int:
