@@ -12,6 +12,7 @@ from processor import pipeline
 from processor.arrivals import arrivals_of
 from processor.console import Console, several
 from processor.lake import Lake, storable
+from processor.painter import Painter
 from processor.pipeline import Outcome, Plan, PruneError
 from processor.record import Record
 from processor.stop import Stopped
@@ -24,6 +25,12 @@ PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate
 
 def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Count the lake, show what came of it and draw the report."""
+    with Painter() as painter:
+        record.before_last = painter.prepare
+        return _count(lake, store, options, console, record, painter)
+
+
+def _count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record, painter: Painter) -> int:
     plan = Plan(options.prune, options.prune_all, options.workers, options.engine, selection=options.selection)
     refusal = None
     try:
@@ -44,7 +51,7 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
         console.say()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
-    draw(store, console)
+    draw(store, console, painter)
     console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if refusal:
         raise refusal
@@ -64,7 +71,7 @@ def watch(
     watching = None
     try:
         arrivals = arrivals_of(lake, options.queue, console.warn)
-        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: draw(store, console), done)
+        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: redraw(store, console), done)
         watching.go_on()
     except Stopped as signal_name:
         if watching is not None:
@@ -75,18 +82,26 @@ def watch(
     return DONE
 
 
-def draw(store: Store, console: Console) -> None:
+def draw(store: Store, console: Console, painter: Painter) -> None:
     """Draw the picture and the page where they show another state; that they cannot be written fails no run."""
-    from processor import overview, page, picture
+    from processor import overview, page
+    from processor.report import write
 
     try:
         if page.state_of(PAGE) == store.report_state() and PICTURE.exists() and PICTURE.with_suffix(".svg").exists():
             return
         seen = overview.read(store)
-        picture.draw(seen.summary, PICTURE)
-        page.draw(seen, PAGE)  # the last one, as it says what both show
+        with painter.drawing(seen.summary, PICTURE):
+            html = page.html(seen)
+        write(PAGE, html.encode())  # the last one, as it says what both show
     except OSError as error:
         console.error(f"the report in {PAGE.parent} cannot be written ({error.strerror}); make its folder writable")
+
+
+def redraw(store: Store, console: Console) -> None:
+    """Draw as `draw` does, by a painter of its own."""
+    with Painter() as painter:
+        draw(store, console, painter)
 
 
 def forget(_: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
@@ -98,7 +113,7 @@ def forget(_: Lake, store: Store, options: Namespace, console: Console, record: 
     record.forgotten(key)
     if options.json:
         console.result(json.dumps(asdict(Outcome(files_forgotten=1, seconds=round(time.monotonic() - begun, 3)))))
-    draw(store, console)
+    redraw(store, console)
     return DONE
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from processor import charts
 from processor.lake import without_passwords
 from processor.overview import MOST_LINES, Article, Overview
-from processor.report import FIRM, Counts, Panel, percent, printable, wilson, write
+from processor.report import FIRM, Counts, Panel, percent, printable, wilson
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -36,16 +36,8 @@ def state_of(path: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def draw(overview: Overview, path: Path) -> None:
-    """The page at `path`, in one step; the same overview gives the same bytes.
-
-    Makes the folder if need be; raises OSError where it can't write.
-    """
-    write(path, html(overview).encode())
-
-
 def html(overview: Overview) -> str:
-    """The page as text."""
+    """The page as text; the same overview gives the same."""
     from markupsafe import Markup
 
     # Ours, and no data in them.

@@ -8,6 +8,8 @@ thousand.
 import logging
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,6 +44,7 @@ DASHED = (0, (4, 2))
 WIDTH, LEFT, RIGHT, GAP, HEADER, FOOTER = 12.0, 0.85, 0.2, 0.22, 1.55, 0.3
 HEADING, RATES, SPACE, STRIP, DAYS = 0.57, 0.95, 0.07, 0.25, 0.33
 DPI = 150
+FORMS: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 
 
 def draw(summary: Summary | None, path: Path) -> None:
@@ -49,18 +52,30 @@ def draw(summary: Summary | None, path: Path) -> None:
 
     Makes the folder if need be; raises OSError where it can't write.
     """
+    with styled():
+        fig = figure(summary)
+        for form in FORMS:
+            write(path.with_suffix(f".{form}"), image(fig, form))
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Matplotlib as the picture needs it, whatever the user's own settings say."""
     # Matplotlib logs about its font cache, which is nothing a reader of the terminal can act on.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
 
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever the user's own matplotlibrc says
+        matplotlib.rcdefaults()
         matplotlib.rcParams["svg.hashsalt"] = "the same ids for the same picture"
-        fig = figure(summary)
-        for form, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            image = BytesIO()
-            fig.savefig(image, format=form, metadata=metadata)
-            write(path.with_suffix(f".{form}"), image.getvalue())
+        yield
+
+
+def image(fig: "Figure", form: str) -> bytes:
+    """The picture in one of the forms."""
+    made = BytesIO()
+    fig.savefig(made, format=form, metadata=FORMS[form])
+    return made.getvalue()
 
 
 def figure(summary: Summary | None) -> "Figure":

@@ -16,6 +16,8 @@ class Record:
         """Nothing was told yet."""
         self._listener, self._commits = listener, commits
         self.reasons = Counter[str]()
+        self._left = 0
+        self.before_last: Callable[[], object] = lambda: None  # called when one file is left to count
         self.seconds: float | None = None
         self.did = dict.fromkeys(
             ("files_counted", "files_unchanged", "files_failed", "files_forgotten", "events", "rejected", "bytes"), 0
@@ -29,6 +31,7 @@ class Record:
     def begin(self, files: int, size: int) -> None:
         """So many files, of so many bytes, are to be counted."""
         self._listener.begin(files, size)
+        self._leave(files)
 
     def read(self, size: int) -> None:
         """So many bytes more were read."""
@@ -44,11 +47,13 @@ class Record:
         if version.commit_seconds is not None:
             self._commits(version.commit_seconds)
         self._listener.counted(version)
+        self._leave(self._left - 1)
 
     def same(self, key: str) -> None:
         """A file was read again and holds the same."""
         self.did["files_unchanged"] += 1
         self._listener.same(key)
+        self._leave(self._left - 1)
 
     def forgotten(self, key: str) -> None:
         """What a file gave was taken back."""
@@ -59,7 +64,13 @@ class Record:
         """A file counts nowhere."""
         self.did["files_failed"] += 1
         self._listener.failed(key, error)
+        self._leave(self._left - 1)
 
     def warn(self, line: str) -> None:
         """Something went wrong that the run makes good."""
         self._listener.warn(line)
+
+    def _leave(self, files: int) -> None:
+        self._left = files
+        if files == 1:
+            self.before_last()

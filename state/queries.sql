@@ -369,7 +369,9 @@ create temporary table touched_article_texts (
 create temporary table changed_article_texts (
     article_id text collate "C", title text collate "C", category text collate "C", shown boolean
 ) on commit delete rows;
-create temporary table touched_articles (article_id text collate "C", from_date date) on commit delete rows;
+create temporary table touched_articles (
+    article_id text collate "C", from_date date, title text, category text, old_category text
+) on commit delete rows;
 comment on table pg_temp.new_chunks is %(made_by)s;
 
 -- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
@@ -715,15 +717,102 @@ where ctid = any (array(
         and present.clicks = 0
 ));
 
--- touch_articles: articles whose rows change, and from which day on
-insert into touched_articles (article_id, from_date)
-select article_id, min(date) as from_date
+-- touch_articles: articles whose rows change, from which day on, with the texts that they get and the category they had
+insert into touched_articles (article_id, from_date, title, category, old_category)
+select
+    touched.article_id,
+    touched.from_date,
+    case when changed.article_id is null then present.title else substr(changed.title, 19) end as title,
+    case when changed.article_id is null then present.category else substr(changed.category, 19) end as category,
+    present.category as old_category
 from (
-    select article_id, date from changed_article_days
-    union all
-    select article_id, '-infinity'::date from changed_article_texts where shown
+    select article_id, min(date) as from_date
+    from (
+        select article_id, date from changed_article_days
+        union all
+        select article_id, '-infinity'::date from changed_article_texts where shown
+    ) as changes
+    group by article_id
 ) as touched
-group by article_id;
+left join changed_article_texts as changed using (article_id)
+left join lateral (
+    select title, category from article_performance where article_id = touched.article_id order by date limit 1
+) as present on true;
+
+-- change_session_days: sessions and their lengths by day, moved by what moved; a day without any more goes
+with moved as materialized (
+    select date, sum(sessions)::bigint as sessions, sum(microseconds) * 0.000001 as session_seconds
+    from moved_sessions
+    group by date
+),
+
+present as (
+    delete from session_days
+    where ctid = any (array(
+        select day.ctid
+        from moved
+        cross join lateral (select ctid from session_days where date = moved.date offset 0) as day
+    ))
+    returning date, sessions, session_seconds
+)
+
+insert into session_days (date, sessions, session_seconds)
+select date, sum(sessions)::bigint, sum(session_seconds)
+from (select * from present union all select * from moved) as present_and_change
+group by date
+having sum(sessions) <> 0
+order by date;
+
+-- change_category_days: displays and clicks by category and day, moved by what the file changes; an article whose
+-- category changes takes all its days along, as they are before update_article_performance
+with changed as materialized (
+    select
+        date,
+        sum(displays)::bigint as displays,
+        sum(clicks)::bigint as clicks,
+        category
+    from (
+        select touched.category, days.date, days.displays, days.clicks
+        from touched_articles as touched
+        inner join changed_article_days as days using (article_id)
+        union all
+        select moved.category, days.date, moved.sign * days.displays, moved.sign * days.clicks
+        from touched_articles as touched
+        cross join lateral (
+            select date, displays, clicks from article_performance
+            where article_id = touched.article_id and touched.category is distinct from touched.old_category
+            offset 0
+        ) as days
+        cross join lateral (values (touched.old_category, -1), (touched.category, 1)) as moved (category, sign)
+    ) as changes
+    group by date, category
+    having sum(displays) <> 0 or sum(clicks) <> 0
+),
+
+present as (
+    delete from category_days
+    where ctid = any (array(
+        select day.ctid
+        from changed
+        cross join lateral (
+            select ctid from category_days
+            where
+                date = changed.date
+                -- no category is empty
+                and hashtextextended(coalesce(category, ''), 0) = hashtextextended(coalesce(changed.category, ''), 0)
+                and category is not distinct from changed.category
+            offset 0
+        ) as day
+    ))
+    returning date, displays, clicks, category
+)
+
+insert into category_days (date, displays, clicks, category)
+select date, sum(displays)::bigint, sum(clicks)::bigint, category
+from (select * from present union all select * from changed) as present_and_change
+group by date, category
+having sum(displays) <> 0 or sum(clicks) <> 0
+order by date, category;
 
 -- update_article_performance: touched rows only, and only those that differ; one that counts nothing any more goes
 insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
@@ -746,21 +835,14 @@ with days as (
 select
     days.article_id,
     days.date,
-    case when changed.article_id is null then texts.title else substr(changed.title, 19) end as title,
-    case when changed.article_id is null then texts.category else substr(changed.category, 19) end as category,
+    touched.title,
+    touched.category,
     days.displays,
     days.clicks,
     coalesce(earlier.cumulative_clicks, 0)
     + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
 from touched_articles as touched
 inner join days using (article_id)
-left join changed_article_texts as changed using (article_id)
-left join lateral (
-    select title, category from article_performance
-    where changed.article_id is null and article_id = touched.article_id
-    order by date
-    limit 1
-) as texts on true
 left join lateral (
     select cumulative_clicks from article_performance
     where article_id = touched.article_id and date < touched.from_date
@@ -892,11 +974,7 @@ group by 1, days.date, places.gathers
 order by 1, days.date;
 
 -- session_days: sessions by day
-select date, sum(sessions)::bigint as sessions, sum(session_seconds) as session_seconds
-from public.user_performance
-where sessions > 0
-group by date
-order by date;
+select date, sessions, session_seconds from state.session_days order by date;
 
 -- busiest_articles: the most clicked of some days, with all their clicks up to the last of these
 with busiest as (
@@ -947,6 +1025,8 @@ create temporary table file_rejected_lines (like state.file_rejected_lines inclu
 create temporary table article_texts (like state.article_texts including all) on commit drop;
 create temporary table article_performance (like public.article_performance including all) on commit drop;
 create temporary table user_performance (like public.user_performance including all) on commit drop;
+create temporary table category_days (like state.category_days including all) on commit drop;
+create temporary table session_days (like state.session_days including all) on commit drop;
 
 -- recall_file: what a file gave when it was counted, where it cannot be read now
 insert into new_article_days (article_id, date, displays, clicks, title, category)
@@ -993,6 +1073,27 @@ select
     to_jsonb(found) - 'user_id' - 'date' as found
 from pg_temp.user_performance as wanted
 full join public.user_performance as found using (user_id, date)
+where wanted is distinct from found;
+
+-- differing_category_days: sums by category and day that are not as they should be
+select
+    'category_days' as name,
+    jsonb_build_array(coalesce(wanted.category, found.category), coalesce(wanted.date, found.date)) as key,
+    to_jsonb(wanted) - 'category' - 'date' as wanted,
+    to_jsonb(found) - 'category' - 'date' as found
+from pg_temp.category_days as wanted
+full join state.category_days as found
+    on wanted.date = found.date and coalesce(wanted.category, '') = coalesce(found.category, '')
+where wanted is distinct from found;
+
+-- differing_session_days: sums of sessions by day that are not as they should be
+select
+    'session_days' as name,
+    jsonb_build_array(date) as key,
+    to_jsonb(wanted) - 'date' as wanted,
+    to_jsonb(found) - 'date' as found
+from pg_temp.session_days as wanted
+full join state.session_days as found using (date)
 where wanted is distinct from found;
 
 -- differing_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
@@ -1078,13 +1179,16 @@ where wanted is distinct from found;
 
 -- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change
 truncate
-    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_rejected_lines, state.article_texts;
+    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_rejected_lines,
+    state.article_texts, state.category_days, state.session_days;
 insert into state.lake_files overriding system value select * from pg_temp.lake_files;
 insert into state.file_article_days select * from pg_temp.file_article_days;
 insert into state.file_user_days select * from pg_temp.file_user_days;
 insert into state.file_sessions select * from pg_temp.file_sessions;
 insert into state.file_rejected_lines select * from pg_temp.file_rejected_lines;
 insert into state.article_texts select * from pg_temp.article_texts;
+insert into state.category_days select * from pg_temp.category_days;
+insert into state.session_days select * from pg_temp.session_days;
 delete from public.article_performance as present
 where not exists (
     select from pg_temp.article_performance as wanted

@@ -288,6 +288,9 @@ comment on column public.article_performance.clicks is 'Events article_viewed on
 comment on column public.article_performance.cumulative_clicks is 'Clicks of the article up to and including that day.';
 comment on column public.article_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
 
+-- The report asks for the newest days of all articles.
+create index article_performance_dates on public.article_performance (date);
+
 create table public.user_performance (
     user_id text collate "C" not null,
     date date not null,
@@ -311,15 +314,37 @@ comment on column public.user_performance.displays is 'Events top_news_card_view
 comment on column public.user_performance.clicks is 'Events article_viewed on that day.';
 comment on column public.user_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
 
+create table state.category_days (
+    date date not null,
+    displays bigint not null,
+    clicks bigint not null,
+    category text
+);
+create index category_days_hash on state.category_days (date, hashtextextended(coalesce(category, ''), 0));
+comment on table state.category_days is 'article_performance added up by category and day.';
+comment on column state.category_days.date is 'UTC day of the clicks and displays.';
+comment on column state.category_days.displays is 'Displays of the category''s articles on that day.';
+comment on column state.category_days.clicks is 'Clicks on the category''s articles on that day.';
+comment on column state.category_days.category is 'The articles'' latest category; null for articles without one.';
+
+create table state.session_days (
+    date date primary key,
+    sessions bigint not null,
+    session_seconds numeric(38, 6) not null
+);
+comment on table state.session_days is 'The sessions of user_performance added up by day.';
+comment on column state.session_days.date is 'UTC day on which the sessions began.';
+comment on column state.session_days.sessions is 'Sessions that began on that day.';
+comment on column state.session_days.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond.';
+
 create view public.category_performance as
 select
     category,
     date,
-    sum(displays)::bigint as displays,
-    sum(clicks)::bigint as clicks,
-    sum(clicks)::double precision / nullif(sum(displays), 0)::double precision as click_through_rate
-from public.article_performance
-group by category, date;
+    displays,
+    clicks,
+    clicks::double precision / nullif(displays, 0)::double precision as click_through_rate
+from state.category_days;
 comment on view public.category_performance is 'One row for each article category and UTC day with a click or a display.';
 comment on column public.category_performance.category is 'The articles'' latest category; null for articles without one.';
 comment on column public.category_performance.date is 'UTC day of the clicks and displays.';

@@ -56,7 +56,14 @@ class Shadow:
 
     def differences(self) -> Iterator[Difference]:
         """Every row of the true tables that is not as in the shadow."""
-        for name in ("differing_files", "differing_articles", "differing_users", "differing_texts"):
+        for name in (
+            "differing_files",
+            "differing_articles",
+            "differing_users",
+            "differing_texts",
+            "differing_category_days",
+            "differing_session_days",
+        ):
             with self._cur.connection.cursor("differences") as rows:
                 self._db.execute(rows, name)
                 yield from map(Difference._make, rows)

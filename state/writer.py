@@ -24,7 +24,9 @@ REPLACE = (
     "replace_rejected_lines",
     "update_article_texts",
     "update_user_performance",
+    "change_session_days",
     "touch_articles",
+    "change_category_days",
     "update_article_performance",
 )
 

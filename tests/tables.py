@@ -1,5 +1,6 @@
 """What the tables of a database hold, in the oracle's terms."""
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
@@ -10,6 +11,16 @@ import psycopg2
 from psycopg2 import sql
 
 from tests.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
+
+# What is kept added up, and what it is added up from.
+ADDED_UP = {
+    "state.category_days": (
+        "select date, sum(displays), sum(clicks), category from article_performance group by date, category"
+    ),
+    "state.session_days": (
+        "select date, sum(sessions), sum(session_seconds) from user_performance where sessions > 0 group by date"
+    ),
+}
 
 
 class File(NamedTuple):
@@ -48,6 +59,11 @@ def tables(url: str) -> Tables:
                 " click_through_rate from user_performance"
             )
             users = {row[:2]: UserRow(*row) for row in cur.fetchall()}
+            for days, sums in ADDED_UP.items():
+                cur.execute(f"table {days}")
+                found = Counter(cur.fetchall())
+                cur.execute(sums)
+                assert found == Counter(cur.fetchall())
             cur.execute("select key, line_number, reason, raw from state.rejected_lines order by key, line_number")
             rejected: dict[str, list[Rejected]] = {}
             for key, number, reason, raw in cur.fetchall():

@@ -139,7 +139,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
     articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
-    page.draw(made(rows, articles), tmp_path / "index.html")
+    (tmp_path / "index.html").write_text(page.html(made(rows, articles)))
     seen = see(tmp_path / "index.html")
     assert seen.console == []
     assert "data-drawn" in seen.dom
@@ -208,9 +208,9 @@ def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> N
     path = tmp_path / "report" / "index.html"
     assert page.state_of(path) is None
     seen = overview.read(store)
-    page.draw(seen, path)
+    report.write(path, page.html(seen).encode())
     assert page.state_of(path) == seen.state == store.report_state()
-    page.draw(seen._replace(state="other"), path)
+    report.write(path, page.html(seen._replace(state="other")).encode())
     assert page.state_of(path) != store.report_state()
 
 

@@ -20,8 +20,8 @@ from tests.test_crashes import events
 from tests.test_pipeline import Silence, count
 
 GROWING = {
-    "article_performance", "article_texts", "file_article_days", "file_rejected_lines", "file_sessions",
-    "file_user_days", "lake_files", "user_performance",
+    "article_performance", "article_texts", "category_days", "file_article_days", "file_rejected_lines",
+    "file_sessions", "file_user_days", "lake_files", "session_days", "user_performance",
 }  # fmt: skip
 # What a history of 300 files left: of each kind of row many a file, and of one file few.
 HISTORY = """
@@ -42,6 +42,9 @@ insert into article_performance (article_id, date, displays, clicks, cumulative_
 select md5('a' || file_id || '.' || n), date, 1, 1, 1 from made;
 insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)
 select md5('u' || n), date, 1, 1, 1, 1 from made;
+insert into state.category_days (date, displays, clicks, category) select date, 1, 1, 'c' || n from made;
+insert into state.session_days (date, sessions, session_seconds)
+select date '1900-01-01' + n, 300, 300 from generate_series(1, 20000) as n;
 analyze
 """
 

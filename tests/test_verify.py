@@ -23,6 +23,8 @@ KEYS = {
     "public.article_performance": ("article_id", "date"),
     "public.user_performance": ("user_id", "date"),
     "state.article_texts": ("article_id",),
+    "state.category_days": ("category", "date"),
+    "state.session_days": ("date",),
 }
 TABLES = [
     *KEYS,

@@ -1,0 +1,97 @@
+"""The process that draws the picture: draws what this one would, is made good where it is lost, and never stays."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from processor import picture, report
+from processor.lake import LakeFile
+from processor.painter import Painter
+from processor.record import Record
+from tests.conftest import ROOT
+from tests.test_picture import HOSTILE
+from tests.test_pipeline import Silence
+from tests.test_report import day
+
+SUMMARY = report.summarize([day(name, i, 2000 - j, 40) for j, name in enumerate(HOSTILE[:6]) for i in range(40)])
+
+
+def assert_drawn(path: Path) -> None:
+    """Fail unless the pictures at a path are those of SUMMARY."""
+    picture.draw(SUMMARY, path.with_name("expected.png"))
+    for form in picture.FORMS:
+        assert path.with_suffix(f".{form}").read_bytes() == path.with_name(f"expected.{form}").read_bytes()
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_it_draws_what_this_process_would(tmp_path: Path, ahead: bool) -> None:
+    path = tmp_path / "new" / "picture.png"
+    with Painter() as some:
+        if ahead:
+            some.prepare()
+        with some.drawing(SUMMARY, path):
+            pass
+    assert_drawn(path)
+
+
+def test_a_lost_process_is_made_good(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    with Painter() as some:
+        some.prepare()
+        assert some._process is not None
+        some._process.send_signal(signal.SIGKILL)
+        with some.drawing(SUMMARY, path):
+            pass
+    assert_drawn(path)
+
+
+def test_where_no_process_can_be_had_this_one_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", none)
+    with Painter() as some, some.drawing(SUMMARY, tmp_path / "picture.png"):
+        pass
+    assert_drawn(tmp_path / "picture.png")
+
+
+def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file where the folder should be")
+    with (
+        pytest.raises(OSError, match="report"),
+        Painter() as some,
+        some.drawing(SUMMARY, tmp_path / "report" / "picture.png"),
+    ):
+        pass
+
+
+def test_it_ends_where_nothing_was_to_draw() -> None:
+    with Painter() as some:
+        some.prepare()
+    assert some._process is not None
+    assert some._process.returncode == 0
+
+
+def test_it_ends_with_its_parent_however_that_ended() -> None:
+    script = "import os; from processor.painter import Painter; Painter().prepare(); os._exit(0)"
+    # The pipe ends when the last process that holds it does, and that is the painter.
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, timeout=60, check=True)
+    assert done.stderr == b""
+
+
+def test_it_is_prepared_when_one_file_is_left() -> None:
+    files = [LakeFile(f"{n}.tsv", "1", 1) for n in range(3)]
+    prepared: list[int] = []
+    record = Record(Silence())
+    record.before_last = lambda: prepared.append(record.did["files_failed"])
+    record.begin(0, 0)
+    assert prepared == []
+    record.begin(len(files), 3)
+    for file in files:
+        record.failed(file.key, "it is gone")
+    assert prepared == [2]
+    record.begin(1, 1)
+    assert prepared == [2, 3]
