@@ -29,7 +29,7 @@ class Staging(NamedTuple):
     """
 
     parameters: dict[str, Any]
-    statements: dict[str, str]
+    queries: dict[str, str]
 
     def __repr__(self) -> str:
         """Nothing that a log may not show."""
@@ -48,7 +48,7 @@ class Staging(NamedTuple):
             reraise=True,
         )(psycopg2.connect, **self.parameters)
         try:
-            yield Stage(made, self.statements)
+            yield Stage(made, self.queries)
         finally:
             made.close()
 
@@ -56,16 +56,16 @@ class Staging(NamedTuple):
 class Stage:
     """Stages pieces, each in a transaction of its own."""
 
-    def __init__(self, connection: "connection", statements: dict[str, str]) -> None:
+    def __init__(self, connection: "connection", queries: dict[str, str]) -> None:
         """A stage that is empty."""
-        self._connection, self._statements = connection, statements
+        self._connection, self.queries = connection, queries
 
     def put(self, tables: dict[str, bytes]) -> Staged:
         """Stage rows by the name of the COPY that a run would take them by; raises psycopg2.Error."""
         staged = Staged(str(uuid.uuid4()))
         with self._connection, self._connection.cursor() as cur:
-            cur.execute(self._statements["name_piece"], staged._asdict())
+            cur.execute(self.queries["name_piece"], staged._asdict())
             for name, rows in tables.items():
-                cur.copy_expert(self._statements[name.replace("copy_", "stage_")], BytesIO(rows))
-            cur.execute(self._statements["stage_piece"])
+                cur.copy_expert(self.queries[name.replace("copy_", "stage_")], BytesIO(rows))
+            cur.execute(self.queries["stage_piece"])
         return staged
