@@ -88,17 +88,6 @@ def arguments() -> Arguments:
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {EXIT_CODES}\n{MORE}",
     )
-    parser.set_defaults(
-        lake=os.environ.get("LAKE_URL", ""),
-        database=os.environ.get("DATABASE_URL", ""),
-        relocated=False,
-        json=False,
-        workers=0,
-        engine="",
-        metrics=None,
-        since=None,
-        until=None,
-    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and touch nothing")
     parser.add_argument(
         "--rebuild", action="store_true", help="count the whole lake anew; the old tables stay until it is done"
@@ -201,6 +190,21 @@ def arguments() -> Arguments:
     return parser
 
 
+def defaults() -> dict[str, object]:
+    """What the options of more than one command are without a word of them."""
+    return {
+        "lake": os.environ.get("LAKE_URL", ""),
+        "database": os.environ.get("DATABASE_URL", ""),
+        "relocated": False,
+        "json": False,
+        "workers": 0,
+        "engine": "",
+        "metrics": None,
+        "since": None,
+        "until": None,
+    }
+
+
 def positive(text: str) -> int:
     """The whole number above 0 that a text says."""
     if not text.isdecimal() or not int(text):
@@ -228,7 +232,8 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     from processor.changes import Selection
 
     parser = arguments()
-    options = parser.parse_args(argv)
+    # Set as the parser's own, these would take the place of what stands before the command.
+    options = parser.parse_args(argv, argparse.Namespace(**defaults()))
     if options.command == "completion":
         return options
     options.selection, options.wrong = Selection(options.since, options.until), []

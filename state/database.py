@@ -185,7 +185,8 @@ class Database:
                 self._work.rollback()
                 with self.transaction(fenced=not self._shares) as cur:  # who shares may end while another has the lock
                     self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
-                self._clear_staged()
+                if not self._shares:  # it stages nothing, and another run may be at it
+                    self._clear_staged()
         except (psycopg2.Error, DatabaseError, BusyError):
             pass  # what the run did is committed; only its end goes unrecorded
         finally:

@@ -419,3 +419,11 @@ def test_bash_takes_the_completion(tmp_path: Path) -> None:
     )
     done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], check=False, capture_output=True, text=True)
     assert set(done.stdout.split()) == {"--prune", "--prune-all"}
+
+
+@pytest.mark.parametrize("arguments", [["--lake", "{lake}", "status"], ["status", "--lake", "{lake}"]])
+def test_an_option_counts_before_and_behind_the_command(database: str, tmp_path: Path, arguments: list[str]) -> None:
+    write_lake(tmp_path / "lake", {"a.tsv": HEADER})
+    assert run(lake=tmp_path / "lake", database=database).returncode == 0
+    done = run(*(word.format(lake=tmp_path / "lake") for word in arguments), lake=tmp_path / "none", database=database)
+    assert (done.returncode, "1 file" in done.stdout) == (0, True)

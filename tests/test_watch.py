@@ -5,9 +5,11 @@ import json
 import os
 import random
 import signal
+import socket
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -19,6 +21,7 @@ from processor.sqs import notified
 from state.database import Database
 from tests.conftest import new_database
 from tests.processes import Run, ask, held, holders, is_waiting, wait_until
+from tests.prometheus import samples
 from tests.proxies import S3Fault, S3Proxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, events
@@ -515,3 +518,32 @@ def test_nothing_is_left_waiting_of_objects_elsewhere(bucket: str, queue: str, d
         wait_until(is_empty)
         stop(going_on)
         assert len(going_on.errors.splitlines()) == 2
+
+
+def test_a_watch_is_scraped(database: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": events(5, 20, "first") + b"bad line\n"})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def scraped() -> dict[str, float]:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return samples(answer.read().decode())
+        return {}
+
+    with Run("watch", "--interval", "1", "--metrics", str(port), lake=lake, database=database) as going:
+        wait_until(lambda: scraped().get("event_lake_last_success_timestamp_seconds{}"))
+        first = scraped()
+        assert first['event_lake_files_total{outcome="counted"}'] == 1
+        assert first['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 1
+        assert first["event_lake_commit_duration_seconds_count{}"] == 1
+        write_lake(lake, {"b.tsv": events(7, 9, "second"), "c.tsv": b"no header\n"})
+        wait_until(lambda: scraped().get("event_lake_failed_files{}"))
+        wait_until(lambda: scraped()['event_lake_files_total{outcome="counted"}'] == 2)
+        wait_until(lambda: scraped()["event_lake_last_run_exit_code{}"] == 1)
+        assert scraped()["event_lake_lock_held{}"] == 0
+        going.process.terminate()
+        assert going.end() == 0
+    ((reasons,),) = ask(database, "select reasons from state.runs where command = 'watch'")
+    assert reasons == {"wrong_field_count": 1}
+    assert run("--metrics", "x.prom", "watch", lake=lake, database=database).returncode == 2
