@@ -21,7 +21,7 @@ from state.database import Database, migrations
 from tests import made_lake
 from tests.conftest import ROOT
 from tests.oracle import expected
-from tests.tables import Model
+from tests.tables import Model, write_lake
 from tests.test_migrations import execute, make_older
 from tests.test_pipeline import count
 from tests.test_run import CLICK, HEADER, contents, outcome, run
