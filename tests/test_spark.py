@@ -21,7 +21,6 @@ from tests.test_crashes import HEADER, events
 from tests.test_run import contents, outcome, run
 
 pytest.importorskip("pyspark")
-pytestmark = pytest.mark.xdist_group("spark")  # one cluster is enough for this machine
 
 # Lines that are read fast and make a file of several stretches.
 PADDING = 70 * (b"2019-02-15 03:07:03\tp\tapp_opened\tp\t%s\n" % (b"x" * 1_000_000))
