@@ -162,6 +162,7 @@ class Database:
         self._parameters = defaults | self._parameters | {"client_encoding": "UTF8"}
         self._lock: connection | None = None
         self._work: connection | None = None
+        self._is_cancelled = False
         self._run_id: int | None = None
         self._is_given_back = False
         self.run_end = RunEnd()
@@ -436,7 +437,7 @@ class Database:
         """Break off the statement under way; may be called from another thread."""
         import psycopg2
 
-        work = self._work
+        work, self._is_cancelled = self._work, True
         if work is not None:
             with suppress(psycopg2.Error):  # it is broken off already
                 work.cancel()
@@ -452,8 +453,13 @@ class Database:
                 stop=stop_after_attempt(ATTEMPTS),
                 wait=wait_random_exponential(multiplier=0.2, max=10),
                 reraise=True,
-                before_sleep=lambda state: self.say(f"the database broke off ({_short(state)}); trying again"),
+                before_sleep=self._say_broken_off,
             )(attempt)
+
+    def _say_broken_off(self, state: "RetryCallState") -> None:
+        if self._is_cancelled:
+            time.sleep(1)  # what it was cancelled for reaches this thread in a moment
+        self.say(f"the database broke off ({_short(state)}); trying again")
 
     @contextmanager
     def errors(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Spark reduces instead of the pool: the tables are one pass's, whatever becomes of its tasks, executors and driver."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.test_run import contents, outcome, run
 
 pytest.importorskip("pyspark")
 
+GUIDE = (ROOT / "docs" / "spark.md").read_text()
 # Lines that are read fast and make a file of several stretches.
 PADDING = 70 * (b"2019-02-15 03:07:03\tp\tapp_opened\tp\t%s\n" % (b"x" * 1_000_000))
 LAKE = {
@@ -251,3 +253,27 @@ def test_the_engine_and_the_pool_are_two_ways(database: str, lake: Path) -> None
     done = run("--engine", "local[1]", "--workers", "2", lake=lake, database=database)
     assert done.returncode == 2
     assert run("status", "--lake", str(lake), lake=lake, database=database, ENGINE="nothing").returncode == 1
+
+
+def test_executors_without_the_packages_are_told_of_and_take_them_from_an_archive(
+    database: str, tmp_path: Path, cluster: Cluster
+) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": events(10, 60, "first")})
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    settings = {**cluster.settings(), "PYSPARK_PYTHON": str(tmp_path / "bare" / "bin" / "python")}
+    without = run(lake=lake, database=database, **settings)
+    assert without.returncode == 1
+    (line,) = without.stderr.splitlines()
+    assert "ModuleNotFoundError" in line
+    assert "docs/spark.md" in line
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("Makefile", "requirements.txt", ".venv"):
+        (clone / name).symlink_to(ROOT / name)
+    subprocess.run(["make", "-s", "executors.tar.gz"], check=True, cwd=clone)
+    (command,) = re.findall(r'^export PYSPARK_SUBMIT_ARGS="(.*) pyspark-shell"$', GUIDE, re.MULTILINE)
+    archive = command.replace("executors.tar.gz", str(clone / "executors.tar.gz"))
+    settings["PYSPARK_SUBMIT_ARGS"] = f"{archive} {settings['PYSPARK_SUBMIT_ARGS']}"
+    assert run(lake=lake, database=database, **settings).returncode == 0
+    Model().check(database, contents(lake))
