@@ -103,7 +103,7 @@ def watches(database: str) -> list[tuple[object, ...]]:
 
 
 def test_objects_that_come_in_any_way_end_as_the_oracle_says(bucket: str, queue: str, database: str) -> None:
-    draw, lake = random.Random(8), dict[str, bytes]()
+    draw, lake, patience = random.Random(8), dict[str, bytes](), max(60, FILES)
     s3, sqs = boto3.client("s3", endpoint_url=bucket), boto3.client("sqs", endpoint_url=bucket)
 
     def tell(key: str) -> None:
@@ -128,7 +128,7 @@ def test_objects_that_come_in_any_way_end_as_the_oracle_says(bucket: str, queue:
             if draw.random() < 0.05:
                 sqs.send_message(QueueUrl=queue, MessageBody=draw.choice(("", "{", "[" * 5000, "{}")) or " ")
         wanted = {key: f"{hashlib.md5(data).hexdigest()}-{len(data)}" for key, data in lake.items()}
-        wait_until(lambda: wanted.items() <= counted(database).items())
+        wait_until(lambda: wanted.items() <= counted(database).items(), patience)
         nightly = run("--prune", lake="s3://events/lake/", database=database)
         assert (nightly.returncode, nightly.stderr) == (0, "")
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -138,7 +138,8 @@ def test_objects_that_come_in_any_way_end_as_the_oracle_says(bucket: str, queue:
                     sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"].values()  # type: ignore[arg-type]
                 )
                 == {"0"}
-            )
+            ),
+            patience,
         )
         stop(going_on)
         told = ("passed over", "at work on this database", "watch goes on")  # the nightly run may take a while
