@@ -73,7 +73,11 @@ class Engine:
         """How many executors there are; None where the driver does their work."""
         if self._context is None or self._master.startswith("local"):
             return None
-        return len(self._context._jsc.sc().statusTracker().getExecutorInfos()) - 1  # noqa: SLF001 Python has no such call
+        count = 0
+        with suppress(Exception):  # an application that has ended has none
+            tracker = self._context._jsc.sc().statusTracker()  # noqa: SLF001 Python has no such call
+            count = len(tracker.getExecutorInfos()) - 1
+        return count
 
     def cancel(self) -> None:
         """Break off all jobs."""
