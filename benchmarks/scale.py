@@ -1,6 +1,6 @@
 """What a lake costs on Spark, and what a larger one will: the numbers of docs/scale.md.
 
-    python -m benchmarks.scale            (SCALE=0.01 for a try)
+    python -m benchmarks.scale [EXECUTORS ...]            (1 and 2; SCALE=0.01 for a try)
 
 Small lakes that differ in bytes, sessions and files are counted with one executor of a core and with two. A model that
 is linear in these three is fitted to each cost; it predicts a larger lake, which is then counted, too.
@@ -148,8 +148,8 @@ class Scale:
             costs = Costs(wall, tasks.seconds, postgres.seconds, copied(lake) / 1e6, wal / 1e6, at_rest / 1e6)
             return self.shape(lake, database), costs
 
-    def told(self) -> Iterator[str]:
-        """The tables of docs/scale.md."""
+    def told(self, numbers: list[int]) -> Iterator[str]:
+        """The tables of docs/scale.md, for these numbers of executors."""
         lakes = [
             self.lake("small", 60_000, 3),
             self.lake("lines", 300_000, 3),
@@ -158,7 +158,7 @@ class Scale:
             self.lake("all", 200_000, 60, padding=100),
         ]
         large = self.lake("large", 3_000_000, 30)
-        for executors in (1, 2):
+        for executors in numbers:
             runs = [self.counted(lake, executors) for lake in lakes]
             shapes, costs = np.array([shape for shape, _ in runs]), np.array([cost for _, cost in runs])
             fitted, *_ = np.linalg.lstsq(shapes, costs, rcond=None)
@@ -189,12 +189,13 @@ def copied(lake: Path) -> int:
 
 def main() -> None:
     """Measure, and print the tables."""
+    numbers = [int(word) for word in sys.argv[1:]] or [1, 2]
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
         embedded.server("bench", Path(folder, "server")) as server,
     ):
         postmaster = int(Path(folder, "server", "data", "postmaster.pid").read_text().split()[0])
-        for line in Scale(server, postmaster, Path(folder), float(os.environ.get("SCALE") or "1")).told():
+        for line in Scale(server, postmaster, Path(folder), float(os.environ.get("SCALE") or "1")).told(numbers):
             print(line, flush=True)
 
 

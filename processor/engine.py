@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 import threading
+import warnings
 import zipfile
 from contextlib import suppress
 from importlib.util import find_spec
@@ -86,8 +87,10 @@ class Engine:
                 self._context.cancelAllJobs()
 
     def _start(self) -> "SparkContext":
-        from pyspark import SparkConf, SparkContext
-        from pyspark.java_gateway import launch_gateway
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of a pandas that may be installed, and is not asked for
+            from pyspark import SparkConf, SparkContext
+            from pyspark.java_gateway import launch_gateway
 
         launch: Callable[..., JavaGateway] = launch_gateway
         self._knock()
