@@ -152,10 +152,10 @@ class Scale:
         """The tables of docs/scale.md, for these numbers of executors."""
         lakes = [
             self.lake("small", 60_000, 3),
-            self.lake("lines", 300_000, 3),
+            self.lake("lines", 900_000, 3),
             self.lake("files", 60_000, 120),
-            self.lake("bytes", 60_000, 3, padding=250),
-            self.lake("all", 200_000, 60, padding=100),
+            self.lake("bytes", 60_000, 3, padding=600),
+            self.lake("all", 400_000, 60, padding=200),
         ]
         large = self.lake("large", 3_000_000, 30)
         for executors in numbers:

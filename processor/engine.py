@@ -67,7 +67,9 @@ class Engine:
         """The running application; raises EngineError."""
         with self._starting:
             if self._context is None:
-                self._context = self._start()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", FutureWarning)  # of a pandas that is there, and not asked for
+                    self._context = self._start()
             return self._context
 
     def executors(self) -> int | None:
@@ -87,10 +89,8 @@ class Engine:
                 self._context.cancelAllJobs()
 
     def _start(self) -> "SparkContext":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of a pandas that may be installed, and is not asked for
-            from pyspark import SparkConf, SparkContext
-            from pyspark.java_gateway import launch_gateway
+        from pyspark import SparkConf, SparkContext
+        from pyspark.java_gateway import launch_gateway
 
         launch: Callable[..., JavaGateway] = launch_gateway
         self._knock()
