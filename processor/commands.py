@@ -23,10 +23,11 @@ from state.database import BusyError, Database, DatabaseError, DatabaseSettingEr
 from state.embedded import EmbeddedError, NoDatabaseError
 from state.store import Store
 
-TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeError, PruneError)
-WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
 if TYPE_CHECKING:
     from processor.metrics import Metrics
+
+TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeError, PruneError)
+WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
 
 
 def perform(options: Namespace, console: Console, stop: Stop) -> int:

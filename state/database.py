@@ -185,6 +185,7 @@ class Database:
             if self._run_id is not None and self._work is not None:
                 self._work.rollback()
                 with self.transaction(fenced=not self._shares) as cur:  # who shares may end while another has the lock
+                    self.execute(cur, "go_on", run_id=self._run_id, **self.run_end._asdict())
                     self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
                 if not self._shares:  # it stages nothing, and another run may be at it
                     self._clear_staged()
@@ -340,11 +341,10 @@ class Database:
 
     def go_on(self, did: RunEnd) -> None:
         """Record what this run did until now."""
-        numbers = {name: value for name, value in did._asdict().items() if name not in ("exit_code", "error")}
 
         def attempt() -> None:
             with self.transaction() as cur:
-                self.execute(cur, "go_on", run_id=self._run_id, **numbers)
+                self.execute(cur, "go_on", run_id=self._run_id, **did._asdict())
 
         self.retried(attempt)
 

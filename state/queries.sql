@@ -67,22 +67,8 @@ on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_i
 -- fence: a row only while no other run took over; holds off takers until the transaction ends
 select run_id from state.lake where run_id = %(run_id)s for update;
 
--- end_run: the run is over; what it did, and how it ended
-update state.runs
-set
-    ended_at = now(),
-    exit_code = %(exit_code)s,
-    error = %(error)s,
-    files_counted = %(files_counted)s,
-    files_unchanged = %(files_unchanged)s,
-    files_failed = %(files_failed)s,
-    files_forgotten = %(files_forgotten)s,
-    events = %(events)s,
-    rejected = %(rejected)s,
-    seconds = %(seconds)s,
-    bytes = %(bytes)s,
-    reasons = %(reasons)s
-where run_id = %(run_id)s;
+-- end_run: the run is over, and how it ended; what it did says go_on
+update state.runs set ended_at = now(), exit_code = %(exit_code)s, error = %(error)s where run_id = %(run_id)s;
 
 -- go_on: what a run did until now
 update state.runs

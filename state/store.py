@@ -91,7 +91,7 @@ class Store:
 
     def staging(self) -> Staging:
         """How other processes stage what they reduce for this run."""
-        names = ("name_piece", "stage_piece", *(name for name in self._db.queries if name.startswith("stage_")))
+        names = ("name_piece", *(name for name in self._db.queries if name.startswith("stage_")))
         return Staging(self._db.reached(), {name: self._db.queries[name] for name in names})
 
     def files(self) -> dict[str, KnownFile]:
