@@ -28,7 +28,7 @@ PICKS = st.integers(0, 7)
 PLANS = st.builds(Plan, prune_all=st.booleans())
 WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
 STATEMENTS = st.integers(1, 150)
-MOST_TASKS = 300
+MOST_TASKS = 50
 CLOCK = 1_550_000_000_000_000_000
 
 
@@ -101,8 +101,8 @@ class Histories(RuleBasedStateMachine):
     # The lake
 
     def _write(self, key: str, data: bytes, time: int | None = None) -> None:
-        # the thousands of tasks of a long line, each for a few bytes of it, would take minutes
-        assume((self.workers == 1 and self.reducing is None) or len(data) <= MOST_TASKS * self.chunk)
+        if (self.workers > 1 or self.reducing) and len(data) > MOST_TASKS * self.chunk:
+            return  # the thousands of tasks of a long line, each for a few bytes of it, would take minutes
         if time is None:
             self.clock += 1_000_000_000
             time = self.clock
