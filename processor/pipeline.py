@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from processor.changes import EVERY_FILE, Selection, changes
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from processor.engine import Engine
     from processor.spark import SparkPool
 
-# After so many rejected lines a file that has fewer events is given up, before it fills the database's disk.
+# After so many rejected lines a file that has fewer events is not written on, before it fills the database's disk.
 HOPELESS = 1_000_000
 
 
@@ -36,6 +37,10 @@ class PruneError(Exception):
         """Why, and what was done."""
         super().__init__(message)
         self.outcome = outcome
+
+
+class ReprievedError(Exception):
+    """A file had so many rejected lines on the way that it was not written on, and then turned out to be a good one."""
 
 
 class Listener(Protocol):
@@ -96,26 +101,52 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     """
     begun = time.monotonic()
     outcome = Outcome()
+    connections = store.connections
     present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
     known = {key: file for key, file in store.files().items() if plan.selection.holds(key)}
     todo = to_count(present.values(), known, store, outcome)
     listener.begin(len(todo), sum(file.size for file in todo))
+    failed = set[str]()
+
+    def count_or_fail(pool: "Pool | SparkPool", file: LakeFile, outcome: Outcome) -> None:
+        try:
+            count(pool, store, listener, outcome, file)
+        except DatabaseAwayError:
+            raise
+        except (FileError, DatabaseError) as error:
+            failed.add(file.key)
+            fail(store, listener, outcome, file, error)
+
     with _pool(lake, todo, store, plan) as pool:
         for file in todo:
-            try:
-                count(pool, store, listener, outcome, file)
-            except DatabaseAwayError:
-                raise
-            except (FileError, DatabaseError) as error:
-                fail(store, listener, outcome, file, error)
+            count_or_fail(pool, file, outcome)
+    # A server that was failed over to a standby that lags, say, holds what it held before some commits.
+    while store.connections != connections:
+        connections = store.connections
+        for file in lost(present, store.files(), failed):
+            listener.warn(f"the database lost what it had committed of {file.key}; it is counted again")
+            again = Outcome()  # where it is told what was done, the file is counted already
+            count_or_fail(Pool(lake, [], plan.chunk, 1), file, again)
+            outcome.files_failed += again.files_failed
     if plan.prune or plan.prune_all:
         outcome.seconds = round(time.monotonic() - begun, 3)
-        for key in to_prune(plan, present, store.files(), outcome):
+        pruned = to_prune(plan, present, store.files(), outcome)
+        for key in pruned:
             store.forget(key)
             outcome.files_forgotten += 1
             listener.forgotten(key)
+        while store.connections != connections:
+            connections = store.connections
+            for key in store.files().keys() & pruned:
+                store.forget(key)
     outcome.seconds = round(time.monotonic() - begun, 3)
     return outcome
+
+
+def lost(present: Mapping[str, LakeFile], known: Mapping[str, KnownFile], failed: Collection[str]) -> list[LakeFile]:
+    """The present files that a run counted, or found counted, and that the database does not know so any more."""
+    found = changes(present.values(), known)
+    return sorted(file for file in found.new + found.changed if file.key not in failed)
 
 
 def _pool(lake: Lake, files: list[LakeFile], store: Store, plan: Plan) -> "Pool | SparkPool":
@@ -148,10 +179,10 @@ def count(pool: "Pool | SparkPool", store: Store, listener: Listener, outcome: O
     Raises LakeError and BusyError, too, which are not the file's.
     """
 
-    def attempt() -> Version | None:
-        return store.count(file.key, lambda: reading(file, pool.results(file), listener))
+    def attempt(hopeless: float) -> Version | None:
+        return store.count(file.key, lambda: reading(file, pool.results(file), listener, hopeless))
 
-    version = _despite_lost_workers(attempt, listener)
+    version = _at_last(attempt, listener)
     if version is None:
         outcome.files_unchanged += 1
         listener.same(file.key)
@@ -165,12 +196,16 @@ def fail(store: Store, listener: Listener, outcome: Outcome, file: LakeFile, err
     _failed(outcome, listener, file.key, error)
 
 
-def _despite_lost_workers(count: Callable[[], T], listener: Listener) -> T:
-    try:
-        return count()
-    except (LostWorkerError, StagingLostError) as error:
-        listener.warn(f"{error}; its file is reduced without it")
-        return count()
+def _at_last(count: Callable[[float], T], listener: Listener) -> T:
+    """What counting gives, which is told after how many rejected lines a file looks hopeless."""
+    hopeless: float = HOPELESS
+    while True:  # a file that is asked for again is reduced in this process, which loses nothing
+        try:
+            return count(hopeless)
+        except (LostWorkerError, StagingLostError) as error:
+            listener.warn(f"{error}; its file is reduced without it")
+        except ReprievedError:
+            hopeless = inf
 
 
 def _counted(outcome: Outcome, listener: Listener, version: Version) -> None:
@@ -245,11 +280,11 @@ def _count_beside(
     with reducing as pool:
         for file in present:
 
-            def count(file: LakeFile = file) -> Version:
-                return shadow.count(reading(file, pool.results(file), listener))
+            def count(hopeless: float, file: LakeFile = file) -> Version:
+                return shadow.count(reading(file, pool.results(file), listener, hopeless))
 
             try:
-                version = _despite_lost_workers(count, listener)
+                version = _at_last(count, listener)
             except FileError as error:
                 shadow.fail(file.key, str(error), known.get(file.key))
                 _failed(outcome, listener, file.key, error)
@@ -260,14 +295,19 @@ def _count_beside(
             shadow.recall(known[gone])
 
 
-def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> Reading:
-    """What a file gives, as it is asked for, and then its version; raises FileError."""
+def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener, hopeless: float = HOPELESS) -> Reading:
+    """What a file gives, as it is asked for, and then its version; raises FileError.
+
+    After so many rejected lines, more than events, no more rows come; raises ReprievedError where all the lines then
+    say otherwise.
+    """
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
     newest_at: int | None = None
 
     def rows() -> Iterator[dict[str, bytes] | Staged]:
         nonlocal newest_at
+        is_hopeless = False
         try:
             for result in results:
                 listener.read(result.size)
@@ -275,21 +315,21 @@ def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener) -> R
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
                 newest_at = newest(newest_at, result.newest_at)
-                check(HOPELESS)
-                yield result.rows
+                is_hopeless = is_hopeless or reasons.total() > max(hopeless, counts["events"])
+                if not is_hopeless:
+                    yield result.rows
         except FileError as error:
             listener.read(error.size)
             raise
-        check(0)
-
-    def check(allowed: int) -> None:
         events, rejected = counts["events"], reasons.total()
-        if rejected > max(allowed, events):
+        if rejected > events:
             reason, _ = reasons.most_common(1)[0]
             raise FileError(
                 f"{rejected} of its {events + rejected} lines were rejected, more than half, most often because "
                 f"{REASONS[reason]}; write it again"
             )
+        if is_hopeless:
+            raise ReprievedError
 
     def version() -> Version:
         lines = sum(chunk.lines for chunk in chunks.values()) - 1  # but the header

@@ -162,6 +162,7 @@ class Database:
         self._parameters = defaults | self._parameters | {"client_encoding": "UTF8"}
         self._lock: connection | None = None
         self._work: connection | None = None
+        self.connections = 0
         self._is_cancelled = False
         self._run_id: int | None = None
         self._is_given_back = False
@@ -432,6 +433,7 @@ class Database:
         if self._lock is None and not self._reads:
             self._lock = self._take_lock()
         self._work = self._connect()
+        self.connections += 1
 
     def cancel(self) -> None:
         """Break off the statement under way; may be called from another thread."""

@@ -11,6 +11,8 @@ select
     set_config('idle_in_transaction_session_timeout', '0', true),
     -- servers before PostgreSQL 17 do not know this one
     case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end,
+    -- a role may ask for less, but what a run says it counted must outlast the server
+    set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
     set_config('tcp_keepalives_idle', '30', true),
     set_config('tcp_keepalives_interval', '10', true),
     set_config('tcp_keepalives_count', '3', true),
@@ -325,37 +327,37 @@ drop table if exists
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_chunks,
     pg_temp.new_rejected_lines, pg_temp.changed_article_days, pg_temp.moved_sessions, pg_temp.changed_user_days,
     pg_temp.touched_article_texts, pg_temp.changed_article_texts, pg_temp.touched_articles;
-create temporary table new_article_days (
+create temporary table pg_temp.new_article_days (
     article_id text collate "C", date date, displays integer, clicks integer,
     title text collate "C", category text collate "C"
 ) on commit delete rows;
-create temporary table new_user_days (
+create temporary table pg_temp.new_user_days (
     user_id text collate "C", date date, displays integer, clicks integer
 ) on commit delete rows;
-create temporary table new_sessions (
+create temporary table pg_temp.new_sessions (
     user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
 ) on commit delete rows;
-create temporary table new_chunks (chunk bigint, lines bigint) on commit delete rows;
-create temporary table new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit delete rows;
-create temporary table changed_article_days (
+create temporary table pg_temp.new_chunks (chunk bigint, lines bigint) on commit delete rows;
+create temporary table pg_temp.new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit delete rows;
+create temporary table pg_temp.changed_article_days (
     article_id text collate "C", date date, displays bigint, clicks bigint
 ) on commit delete rows;
-create temporary table moved_sessions (
-    user_id text collate "C", date date, sessions bigint, microseconds bigint
+create temporary table pg_temp.moved_sessions (
+    user_id text collate "C", date date, sessions bigint, microseconds numeric
 ) on commit delete rows;
-create temporary table changed_user_days (
-    user_id text collate "C", date date, sessions bigint, microseconds bigint, displays bigint, clicks bigint
+create temporary table pg_temp.changed_user_days (
+    user_id text collate "C", date date, sessions bigint, microseconds numeric, displays bigint, clicks bigint
 ) on commit delete rows;
-create temporary table touched_article_texts (
+create temporary table pg_temp.touched_article_texts (
     article_id text collate "C",
     title text collate "C", category text collate "C",
     old_title text collate "C", old_category text collate "C",
     new_title text collate "C", new_category text collate "C"
 ) on commit delete rows;
-create temporary table changed_article_texts (
+create temporary table pg_temp.changed_article_texts (
     article_id text collate "C", title text collate "C", category text collate "C", shown boolean
 ) on commit delete rows;
-create temporary table touched_articles (
+create temporary table pg_temp.touched_articles (
     article_id text collate "C", from_date date, title text, category text, old_category text
 ) on commit delete rows;
 comment on table pg_temp.new_chunks is %(made_by)s;
@@ -365,24 +367,24 @@ discard temp;
 
 -- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
 truncate
-    new_article_days, new_user_days, new_sessions, new_chunks, new_rejected_lines,
-    changed_article_days, changed_user_days, moved_sessions,
-    touched_article_texts, changed_article_texts, touched_articles;
+    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_chunks, pg_temp.new_rejected_lines,
+    pg_temp.changed_article_days, pg_temp.changed_user_days, pg_temp.moved_sessions,
+    pg_temp.touched_article_texts, pg_temp.changed_article_texts, pg_temp.touched_articles;
 
 -- copy_article_days: from a partial
-copy new_article_days from stdin;
+copy pg_temp.new_article_days from stdin;
 
 -- copy_user_days: from a partial
-copy new_user_days from stdin;
+copy pg_temp.new_user_days from stdin;
 
 -- copy_sessions: from a partial
-copy new_sessions from stdin;
+copy pg_temp.new_sessions from stdin;
 
 -- copy_chunks: from a partial
-copy new_chunks from stdin;
+copy pg_temp.new_chunks from stdin;
 
 -- copy_rejected_lines: from a partial
-copy new_rejected_lines from stdin;
+copy pg_temp.new_rejected_lines from stdin;
 
 -- has_staged: whether an executor of Spark staged anything since it was cleared, even where that was broken off
 select
@@ -430,37 +432,37 @@ with taken as (
     returning article_id, date, displays, clicks, title, category
 )
 
-insert into new_article_days (article_id, date, displays, clicks, title, category)
+insert into pg_temp.new_article_days (article_id, date, displays, clicks, title, category)
 select article_id, date, displays, clicks, title, category from taken;
 with taken as (
     delete from state.staged_user_days where piece = %(piece)s returning user_id, date, displays, clicks
 )
 
-insert into new_user_days (user_id, date, displays, clicks) select user_id, date, displays, clicks from taken;
+insert into pg_temp.new_user_days (user_id, date, displays, clicks) select user_id, date, displays, clicks from taken;
 with taken as (
     delete from state.staged_sessions
     where piece = %(piece)s
     returning user_id, session_id, first_at, last_at, events
 )
 
-insert into new_sessions (user_id, session_id, first_at, last_at, events)
+insert into pg_temp.new_sessions (user_id, session_id, first_at, last_at, events)
 select user_id, session_id, first_at, last_at, events from taken;
 with taken as (
     delete from state.staged_chunks where piece = %(piece)s returning chunk, lines
 )
 
-insert into new_chunks (chunk, lines) select chunk, lines from taken;
+insert into pg_temp.new_chunks (chunk, lines) select chunk, lines from taken;
 with taken as (
     delete from state.staged_rejected_lines where piece = %(piece)s returning chunk, line, reason, raw
 )
 
-insert into new_rejected_lines (chunk, line, reason, raw) select chunk, line, reason, raw from taken;
+insert into pg_temp.new_rejected_lines (chunk, line, reason, raw) select chunk, line, reason, raw from taken;
 
 -- change_article_days: what the file's new version adds to each article and day, less what its old one gave
-insert into changed_article_days (article_id, date, displays, clicks)
+insert into pg_temp.changed_article_days (article_id, date, displays, clicks)
 select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
 from (
-    select article_id, date, displays, clicks from new_article_days
+    select article_id, date, displays, clicks from pg_temp.new_article_days
     union all
     select article_id, date, -displays, -clicks from file_article_days where file_id = %(file_id)s
 ) as new_less_old
@@ -468,7 +470,7 @@ group by article_id, date
 having sum(displays) <> 0 or sum(clicks) <> 0;
 
 -- move_sessions: sessions that begin on a user's day after the file's change, less those that began on it before
-insert into moved_sessions (user_id, date, sessions, microseconds)
+insert into pg_temp.moved_sessions (user_id, date, sessions, microseconds)
 with spans as (
     select
         user_id,
@@ -478,7 +480,7 @@ with spans as (
         min(first_at) filter (where not new) as old_first,
         max(last_at) filter (where not new) as old_last
     from (
-        select user_id, session_id, first_at, last_at, true as new from new_sessions
+        select user_id, session_id, first_at, last_at, true as new from pg_temp.new_sessions
         union all
         select user_id, session_id, first_at, last_at, false from file_sessions where file_id = %(file_id)s
     ) as new_and_old
@@ -510,7 +512,7 @@ select
     -- whole days since the year 1, which no time lies before
     date '0001-01-01' + ((moved.first_at + 62135596800000000) / 86400000000)::integer as date,
     sum(moved.sign)::bigint as sessions,
-    sum(moved.sign * (moved.last_at - moved.first_at))::bigint as microseconds
+    sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
 from wholes
 cross join lateral (values (before_first, before_last, -1), (after_first, after_last, 1)) as moved (first_at, last_at, sign)
 where
@@ -519,30 +521,30 @@ where
 group by 1, 2;
 
 -- change_user_days: what the file's change adds to each user and day
-insert into changed_user_days (user_id, date, sessions, microseconds, displays, clicks)
+insert into pg_temp.changed_user_days (user_id, date, sessions, microseconds, displays, clicks)
 select
     user_id,
     date,
     sum(sessions)::bigint as sessions,
-    sum(microseconds)::bigint as microseconds,
+    sum(microseconds) as microseconds,
     sum(displays)::bigint as displays,
     sum(clicks)::bigint as clicks
 from (
-    select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks from new_user_days
+    select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks from pg_temp.new_user_days
     union all
     select user_id, date, 0, 0, -displays, -clicks from file_user_days where file_id = %(file_id)s
     union all
-    select user_id, date, sessions, microseconds, 0, 0 from moved_sessions
+    select user_id, date, sessions, microseconds, 0, 0 from pg_temp.moved_sessions
 ) as new_less_old
 group by user_id, date
 having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0;
 
 -- touch_article_texts: articles that the file's new or old version has a text of, with all three versions of their texts;
 -- a title or category here has its time before it, in 18 digits, so that the greatest is the latest
-insert into touched_article_texts (article_id, title, category, old_title, old_category, new_title, new_category)
+insert into pg_temp.touched_article_texts (article_id, title, category, old_title, old_category, new_title, new_category)
 with new as (
     select article_id, max(title) as title, max(category) as category
-    from new_article_days
+    from pg_temp.new_article_days
     where title is not null or category is not null
     group by article_id
 ),
@@ -581,7 +583,7 @@ left join lateral (
 
 -- change_article_texts: the latest texts of those articles, where they change; the other files are asked only where the
 -- present ones may be this file's
-insert into changed_article_texts (article_id, title, category, shown)
+insert into pg_temp.changed_article_texts (article_id, title, category, shown)
 with latest as (
     select
         touched.article_id,
@@ -591,7 +593,7 @@ with latest as (
         greatest(
             new_category, case when old_category = touched.category then others.category else touched.category end
         ) as category
-    from touched_article_texts as touched
+    from pg_temp.touched_article_texts as touched
     left join lateral (
         select
             max(lpad((title_at + 62135596800000000)::text, 18, '0') || title) as title,
@@ -636,7 +638,7 @@ from (
         -- the latest of all days only, however many partials the file came in
         case when max(title) = max(max(title)) over by_article then max(title) end as title,
         case when max(category) = max(max(category)) over by_article then max(category) end as category
-    from new_article_days
+    from pg_temp.new_article_days
     group by article_id, date
     window by_article as (partition by article_id)
 ) as given
@@ -645,13 +647,13 @@ order by hashtextextended(article_id, 0);
 -- replace_user_days: what the file gives now
 delete from file_user_days where file_id = %(file_id)s;
 insert into file_user_days (file_id, user_id, date, displays, clicks)
-select %(file_id)s, user_id, date, sum(displays), sum(clicks) from new_user_days group by user_id, date;
+select %(file_id)s, user_id, date, sum(displays), sum(clicks) from pg_temp.new_user_days group by user_id, date;
 
 -- replace_sessions: what the file gives now, in the order of the index
 delete from file_sessions where file_id = %(file_id)s;
 insert into file_sessions (file_id, user_id, session_id, first_at, last_at, events)
 select %(file_id)s, user_id, session_id, min(first_at), max(last_at), sum(events)
-from new_sessions
+from pg_temp.new_sessions
 group by user_id, session_id
 order by hashtextextended(session_id, hashtextextended(user_id, 0));
 
@@ -659,20 +661,20 @@ order by hashtextextended(session_id, hashtextextended(user_id, 0));
 delete from file_rejected_lines where file_id = %(file_id)s;
 insert into file_rejected_lines (file_id, line_number, reason, raw)
 select %(file_id)s, chunks.before + new.line + 1, new.reason, new.raw
-from new_rejected_lines as new
+from pg_temp.new_rejected_lines as new
 inner join (
     select
         chunk,
         coalesce(sum(lines) over (order by chunk rows between unbounded preceding and 1 preceding), 0) as before
-    from new_chunks
+    from pg_temp.new_chunks
 ) as chunks using (chunk);
 
 -- update_article_texts: when the latest texts over all files were carried
 delete from article_texts
-where article_id in (select article_id from changed_article_texts where title is null and category is null);
+where article_id in (select article_id from pg_temp.changed_article_texts where title is null and category is null);
 insert into article_texts (article_id, title_at, category_at)
 select article_id, left(title, 18)::bigint - 62135596800000000, left(category, 18)::bigint - 62135596800000000
-from changed_article_texts
+from pg_temp.changed_article_texts
 where title is not null or category is not null
 order by article_id
 on conflict (article_id) do update set title_at = excluded.title_at, category_at = excluded.category_at;
@@ -680,7 +682,7 @@ on conflict (article_id) do update set title_at = excluded.title_at, category_at
 -- update_user_performance: touched rows only; one that counts nothing any more goes
 insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
 select user_id, date, sessions, microseconds * 0.000001, displays, clicks
-from changed_user_days
+from pg_temp.changed_user_days
 order by date, user_id
 on conflict (date, user_id) do update set
     sessions = present.sessions + excluded.sessions,
@@ -690,7 +692,7 @@ on conflict (date, user_id) do update set
 delete from user_performance
 where ctid = any (array(
     select present.ctid
-    from changed_user_days as changed
+    from pg_temp.changed_user_days as changed
     cross join lateral (
         select ctid, sessions, displays, clicks from user_performance
         where date = changed.date and user_id = changed.user_id
@@ -704,7 +706,7 @@ where ctid = any (array(
 ));
 
 -- touch_articles: articles whose rows change, from which day on, with the texts that they get and the category they had
-insert into touched_articles (article_id, from_date, title, category, old_category)
+insert into pg_temp.touched_articles (article_id, from_date, title, category, old_category)
 select
     touched.article_id,
     touched.from_date,
@@ -714,13 +716,13 @@ select
 from (
     select article_id, min(date) as from_date
     from (
-        select article_id, date from changed_article_days
+        select article_id, date from pg_temp.changed_article_days
         union all
-        select article_id, '-infinity'::date from changed_article_texts where shown
+        select article_id, '-infinity'::date from pg_temp.changed_article_texts where shown
     ) as changes
     group by article_id
 ) as touched
-left join changed_article_texts as changed using (article_id)
+left join pg_temp.changed_article_texts as changed using (article_id)
 left join lateral (
     select title, category from article_performance where article_id = touched.article_id order by date limit 1
 ) as present on true;
@@ -728,7 +730,7 @@ left join lateral (
 -- change_session_days: sessions and their lengths by day, moved by what moved; a day without any more goes
 with moved as materialized (
     select date, sum(sessions)::bigint as sessions, sum(microseconds) * 0.000001 as session_seconds
-    from moved_sessions
+    from pg_temp.moved_sessions
     group by date
 ),
 
@@ -759,11 +761,11 @@ with changed as materialized (
         category
     from (
         select touched.category, days.date, days.displays, days.clicks
-        from touched_articles as touched
-        inner join changed_article_days as days using (article_id)
+        from pg_temp.touched_articles as touched
+        inner join pg_temp.changed_article_days as days using (article_id)
         union all
         select moved.category, days.date, moved.sign * days.displays, moved.sign * days.clicks
-        from touched_articles as touched
+        from pg_temp.touched_articles as touched
         cross join lateral (
             select date, displays, clicks from article_performance
             where article_id = touched.article_id and touched.category is distinct from touched.old_category
@@ -805,10 +807,10 @@ insert into article_performance as present (article_id, date, title, category, d
 with days as (
     select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
     from (
-        select article_id, date, displays, clicks from changed_article_days
+        select article_id, date, displays, clicks from pg_temp.changed_article_days
         union all
         select touched.article_id, later.date, later.displays, later.clicks
-        from touched_articles as touched
+        from pg_temp.touched_articles as touched
         cross join lateral (
             select date, displays, clicks from article_performance
             where article_id = touched.article_id and date >= touched.from_date
@@ -827,7 +829,7 @@ select
     days.clicks,
     coalesce(earlier.cumulative_clicks, 0)
     + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
-from touched_articles as touched
+from pg_temp.touched_articles as touched
 inner join days using (article_id)
 left join lateral (
     select cumulative_clicks from article_performance
@@ -849,7 +851,7 @@ where
 delete from article_performance
 where ctid = any (array(
     select present.ctid
-    from changed_article_days as changed
+    from pg_temp.changed_article_days as changed
     cross join lateral (
         select ctid, displays, clicks from article_performance
         where article_id = changed.article_id and date = changed.date
@@ -1015,7 +1017,7 @@ create temporary table category_days (like state.category_days including all) on
 create temporary table session_days (like state.session_days including all) on commit drop;
 
 -- recall_file: what a file gave when it was counted, where it cannot be read now
-insert into new_article_days (article_id, date, displays, clicks, title, category)
+insert into pg_temp.new_article_days (article_id, date, displays, clicks, title, category)
 select
     article_id,
     date,
@@ -1025,12 +1027,12 @@ select
     lpad((category_at + 62135596800000000)::text, 18, '0') || category
 from state.file_article_days
 where file_id = %(file_id)s;
-insert into new_user_days (user_id, date, displays, clicks)
+insert into pg_temp.new_user_days (user_id, date, displays, clicks)
 select user_id, date, displays, clicks from state.file_user_days where file_id = %(file_id)s;
-insert into new_sessions (user_id, session_id, first_at, last_at, events)
+insert into pg_temp.new_sessions (user_id, session_id, first_at, last_at, events)
 select user_id, session_id, first_at, last_at, events from state.file_sessions where file_id = %(file_id)s;
-insert into new_chunks (chunk, lines) values (0, 0);
-insert into new_rejected_lines (chunk, line, reason, raw)
+insert into pg_temp.new_chunks (chunk, lines) values (0, 0);
+insert into pg_temp.new_rejected_lines (chunk, line, reason, raw)
 select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
 
 -- recall_checkpoint: the checkpoint of that file's version that counts
@@ -1065,11 +1067,14 @@ where wanted is distinct from found;
 select
     'category_days' as name,
     jsonb_build_array(coalesce(wanted.category, found.category), coalesce(wanted.date, found.date)) as key,
-    to_jsonb(wanted) - 'category' - 'date' as wanted,
-    to_jsonb(found) - 'category' - 'date' as found
-from pg_temp.category_days as wanted
-full join state.category_days as found
-    on wanted.date = found.date and coalesce(wanted.category, '') = coalesce(found.category, '')
+    to_jsonb(wanted) - 'category' - 'date' - 'copy' as wanted,
+    to_jsonb(found) - 'category' - 'date' - 'copy' as found
+from (select *, row_number() over (partition by date, category) as copy from pg_temp.category_days) as wanted
+full join (select *, row_number() over (partition by date, category) as copy from state.category_days) as found
+    on
+        wanted.date = found.date
+        and coalesce(wanted.category, '') = coalesce(found.category, '')
+        and wanted.copy = found.copy
 where wanted is distinct from found;
 
 -- differing_session_days: sums of sessions by day that are not as they should be
@@ -1163,10 +1168,17 @@ from pg_temp.article_texts as wanted
 full join state.article_texts as found using (article_id)
 where wanted is distinct from found;
 
--- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change
-truncate
-    state.lake_files, state.file_article_days, state.file_user_days, state.file_sessions, state.file_rejected_lines,
-    state.article_texts, state.category_days, state.session_days;
+-- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change.
+-- Nothing is truncated, as that would be seen by transactions that began before this one ends; and the sequence, which no
+-- rollback sets back, goes forward only
+delete from state.lake_files;
+delete from state.file_article_days;
+delete from state.file_user_days;
+delete from state.file_sessions;
+delete from state.file_rejected_lines;
+delete from state.article_texts;
+delete from state.category_days;
+delete from state.session_days;
 insert into state.lake_files overriding system value select * from pg_temp.lake_files;
 insert into state.file_article_days select * from pg_temp.file_article_days;
 insert into state.file_user_days select * from pg_temp.file_user_days;
@@ -1214,6 +1226,11 @@ where
     (excluded.sessions, excluded.session_seconds, excluded.displays, excluded.clicks);
 select setval(
     pg_get_serial_sequence('state.lake_files', 'file_id'),
-    (select coalesce(max(file_id), 0) + 1 from state.lake_files),
+    (
+        select greatest(max(files.file_id), drawn.last_value) + 1
+        from state.lake_files_file_id_seq as drawn
+        left join state.lake_files as files on true
+        group by drawn.last_value
+    ),
     false
 );

@@ -57,8 +57,10 @@ class Store:
 
     def forget(self, key: str) -> bool:
         """Take back what a file gave and forget it; False if it is not known."""
+        was_known = False
 
         def attempt() -> bool:
+            nonlocal was_known
             with self._db.transaction() as cur:
                 writer = Writer(self._db, cur)
                 row = writer.find(key)
@@ -66,7 +68,8 @@ class Store:
                     writer.prepare()
                     writer.replace(row[0])
                     self._db.execute(cur, "forget_file", file_id=row[0])
-            return row is not None
+                    was_known = True  # also to a later attempt, where this one's commit has an unknown outcome
+            return was_known
 
         return self._db.retried(attempt)
 
@@ -93,6 +96,11 @@ class Store:
         """How other processes stage what they reduce for this run."""
         names = ("name_piece", *(name for name in self._db.queries if name.startswith("stage_")))
         return Staging(self._db.reached(), {name: self._db.queries[name] for name in names})
+
+    @property
+    def connections(self) -> int:
+        """How many connections it took until now: one more, and another server may have taken over."""
+        return self._db.connections
 
     def files(self) -> dict[str, KnownFile]:
         """The checkpoint: every file that was counted or failed, by its key."""

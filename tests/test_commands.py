@@ -21,6 +21,8 @@ from state.database import Database, migrations
 from tests import made_lake
 from tests.conftest import ROOT
 from tests.oracle import expected
+from tests.processes import ask
+from tests.proxies import Cut, PostgresProxy
 from tests.tables import Model, write_lake
 from tests.test_migrations import execute, make_older
 from tests.test_pipeline import count
@@ -427,3 +429,25 @@ def test_an_option_counts_before_and_behind_the_command(database: str, tmp_path:
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     done = run(*(word.format(lake=tmp_path / "lake") for word in arguments), lake=tmp_path / "none", database=database)
     assert (done.returncode, "1 file" in done.stdout) == (0, True)
+
+
+def test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER + CLICK})
+    assert run(lake=lake, database=database).returncode == 0
+    is_forgotten = is_cut = False
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal is_forgotten, is_cut
+        is_forgotten = is_forgotten or b"delete from lake_files" in text
+        if is_cut or not is_forgotten or not text.startswith(b"COMMIT"):
+            return None
+        is_cut = True
+        return "after"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("forget", "a.tsv", lake=lake, database=proxy.url)
+    assert is_cut
+    assert done.returncode == 0, done.stderr
+    assert ask(database, "select key from state.lake_files") == []
+    assert ask(database, "select files_forgotten from state.runs where command = 'forget'") == [(1,)]

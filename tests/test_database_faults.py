@@ -1,12 +1,13 @@
 """The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -15,15 +16,19 @@ import pytest
 from psycopg2.errors import DeadlockDetected
 from psycopg2.extensions import parse_dsn
 
+from processor.lake import lake_at
 from processor.pipeline import Plan
+from processor.pipeline import run as run_pipeline
 from state import embedded
 from state.database import Database
+from state.store import Store
+from state.writer import Reading, Version
 from tests.conftest import administrate, as_role, new_database, new_server
 from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, PLAN, events
-from tests.test_pipeline import count
+from tests.test_pipeline import Silence, count
 from tests.test_run import CLICK, contents, run
 
 BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
@@ -50,6 +55,26 @@ class Server:
         os.kill(process, number)
         with (self._home / "server.lock").open("rb") as lock:
             wait_until(lambda: embedded._locked(lock.fileno()))
+
+    def keep(self) -> None:
+        """Keep what it holds now, for `relapse`; it starts anew, as it does after a crash."""
+        self.kill(signal.SIGKILL)
+        shutil.copytree(self._home / "data", self._home / "kept")
+        self._give_over("kept")
+        self.start()
+
+    def relapse(self) -> None:
+        """Let it die, and come back as it was kept."""
+        self.kill(signal.SIGKILL)
+        shutil.rmtree(self._home / "data")
+        (self._home / "kept").rename(self._home / "data")
+        self.start()
+
+    def _give_over(self, folder: str) -> None:
+        """Let the account that the server runs as have a folder."""
+        account = (self._home / "data").stat()
+        for path in (self._home / folder, *(self._home / folder).rglob("*")):
+            os.chown(path, account.st_uid, account.st_gid, follow_symlinks=False)
 
     def start(self) -> None:
         """Start it again, in the same place; it is stopped by whoever made it."""
@@ -115,6 +140,57 @@ def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
             assert all(note.startswith(("waiting for the database", "the database broke off")) for note in notes)
         assert run(lake=lake, database=database).returncode == 0
         Model().check(database, LAKE)
+
+
+class Relapsing(Store):
+    """A store on a server that dies after some files, and comes back as it was after the first of them."""
+
+    def __init__(self, database: Database, server: Server) -> None:
+        """The store in a database of that server."""
+        super().__init__(database)
+        self._server, self._commits = server, 0
+
+    def _commit(self) -> None:
+        self._commits += 1
+        if self._commits == 1:
+            self._server.keep()
+        if self._commits == 3:
+            self._server.relapse()
+
+    def count(self, key: str, read: Callable[[], Reading]) -> Version | None:
+        """Count, and die perhaps."""
+        version = super().count(key, read)
+        self._commit()
+        return version
+
+    def forget(self, key: str) -> bool:
+        """Forget, and die perhaps."""
+        was_known = super().forget(key)
+        self._commit()
+        return was_known
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(workers=2), Plan(prune_all=True)])
+def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, plan: Plan) -> None:
+    """As where it is failed over to a standby that lags."""
+    lake = tmp_path / "lake"
+    files = {f"{name}.tsv": events(5, 10 + number, name) for number, name in enumerate("abcd")}
+    write_lake(lake, files)
+    with new_server() as (uri, home), new_database(uri) as database:
+        model = Model()
+        if plan.prune_all:
+            count(lake, database, Plan())
+            model.check(database, files)
+            for key in files:
+                (lake / key).unlink()
+            files = {}
+        silence = Silence()
+        with Database(database) as db:
+            db.claim(str(lake), relocated=True)
+            outcome = run_pipeline(lake_at(str(lake)), Relapsing(db, Server(home)), plan, silence)
+        assert (outcome.files_counted, outcome.files_forgotten) == ((0, 4) if plan.prune_all else (4, 0))
+        assert not silence.errors
+        model.check(database, files, pruned=plan.prune_all)
 
 
 def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: str, database: str, lake: Path) -> None:
@@ -288,6 +364,14 @@ def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, set
         assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
         Model().check(as_role("postgres", database), contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
+
+
+@pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: str, setting: str, found: str) -> None:
+    configure(database, f"synchronous_commit = {setting}")
+    with Database(database) as db, db.transaction(fenced=False) as cur:
+        cur.execute("show synchronous_commit")
+        assert cur.fetchone() == (found,)
 
 
 def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:

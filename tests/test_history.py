@@ -10,14 +10,16 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from psycopg2 import sql
+from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.lake import lake_at
 from processor.pipeline import Outcome, Plan, PruneError
-from state.database import Database
+from state.database import Database, DatabaseError
 from state.store import Store
 from state.writer import Version
-from tests.histories import Histories
+from tests.conftest import as_role
+from tests.histories import Histories, end_connection
 from tests.oracle import REQUIRED
 from tests.tables import Model, tables
 from tests.test_pipeline import Silence, count
@@ -218,6 +220,92 @@ def test_readers_keep_the_old_tables_until_a_rebuild_is_done(database: str, tmp_
         cur.execute(query)
         assert cur.fetchall() != onlooker.seen[0]
     Model().check(database, lake.files)
+
+
+@pytest.mark.parametrize("name", ["article_performance", "category_performance", "freshness", "state.file_sessions"])
+def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    """A backup that runs meanwhile is one, too."""
+    lake = Lake(tmp_path, one=ONE, two=TWO)
+    count(tmp_path, database, Plan())
+    query = sql.SQL("select to_jsonb(t) - 'age' from {} as t order by 1").format(sql.Identifier(*name.split(".")))
+    with closing(psycopg2.connect(database)) as reader, reader.cursor() as cur:
+        cur.execute(query)
+        before = cur.fetchall()
+        reader.rollback()
+        reader.set_session(isolation_level="REPEATABLE READ")
+        cur.execute("select 1")
+        lake.put("one", TWO)
+        rebuild(lake, database, Plan())
+        cur.execute(query)
+        assert cur.fetchall() == before
+    Model().check(database, lake.files)
+
+
+class Uncommitted(Database):
+    """A database whose connection ends when the rebuild's last statement was executed, before its COMMIT."""
+
+    def __init__(self, url: str, wait: float) -> None:
+        super().__init__(url, wait)
+        self._url = url
+
+    def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        super().execute(cur, name, **parameters)
+        if name == "take_over_shadow":
+            end_connection(as_role("postgres", self._url), cur.connection.info.backend_pid)
+
+
+def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, **dict.fromkeys("abcd", ONE))
+    count(tmp_path, database, Plan())
+    for name in "abcd":
+        lake.remove(name)
+    lake.put("e", ONE)
+    count(tmp_path, database, Plan(prune_all=True))
+    with Uncommitted(database, wait=5) as db:
+        db.claim(str(tmp_path), relocated=True)
+        with pytest.raises(DatabaseError):
+            pipeline.rebuild(lake_at(str(tmp_path)), Store(db), Plan(), Silence())
+    for name in "fghijk":
+        lake.put(name, TWO)
+    assert count(tmp_path, database, Plan())[1] == {}
+    Model().check(database, lake.files)
+
+
+def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path) -> None:
+    """More microseconds than a bigint holds; they come and go by one file and by many."""
+    ends = ("0001-01-01 00:00:00", "9999-12-31 23:59:59")
+    whole = [(end, f"s{i}", "u", "a") for i in range(40) for end in ends]
+    lake = Lake(tmp_path, first=text(*whole[::2]), **{f"b{i}": text(it) for i, it in enumerate(whole[1::2])})
+    lake.put("whole", text(*[(end, f"{session}'", user, it) for end, session, user, it in whole]))
+    model = Model()
+    assert count(tmp_path, database, Plan())[1] == {}
+    model.check(database, lake.files)
+    lake.remove("first")
+    lake.remove("whole")
+    count(tmp_path, database, Plan(prune=True))
+    model.check(database, lake.files, pruned=True)
+    lake.put("first", text(*whole))
+    rebuild(lake, database, Plan())
+    model.check(database, lake.files)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_whose_many_rejected_lines_come_first_counts(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(pipeline, "HOPELESS", 10)
+    good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
+    header, events = good.split(b"\n", 1)
+    lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
+    outcome, errors = count(tmp_path, database, Plan(workers=workers, chunk=200))
+    assert (outcome.files_counted, outcome.rejected) == (1, 30)
+    assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
+    model = Model()
+    model.check(database, lake.files)
+    rebuild(lake, database, Plan(workers=workers, chunk=200))
+    model.check(database, lake.files)
 
 
 def test_a_rebuild_writes_no_row_of_the_bi_tables_that_is_right(database: str, tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from backports import zstd
 
 from processor import pipeline
 from processor.lake import BLOCK, FileError, LakeFile, LakeSettingError, lake_at, text
+from processor.pipeline import HOPELESS
 from processor.reducers import ENTRIES, Partial
 from processor.stretches import Stretch, reduced
+from state.staging import Staged
 from state.writer import Version
 from tests.fuzzed import HEADER, REDUCERS, Memory, line
 from tests.test_pipeline import Silence
@@ -97,10 +99,21 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
     assert max(sizes) < 1.1 * ENTRIES
 
 
-def test_a_file_of_rejected_lines_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "HOPELESS", ENTRIES)
-    with pytest.raises(FileError, match="more than half"):
-        version(lambda: chain([HEADER, b"\n"], blocks(b"x\n", 1 << 50)))
+def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
+    lines = 2_500_000
+    file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
+    reading = pipeline.reading(file, reduced(made, Stretch(file), 32 * MIB), Silence())
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        for rows in reading.rows:
+            assert not isinstance(rows, Staged)
+            written += rows["copy_rejected_lines"].count(b"\n")
+
+    with pytest.raises(FileError, match=f"{lines} of its {lines} lines were rejected"):
+        write()
+    assert 0.5 * HOPELESS < written <= HOPELESS
 
 
 @pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])

@@ -1,11 +1,18 @@
 """No SQL is built from data: what a cursor is given was written by hand."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from processor.pipeline import Plan
+from state.database import Database
+from tests.conftest import ROOT, as_role
+from tests.tables import Model, write_lake
+from tests.test_migrations import execute
+from tests.test_pipeline import count
+from tests.test_run import CLICK, HEADER, contents
 
 SOURCES = sorted([ROOT / "run.py", *(ROOT / "processor").glob("*.py"), *(ROOT / "state").glob("*.py")])
 CALLS = {"execute", "executemany", "copy_expert", "copy_from", "mogrify", "callproc", "execute_values", "execute_batch"}
@@ -82,3 +89,24 @@ def test_no_statement_builds_another(name: str) -> None:
     text = (ROOT / "state" / name).read_text().lower()
     assert "execute" not in text
     assert "format(" not in text
+
+
+def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_path: Path) -> None:
+    """They have the names of the temporary ones, and may be written to."""
+    write_lake(tmp_path, {"a.tsv": HEADER + CLICK, "b.tsv": HEADER + CLICK})
+    with Database(database) as db:
+        made = re.findall(
+            r"create temporary table pg_temp\.(\w+) (\(.*?\n?\)) on commit", db.queries["create_new"], re.DOTALL
+        )
+    assert len(made) == 11
+    owner = as_role("postgres", database)
+    execute(
+        owner,
+        *(f"create table public.{name} {columns}" for name, columns in made),
+        "grant all on all tables in schema public to etl",
+    )
+    _, errors = count(tmp_path, database, Plan())
+    assert errors == {}
+    Model().check(owner, contents(tmp_path))
+    for name, _ in made:
+        assert execute(owner, f"select from public.{name}") == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2 import sql
+from psycopg2.errors import UniqueViolation
 
 from processor import pipeline
 from processor.lake import lake_at
@@ -134,6 +135,21 @@ def test_a_spoiled_checkpoint_is_found(lake: Path, database: str, spoil: str) ->
     count(lake, database, Plan())
     execute(database, f"update state.lake_files set {spoil} where key = 'a.tsv'")
     assert ["a.tsv"] in [difference.key for difference in differences(lake, database)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str) -> None:
+    count(lake, database, Plan())
+    columns = execute(
+        database,
+        "select string_agg(quote_ident(column_name), ', ') from information_schema.columns"
+        f" where (table_schema || '.' || table_name, is_generated) = ('{table}', 'NEVER')",
+    )
+    try:
+        execute(database, f"insert into {table} ({columns[0][0]}) select {columns[0][0]} from {table} limit 1")
+    except UniqueViolation:
+        return  # it cannot
+    assert table.split(".")[1] in [difference.table for difference in differences(lake, database)]
 
 
 def test_rows_of_no_file_are_found(lake: Path, database: str) -> None:
