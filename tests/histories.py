@@ -3,6 +3,8 @@
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -37,14 +39,24 @@ class Crash(BaseException):
 
 
 class Doomed(Database):
-    """A database at whose nth statement the program dies, or one of its two connections does."""
+    """A database at whose nth statement or COMMIT the program dies, or one of its two connections does."""
 
     def __init__(self, url: str, statement: int, victim: str) -> None:
         """The victim is "program", "work" or "lock"."""
         super().__init__(url, wait=5)
         self._url, self._left, self._victim = url, statement, victim
 
+    @contextmanager
+    def transaction(self, fenced: bool = True) -> Iterator[cursor]:
+        with super().transaction(fenced) as cur:
+            yield cur
+            self._come_to(cur)
+
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        self._come_to(cur)
+        super().execute(cur, name, **parameters)
+
+    def _come_to(self, cur: cursor) -> None:
         self._left -= 1
         if self._left == 0 and self._victim == "program":
             Histories.drawn["crashes"] += 1
@@ -53,7 +65,6 @@ class Doomed(Database):
             Histories.drawn["lost connections"] += 1
             victim = (self._lock if self._victim == "lock" else self._work) or cur.connection
             end_connection(self._url, victim.info.backend_pid)
-        super().execute(cur, name, **parameters)
 
     def __exit__(self, *_: object) -> None:
         self._close()
