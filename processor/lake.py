@@ -215,9 +215,10 @@ class Folder:
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the folder; symbolic links that lead out of it are passed over.
 
-        A folder below that cannot be listed ends it: its files could not be told from files that are gone.
+        A folder below that cannot be listed ends it, and so does the lake's if it goes meanwhile: their files could not
+        be told from files that are gone.
         """
-        folders = [""]
+        folders, begun = [""], self._place()
         while folders:
             folder = folders.pop()
             try:
@@ -237,6 +238,19 @@ class Folder:
                     folders.append(f"{folder}{entry.name}/")
                 elif is_lake_file(entry.name) and (status := self._status(entry)):
                     yield listed(folder + entry.name, _fingerprint(status), status.st_size)
+        if self._place() != begun:
+            raise LakeError(
+                f"the lake folder {self.url} went away while it was being listed; run again when it is there to stay"
+            )
+
+    def _place(self) -> tuple[int, int] | None:
+        """What tells the lake's folder from any other at its path; None where none can be looked at."""
+        try:
+            # An automounter mounts what a path leads through, not its end; a Path would lose the dot.
+            status = os.stat(f"{self._root}/.")  # noqa: PTH116
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def look(self, name: str) -> LakeFile | None:
         """What `files` would give of one path below the folder now; None where it is no lake file. Raises LakeError."""

@@ -12,7 +12,7 @@ from backports import zstd
 
 from processor.lake import FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
 from tests.proxies import Request, S3Fault, S3Proxy
-from tests.tables import Model
+from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, LATER, events
 from tests.test_run import outcome, run
 
@@ -108,6 +108,19 @@ def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, chan
     path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
     with pytest.raises(FileError, match="the next run"):
         list(blocks)
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, is_left: bool) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
+    files = lake_at(str(lake)).files()
+    assert next(files).key == "a.tsv"
+    lake.rename(tmp_path / "away")
+    if is_left:  # as the place of a mount is, without the folders that were seen
+        lake.mkdir()
+    with pytest.raises(LakeError, match="went away while it was being listed; run again"):
+        list(files)
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
