@@ -278,7 +278,7 @@ class Folder:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """The bytes [start, stop) of a file; one that changes meanwhile is noticed at the end."""
+        """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""
         return _FolderStream(self._root / file.key, file, start, stop)
 
 
@@ -302,8 +302,7 @@ class _FolderStream:
         except OSError as error:
             raise FileError(f"it cannot be read ({error.strerror}); look at its disk") from error
         self._left -= len(block)
-        if not block:
-            self._check()
+        self._check()  # at each block, as who has what it wants does not read on to the end
         return block
 
     def _check(self) -> None:

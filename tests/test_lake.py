@@ -10,7 +10,8 @@ import boto3
 import pytest
 from backports import zstd
 
-from processor.lake import FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
+from processor.lake import BLOCK, FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
+from processor.stretches import Stretch, partials
 from tests.proxies import Request, S3Fault, S3Proxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, LATER, events
@@ -108,6 +109,22 @@ def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, chan
     path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
     with pytest.raises(FileError, match="the next run"):
         list(blocks)
+
+
+def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
+    path, data = tmp_path / "a.tsv", events(0, 6000, "old")
+    path.write_bytes(data)
+    (file,) = lake_at(str(tmp_path)).files()
+    stop = data.rindex(b"\n", 0, -1) + 1
+    assert BLOCK < stop <= 2 * BLOCK
+
+    def overwrite(_: int) -> None:
+        with path.open("r+b") as other:
+            other.write(data.replace(b"old", b"new"))
+        os.utime(path, ns=(1, 1))
+
+    with pytest.raises(FileError, match="it was changed while it was being read; the next run"):
+        list(partials(lake_at(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
 
 
 @pytest.mark.parametrize("is_left", [True, False])
