@@ -24,6 +24,7 @@ ATTEMPTS = 5
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
 
 
 class LakeError(Exception):
@@ -125,12 +126,15 @@ def listed(name: str, fingerprint: str, size: int) -> LakeFile:
 
 
 def storable(name: str) -> str:
-    r"""The key that names a file: its name, with what the database cannot hold escaped.
+    r"""The key that names a file: its name, or what stands for one that the database cannot hold.
 
     >>> storable("a\0.tsv")
-    'a\\x00.tsv'
+    'a\\x00.tsv (escaped)'
     """
-    return UNSTORABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
+    if not UNSTORABLE.search(name):
+        return name
+    escaped = ESCAPED.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
+    return f"{escaped} (escaped)"  # a file that can be read may be called the same without that, and none with it
 
 
 def is_lake_file(key: str) -> bool:

@@ -10,7 +10,7 @@ import boto3
 import pytest
 from backports import zstd
 
-from processor.lake import BLOCK, FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
+from processor.lake import BLOCK, FileError, LakeError, LakeFile, LakeSettingError, lake_at, storable, text
 from processor.stretches import Stretch, partials
 from tests.proxies import Request, S3Fault, S3Proxy
 from tests.tables import Model, write_lake
@@ -76,6 +76,23 @@ def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket:
     assert read(url, "a.tsv", 300_001, 700_003) == DATA[300_001:700_003]
     assert read(url, "a.tsv", 1_000_000, 9_000_000) == DATA[1_000_000:]
     assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
+
+
+def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Path, database: str) -> None:
+    escaped = [os.fsdecode(name) for name in (b"a\x80.tsv", b"a\\udc80\x80.tsv", b"a\x80\x80.tsv")]
+    readable = {name: events(1, 9, "a") for name in (r"a\udc80.tsv", r"a\\udc80\udc80.tsv", r"a\udc80\udc80.tsv")}
+    write_lake(tmp_path, readable | dict.fromkeys(escaped, HEADER))
+    for counted in (len(readable), 0):
+        done = run("--json", lake=tmp_path, database=database)
+        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
+        assert all(f"not counted {storable(name)}: its name holds" in done.stderr for name in escaped)
+    for command in (["verify"], ["--rebuild", "--json"]):
+        done = run(*command, lake=tmp_path, database=database)
+        assert (done.returncode, done.stderr.count("its name holds")) == (1, 3)
+    for name in escaped:
+        (tmp_path / name).unlink()
+    assert run("--json", lake=tmp_path, database=database).returncode == 0
+    Model().check(database, readable)
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
