@@ -24,6 +24,7 @@ ATTEMPTS = 5
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
 
 
 class LakeError(Exception):
@@ -125,12 +126,15 @@ def listed(name: str, fingerprint: str, size: int) -> LakeFile:
 
 
 def storable(name: str) -> str:
-    r"""The key that names a file: its name, with what the database cannot hold escaped.
+    r"""The key that names a file: its name, or what stands for one that the database cannot hold.
 
     >>> storable("a\0.tsv")
-    'a\\x00.tsv'
+    'a\\x00.tsv (escaped)'
     """
-    return UNSTORABLE.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
+    if not UNSTORABLE.search(name):
+        return name
+    escaped = ESCAPED.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
+    return f"{escaped} (escaped)"  # a file that can be read may be called the same without that, and none with it
 
 
 def is_lake_file(key: str) -> bool:
@@ -215,9 +219,10 @@ class Folder:
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the folder; symbolic links that lead out of it are passed over.
 
-        A folder below that cannot be listed ends it: its files could not be told from files that are gone.
+        A folder below that cannot be listed ends it, and so does the lake's if it goes meanwhile: their files could not
+        be told from files that are gone.
         """
-        folders = [""]
+        folders, begun = [""], self._place()
         while folders:
             folder = folders.pop()
             try:
@@ -237,6 +242,19 @@ class Folder:
                     folders.append(f"{folder}{entry.name}/")
                 elif is_lake_file(entry.name) and (status := self._status(entry)):
                     yield listed(folder + entry.name, _fingerprint(status), status.st_size)
+        if self._place() != begun:
+            raise LakeError(
+                f"the lake folder {self.url} went away while it was being listed; run again when it is there to stay"
+            )
+
+    def _place(self) -> tuple[int, int] | None:
+        """What tells the lake's folder from any other at its path; None where none can be looked at."""
+        try:
+            # An automounter mounts what a path leads through, not its end; a Path would lose the dot.
+            status = os.stat(f"{self._root}/.")  # noqa: PTH116
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def look(self, name: str) -> LakeFile | None:
         """What `files` would give of one path below the folder now; None where it is no lake file. Raises LakeError."""
@@ -264,7 +282,7 @@ class Folder:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """The bytes [start, stop) of a file; one that changes meanwhile is noticed at the end."""
+        """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""
         return _FolderStream(self._root / file.key, file, start, stop)
 
 
@@ -288,8 +306,7 @@ class _FolderStream:
         except OSError as error:
             raise FileError(f"it cannot be read ({error.strerror}); look at its disk") from error
         self._left -= len(block)
-        if not block:
-            self._check()
+        self._check()  # at each block, as who has what it wants does not read on to the end
         return block
 
     def _check(self) -> None:

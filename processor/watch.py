@@ -130,8 +130,7 @@ class Watch:
         present = [file for file in looked if file is not None]
         if present:
             with self._turn():
-                known = self._store.known([file.key for file in present])
-                self._count(pipeline.to_count(present, known, self._store, Outcome()))
+                self._count(self._uncounted(present))
         for key in keys:
             if self._changed.get(key) is before[key]:  # it did not change once more while it was read
                 self._changed.pop(key, None)
@@ -139,13 +138,19 @@ class Watch:
 
     def _count(self, todo: list[LakeFile]) -> None:
         """Count files, unless they are to be tried later; the lock is held."""
-        others = False
-        with Pool(self._lake, todo, self._plan.chunk, self._plan.workers) as pool:
-            for file in todo:
-                if time.monotonic() > self._turn_at + SPELL:
-                    others = self._breathe() or others
-                if not self._is_early(file) and not (others and self._is_counted(file)):
-                    self._count_one(pool, file)
+        while todo:
+            # After another run's turn what was read ahead is let go of: the file may have been pruned or replaced.
+            with Pool(self._lake, todo, self._plan.chunk, self._plan.workers) as pool:
+                todo = self._count_by(pool, todo)
+
+    def _count_by(self, pool: Pool, todo: list[LakeFile]) -> list[LakeFile]:
+        """Count files until another run had the lock; those that are left to count then."""
+        for done, file in enumerate(todo):
+            if done and time.monotonic() > self._turn_at + SPELL and self._breathe():
+                return self._uncounted(todo[done:])
+            if not self._is_early(file):
+                self._count_one(pool, file)
+        return []
 
     def _count_one(self, pool: Pool, file: LakeFile) -> None:
         try:
@@ -167,9 +172,9 @@ class Watch:
         later = self._failed.get(file.key)
         return later is not None and later.fingerprint == file.fingerprint and time.monotonic() < later.at
 
-    def _is_counted(self, file: LakeFile) -> bool:
-        known = self._store.known([file.key]).get(file.key)
-        return known is not None and known.fingerprint == file.fingerprint
+    def _uncounted(self, files: list[LakeFile]) -> list[LakeFile]:
+        known = self._store.known([file.key for file in files])
+        return pipeline.to_count(files, known, self._store, Outcome())
 
     @staticmethod
     def _later(before: Later | None, file: LakeFile, least: float, most: float) -> Later:

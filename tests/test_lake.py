@@ -10,9 +10,10 @@ import boto3
 import pytest
 from backports import zstd
 
-from processor.lake import FileError, LakeError, LakeFile, LakeSettingError, lake_at, text
+from processor.lake import BLOCK, FileError, LakeError, LakeFile, LakeSettingError, lake_at, storable, text
+from processor.stretches import Stretch, partials
 from tests.proxies import Request, S3Fault, S3Proxy
-from tests.tables import Model
+from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, LATER, events
 from tests.test_run import outcome, run
 
@@ -77,6 +78,23 @@ def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket:
     assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
 
 
+def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Path, database: str) -> None:
+    escaped = [os.fsdecode(name) for name in (b"a\x80.tsv", b"a\\udc80\x80.tsv", b"a\x80\x80.tsv")]
+    readable = {name: events(1, 9, "a") for name in (r"a\udc80.tsv", r"a\\udc80\udc80.tsv", r"a\udc80\udc80.tsv")}
+    write_lake(tmp_path, readable | dict.fromkeys(escaped, HEADER))
+    for counted in (len(readable), 0):
+        done = run("--json", lake=tmp_path, database=database)
+        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
+        assert all(f"not counted {storable(name)}: its name holds" in done.stderr for name in escaped)
+    for command in (["verify"], ["--rebuild", "--json"]):
+        done = run(*command, lake=tmp_path, database=database)
+        assert (done.returncode, done.stderr.count("its name holds")) == (1, 3)
+    for name in escaped:
+        (tmp_path / name).unlink()
+    assert run("--json", lake=tmp_path, database=database).returncode == 0
+    Model().check(database, readable)
+
+
 @pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
 def test_broken_compression_is_told(tmp_path: Path, name: str, pack: type) -> None:
     for broken in (pack(DATA)[:-5], pack(DATA) + b"x", b"no such thing"):
@@ -108,6 +126,35 @@ def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, chan
     path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
     with pytest.raises(FileError, match="the next run"):
         list(blocks)
+
+
+def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
+    path, data = tmp_path / "a.tsv", events(0, 6000, "old")
+    path.write_bytes(data)
+    (file,) = lake_at(str(tmp_path)).files()
+    stop = data.rindex(b"\n", 0, -1) + 1
+    assert BLOCK < stop <= 2 * BLOCK
+
+    def overwrite(_: int) -> None:
+        with path.open("r+b") as other:
+            other.write(data.replace(b"old", b"new"))
+        os.utime(path, ns=(1, 1))
+
+    with pytest.raises(FileError, match="it was changed while it was being read; the next run"):
+        list(partials(lake_at(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, is_left: bool) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
+    files = lake_at(str(lake)).files()
+    assert next(files).key == "a.tsv"
+    lake.rename(tmp_path / "away")
+    if is_left:  # as the place of a mount is, without the folders that were seen
+        lake.mkdir()
+    with pytest.raises(LakeError, match="went away while it was being listed; run again"):
+        list(files)
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])

@@ -16,9 +16,16 @@ from urllib.parse import quote_plus
 import boto3
 import pytest
 
+from processor import pipeline
+from processor.arrivals import Silence
 from processor.lake import lake_at
+from processor.pipeline import Plan
+from processor.record import Record
 from processor.sqs import notified
+from processor.stop import Stopped
+from processor.watch import Watch
 from state.database import Database
+from state.store import Store
 from tests.conftest import new_database
 from tests.processes import Run, ask, held, holders, is_waiting, wait_until
 from tests.prometheus import samples
@@ -26,6 +33,7 @@ from tests.proxies import S3Fault, S3Proxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, events
 from tests.test_database_faults import Server, own_server  # noqa: F401 a fixture
+from tests.test_pipeline import Silence as Quiet
 from tests.test_run import contents, run
 
 FILES = int(os.environ.get("WATCH_FILES") or "100")
@@ -316,6 +324,46 @@ def test_a_watch_waits_for_another_run_and_goes_on_after_it(lake: Path, database
             assert len(going_on.errors.splitlines()) == 3  # one for each time it waits, and one that it goes on
     Model().check(database, contents(lake))
     assert watches(database) == [(0, None, 1)]
+
+
+@pytest.mark.parametrize("change", ["pruned", "replaced"])
+def test_what_a_watch_read_ahead_does_not_undo_another_run(
+    lake: Path, database: str, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
+    monkeypatch.setattr("processor.watch.SPELL", 0.0)
+    place, states = lake_at(str(lake)), list[dict[object, object]]()
+
+    class Interrupted(Store):
+        turns = 0
+
+        def take_turn(self, lake_url: str) -> bool:
+            self.turns += 1
+            if self.turns == 2:  # one file is counted, and the last one read
+                (lake / "3.tsv").unlink()
+                if change == "replaced":
+                    write_lake(lake, {"3.tsv": events(3, 50, "after")})
+                with Database(database, wait=5) as other:
+                    other.claim(lake_url)
+                    pipeline.run(place, Store(other), Plan(prune=True), Quiet())
+                states.append(counted(database))
+            return super().take_turn(lake_url)
+
+    class Once(Silence):
+        def wait(self, seconds: float) -> list[str]:
+            del seconds
+            raise Stopped("SIGTERM")
+
+    with Database(database, wait=5, shares=True) as db:
+        db.claim(place.url)
+        plan, record = Plan(workers=2, chunk=4000), Record(Quiet())
+        watching = Watch(place, Interrupted(db), Once(), plan, 9999, record, lambda: None, lambda _: None)
+        with pytest.raises(Stopped):
+            watching.go_on()
+    states.append(counted(database))
+    assert states == [{file.key: file.fingerprint for file in place.files()}] * 2
+    assert record.did["files_counted"] == 1
+    Model().check(database, contents(lake), pruned=True)
 
 
 def test_a_watch_ends_where_the_database_is_given_to_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
