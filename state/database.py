@@ -309,15 +309,19 @@ class Database:
     def take_back(self, lake_url: str) -> bool:
         """Take the lock again and go on as the same run; whether another run had it. Raises DatabaseError."""
 
+        was_others = False
+
         def attempt() -> bool:
+            nonlocal was_others
             self._lock_again()
             with self.transaction(fenced=False) as cur:
                 _refuse_newer(self.one(cur, "step")[0], max(migrations()))
                 url, run_id = self.one(cur, "lake")
                 _refuse_other(url, lake_url)
                 if run_id != self._run_id:
+                    was_others = True  # also to a later attempt, where this one's commit has an unknown outcome
                     self.execute(cur, "claim", url=lake_url, run_id=self._run_id)
-                return bool(run_id != self._run_id)
+                return was_others
 
         try:
             return self.retried(attempt)

@@ -380,3 +380,25 @@ def test_a_run_that_lost_its_lock_to_nobody_goes_on(database: str, lake: Path) -
         done = run(lake=lake, database=proxy.url)
         assert (done.returncode, done.stderr, proxy.statements > 40) == (0, "", True)
     Model().check(database, contents(lake))
+
+
+def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+    lake, claims, cuts = str(tmp_path), 0, 0
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal claims, cuts
+        claims += b"insert into state.lake " in text
+        if cuts or claims < 2 or not text.startswith(b"COMMIT"):
+            return None
+        cuts += 1
+        return "after"
+
+    with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, shares=True) as watch:
+        watch.claim(lake)
+        watch.give_back()
+        assert not watch.take_back(lake)
+        watch.give_back()
+        with Database(database) as other:
+            other.claim(lake)
+        assert watch.take_back(lake)
+        assert cuts == 1
