@@ -125,7 +125,7 @@ def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
     lines = gzip.compress(events(0, 50, "big")[len(HEADER) :] * 500)
     (lake / "b.tsv.gz").write_bytes(gzip.compress(HEADER) + 1000 * lines)
     with Run(lake=lake, database=database) as held_up:
-        copies = "from pg_stat_activity where datname = current_database() and query like 'copy new\\_%'"
+        copies = "from pg_stat_activity where datname = current_database() and query like 'copy pg\\_temp.new\\_%'"
         counted = "from state.lake_files where counted_at is not null"
         query = f"select exists (select {copies}) and (select count(*) {counted}) = 1"
         wait_until(lambda: ask(database, query) == [(True,)])
@@ -236,7 +236,7 @@ def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake:
     asked, over = threading.Event(), threading.Event()
 
     def fault(_: int, text: bytes) -> Cut | None:
-        if text.startswith(b"copy new_sessions") and not over.is_set():
+        if text.startswith(b"copy pg_temp.new_sessions") and not over.is_set():
             asked.set()
             over.wait(DEADLINE)
         return None
@@ -340,7 +340,7 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
         assert [sums for (sums,), _ in itertools.groupby(reader.seen)] == states
 
 
-@pytest.mark.parametrize("at", [b"BEGIN", b"copy new_sessions"])
+@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions"])
 def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
     """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over."""
     reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
