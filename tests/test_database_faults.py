@@ -59,8 +59,7 @@ class Server:
     def keep(self) -> None:
         """Keep what it holds now, for `relapse`; it starts anew, as it does after a crash."""
         self.kill(signal.SIGKILL)
-        shutil.copytree(self._home / "data", self._home / "kept")
-        self._give_over("kept")
+        subprocess.run(["cp", "-a", self._home / "data", self._home / "kept"], check=True)  # to the same account
         self.start()
 
     def relapse(self) -> None:
@@ -69,12 +68,6 @@ class Server:
         shutil.rmtree(self._home / "data")
         (self._home / "kept").rename(self._home / "data")
         self.start()
-
-    def _give_over(self, folder: str) -> None:
-        """Let the account that the server runs as have a folder."""
-        account = (self._home / "data").stat()
-        for path in (self._home / folder, *(self._home / folder).rglob("*")):
-            os.chown(path, account.st_uid, account.st_gid, follow_symlinks=False)
 
     def start(self) -> None:
         """Start it again, in the same place; it is stopped by whoever made it."""

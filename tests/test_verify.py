@@ -77,14 +77,19 @@ def mend(lake: Path, url: str) -> None:
         pipeline.rebuild(place, Store(db), Plan(), Silence())
 
 
-def spoils(url: str, table: str) -> list[str]:
-    """Statements that each spoil a table by one cell or one row: every column, a row too few, a row too many."""
+def written(url: str, table: str) -> list[tuple[object, ...]]:
+    """The columns of a table that are written, each with its type."""
     schema, name = table.split(".")
-    columns = execute(
+    return execute(
         url,
         "select column_name, data_type from information_schema.columns"
         f" where (table_schema, table_name) = ('{schema}', '{name}') and is_generated = 'NEVER'",
     )
+
+
+def spoils(url: str, table: str) -> list[str]:
+    """Statements that each spoil a table by one cell or one row: every column, a row too few, a row too many."""
+    columns = written(url, table)
     first = f"where ctid = (select min(ctid) from {table})"
     names = ", ".join(str(column) for column, _ in columns)
     key = {"state.file_rejected_lines": "line_number"}.get(table, KEYS.get(table, ("",))[0])
@@ -140,13 +145,9 @@ def test_a_spoiled_checkpoint_is_found(lake: Path, database: str, spoil: str) ->
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str) -> None:
     count(lake, database, Plan())
-    columns = execute(
-        database,
-        "select string_agg(quote_ident(column_name), ', ') from information_schema.columns"
-        f" where (table_schema || '.' || table_name, is_generated) = ('{table}', 'NEVER')",
-    )
+    names = ", ".join(str(column) for column, _ in written(database, table))
     try:
-        execute(database, f"insert into {table} ({columns[0][0]}) select {columns[0][0]} from {table} limit 1")
+        execute(database, f"insert into {table} ({names}) select {names} from {table} limit 1")
     except UniqueViolation:
         return  # it cannot
     assert table.split(".")[1] in [difference.table for difference in differences(lake, database)]
