@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from processor.lake import LakeFile
-    from state.writer import KnownFile
+    from state.batch_writer import KnownFile
 
 # 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
 _DATE = re.compile(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from processor.pipeline import Outcome
+    from state.batch_writer import RejectedLine, Version
     from state.shadow import Difference
-    from state.writer import RejectedLine, Version
 
 LEVELS = ("debug", "info", "warning", "error")
 RED, YELLOW, BOLD = "31", "33", "1"
@@ -186,6 +186,9 @@ class Console:
         """Say that a file was counted."""
         rejected = f", {several(version.rejected, 'line')} rejected" if version.rejected else ""
         self._file(f"{self.verb} {version.key}: {several(version.events, 'event')}{rejected}")
+
+    def committed(self, seconds: float) -> None:
+        """Nothing to say."""
 
     def same(self, key: str) -> None:
         """Say that a file holds the same as before."""

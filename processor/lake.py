@@ -23,6 +23,7 @@ BLOCK = 256 * 1024
 ATTEMPTS = 5
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
+COMPRESSED = 8  # times its size is what a compressed file may hold
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
 
@@ -145,6 +146,11 @@ def is_lake_file(key: str) -> bool:
 def is_compressed(file: LakeFile) -> bool:
     """Whether a file can be read from its beginning only."""
     return not file.key.endswith(".tsv")
+
+
+def text_size(file: LakeFile) -> int:
+    """How many bytes of text a file holds, of a compressed one a guess."""
+    return file.size * (COMPRESSED if is_compressed(file) else 1)
 
 
 def text(

@@ -10,8 +10,8 @@ from processor.console import Console
 
 if TYPE_CHECKING:
     from processor.pipeline import Outcome
+    from state.batch_writer import Version
     from state.shadow import Difference
-    from state.writer import Version
 
 
 class Log(Console):

@@ -31,7 +31,7 @@ class Metrics:
 
         self._commits = Histogram(
             "event_lake_commit_duration_seconds",
-            "How long the transactions took that each counted a file, in this run or since the program began.",
+            "How long the transactions took that ingested files, in this run or since the program began.",
             buckets=BUCKETS,
             registry=None,
         )

@@ -1,33 +1,26 @@
 """Which files are counted, how they are reduced, and in which order they are committed."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
+from processor.batches import LIMITS, Item, Limits, ReprievedError, batches
 from processor.changes import EVERY_FILE, Selection, changes
-from processor.events import REASONS
 from processor.lake import FileError, Lake, LakeFile
 from processor.pool import LostWorkerError, Pool
-from processor.reducers import CHUNK, Chunk, content_hash, newest
-from processor.stretches import Reduced
+from processor.reducers import CHUNK
+from state.batch_writer import Failure, KnownFile, Recollection, Version
 from state.database import DatabaseAwayError, DatabaseError
 from state.shadow import Difference, Shadow
-from state.staging import Staged, StagingLostError
+from state.staging import StagingLostError
 from state.store import Store
-from state.writer import KnownFile, Reading, Version
 
 if TYPE_CHECKING:
     from processor.engine import Engine
     from processor.spark import SparkPool
 
-# After so many rejected lines a file that has fewer events is not written on, before it fills the database's disk.
-HOPELESS = 1_000_000
-
-
-T = TypeVar("T")
+Result = Version | Exception | None  # what became of a file
 
 
 class PruneError(Exception):
@@ -37,10 +30,6 @@ class PruneError(Exception):
         """Why, and what was done."""
         super().__init__(message)
         self.outcome = outcome
-
-
-class ReprievedError(Exception):
-    """A file had so many rejected lines on the way that it was not written on, and then turned out to be a good one."""
 
 
 class Listener(Protocol):
@@ -54,6 +43,9 @@ class Listener(Protocol):
 
     def counted(self, version: Version) -> None:
         """A file was counted."""
+
+    def committed(self, seconds: float) -> None:
+        """A transaction that ingested files took so long."""
 
     def same(self, key: str) -> None:
         """A file was read again and holds the same."""
@@ -90,6 +82,7 @@ class Plan:
     workers: int = 1
     engine: "Engine | None" = None  # reduces instead of the workers
     chunk: int = CHUNK
+    limits: Limits = LIMITS  # of a batch
     selection: Selection = EVERY_FILE  # files outside are neither counted nor taken for gone
 
 
@@ -107,27 +100,19 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     todo = to_count(present.values(), known, store, outcome)
     listener.begin(len(todo), sum(file.size for file in todo))
     failed = set[str]()
-
-    def count_or_fail(pool: "Pool | SparkPool", file: LakeFile, outcome: Outcome) -> None:
-        try:
-            count(pool, store, listener, outcome, file)
-        except DatabaseAwayError:
-            raise
-        except (FileError, DatabaseError) as error:
-            failed.add(file.key)
-            fail(store, listener, outcome, file, error)
-
     with _pool(lake, todo, store, plan) as pool:
-        for file in todo:
-            count_or_fail(pool, file, outcome)
+        for batch in batches(todo, pool, listener, plan.limits):
+            failed.update(ingest(batch, store, listener, outcome))
     # A server that was failed over to a standby that lags, say, holds what it held before some commits.
     while store.connections != connections:
         connections = store.connections
-        for file in lost(present, store.files(), failed):
+        again = Outcome()  # where it is told what was done, the files are counted already
+        missing = lost(present, store.files(), failed)
+        for file in missing:
             listener.warn(f"the database lost what it had committed of {file.key}; it is counted again")
-            again = Outcome()  # where it is told what was done, the file is counted already
-            count_or_fail(Pool(lake, [], plan.chunk, 1), file, again)
-            outcome.files_failed += again.files_failed
+        for batch in batches(missing, Pool(lake, [], plan.chunk, 1), listener, plan.limits):
+            failed.update(ingest(batch, store, listener, again))
+        outcome.files_failed += again.files_failed
     if plan.prune or plan.prune_all:
         outcome.seconds = round(time.monotonic() - begun, 3)
         pruned = to_prune(plan, present, store.files(), outcome)
@@ -173,39 +158,61 @@ def to_count(
     return sorted(found.new + found.changed)
 
 
-def count(pool: "Pool | SparkPool", store: Store, listener: Listener, outcome: Outcome, file: LakeFile) -> None:
-    """Count one file in its transaction and tell of it; raises FileError, DatabaseError, and nothing has changed then.
+def ingest(batch: list[Item], store: Store, listener: Listener, outcome: Outcome) -> list[str]:
+    """Ingest a batch of files in one transaction and report what became of each; the keys of those that failed.
 
-    Raises LakeError and BusyError, too, which are not the file's.
+    Raises DatabaseAwayError, LakeError and BusyError, which are not a file's, and nothing has changed then.
     """
-
-    def attempt(hopeless: float) -> Version | None:
-        return store.count(file.key, lambda: reading(file, pool.results(file), listener, hopeless))
-
-    version = _at_last(attempt, listener)
-    if version is None:
-        outcome.files_unchanged += 1
-        listener.same(file.key)
-    else:
-        _counted(outcome, listener, version)
+    results = ingested(batch, store, listener)
+    settle(results, store, listener, outcome)
+    return [file.key for file, result in results if isinstance(result, Exception)]
 
 
-def fail(store: Store, listener: Listener, outcome: Outcome, file: LakeFile, error: Exception) -> None:
-    """Record and tell why a file counts nowhere; raises DatabaseError."""
-    store.fail(file.key, str(error))
-    _failed(outcome, listener, file.key, error)
+def ingested(batch: list[Item], into: "Store | Shadow", listener: Listener) -> "list[tuple[LakeFile, Result]]":
+    """What became of each file of a batch: its version, None where its content is the same, or why it failed.
+
+    A file that the database does not take is left out, and the others are taken without it. Raises DatabaseAwayError,
+    LakeError and BusyError, and nothing has changed then.
+    """
+    begun = time.monotonic()
+    good = [item for item in batch if item.error is None]
+    found: dict[str, Result] = {item.file.key: item.error for item in batch if item.error is not None}
+    try:
+        if good:
+            versions = into.ingest([item.read for item in good])
+            listener.committed(time.monotonic() - begun)
+            found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
+    except (LostWorkerError, StagingLostError, ReprievedError) as error:
+        for item in good:
+            item.read_again(error)
+        return ingested(batch, into, listener)
+    except DatabaseAwayError:
+        raise
+    except (FileError, DatabaseError) as error:  # only a file that is a batch of its own is read meanwhile
+        if len(good) > 1:
+            return [one for item in batch for one in ingested([item], into, listener)]
+        found[good[0].file.key] = error
+    return [(item.file, found[item.file.key]) for item in batch]
 
 
-def _at_last(count: Callable[[float], T], listener: Listener) -> T:
-    """What counting gives, which is told after how many rejected lines a file looks hopeless."""
-    hopeless: float = HOPELESS
-    while True:  # a file that is asked for again is reduced in this process, which loses nothing
-        try:
-            return count(hopeless)
-        except (LostWorkerError, StagingLostError) as error:
-            listener.warn(f"{error}; its file is reduced without it")
-        except ReprievedError:
-            hopeless = inf
+def settle(results: "list[tuple[LakeFile, Result]]", store: Store, listener: Listener, outcome: Outcome) -> None:
+    """Record why files failed, and report what became of all; raises DatabaseError."""
+    failures = [Failure(file.key, str(result)) for file, result in results if isinstance(result, Exception)]
+    if failures:
+        store.fail(failures)
+    report(results, listener, outcome)
+
+
+def report(results: "Iterable[tuple[LakeFile, Result]]", listener: Listener, outcome: Outcome) -> None:
+    """Report what became of files."""
+    for file, result in results:
+        if result is None:
+            outcome.files_unchanged += 1
+            listener.same(file.key)
+        elif isinstance(result, Exception):
+            _failed(outcome, listener, file.key, result)
+        else:
+            _counted(outcome, listener, result)
 
 
 def _counted(outcome: Outcome, listener: Listener, version: Version) -> None:
@@ -243,7 +250,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     """
     present, known = sorted(file for file in lake.files() if plan.selection.holds(file.key)), store.files()
     with store.shadow() as shadow:
-        _count_beside(_pool(lake, present, store, plan), present, known, shadow, listener, Outcome())
+        _count_beside(_pool(lake, present, store, plan), present, known, shadow, listener, Outcome(), plan.limits)
         yield from shadow.differences()
 
 
@@ -259,7 +266,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome
     pruned = to_prune(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
     with store.shadow() as shadow:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
-        _count_beside(_pool(lake, present, store, plan), present, kept, shadow, listener, outcome)
+        _count_beside(_pool(lake, present, store, plan), present, kept, shadow, listener, outcome, plan.limits)
         shadow.take_over()
     for key in pruned:
         outcome.files_forgotten += 1
@@ -275,74 +282,24 @@ def _count_beside(
     shadow: Shadow,
     listener: Listener,
     outcome: Outcome,
+    limits: Limits,
 ) -> None:
     listener.begin(len(present), sum(file.size for file in present))
+    recalled = [
+        Recollection(known[key], None)
+        for key in known.keys() - {file.key for file in present}
+        if known[key].fingerprint is not None
+    ]
     with reducing as pool:
-        for file in present:
-
-            def count(hopeless: float, file: LakeFile = file) -> Version:
-                return shadow.count(reading(file, pool.results(file), listener, hopeless))
-
-            try:
-                version = _at_last(count, listener)
-            except FileError as error:
-                shadow.fail(file.key, str(error), known.get(file.key))
-                _failed(outcome, listener, file.key, error)
-            else:
-                _counted(outcome, listener, version)
-    for gone in known.keys() - {file.key for file in present}:
-        if known[gone].fingerprint is not None:
-            shadow.recall(known[gone])
-
-
-def reading(file: LakeFile, results: Iterator[Reduced], listener: Listener, hopeless: float = HOPELESS) -> Reading:
-    """What a file gives, as it is asked for, and then its version; raises FileError.
-
-    After so many rejected lines, more than events, no more rows come; raises ReprievedError where all the lines then
-    say otherwise.
-    """
-    chunks: dict[int, Chunk] = {}
-    counts, reasons = Counter(events=0, empty=0), Counter[str]()
-    newest_at: int | None = None
-
-    def rows() -> Iterator[dict[str, bytes] | Staged]:
-        nonlocal newest_at
-        is_hopeless = False
-        try:
-            for result in results:
-                listener.read(result.size)
-                chunks.update(result.chunks)
-                counts.update(events=result.events, empty=result.empty)
-                reasons.update(result.reasons)
-                newest_at = newest(newest_at, result.newest_at)
-                is_hopeless = is_hopeless or reasons.total() > max(hopeless, counts["events"])
-                if not is_hopeless:
-                    yield result.rows
-        except FileError as error:
-            listener.read(error.size)
-            raise
-        events, rejected = counts["events"], reasons.total()
-        if rejected > events:
-            reason, _ = reasons.most_common(1)[0]
-            raise FileError(
-                f"{rejected} of its {events + rejected} lines were rejected, more than half, most often because "
-                f"{REASONS[reason]}; write it again"
-            )
-        if is_hopeless:
-            raise ReprievedError
-
-    def version() -> Version:
-        lines = sum(chunk.lines for chunk in chunks.values()) - 1  # but the header
-        return Version(
-            file.key,
-            file.fingerprint,
-            file.size,
-            content_hash(chunks),
-            lines,
-            rejected=reasons.total(),
-            newest_at=newest_at,
-            reasons=reasons,
-            **counts,
-        )
-
-    return Reading(rows(), version)
+        for batch in batches(present, pool, listener, limits):
+            results = ingested(batch, shadow, listener)
+            for file, result in results:
+                if isinstance(result, Exception):
+                    before = known.get(file.key)
+                    if before is not None and before.fingerprint is not None:
+                        recalled.append(Recollection(before, str(result)))
+                    else:
+                        shadow.fail([Failure(file.key, str(result))])
+            report(results, listener, outcome)
+    if recalled:
+        shadow.recall(recalled)

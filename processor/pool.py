@@ -14,7 +14,7 @@ from queue import Empty, Queue
 from typing import Self
 
 from processor.lake import Lake, LakeFile
-from processor.stretches import Reduced, Stretch, reduced, stretches, units
+from processor.stretches import Reduced, Stretch, reduced, stretch_length, stretches, units
 
 ROOT = Path(__file__).resolve().parents[1]
 AHEAD = 2
@@ -45,7 +45,7 @@ class Pool:
     def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk: int, workers: int) -> None:
         """A pool of so many processes for these files, which are asked for in this order."""
         self._lake, self._chunk = lake, chunk
-        cut = [(file, [Task(stretch) for stretch in stretches(file, chunk)]) for file in files] if workers > 1 else []
+        cut = self._cut(files, workers) if workers > 1 else []
         self._files = deque(cut)
         self._begun: list[Task] = []
         work = list(units(chain.from_iterable(tasks for _, tasks in cut), lambda task: task.stretch, chunk))
@@ -58,6 +58,15 @@ class Pool:
         self._workers: set[Worker] = set()
         count = min(workers, len(work)) if len(work) > 1 else 0  # one unit is done sooner here
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+
+    def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[Task]]]:
+        """The files with their tasks: as many for each as is its share of the processes."""
+        size = sum(file.size for file in files) or 1
+        lengths = (stretch_length(file, self._chunk, workers * file.size / size) for file in files)
+        return [
+            (file, [Task(stretch) for stretch in stretches(file, length)])
+            for file, length in zip(files, lengths, strict=True)
+        ]
 
     def __enter__(self) -> Self:
         """Begin to reduce."""

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from processor.pipeline import Listener
+from state.batch_writer import Version
 from state.database import RunEnd
-from state.writer import Version
 
 
 class Record:
-    """A listener that adds up what it is told, and passes it on; `commits` gets how long each file's commit took."""
+    """A listener that adds up what it is told, and passes it on.
+
+    `commits` gets how long each transaction took that ingested files, in seconds.
+    """
 
     def __init__(self, listener: Listener, commits: Callable[[float], object] = lambda _: None) -> None:
         """Nothing was told yet."""
@@ -44,10 +47,13 @@ class Record:
         self.did["events"] += version.events
         self.did["rejected"] += version.rejected
         self.reasons.update(version.reasons)
-        if version.commit_seconds is not None:
-            self._commits(version.commit_seconds)
         self._listener.counted(version)
         self._leave(self._left - 1)
+
+    def committed(self, seconds: float) -> None:
+        """A transaction that ingested files took so long."""
+        self._commits(seconds)
+        self._listener.committed(seconds)
 
     def same(self, key: str) -> None:
         """A file was read again and holds the same."""

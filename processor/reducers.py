@@ -169,11 +169,14 @@ def put_text(texts: dict[str, Text], article: str, new: Text) -> None:
 
 
 class Fold:
-    """Folds lines of a chunk into a partial, one by one: the clear path, which defines what a partial says."""
+    """Folds lines into a partial, one by one: the clear path, which defines what a partial says.
+
+    `begin` is where the chunk begins in the file whose lines come next.
+    """
 
     def __init__(self, header: Columns, begin: int) -> None:
         """Nothing yet of a chunk that begins there, in a file whose first line says `header`."""
-        self._header, self._begin = header, begin
+        self._header, self.begin = header, begin
         self._partial = Partial()
 
     def add(self, piece: bytes, number: int) -> int:
@@ -193,7 +196,11 @@ class Fold:
         if isinstance(parsed, Event):
             self._partial.add(parsed)
         else:
-            self._partial.rejections[self._begin, number] = parsed
+            self._partial.rejections[self.begin, number] = parsed
+
+    def end_chunk(self, chunk: Chunk) -> None:
+        """Take note of what a chunk held; `begin` is then set to where the next one begins."""
+        self._partial.chunks[self.begin] = chunk
 
     def __len__(self) -> int:
         """How many entries it holds: what its memory grows with."""
@@ -218,7 +225,7 @@ def reduce_text(
     fold: type[Fold] = Fold,
     entries: int = ENTRIES,
 ) -> Iterator[Partial]:
-    """The partials, one or more for each chunk, of the lines that begin in the bytes [start, stop) of a file.
+    """The partials, one or more, of the lines that begin in the bytes [start, stop) of a file.
 
     With start 0, `text` is the file's text and its first line the header; raises `events.HeaderError`. With a later
     start, a multiple of `chunk`, `text` begins one byte before it, which tells whether a line begins there, and
@@ -242,9 +249,9 @@ def reduce_text(
         length, piece = whole, rest
         while length and (stop is None or offset < stop):
             if offset >= begin + chunk:
-                yield _with_chunk(folded, begin, Chunk(number, digest.digest()))
-                begin = offset - offset % chunk
-                folded, digest, number = fold(header, begin), hashlib.sha256(), 0
+                folded.end_chunk(Chunk(number, digest.digest()))
+                folded.begin = begin = offset - offset % chunk
+                digest, number = hashlib.sha256(), 0
             end = begin + chunk if stop is None else min(begin + chunk, stop)
             within = _within(length, piece, end - offset)
             lines = piece[:within]
@@ -257,13 +264,8 @@ def reduce_text(
         if len(folded) >= entries:
             yield folded.partial()
             folded = fold(header, begin)
-    yield _with_chunk(folded, begin, Chunk(number, digest.digest()))
-
-
-def _with_chunk(folded: Fold, begin: int, chunk: Chunk) -> Partial:
-    partial = folded.partial()
-    partial.chunks[begin] = chunk
-    return partial
+    folded.end_chunk(Chunk(number, digest.digest()))
+    yield folded.partial()
 
 
 def _first_line(length: int, piece: bytes) -> tuple[int, bytes]:

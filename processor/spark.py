@@ -16,13 +16,12 @@ from typing import NamedTuple, Self, TypeVar
 
 from processor.engine import Engine, EngineError, reason
 from processor.executor import Job, Outcome, Part, Share, staging
-from processor.lake import FileError, Lake, LakeError, LakeFile, is_compressed
+from processor.lake import FileError, Lake, LakeError, LakeFile, text_size
 from processor.stretches import BUNDLE, Reduced, Stretch, reduced, stretches, units
 from state.staging import Staging
 
-# Chunks of text whose entries one task merges and stages, and how many times a compressed file may be its size.
+# Chunks of text whose entries one task merges and stages.
 MERGED = 4
-COMPRESSED = 8
 # Chunks in a job for each core; jobs at a time, and jobs that are done and wait to be committed.
 DEEP = 4
 JOBS = 2
@@ -128,7 +127,7 @@ def waves(files: Sequence[LakeFile], chunk: int, size: int) -> Iterator[Wave]:
     """Files bundled into jobs of so many bytes of text, more or less; a larger file is a job of its own."""
     wave, held = Wave([], []), 0
     for file in files:
-        text = file.size * (COMPRESSED if is_compressed(file) else 1)
+        text = text_size(file)
         if wave.files and held + text > size:
             yield wave
             wave, held = Wave([], []), 0

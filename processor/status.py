@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from processor.lake import LakeFile
     from state.answers import Answers, Row
-    from state.writer import KnownFile
+    from state.batch_writer import KnownFile
 
 SHOWN = 5  # files that failed; more would not fit on a screen
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from math import ceil
 from typing import NamedTuple, TypeVar
 
 from processor.events import HeaderError
@@ -12,6 +13,7 @@ from state.rows import copy_rows
 from state.staging import Staged
 
 BUNDLE = 100
+LONGEST = 4
 
 T = TypeVar("T")
 
@@ -40,12 +42,22 @@ class Reduced(NamedTuple):
     newest_at: int | None
 
 
-def stretches(file: LakeFile, chunk: int) -> list[Stretch]:
-    """A file cut into stretches of a chunk each; one that can be read from its beginning only stays whole."""
+def stretches(file: LakeFile, length: int) -> list[Stretch]:
+    """A file cut into stretches of so many bytes; one that can be read from its beginning only stays whole."""
     if is_compressed(file):
         return [Stretch(file)]
-    starts = range(0, max(file.size, 1), chunk)
-    return [Stretch(file, start, None if start == starts[-1] else start + chunk) for start in starts]
+    starts = range(0, max(file.size, 1), length)
+    return [Stretch(file, start, None if start == starts[-1] else start + length) for start in starts]
+
+
+def stretch_length(file: LakeFile, chunk: int, ways: float) -> int:
+    """How long the stretches of a file are, a multiple of the chunk, to keep so many processes busy with it.
+
+    Long ones have fewer partials to merge; ones of over LONGEST chunks would come too late to be committed meanwhile.
+    """
+    chunks = ceil(file.size / chunk) or 1
+    count = max(ceil(chunks / LONGEST), min(chunks, ceil(ways)))
+    return ceil(chunks / count) * chunk
 
 
 def units(items: Iterable[T], stretch: Callable[[T], Stretch], size: int) -> Iterator[list[T]]:

@@ -7,12 +7,13 @@ from typing import NamedTuple, NoReturn
 
 from processor import pipeline
 from processor.arrivals import Arrivals
-from processor.lake import ChangedError, FileError, Lake, LakeError, LakeFile, storable
+from processor.batches import Item, batches
+from processor.lake import ChangedError, Lake, LakeError, LakeFile, storable
 from processor.outage import Outage
 from processor.pipeline import Outcome, Plan
 from processor.pool import Pool
 from processor.record import Record
-from state.database import BusyError, DatabaseAwayError, DatabaseError, SupersededError
+from state.database import BusyError, DatabaseError, SupersededError
 from state.store import Store
 
 # The lock is kept for no longer than this and the file that is being counted, and then left for others to take.
@@ -138,6 +139,7 @@ class Watch:
 
     def _count(self, todo: list[LakeFile]) -> None:
         """Count files, unless they are to be tried later; the lock is held."""
+        todo = [file for file in todo if not self._is_early(file)]
         while todo:
             # After another run's turn what was read ahead is let go of: the file may have been pruned or replaced.
             with Pool(self._lake, todo, self._plan.chunk, self._plan.workers) as pool:
@@ -145,28 +147,29 @@ class Watch:
 
     def _count_by(self, pool: Pool, todo: list[LakeFile]) -> list[LakeFile]:
         """Count files until another run had the lock; those that are left to count then."""
-        for done, file in enumerate(todo):
+        done = 0
+        for batch in batches(todo, pool, self._record, self._plan.limits):
             if done and time.monotonic() > self._turn_at + SPELL and self._breathe():
                 return self._uncounted(todo[done:])
-            if not self._is_early(file):
-                self._count_one(pool, file)
+            self._count_batch(batch)
+            done += len(batch)
         return []
 
-    def _count_one(self, pool: Pool, file: LakeFile) -> None:
-        try:
-            pipeline.count(pool, self._store, self._record, Outcome(), file)
-        except ChangedError:
+    def _count_batch(self, batch: list[Item]) -> None:
+        """Count a batch of files; those that changed while they were read are tried again later."""
+        results = pipeline.ingested(batch, self._store, self._record)
+        changed = [file for file, result in results if isinstance(result, ChangedError)]
+        settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
+        for file in changed:
             self._changed[file.key] = self._later(self._changed.get(file.key), file, AGAIN, AGAIN_MOST)
-            return
-        except DatabaseAwayError:
-            raise
-        except (FileError, DatabaseError) as error:
-            pipeline.fail(self._store, self._record, Outcome(), file, error)
-            self._failed[file.key] = self._later(self._failed.get(file.key), file, self._interval / 2, FAILED_MOST)
-        else:
-            self._is_drawn = False
-            self._failed.pop(file.key, None)
-        self._changed.pop(file.key, None)
+        pipeline.settle(settled, self._store, self._record, Outcome())
+        for file, result in settled:
+            if isinstance(result, Exception):
+                self._failed[file.key] = self._later(self._failed.get(file.key), file, self._interval / 2, FAILED_MOST)
+            else:
+                self._is_drawn = False
+                self._failed.pop(file.key, None)
+            self._changed.pop(file.key, None)
 
     def _is_early(self, file: LakeFile) -> bool:
         later = self._failed.get(file.key)

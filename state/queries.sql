@@ -214,10 +214,7 @@ order by gave.date, files.key;
 
 -- article_texts: the title and the category of an article, and the files whose latest they are
 select texts.name, texts.text, files.key as file, texts.at
-from state.article_texts as latest
-inner join lateral (
-    select title, category from public.article_performance where article_id = latest.article_id order by date limit 1
-) as shown on true
+from state.articles as latest
 inner join state.file_article_days as gave
     on
         hashtextextended(gave.article_id, 0) = hashtextextended(latest.article_id, 0)
@@ -225,8 +222,8 @@ inner join state.file_article_days as gave
 inner join state.lake_files as files using (file_id)
 cross join lateral (
     values
-    ('title', shown.title, latest.title_at, gave.title, gave.title_at),
-    ('category', shown.category, latest.category_at, gave.category, gave.category_at)
+    ('title', latest.title, latest.title_at, gave.title, gave.title_at),
+    ('category', latest.category, latest.category_at, gave.category, gave.category_at)
 ) as texts (name, text, at, gave_text, gave_at)
 where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.gave_text, texts.gave_at)
 order by texts.name desc, files.key;
@@ -275,28 +272,23 @@ from state.rejected_lines
 where %(key)s::text is null or key = %(key)s
 order by key, line_number;
 
--- find_file: the checkpoint of one file
-select file_id, content_hash, commit_id from lake_files where key = %(key)s;
+-- find_files: the checkpoint of some files
+select key, file_id, content_hash, commit_id from lake_files where key = any(%(keys)s);
 
--- add_file: a file not known before
-insert into lake_files (key) values (%(key)s) returning file_id;
+-- next_number: the number of the next file; only the run that holds the lock draws one
+select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
 
--- record_file: the version that counts now
-update lake_files
-set
-    fingerprint = %(fingerprint)s,
-    content_hash = %(content_hash)s,
-    size = %(size)s,
-    lines = %(lines)s,
-    events = %(events)s,
-    rejected = %(rejected)s,
-    empty = %(empty)s,
-    newest_at = %(newest_at)s,
-    counted_at = now(),
-    commit_id = %(commit_id)s,
-    error = null,
-    failed_at = null
-where file_id = %(file_id)s;
+-- record_files: the versions that count now, in place of what was known of those files
+delete from lake_files where file_id = any(%(known)s);
+insert into lake_files
+(file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
+select
+    files.file_id, files.key, files.fingerprint, files.content_hash, files.size,
+    files.lines, files.events, files.rejected, files.empty, files.newest_at, now(), %(commit_id)s
+from unnest(
+    %(file_id)s::integer[], %(key)s::text[], %(fingerprint)s::text[], %(content_hash)s::bytea[], %(size)s::bigint[],
+    %(lines)s::bigint[], %(events)s::bigint[], %(rejected)s::bigint[], %(empty)s::bigint[], %(newest_at)s::bigint[]
+) as files (file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at);
 
 -- record_same: the version that counts has another fingerprint and the same content
 update lake_files
@@ -309,81 +301,94 @@ set
     failed_at = null
 where file_id = %(file_id)s;
 
+-- record_failed: a file that was never ingested, and why its present version cannot be read
+insert into lake_files (file_id, key, error, failed_at)
+select coalesce(max(file_id), 0) + 1, %(key)s, %(error)s, now() from lake_files;
+
 -- record_error: why the present version of a file counts nowhere
 update lake_files set error = %(error)s, failed_at = now() where file_id = %(file_id)s;
 
 -- clear_error: the version that could not be read is present no more
 update lake_files set error = null, failed_at = null where file_id = %(file_id)s;
 
--- forget_file: as if it had never been seen
-delete from lake_files where file_id = %(file_id)s;
+-- forget_files: as if they had never been seen
+delete from lake_files where file_id = any(%(file_ids)s);
 
 -- has_new: whether this session, which a pooler may have handed on, has the tables that `create_new` makes
-select obj_description(to_regclass('pg_temp.new_chunks'), 'pg_class') is not distinct from %(made_by)s as has_new;
+select obj_description(to_regclass('pg_temp.new_article_days'), 'pg_class') is not distinct from %(made_by)s as has_new;
 
--- create_new: temporary tables for what a file's partials say, one row or more for each entry, and for what they change;
--- they stay, empty, since making them takes longer than counting a small file
+-- create_new: temporary tables for what a batch brings and changes; they stay, empty, since making them takes longer than
+-- ingesting a small file. new_*: what files say that came in several partials or staged, one row or more for each entry.
+-- old_*: what was retracted. A title or category in changed_articles has its time before it, in 18 digits, so that the
+-- greatest is the latest
 drop table if exists
-    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_chunks,
-    pg_temp.new_rejected_lines, pg_temp.changed_article_days, pg_temp.moved_sessions, pg_temp.changed_user_days,
-    pg_temp.touched_article_texts, pg_temp.changed_article_texts, pg_temp.touched_articles;
+    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
+    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
+    pg_temp.changed_article_days, pg_temp.changed_articles;
 create temporary table pg_temp.new_article_days (
-    article_id text collate "C", date date, displays integer, clicks integer,
-    title text collate "C", category text collate "C"
+    file_id integer, article_id text collate "C", date date, displays integer, clicks integer,
+    title_at bigint, category_at bigint, title text collate "C", category text collate "C"
 ) on commit delete rows;
 create temporary table pg_temp.new_user_days (
-    user_id text collate "C", date date, displays integer, clicks integer
+    file_id integer, user_id text collate "C", date date, displays integer, clicks integer
 ) on commit delete rows;
 create temporary table pg_temp.new_sessions (
-    user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
+    file_id integer, user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint, events integer
 ) on commit delete rows;
-create temporary table pg_temp.new_chunks (chunk bigint, lines bigint) on commit delete rows;
-create temporary table pg_temp.new_rejected_lines (chunk bigint, line bigint, reason text, raw bytea) on commit delete rows;
+create temporary table pg_temp.new_rejected_lines (
+    file_id integer, chunk bigint, line bigint, reason text, raw bytea
+) on commit delete rows;
+create temporary table pg_temp.old_article_days (
+    article_id text collate "C", date date, displays integer, clicks integer,
+    title_at bigint, category_at bigint, title text collate "C", category text collate "C"
+) on commit delete rows;
+create temporary table pg_temp.old_user_days (
+    user_id text collate "C", date date, displays integer, clicks integer
+) on commit delete rows;
+create temporary table pg_temp.old_sessions (
+    user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
+) on commit delete rows;
+create temporary table pg_temp.recalled_texts (
+    article_id text collate "C", title text collate "C", category text collate "C"
+) on commit delete rows;
 create temporary table pg_temp.changed_article_days (
     article_id text collate "C", date date, displays bigint, clicks bigint
 ) on commit delete rows;
-create temporary table pg_temp.moved_sessions (
-    user_id text collate "C", date date, sessions bigint, microseconds numeric
+create temporary table pg_temp.changed_articles (
+    article_id text collate "C", from_date date, last_date date, clicks_before bigint, clicks_after bigint,
+    title text collate "C", category text collate "C", old_category text collate "C",
+    is_known boolean, is_appended boolean
 ) on commit delete rows;
-create temporary table pg_temp.changed_user_days (
-    user_id text collate "C", date date, sessions bigint, microseconds numeric, displays bigint, clicks bigint
-) on commit delete rows;
-create temporary table pg_temp.touched_article_texts (
-    article_id text collate "C",
-    title text collate "C", category text collate "C",
-    old_title text collate "C", old_category text collate "C",
-    new_title text collate "C", new_category text collate "C"
-) on commit delete rows;
-create temporary table pg_temp.changed_article_texts (
-    article_id text collate "C", title text collate "C", category text collate "C", shown boolean
-) on commit delete rows;
-create temporary table pg_temp.touched_articles (
-    article_id text collate "C", from_date date, title text, category text, old_category text
-) on commit delete rows;
-comment on table pg_temp.new_chunks is %(made_by)s;
+comment on table pg_temp.new_article_days is %(made_by)s;
 
 -- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
 discard temp;
 
--- clear_new: before the next file of the same transaction; each table made anew would take locks until it ends
+-- clear_new: before the next batch of the same transaction; each table made anew would take locks until it ends
 truncate
-    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_chunks, pg_temp.new_rejected_lines,
-    pg_temp.changed_article_days, pg_temp.changed_user_days, pg_temp.moved_sessions,
-    pg_temp.touched_article_texts, pg_temp.changed_article_texts, pg_temp.touched_articles;
+    pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
+    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
+    pg_temp.changed_article_days, pg_temp.changed_articles;
 
--- copy_article_days: from a partial
+-- copy_article_days: of files that came in one partial
+copy file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
+
+-- copy_user_days: of files that came in one partial
+copy file_user_days (file_id, user_id, date, displays, clicks) from stdin;
+
+-- copy_sessions: of files that came in one partial
+copy file_sessions (file_id, user_id, session_id, first_at, last_at, events) from stdin;
+
+-- copy_new_article_days: from a partial of several
 copy pg_temp.new_article_days from stdin;
 
--- copy_user_days: from a partial
+-- copy_new_user_days: from a partial of several
 copy pg_temp.new_user_days from stdin;
 
--- copy_sessions: from a partial
+-- copy_new_sessions: from a partial of several
 copy pg_temp.new_sessions from stdin;
 
--- copy_chunks: from a partial
-copy pg_temp.new_chunks from stdin;
-
--- copy_rejected_lines: from a partial
+-- copy_new_rejected_lines: from any partial
 copy pg_temp.new_rejected_lines from stdin;
 
 -- has_staged: whether an executor of Spark staged anything since it was cleared, even where that was broken off
@@ -392,29 +397,25 @@ select
     + pg_relation_size('state.staged_article_days')
     + pg_relation_size('state.staged_user_days')
     + pg_relation_size('state.staged_sessions')
-    + pg_relation_size('state.staged_chunks')
     + pg_relation_size('state.staged_rejected_lines') > 0 as has_staged;
 
 -- clear_staged: what was staged and not taken, unless an executor that hangs holds it
 set local lock_timeout = '2s';
 truncate
-    state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions, state.staged_chunks,
+    state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions,
     state.staged_rejected_lines;
 
 -- name_piece: what is staged until the transaction ends belongs to this piece
 select set_config('event_lake.piece', %(piece)s, true);
 
 -- stage_article_days: from a partial
-copy state.staged_article_days (article_id, date, displays, clicks, title, category) from stdin;
+copy state.staged_article_days (article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
 
 -- stage_user_days: from a partial
 copy state.staged_user_days (user_id, date, displays, clicks) from stdin;
 
 -- stage_sessions: from a partial
 copy state.staged_sessions (user_id, session_id, first_at, last_at, events) from stdin;
-
--- stage_chunks: from a partial
-copy state.staged_chunks (chunk, lines) from stdin;
 
 -- stage_rejected_lines: from a partial
 copy state.staged_rejected_lines (chunk, line, reason, raw) from stdin;
@@ -425,202 +426,42 @@ insert into state.staged_pieces default values;
 -- take_piece: that a piece was staged, and is there still, as a server that crashed empties the tables
 delete from state.staged_pieces where piece = %(piece)s returning piece;
 
--- take_staged: a piece's rows, as if a partial had been copied
+-- take_staged: a piece's rows, as if a partial of the file had been copied
 with taken as (
     delete from state.staged_article_days
     where piece = %(piece)s
-    returning article_id, date, displays, clicks, title, category
+    returning article_id, date, displays, clicks, title_at, category_at, title, category
 )
 
-insert into pg_temp.new_article_days (article_id, date, displays, clicks, title, category)
-select article_id, date, displays, clicks, title, category from taken;
+insert into pg_temp.new_article_days
+(file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
+select %(file_id)s, article_id, date, displays, clicks, title_at, category_at, title, category from taken;
 with taken as (
     delete from state.staged_user_days where piece = %(piece)s returning user_id, date, displays, clicks
 )
 
-insert into pg_temp.new_user_days (user_id, date, displays, clicks) select user_id, date, displays, clicks from taken;
+insert into pg_temp.new_user_days (file_id, user_id, date, displays, clicks)
+select %(file_id)s, user_id, date, displays, clicks from taken;
 with taken as (
     delete from state.staged_sessions
     where piece = %(piece)s
     returning user_id, session_id, first_at, last_at, events
 )
 
-insert into pg_temp.new_sessions (user_id, session_id, first_at, last_at, events)
-select user_id, session_id, first_at, last_at, events from taken;
-with taken as (
-    delete from state.staged_chunks where piece = %(piece)s returning chunk, lines
-)
-
-insert into pg_temp.new_chunks (chunk, lines) select chunk, lines from taken;
+insert into pg_temp.new_sessions (file_id, user_id, session_id, first_at, last_at, events)
+select %(file_id)s, user_id, session_id, first_at, last_at, events from taken;
 with taken as (
     delete from state.staged_rejected_lines where piece = %(piece)s returning chunk, line, reason, raw
 )
 
-insert into pg_temp.new_rejected_lines (chunk, line, reason, raw) select chunk, line, reason, raw from taken;
+insert into pg_temp.new_rejected_lines (file_id, chunk, line, reason, raw)
+select %(file_id)s, chunk, line, reason, raw from taken;
 
--- change_article_days: what the file's new version adds to each article and day, less what its old one gave
-insert into pg_temp.changed_article_days (article_id, date, displays, clicks)
-select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
-from (
-    select article_id, date, displays, clicks from pg_temp.new_article_days
-    union all
-    select article_id, date, -displays, -clicks from file_article_days where file_id = %(file_id)s
-) as new_less_old
-group by article_id, date
-having sum(displays) <> 0 or sum(clicks) <> 0;
-
--- move_sessions: sessions that begin on a user's day after the file's change, less those that began on it before
-insert into pg_temp.moved_sessions (user_id, date, sessions, microseconds)
-with spans as (
-    select
-        user_id,
-        session_id,
-        min(first_at) filter (where new) as new_first,
-        max(last_at) filter (where new) as new_last,
-        min(first_at) filter (where not new) as old_first,
-        max(last_at) filter (where not new) as old_last
-    from (
-        select user_id, session_id, first_at, last_at, true as new from pg_temp.new_sessions
-        union all
-        select user_id, session_id, first_at, last_at, false from file_sessions where file_id = %(file_id)s
-    ) as new_and_old
-    group by user_id, session_id
-),
-
-wholes as (
-    select
-        spans.user_id,
-        least(spans.old_first, others.first_at) as before_first,
-        greatest(spans.old_last, others.last_at) as before_last,
-        least(spans.new_first, others.first_at) as after_first,
-        greatest(spans.new_last, others.last_at) as after_last
-    from spans
-    cross join lateral (
-        select min(first_at) as first_at, max(last_at) as last_at
-        from file_sessions
-        where
-            hashtextextended(session_id, hashtextextended(user_id, 0))
-            = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
-            and user_id = spans.user_id
-            and session_id = spans.session_id
-            and file_id <> %(file_id)s
-    ) as others
-)
-
-select
-    wholes.user_id,
-    -- whole days since the year 1, which no time lies before
-    date '0001-01-01' + ((moved.first_at + 62135596800000000) / 86400000000)::integer as date,
-    sum(moved.sign)::bigint as sessions,
-    sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
-from wholes
-cross join lateral (values (before_first, before_last, -1), (after_first, after_last, 1)) as moved (first_at, last_at, sign)
-where
-    moved.first_at is not null
-    and (before_first, before_last) is distinct from (after_first, after_last)
-group by 1, 2;
-
--- change_user_days: what the file's change adds to each user and day
-insert into pg_temp.changed_user_days (user_id, date, sessions, microseconds, displays, clicks)
-select
-    user_id,
-    date,
-    sum(sessions)::bigint as sessions,
-    sum(microseconds) as microseconds,
-    sum(displays)::bigint as displays,
-    sum(clicks)::bigint as clicks
-from (
-    select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks from pg_temp.new_user_days
-    union all
-    select user_id, date, 0, 0, -displays, -clicks from file_user_days where file_id = %(file_id)s
-    union all
-    select user_id, date, sessions, microseconds, 0, 0 from pg_temp.moved_sessions
-) as new_less_old
-group by user_id, date
-having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0;
-
--- touch_article_texts: articles that the file's new or old version has a text of, with all three versions of their texts;
--- a title or category here has its time before it, in 18 digits, so that the greatest is the latest
-insert into pg_temp.touched_article_texts (article_id, title, category, old_title, old_category, new_title, new_category)
-with new as (
-    select article_id, max(title) as title, max(category) as category
-    from pg_temp.new_article_days
-    where title is not null or category is not null
-    group by article_id
-),
-
-old as (
-    select
-        article_id,
-        max(lpad((title_at + 62135596800000000)::text, 18, '0') || title) as title,
-        max(lpad((category_at + 62135596800000000)::text, 18, '0') || category) as category
-    from file_article_days
-    where file_id = %(file_id)s and (title_at is not null or category_at is not null)
-    group by article_id
-)
-
-select
-    article_id,
-    lpad((times.title_at + 62135596800000000)::text, 18, '0') || texts.title,
-    lpad((times.category_at + 62135596800000000)::text, 18, '0') || texts.category,
-    old.title,
-    old.category,
-    new.title,
-    new.category
-from new
-full join old using (article_id)
-left join lateral (
-    select title_at, category_at from article_texts where article_id = coalesce(new.article_id, old.article_id) offset 0
-) as times on true
-left join lateral (
-    select title, category from article_performance
-    where
-        (times.title_at is not null or times.category_at is not null)
-        and article_id = coalesce(new.article_id, old.article_id)
-    order by date
-    limit 1
-) as texts on true;
-
--- change_article_texts: the latest texts of those articles, where they change; the other files are asked only where the
--- present ones may be this file's
-insert into pg_temp.changed_article_texts (article_id, title, category, shown)
-with latest as (
-    select
-        touched.article_id,
-        touched.title as present_title,
-        touched.category as present_category,
-        greatest(new_title, case when old_title = touched.title then others.title else touched.title end) as title,
-        greatest(
-            new_category, case when old_category = touched.category then others.category else touched.category end
-        ) as category
-    from pg_temp.touched_article_texts as touched
-    left join lateral (
-        select
-            max(lpad((title_at + 62135596800000000)::text, 18, '0') || title) as title,
-            max(lpad((category_at + 62135596800000000)::text, 18, '0') || category) as category
-        from file_article_days
-        where
-            hashtextextended(article_id, 0) = hashtextextended(touched.article_id, 0)
-            and article_id = touched.article_id
-            and file_id <> %(file_id)s
-    ) as others on old_title = touched.title or old_category = touched.category
-)
-
-select
-    article_id,
-    title,
-    category,
-    (substr(title, 19), substr(category, 19))
-    is distinct from (substr(present_title, 19), substr(present_category, 19)) as shown
-from latest
-where (title, category) is distinct from (present_title, present_category);
-
--- replace_article_days: what the file gives now
-delete from file_article_days where file_id = %(file_id)s;
+-- merge_new: what the partials of files say, added up, in the order of the indexes
 insert into file_article_days
 (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
 select
-    %(file_id)s,
+    file_id,
     article_id,
     date,
     displays,
@@ -631,128 +472,295 @@ select
     substr(category, 19)
 from (
     select
+        file_id,
         article_id,
         date,
         sum(displays) as displays,
         sum(clicks) as clicks,
         -- the latest of all days only, however many partials the file came in
-        case when max(title) = max(max(title)) over by_article then max(title) end as title,
-        case when max(category) = max(max(category)) over by_article then max(category) end as category
+        case when max(stamped.title) = max(max(stamped.title)) over of_article then max(stamped.title) end as title,
+        case when max(stamped.category) = max(max(stamped.category)) over of_article then max(stamped.category) end as category
     from pg_temp.new_article_days
-    group by article_id, date
-    window by_article as (partition by article_id)
-) as given
+    cross join lateral (
+        select
+            lpad((title_at + 62135596800000000)::text, 18, '0') || new_article_days.title as title,
+            lpad((category_at + 62135596800000000)::text, 18, '0') || new_article_days.category as category
+    ) as stamped
+    group by file_id, article_id, date
+    window of_article as (partition by file_id, article_id)
+) as merged
 order by hashtextextended(article_id, 0);
-
--- replace_user_days: what the file gives now
-delete from file_user_days where file_id = %(file_id)s;
 insert into file_user_days (file_id, user_id, date, displays, clicks)
-select %(file_id)s, user_id, date, sum(displays), sum(clicks) from pg_temp.new_user_days group by user_id, date;
-
--- replace_sessions: what the file gives now, in the order of the index
-delete from file_sessions where file_id = %(file_id)s;
+select file_id, user_id, date, sum(displays), sum(clicks) from pg_temp.new_user_days group by file_id, user_id, date;
 insert into file_sessions (file_id, user_id, session_id, first_at, last_at, events)
-select %(file_id)s, user_id, session_id, min(first_at), max(last_at), sum(events)
+select file_id, user_id, session_id, min(first_at), max(last_at), sum(events)
 from pg_temp.new_sessions
-group by user_id, session_id
+group by file_id, user_id, session_id
 order by hashtextextended(session_id, hashtextextended(user_id, 0));
 
--- replace_rejected_lines: what the file gives now; a chunk's lines are numbered on from those of the chunks before it
-delete from file_rejected_lines where file_id = %(file_id)s;
+-- number_rejected_lines: a chunk's lines are numbered on from those of the chunks before it
 insert into file_rejected_lines (file_id, line_number, reason, raw)
-select %(file_id)s, chunks.before + new.line + 1, new.reason, new.raw
-from pg_temp.new_rejected_lines as new
-inner join (
-    select
-        chunk,
-        coalesce(sum(lines) over (order by chunk rows between unbounded preceding and 1 preceding), 0) as before
-    from pg_temp.new_chunks
-) as chunks using (chunk);
+select file_id, chunks.lines_before + lines.line + 1, lines.reason, lines.raw
+from pg_temp.new_rejected_lines as lines
+inner join unnest(
+    %(file_id)s::integer[], %(chunk)s::bigint[], %(lines_before)s::bigint[]
+) as chunks (file_id, chunk, lines_before) using (file_id, chunk);
 
--- update_article_texts: when the latest texts over all files were carried
-delete from article_texts
-where article_id in (select article_id from pg_temp.changed_article_texts where title is null and category is null);
-insert into article_texts (article_id, title_at, category_at)
-select article_id, left(title, 18)::bigint - 62135596800000000, left(category, 18)::bigint - 62135596800000000
-from pg_temp.changed_article_texts
-where title is not null or category is not null
-order by article_id
-on conflict (article_id) do update set title_at = excluded.title_at, category_at = excluded.category_at;
+-- recall_files: what files contributed when they were ingested, where they cannot be read now, under other numbers
+insert into file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
+select recalled.file_id, article_id, date, displays, clicks, title_at, category_at, title, category
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
+inner join state.file_article_days as days on days.file_id = recalled.known;
+insert into file_user_days (file_id, user_id, date, displays, clicks)
+select recalled.file_id, user_id, date, displays, clicks
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
+inner join state.file_user_days as days on days.file_id = recalled.known;
+insert into file_sessions (file_id, user_id, session_id, first_at, last_at, events)
+select recalled.file_id, user_id, session_id, first_at, last_at, events
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
+inner join state.file_sessions as sessions on sessions.file_id = recalled.known;
+insert into file_rejected_lines (file_id, line_number, reason, raw)
+select recalled.file_id, line_number, reason, raw
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
+inner join state.file_rejected_lines as lines on lines.file_id = recalled.known;
+insert into lake_files
+(
+    file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
+    error, failed_at
+)
+select
+    recalled.file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
+    recalled.error, case when recalled.error is not null then now() end
+from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as recalled (known, file_id, error)
+inner join state.lake_files as files on files.file_id = recalled.known;
 
--- update_user_performance: touched rows only; one that counts nothing any more goes
-insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
-select user_id, date, sessions, microseconds * 0.000001, displays, clicks
-from pg_temp.changed_user_days
-order by date, user_id
-on conflict (date, user_id) do update set
-    sessions = present.sessions + excluded.sessions,
-    session_seconds = present.session_seconds + excluded.session_seconds,
-    displays = present.displays + excluded.displays,
-    clicks = present.clicks + excluded.clicks;
-delete from user_performance
-where ctid = any (array(
-    select present.ctid
-    from pg_temp.changed_user_days as changed
+-- retract: what files contributed is no longer theirs; what follows brings the sums down to what is left
+with gone as (
+    delete from file_article_days
+    where file_id = any(%(file_ids)s)
+    returning article_id, date, displays, clicks, title_at, category_at, title, category
+)
+
+insert into pg_temp.old_article_days (article_id, date, displays, clicks, title_at, category_at, title, category)
+select article_id, date, displays, clicks, title_at, category_at, title, category from gone;
+with gone as (
+    delete from file_user_days where file_id = any(%(file_ids)s) returning user_id, date, displays, clicks
+)
+
+insert into pg_temp.old_user_days (user_id, date, displays, clicks)
+select user_id, date, displays, clicks from gone;
+with gone as (
+    delete from file_sessions where file_id = any(%(file_ids)s) returning user_id, session_id, first_at, last_at
+)
+
+insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
+select user_id, session_id, first_at, last_at from gone;
+delete from file_rejected_lines where file_id = any(%(file_ids)s);
+
+-- recall_texts: the latest texts that are left of articles whose latest ones were retracted
+insert into pg_temp.recalled_texts (article_id, title, category)
+select retracted.article_id, titles.title, categories.category
+from (
+    select old.article_id
+    from pg_temp.old_article_days as old
     cross join lateral (
-        select ctid, sessions, displays, clicks from user_performance
-        where date = changed.date and user_id = changed.user_id
-        offset 0
+        select title_at, category_at, title, category from articles where article_id = old.article_id offset 0
     ) as present
     where
-        (changed.sessions < 0 or changed.displays < 0 or changed.clicks < 0)
-        and present.sessions = 0
-        and present.displays = 0
-        and present.clicks = 0
-));
-
--- touch_articles: articles whose rows change, from which day on, with the texts that they get and the category they had
-insert into pg_temp.touched_articles (article_id, from_date, title, category, old_category)
-select
-    touched.article_id,
-    touched.from_date,
-    case when changed.article_id is null then present.title else substr(changed.title, 19) end as title,
-    case when changed.article_id is null then present.category else substr(changed.category, 19) end as category,
-    present.category as old_category
-from (
-    select article_id, min(date) as from_date
-    from (
-        select article_id, date from pg_temp.changed_article_days
-        union all
-        select article_id, '-infinity'::date from pg_temp.changed_article_texts where shown
-    ) as changes
-    group by article_id
-) as touched
-left join pg_temp.changed_article_texts as changed using (article_id)
+        (old.title_at, old.title) = (present.title_at, present.title)
+        or (old.category_at, old.category) = (present.category_at, present.category)
+    group by old.article_id
+    offset 0
+) as retracted
+-- an index holds the rows of an article by the later of both times, which is no earlier than either: what it gives first
+-- is the bound from which on the latest is looked for
 left join lateral (
-    select title, category from article_performance where article_id = touched.article_id order by date limit 1
-) as present on true;
+    select lpad((title_at + 62135596800000000)::text, 18, '0') || title as title
+    from file_article_days
+    where
+        hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
+        and article_id = retracted.article_id
+        and title_at is not null
+        and greatest(title_at, category_at) >= (
+            select title_at
+            from file_article_days
+            where
+                hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
+                and article_id = retracted.article_id
+                and greatest(title_at, category_at) is not null
+                and title_at is not null
+            order by hashtextextended(article_id, 0) desc, greatest(title_at, category_at) desc
+            limit 1
+        )
+    order by title_at desc, title desc
+    limit 1
+) as titles on true
+left join lateral (
+    select lpad((category_at + 62135596800000000)::text, 18, '0') || category as category
+    from file_article_days
+    where
+        hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
+        and article_id = retracted.article_id
+        and category_at is not null
+        and greatest(title_at, category_at) >= (
+            select category_at
+            from file_article_days
+            where
+                hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
+                and article_id = retracted.article_id
+                and greatest(title_at, category_at) is not null
+                and category_at is not null
+            order by hashtextextended(article_id, 0) desc, greatest(title_at, category_at) desc
+            limit 1
+        )
+    order by category_at desc, category desc
+    limit 1
+) as categories on true;
 
--- change_session_days: sessions and their lengths by day, moved by what moved; a day without any more goes
-with moved as materialized (
-    select date, sum(sessions)::bigint as sessions, sum(microseconds) * 0.000001 as session_seconds
-    from pg_temp.moved_sessions
-    group by date
+-- change_article_days: what the batch adds to each article and day, less what it retracted
+insert into pg_temp.changed_article_days (article_id, date, displays, clicks)
+select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
+from (
+    select article_id, date, displays, clicks from file_article_days where file_id >= %(first)s
+    union all
+    select article_id, date, -displays, -clicks from pg_temp.old_article_days
+) as new_less_old
+group by article_id, date
+having sum(displays) <> 0 or sum(clicks) <> 0;
+
+-- join_articles: the next statement looks each article up, unless the batch is a large share of them all
+select
+    set_config('enable_nestloop', case when is_share then 'off' else 'on' end, true),
+    set_config('enable_hashjoin', case when is_share then 'on' else 'off' end, true),
+    set_config('enable_mergejoin', 'off', true)
+from (
+    select pg_relation_size('articles') < 2000 * count(*) as is_share from pg_temp.changed_article_days
+) as sizes;
+
+-- join_sessions: the next statement looks each session up, unless the batch is a large share of them all
+select
+    set_config('enable_nestloop', case when is_share then 'off' else 'on' end, true),
+    set_config('enable_hashjoin', case when is_share then 'on' else 'off' end, true),
+    set_config('enable_mergejoin', 'off', true)
+from (
+    select
+        pg_relation_size('file_sessions')
+        < 800 * (count(*) + (select count(*) from file_sessions where file_id >= %(first)s)) as is_share
+    from pg_temp.old_sessions
+) as sizes;
+
+-- join_any: the planner chooses again
+select
+    set_config('enable_nestloop', 'on', true),
+    set_config('enable_hashjoin', 'on', true),
+    set_config('enable_mergejoin', 'on', true);
+
+-- change_articles: articles that the batch touches, as they were and will be. Those whose days are appended behind what
+-- they had need no more than that; the others, where a day lies further back, a text that is shown changes or counts were
+-- retracted, are rewritten from from_date on
+with touched as (
+    select
+        article_id,
+        min(date) as first_date,
+        max(date) as last_date,
+        coalesce(sum(clicks), 0)::bigint as clicks,
+        bool_or(is_retracted) as is_retracted,
+        max(new_title) as new_title,
+        max(new_category) as new_category,
+        bool_or(is_recalled) as is_recalled,
+        max(recalled_title) as recalled_title,
+        max(recalled_category) as recalled_category
+    from (
+        select
+            article_id,
+            date,
+            clicks,
+            displays < 0 or clicks < 0 as is_retracted,
+            null as new_title,
+            null as new_category,
+            false as is_recalled,
+            null as recalled_title,
+            null as recalled_category
+        from pg_temp.changed_article_days
+        union all
+        select
+            article_id,
+            null,
+            null,
+            false,
+            lpad((title_at + 62135596800000000)::text, 18, '0') || title,
+            lpad((category_at + 62135596800000000)::text, 18, '0') || category,
+            false,
+            null,
+            null
+        from file_article_days
+        where file_id >= %(first)s and (title_at is not null or category_at is not null)
+        union all
+        select article_id, null, null, false, null, null, true, title, category from pg_temp.recalled_texts
+    ) as entries
+    group by article_id
 ),
 
 present as (
-    delete from session_days
-    where ctid = any (array(
-        select day.ctid
-        from moved
-        cross join lateral (select ctid from session_days where date = moved.date offset 0) as day
-    ))
-    returning date, sessions, session_seconds
+    select
+        touched.*,
+        articles.article_id is not null as is_known,
+        articles.clicks as present_clicks,
+        articles.last_date as present_date,
+        articles.title as shown_title,
+        articles.category as shown_category,
+        case
+            when touched.is_recalled then touched.recalled_title
+            else lpad((articles.title_at + 62135596800000000)::text, 18, '0') || articles.title
+        end as kept_title,
+        case
+            when touched.is_recalled then touched.recalled_category
+            else lpad((articles.category_at + 62135596800000000)::text, 18, '0') || articles.category
+        end as kept_category
+    from touched
+    left join articles using (article_id)
+),
+
+latest as (
+    select
+        *,
+        greatest(new_title, kept_title) as title,
+        greatest(new_category, kept_category) as category
+    from present
+    offset 0 -- each text is put together once
+),
+
+compared as (
+    select
+        *,
+        is_known and (
+            substr(title, 19) is distinct from shown_title or substr(category, 19) is distinct from shown_category
+        ) as is_shown
+    from latest
 )
 
-insert into session_days (date, sessions, session_seconds)
-select date, sum(sessions)::bigint, sum(session_seconds)
-from (select * from present union all select * from moved) as present_and_change
-group by date
-having sum(sessions) <> 0
-order by date;
+insert into pg_temp.changed_articles
+(
+    article_id, from_date, last_date, clicks_before, clicks_after, title, category, old_category, is_known, is_appended
+)
+select
+    article_id,
+    case when is_shown then '-infinity' else first_date end as from_date,
+    greatest(last_date, present_date) as last_date,
+    coalesce(present_clicks, 0) as clicks_before,
+    coalesce(present_clicks, 0) + clicks as clicks_after,
+    title,
+    category,
+    shown_category as old_category,
+    is_known,
+    not is_retracted and not is_shown and coalesce(first_date >= present_date, true) as is_appended
+from compared;
 
--- change_category_days: displays and clicks by category and day, moved by what the file changes; an article whose
--- category changes takes all its days along, as they are before update_article_performance
+-- has_rewritten: whether any article of the batch needs more than to be appended to
+select exists (select from pg_temp.changed_articles where not is_appended) as has_rewritten;
+
+-- change_category_days: displays and clicks by category and day, moved by what the batch changes; an article whose
+-- category changes takes all its days along, as they are before rewrite_article_performance
 with changed as materialized (
     select
         date,
@@ -760,18 +768,23 @@ with changed as materialized (
         sum(clicks)::bigint as clicks,
         category
     from (
-        select touched.category, days.date, days.displays, days.clicks
-        from pg_temp.touched_articles as touched
+        select substr(touched.category, 19) as category, days.date, days.displays, days.clicks
+        from pg_temp.changed_articles as touched
         inner join pg_temp.changed_article_days as days using (article_id)
         union all
         select moved.category, days.date, moved.sign * days.displays, moved.sign * days.clicks
-        from pg_temp.touched_articles as touched
+        from pg_temp.changed_articles as touched
         cross join lateral (
             select date, displays, clicks from article_performance
-            where article_id = touched.article_id and touched.category is distinct from touched.old_category
+            where
+                article_id = touched.article_id
+                and touched.is_known
+                and substr(touched.category, 19) is distinct from touched.old_category
             offset 0
         ) as days
-        cross join lateral (values (touched.old_category, -1), (touched.category, 1)) as moved (category, sign)
+        cross join lateral (
+            values (touched.old_category, -1), (substr(touched.category, 19), 1)
+        ) as moved (category, sign)
     ) as changes
     group by date, category
     having sum(displays) <> 0 or sum(clicks) <> 0
@@ -802,20 +815,65 @@ group by date, category
 having sum(displays) <> 0 or sum(clicks) <> 0
 order by date, category;
 
--- update_article_performance: touched rows only, and only those that differ; one that counts nothing any more goes
+-- append_article_performance: days behind the last one of their article, or on it
+insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
+select
+    days.article_id,
+    days.date,
+    substr(touched.title, 19),
+    substr(touched.category, 19),
+    days.displays,
+    days.clicks,
+    touched.clicks_before + sum(days.clicks) over (partition by days.article_id order by days.date)
+from pg_temp.changed_articles as touched
+inner join pg_temp.changed_article_days as days using (article_id)
+where touched.is_appended
+order by days.article_id, days.date
+on conflict (article_id, date) do update set
+    displays = present.displays + excluded.displays,
+    clicks = present.clicks + excluded.clicks,
+    cumulative_clicks = excluded.cumulative_clicks;
+
+-- append_articles: the latest texts, clicks and day of each article of the batch
+insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
+select
+    article_id,
+    left(title, 18)::bigint - 62135596800000000,
+    left(category, 18)::bigint - 62135596800000000,
+    clicks_after,
+    last_date,
+    substr(title, 19),
+    substr(category, 19)
+from pg_temp.changed_articles
+where is_appended
+order by article_id
+on conflict (article_id) do update set
+    title_at = excluded.title_at,
+    category_at = excluded.category_at,
+    clicks = excluded.clicks,
+    last_date = excluded.last_date,
+    title = excluded.title,
+    category = excluded.category;
+
+-- rewrite_article_performance: the rows of the other articles, and of them only those that differ; one that counts nothing
+-- any more goes
 insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
 with days as (
     select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
     from (
-        select article_id, date, displays, clicks from pg_temp.changed_article_days
+        select changed.article_id, changed.date, changed.displays, changed.clicks
+        from pg_temp.changed_articles as touched
+        inner join pg_temp.changed_article_days as changed using (article_id)
+        where not touched.is_appended
         union all
         select touched.article_id, later.date, later.displays, later.clicks
-        from pg_temp.touched_articles as touched
+        from pg_temp.changed_articles as touched
         cross join lateral (
             select date, displays, clicks from article_performance
             where article_id = touched.article_id and date >= touched.from_date
             offset 0
         ) as later
+        where not touched.is_appended
     ) as present_and_change
     group by article_id, date
 )
@@ -823,13 +881,13 @@ with days as (
 select
     days.article_id,
     days.date,
-    touched.title,
-    touched.category,
+    substr(touched.title, 19),
+    substr(touched.category, 19),
     days.displays,
     days.clicks,
     coalesce(earlier.cumulative_clicks, 0)
     + sum(days.clicks) over (partition by days.article_id order by days.date) as cumulative_clicks
-from pg_temp.touched_articles as touched
+from pg_temp.changed_articles as touched
 inner join days using (article_id)
 left join lateral (
     select cumulative_clicks from article_performance
@@ -862,6 +920,147 @@ where ctid = any (array(
         and present.displays = 0
         and present.clicks = 0
 ));
+
+-- rewrite_articles: those articles as their rows are now; one without a row goes
+insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
+select
+    touched.article_id,
+    left(touched.title, 18)::bigint - 62135596800000000,
+    left(touched.category, 18)::bigint - 62135596800000000,
+    present.cumulative_clicks,
+    present.date,
+    substr(touched.title, 19),
+    substr(touched.category, 19)
+from pg_temp.changed_articles as touched
+cross join lateral (
+    select date, cumulative_clicks from article_performance
+    where article_id = touched.article_id
+    order by date desc
+    limit 1
+) as present
+where not touched.is_appended
+order by touched.article_id
+on conflict (article_id) do update set
+    title_at = excluded.title_at,
+    category_at = excluded.category_at,
+    clicks = excluded.clicks,
+    last_date = excluded.last_date,
+    title = excluded.title,
+    category = excluded.category;
+delete from articles
+where ctid = any (array(
+    select present.ctid
+    from pg_temp.changed_articles as touched
+    cross join lateral (
+        select ctid from articles where article_id = touched.article_id offset 0
+    ) as present
+    left join lateral (
+        select true as is_there from article_performance where article_id = touched.article_id limit 1
+    ) as days on true
+    where not touched.is_appended and days.is_there is null
+));
+
+-- change_users: days of users and sums of sessions by day, moved by what the batch adds and retracts: displays, clicks, and
+-- sessions that begin on a day afterwards, less those that began on it before; where rows are that
+-- count nothing any more
+with spans as (
+    select
+        user_id,
+        session_id,
+        min(first_at) filter (where is_new) as new_first,
+        max(last_at) filter (where is_new) as new_last,
+        min(first_at) filter (where not is_new) as old_first,
+        max(last_at) filter (where not is_new) as old_last
+    from (
+        select user_id, session_id, first_at, last_at, true as is_new from file_sessions where file_id >= %(first)s
+        union all
+        select user_id, session_id, first_at, last_at, false from pg_temp.old_sessions
+    ) as new_and_old
+    group by user_id, session_id
+),
+
+wholes as (
+    select
+        spans.user_id,
+        least(spans.old_first, min(others.first_at)) as before_first,
+        greatest(spans.old_last, max(others.last_at)) as before_last,
+        least(spans.new_first, min(others.first_at)) as after_first,
+        greatest(spans.new_last, max(others.last_at)) as after_last
+    from spans
+    left join file_sessions as others
+        on
+            hashtextextended(others.session_id, hashtextextended(others.user_id, 0))
+            = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
+            and others.user_id = spans.user_id
+            and others.session_id = spans.session_id
+            and others.file_id + 0 < %(first)s -- not by the index of file_id
+    group by spans.user_id, spans.session_id, spans.new_first, spans.new_last, spans.old_first, spans.old_last
+),
+
+moved as materialized (
+    select
+        wholes.user_id,
+        -- whole days since the year 1, which no time lies before
+        date '0001-01-01' + ((moved.first_at + 62135596800000000) / 86400000000)::integer as date,
+        sum(moved.sign)::bigint as sessions,
+        sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
+    from wholes
+    cross join lateral (
+        values (before_first, before_last, -1), (after_first, after_last, 1)
+    ) as moved (first_at, last_at, sign)
+    where
+        moved.first_at is not null
+        and (before_first, before_last) is distinct from (after_first, after_last)
+    group by 1, 2
+),
+
+written_days as (
+    insert into session_days as present (date, sessions, session_seconds)
+    select date, sum(sessions)::bigint, sum(microseconds) * 0.000001
+    from moved
+    group by date
+    on conflict (date) do update set
+        sessions = present.sessions + excluded.sessions,
+        session_seconds = present.session_seconds + excluded.session_seconds
+    returning date, sessions
+),
+
+written as (
+    insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
+    select
+        user_id,
+        date,
+        sum(sessions)::bigint as sessions,
+        sum(microseconds) * 0.000001 as session_seconds,
+        sum(displays)::bigint as displays,
+        sum(clicks)::bigint as clicks
+    from (
+        select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks
+        from file_user_days
+        where file_id >= %(first)s
+        union all
+        select user_id, date, 0, 0, -displays, -clicks from pg_temp.old_user_days
+        union all
+        select user_id, date, sessions, microseconds, 0, 0 from moved
+    ) as new_less_old
+    group by user_id, date
+    having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0
+    order by date, user_id
+    on conflict (date, user_id) do update set
+        sessions = present.sessions + excluded.sessions,
+        session_seconds = present.session_seconds + excluded.session_seconds,
+        displays = present.displays + excluded.displays,
+        clicks = present.clicks + excluded.clicks
+    returning ctid, sessions, displays, clicks
+)
+
+select
+    array(select ctid::text from written where sessions = 0 and displays = 0 and clicks = 0) as users,
+    array(select date from written_days where sessions = 0) as dates;
+
+-- delete_empty: the rows that count nothing any more
+delete from user_performance where ctid = any(%(users)s::tid[]);
+delete from session_days where date = any(%(dates)s::date[]);
 
 -- report_state: changes with whatever a report shows; of errors what they say, as every run finds them again
 select
@@ -1010,38 +1209,11 @@ create temporary table file_article_days (like state.file_article_days including
 create temporary table file_user_days (like state.file_user_days including all) on commit drop;
 create temporary table file_sessions (like state.file_sessions including all) on commit drop;
 create temporary table file_rejected_lines (like state.file_rejected_lines including all) on commit drop;
-create temporary table article_texts (like state.article_texts including all) on commit drop;
+create temporary table articles (like state.articles including all) on commit drop;
 create temporary table article_performance (like public.article_performance including all) on commit drop;
 create temporary table user_performance (like public.user_performance including all) on commit drop;
 create temporary table category_days (like state.category_days including all) on commit drop;
 create temporary table session_days (like state.session_days including all) on commit drop;
-
--- recall_file: what a file gave when it was counted, where it cannot be read now
-insert into pg_temp.new_article_days (article_id, date, displays, clicks, title, category)
-select
-    article_id,
-    date,
-    displays,
-    clicks,
-    lpad((title_at + 62135596800000000)::text, 18, '0') || title,
-    lpad((category_at + 62135596800000000)::text, 18, '0') || category
-from state.file_article_days
-where file_id = %(file_id)s;
-insert into pg_temp.new_user_days (user_id, date, displays, clicks)
-select user_id, date, displays, clicks from state.file_user_days where file_id = %(file_id)s;
-insert into pg_temp.new_sessions (user_id, session_id, first_at, last_at, events)
-select user_id, session_id, first_at, last_at, events from state.file_sessions where file_id = %(file_id)s;
-insert into pg_temp.new_chunks (chunk, lines) values (0, 0);
-insert into pg_temp.new_rejected_lines (chunk, line, reason, raw)
-select 0, line_number - 1, reason, raw from state.file_rejected_lines where file_id = %(file_id)s;
-
--- recall_checkpoint: the checkpoint of that file's version that counts
-insert into lake_files
-(key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
-select key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id
-from state.lake_files
-where file_id = %(file_id)s
-returning file_id;
 
 -- differing_articles: rows of article_performance that are not as they should be
 select
@@ -1158,33 +1330,32 @@ from (
 group by name, key
 order by key, name;
 
--- differing_texts: articles whose latest texts over all files are not as they should be
+-- differing_states: articles whose latest texts, clicks or last day are not as they should be
 select
-    'article_texts' as name,
+    'articles' as name,
     jsonb_build_array(article_id) as key,
     to_jsonb(wanted) - 'article_id' as wanted,
     to_jsonb(found) - 'article_id' as found
-from pg_temp.article_texts as wanted
-full join state.article_texts as found using (article_id)
+from pg_temp.articles as wanted
+full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
 -- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change.
--- Nothing is truncated, as that would be seen by transactions that began before this one ends; and the sequence, which no
--- rollback sets back, goes forward only
+-- Nothing is truncated, as that would be seen by transactions that began before this one ends
 delete from state.lake_files;
 delete from state.file_article_days;
 delete from state.file_user_days;
 delete from state.file_sessions;
 delete from state.file_rejected_lines;
-delete from state.article_texts;
+delete from state.articles;
 delete from state.category_days;
 delete from state.session_days;
-insert into state.lake_files overriding system value select * from pg_temp.lake_files;
+insert into state.lake_files select * from pg_temp.lake_files;
 insert into state.file_article_days select * from pg_temp.file_article_days;
 insert into state.file_user_days select * from pg_temp.file_user_days;
 insert into state.file_sessions select * from pg_temp.file_sessions;
 insert into state.file_rejected_lines select * from pg_temp.file_rejected_lines;
-insert into state.article_texts select * from pg_temp.article_texts;
+insert into state.articles select * from pg_temp.articles;
 insert into state.category_days select * from pg_temp.category_days;
 insert into state.session_days select * from pg_temp.session_days;
 delete from public.article_performance as present
@@ -1224,13 +1395,3 @@ where
     (present.sessions, present.session_seconds, present.displays, present.clicks)
     is distinct from
     (excluded.sessions, excluded.session_seconds, excluded.displays, excluded.clicks);
-select setval(
-    pg_get_serial_sequence('state.lake_files', 'file_id'),
-    (
-        select greatest(max(files.file_id), drawn.last_value) + 1
-        from state.lake_files_file_id_seq as drawn
-        left join state.lake_files as files on true
-        group by drawn.last_value
-    ),
-    false
-);

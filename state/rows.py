@@ -1,4 +1,4 @@
-"""A partial as rows for COPY into the tables new_*."""
+"""A partial as rows for COPY, without the number of their file."""
 
 from datetime import date
 from functools import lru_cache
@@ -9,25 +9,24 @@ if TYPE_CHECKING:
 
 DAY = 86_400_000_000
 EPOCH = date(1970, 1, 1).toordinal()
-BEGINNING = (1 - EPOCH) * DAY  # the year 1, which no time lies before
+NULL = r"\N"
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def copy_rows(partial: "Partial") -> dict[str, bytes]:
-    """A partial as rows of COPY's text format, by the name of the statement that takes them."""
+    """A partial as rows of COPY's text format, by the table that they are for, without file_ and new_."""
     rows = {
-        "copy_article_days": _article_days(partial),
-        "copy_user_days": [
+        "article_days": _article_days(partial),
+        "user_days": [
             f"{_escaped(user)}\t{_iso(day)}\t{displays}\t{clicks}\n"
             for (user, day), (displays, clicks) in partial.user_days.items()
         ],
-        "copy_sessions": [
+        "sessions": [
             f"{_escaped(user)}\t{_escaped(session)}\t{first}\t{last}\t{events}\n"
             for (user, session), (first, last, events) in partial.sessions.items()
         ],
-        "copy_chunks": [f"{begin}\t{chunk.lines}\n" for begin, chunk in partial.chunks.items()],
-        "copy_rejected_lines": [
+        "rejected_lines": [
             f"{begin}\t{number}\t{rejection.reason}\t\\\\x{rejection.raw.hex()}\n"
             for (begin, number), rejection in partial.rejections.items()
         ],
@@ -36,18 +35,23 @@ def copy_rows(partial: "Partial") -> dict[str, bytes]:
 
 
 def _article_days(partial: "Partial") -> list[str]:
-    """The days of articles; a text stands with the day on which it was carried, its time before it."""
+    """The days of articles; a text stands with the day on which it was carried."""
     rows = []
+    titles, categories = partial.titles, partial.categories
     for (article, day), (displays, clicks) in partial.article_days.items():
-        title, category = (_stamped(texts.get(article), day) for texts in (partial.titles, partial.categories))
-        rows.append(f"{_escaped(article)}\t{_iso(day)}\t{displays}\t{clicks}\t{title}\t{category}\n")
+        title_at, title = _on(day, titles.get(article))
+        category_at, category = _on(day, categories.get(article))
+        rows.append(
+            f"{_escaped(article)}\t{_iso(day)}\t{displays}\t{clicks}\t{title_at}\t{category_at}\t{title}\t{category}\n"
+        )
     return rows
 
 
-def _stamped(text: "Text | None", day: int) -> str:
+def _on(day: int, text: "Text | None") -> tuple[int | str, str]:
+    """Time and text of the latest text, where it was carried on that day."""
     if text is None or text.at // DAY != day:
-        return r"\N"
-    return f"{text.at - BEGINNING:018}{_escaped(text.text)}"
+        return NULL, NULL
+    return text.at, _escaped(text.text)
 
 
 @lru_cache(10_000)

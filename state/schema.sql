@@ -61,7 +61,7 @@ comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or t
 comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
 
 create table state.lake_files (
-    file_id integer generated always as identity primary key,
+    file_id integer primary key,
     key text collate "C" not null,
     fingerprint text,
     content_hash bytea,
@@ -79,7 +79,7 @@ create table state.lake_files (
     constraint every_line_is_accounted_for check (lines = events + rejected + empty)
 );
 comment on table state.lake_files is 'Every lake file that was counted or could not be read: the checkpoint.';
-comment on column state.lake_files.file_id is 'Number of the file in the tables file_*.';
+comment on column state.lake_files.file_id is 'Number of the file in the tables file_*; each version that is ingested gets the next one.';
 comment on column state.lake_files.key is 'Path of the file below LAKE_URL.';
 comment on column state.lake_files.fingerprint is 'ETag or modification time, and size, of the version that counts; null where none does.';
 comment on column state.lake_files.content_hash is 'SHA-256 over the lines of that version.';
@@ -106,7 +106,8 @@ create table state.file_article_days (
     category text collate "C"
 );
 create index on state.file_article_days (file_id);
-create index file_article_days_hash on state.file_article_days (hashtextextended(article_id, 0));
+create index file_article_days_hash
+on state.file_article_days (hashtextextended(article_id, 0), greatest(title_at, category_at));
 comment on table state.file_article_days is
 'What each file gave: displays and clicks of an article on a day, and its latest title and category.';
 comment on column state.file_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
@@ -152,15 +153,24 @@ comment on column state.file_sessions.events is 'Its events in this file.';
 comment on column state.file_sessions.user_id is 'The user: half of the session''s name.';
 comment on column state.file_sessions.session_id is 'The session id: the other half.';
 
-create table state.article_texts (
+create table state.articles (
     title_at bigint,
     category_at bigint,
-    article_id text collate "C" primary key
-);
-comment on table state.article_texts is 'When the latest title and category of an article were carried, over all files.';
-comment on column state.article_texts.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.article_texts.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.article_texts.article_id is 'The article; article_performance has the texts themselves.';
+    clicks bigint not null,
+    last_date date not null,
+    article_id text collate "C" primary key,
+    title text collate "C",
+    category text collate "C"
+) with (fillfactor = 50);
+comment on table state.articles is
+'Every article of article_performance over all files: its latest texts, and where its cumulative clicks stand.';
+comment on column state.articles.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.articles.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.articles.clicks is 'Its clicks on all days.';
+comment on column state.articles.last_date is 'The last UTC day on which it has a click or a display.';
+comment on column state.articles.article_id is 'The article.';
+comment on column state.articles.title is 'Its latest title.';
+comment on column state.articles.category is 'Its latest category.';
 
 create table state.file_rejected_lines (
     file_id integer not null,
@@ -196,6 +206,8 @@ create unlogged table state.staged_article_days (
     date date,
     displays integer,
     clicks integer,
+    title_at bigint,
+    category_at bigint,
     title text collate "C",
     category text collate "C"
 );
@@ -214,11 +226,6 @@ create unlogged table state.staged_sessions (
     last_at bigint,
     events integer
 );
-create unlogged table state.staged_chunks (
-    piece uuid not null default current_setting('event_lake.piece')::uuid,
-    chunk bigint,
-    lines bigint
-);
 create unlogged table state.staged_rejected_lines (
     piece uuid not null default current_setting('event_lake.piece')::uuid,
     chunk bigint,
@@ -230,7 +237,6 @@ create index on state.staged_pieces (piece);
 create index on state.staged_article_days (piece);
 create index on state.staged_user_days (piece);
 create index on state.staged_sessions (piece);
-create index on state.staged_chunks (piece);
 create index on state.staged_rejected_lines (piece);
 comment on table state.staged_pieces is 'Pieces that Spark''s executors staged whole for the run at work; a piece is what one task says of a file or of a part of its ids.';
 comment on column state.staged_pieces.piece is 'The piece: each attempt of each task names its own.';
@@ -240,8 +246,10 @@ comment on column state.staged_article_days.article_id is 'The article.';
 comment on column state.staged_article_days.date is 'UTC day.';
 comment on column state.staged_article_days.displays is 'Displays in the piece.';
 comment on column state.staged_article_days.clicks is 'Clicks in the piece.';
-comment on column state.staged_article_days.title is 'When the latest title was carried, in 18 digits (microseconds since the year 1), and the title.';
-comment on column state.staged_article_days.category is 'When the latest category was carried, in 18 digits (microseconds since the year 1), and the category.';
+comment on column state.staged_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_article_days.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_article_days.title is 'The latest title of the article in the piece, on its day; null on other days.';
+comment on column state.staged_article_days.category is 'The latest category of the article in the piece, on its day; null on other days.';
 comment on table state.staged_user_days is 'Staged: displays and clicks of a user on a day.';
 comment on column state.staged_user_days.piece is 'The piece, in staged_pieces.';
 comment on column state.staged_user_days.user_id is 'The user.';
@@ -255,10 +263,6 @@ comment on column state.staged_sessions.session_id is 'The session id: the other
 comment on column state.staged_sessions.first_at is 'Its first event in the piece (microseconds since 1970-01-01 UTC).';
 comment on column state.staged_sessions.last_at is 'Its last event in the piece (microseconds since 1970-01-01 UTC).';
 comment on column state.staged_sessions.events is 'Its events in the piece.';
-comment on table state.staged_chunks is 'Staged: stretches of the file and how many lines begin in each.';
-comment on column state.staged_chunks.piece is 'The piece, in staged_pieces.';
-comment on column state.staged_chunks.chunk is 'Where in the file the stretch begins, in bytes.';
-comment on column state.staged_chunks.lines is 'Lines that begin in it.';
 comment on table state.staged_rejected_lines is 'Staged: lines that count nowhere.';
 comment on column state.staged_rejected_lines.piece is 'The piece, in staged_pieces.';
 comment on column state.staged_rejected_lines.chunk is 'Where in the file the stretch of the line begins, in bytes.';

@@ -1,10 +1,10 @@
 """What the tables should hold, counted beside them: to compare with, or to take over."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from state.batch_writer import BatchWriter, Failure, Reading, Recollection, Version
 from state.database import Database
-from state.writer import KnownFile, Reading, Version, Writer
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -29,30 +29,22 @@ class Shadow:
     def __init__(self, database: Database, cur: "cursor") -> None:
         """Empty tables in the cursor's transaction."""
         self._db, self._cur = database, cur
-        self._writer = Writer(database, cur)
+        self._writer = BatchWriter(database, cur)
 
-    def count(self, reading: Reading) -> Version:
-        """Count a file into the shadow; where reading it raises, it has left nothing there."""
-        self._db.execute(self._cur, "clear_new")
-        version = self._writer.write(reading, None)
-        assert version is not None  # the shadow knew no file of this key
-        return version
+    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+        """Ingest a batch of files into the shadow; where reading one raises, the batch has left nothing there."""
+        self._writer.clear()
+        return self._writer.write([read() for read in reads], None)
 
-    def fail(self, key: str, error: str, before: KnownFile | None) -> None:
-        """Record why a file's present version counts nowhere; what an earlier one gave is recalled."""
-        if before is not None and before.fingerprint is not None:
-            file_id = self.recall(before)
-        else:
-            file_id = self._writer.add(key)
-        self._writer.fail(file_id, error)
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Record why the present versions of files that were never ingested count nowhere."""
+        for failure in failures:
+            self._writer.fail(failure)
 
-    def recall(self, file: KnownFile) -> int:
-        """Count what a file gave when it was counted, where it cannot be read now; its number in the shadow."""
-        (file_id,) = self._db.one(self._cur, "recall_checkpoint", file_id=file.file_id)
-        self._db.execute(self._cur, "clear_new")
-        self._db.execute(self._cur, "recall_file", file_id=file.file_id)
-        self._writer.replace(file_id)
-        return int(file_id)
+    def recall(self, files: Sequence[Recollection]) -> None:
+        """Count what files contributed when they were ingested, where they cannot be read now."""
+        self._writer.clear()
+        self._writer.recall(files)
 
     def differences(self) -> Iterator[Difference]:
         """Every row of the true tables that is not as in the shadow."""
@@ -60,7 +52,7 @@ class Shadow:
             "differing_files",
             "differing_articles",
             "differing_users",
-            "differing_texts",
+            "differing_states",
             "differing_category_days",
             "differing_session_days",
         ):

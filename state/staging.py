@@ -13,9 +13,10 @@ ATTEMPTS = 5
 
 
 class Staged(NamedTuple):
-    """Rows that wait in the tables staged_*, under the name of their piece."""
+    """Rows that wait in the tables staged_*, under the name of their piece, and how many they are."""
 
     piece: str
+    rows: int
 
 
 class StagingLostError(Exception):
@@ -61,11 +62,11 @@ class Stage:
         self._connection, self.queries = connection, queries
 
     def put(self, tables: dict[str, bytes]) -> Staged:
-        """Stage rows by the name of the COPY that a run would take them by; raises psycopg2.Error."""
-        staged = Staged(str(uuid.uuid4()))
+        """Stage rows by the table that they are for; raises psycopg2.Error."""
+        staged = Staged(str(uuid.uuid4()), sum(rows.count(b"\n") for rows in tables.values()))
         with self._connection, self._connection.cursor() as cur:
             cur.execute(self.queries["name_piece"], staged._asdict())
             for name, rows in tables.items():
-                cur.copy_expert(self.queries[name.replace("copy_", "stage_")], BytesIO(rows))
+                cur.copy_expert(self.queries[f"stage_{name}"], BytesIO(rows))
             cur.execute(self.queries["stage_piece"])
         return staged

@@ -1,85 +1,81 @@
-"""What the database knows of its lake: the checkpoint, and the one transaction that counts a file.
+"""What the database knows of its lake: the checkpoint, and the one transaction that ingests a batch of files.
 
-Two facts make every promise: partials are a monoid (`processor.reducers`), and a file's results, reducer state and
-checkpoint are written by one transaction (`Store.count`).
+Two facts make every promise: partials are a monoid (`processor.reducers`), and the results, reducer state and
+checkpoints of a batch of files are written by one transaction (`Store.ingest`).
 """
 
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
+from state.batch_writer import BatchWriter, Failure, KnownFile, Reading, RejectedLine, Version
 from state.database import Database, RunEnd
 from state.shadow import Shadow
 from state.staging import Staging
-from state.writer import KnownFile, Reading, RejectedLine, Version, Writer
 
 
 class Store:
-    """What a database knows of its lake, and how it changes: one transaction for each file."""
+    """What a database knows of its lake, and how it changes: one transaction for each batch of files."""
 
     def __init__(self, database: Database) -> None:
         """The store in a database whose lock is held."""
         self._db = database
 
-    def count(self, key: str, read: Callable[[], Reading]) -> Version | None:
-        """Count what a file gives now instead of what it gave before, in one transaction; None if it was the same.
+    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+        """Write what a batch of files contributes now in place of what it contributed before, in one transaction.
 
-        `read` begins to read the file anew at each call, since a transaction that the database broke off is tried
-        again. What it raises goes up, and nothing has changed then. Raises DatabaseError.
+        For each file its version, or None where its content is the same as before. Each of `reads` begins to read a
+        file anew at each call, since a transaction that the database broke off is tried again. What one of them raises
+        goes up, and nothing has changed then. Raises StagingLostError, DatabaseError.
         """
         commit_id = str(uuid.uuid4())
-        outcomes: list[Version | None] = []
+        written: list[list[Version | None]] = []
 
-        def attempt() -> Version | None:
-            if outcomes and self._is_committed(key, commit_id):
-                return outcomes[-1]
-            reading = read()
-            rows = iter(reading.rows)
-            first = next(rows)  # read before the transaction begins: most files are one partial
-            begun = time.monotonic()
+        def attempt() -> list[Version | None]:
+            readings = [read() for read in reads]
+            if written and self._is_committed(readings[0].key, commit_id):
+                return written[-1]
             with self._db.transaction() as cur:
-                whole = Reading(chain((first,), rows), reading.version)
-                writer = Writer(self._db, cur)
+                writer = BatchWriter(self._db, cur)
                 writer.prepare()
-                outcomes.append(writer.write(whole, commit_id))
-            version = outcomes[-1]
-            return version and version._replace(commit_seconds=time.monotonic() - begun)
+                written.append(writer.write(readings, commit_id))
+            return written[-1]
 
         return self._db.retried(attempt)
 
     def _is_committed(self, key: str, commit_id: str) -> bool:
         with self._db.transaction() as cur:
-            row = Writer(self._db, cur).find(key)
-        return row is not None and row[2] == commit_id
+            found = BatchWriter(self._db, cur).find([key])
+        return key in found and found[key][2] == commit_id
 
     def forget(self, key: str) -> bool:
-        """Take back what a file gave and forget it; False if it is not known."""
+        """Retract what a file contributed and forget it; False if it is not known."""
         was_known = False
 
         def attempt() -> bool:
             nonlocal was_known
             with self._db.transaction() as cur:
-                writer = Writer(self._db, cur)
-                row = writer.find(key)
-                if row is not None:
+                writer = BatchWriter(self._db, cur)
+                found = writer.find([key])
+                if found:
+                    file_ids = [found[key][0]]
                     writer.prepare()
-                    writer.replace(row[0])
-                    self._db.execute(cur, "forget_file", file_id=row[0])
+                    writer.retract(file_ids)
+                    self._db.execute(cur, "forget_files", file_ids=file_ids)
                     was_known = True  # also to a later attempt, where this one's commit has an unknown outcome
             return was_known
 
         return self._db.retried(attempt)
 
-    def fail(self, key: str, error: str) -> None:
-        """Record why a file's present version counts nowhere; what an earlier one gave stays."""
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Record why the present versions of files count nowhere; what earlier ones contribute stays."""
 
         def attempt() -> None:
             with self._db.transaction() as cur:
-                writer = Writer(self._db, cur)
-                writer.fail(writer.add(key), error)
+                writer = BatchWriter(self._db, cur)
+                for failure in failures:
+                    writer.fail(failure)
 
         self._db.retried(attempt)
 
@@ -151,6 +147,6 @@ class Store:
         """Empty tables to count into beside the true ones, in one transaction that leaves none of them."""
         with self._db.errors(), self._db.transaction() as cur:
             self._db.execute(cur, "create_shadow")
-            Writer(self._db, cur).prepare()
+            BatchWriter(self._db, cur).prepare()
             self._db.execute(cur, "settings", search_path="pg_temp, state, public")
             yield Shadow(self._db, cur)

@@ -13,7 +13,7 @@ from itertools import chain
 
 from backports import zstd
 
-from processor import pipeline
+from processor import batches
 from processor.console import printable
 from processor.events import Event, HeaderError, Rejection, columns, json_object, parse, timestamp
 from processor.fast import FastFold
@@ -125,7 +125,7 @@ def check_file(data: bytes) -> None:
     try:
         long = max(chunk, len(stored) // 20)
         results = chain.from_iterable(reduced(lake, stretch, long) for stretch in stretches(file, long))
-        reading = pipeline.reading(file, results, Silence())
+        reading = batches.reading(file, results, Silence())
         list(reading.rows)
     except FileError:
         assert wanted is None

@@ -20,9 +20,9 @@ from processor.lake import lake_at
 from processor.pipeline import Plan
 from processor.pipeline import run as run_pipeline
 from state import embedded
+from state.batch_writer import Reading, Version
 from state.database import Database
 from state.store import Store
-from state.writer import Reading, Version
 from tests.conftest import administrate, as_role, new_database, new_server
 from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy

@@ -15,9 +15,9 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.lake import lake_at
 from processor.pipeline import Outcome, Plan, PruneError
+from state.batch_writer import Version
 from state.database import Database, DatabaseError
 from state.store import Store
-from state.writer import Version
 from tests.conftest import as_role
 from tests.histories import Histories, end_connection
 from tests.oracle import REQUIRED

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from processor import pipeline
+from processor import batches
+from processor.batches import HOPELESS
 from processor.lake import BLOCK, FileError, LakeFile, LakeSettingError, lake_at, text
-from processor.pipeline import HOPELESS
 from processor.reducers import ENTRIES, Partial
 from processor.stretches import Stretch, reduced
+from state.batch_writer import Version
 from state.staging import Staged
-from state.writer import Version
 from tests.fuzzed import HEADER, REDUCERS, Memory, line
 from tests.test_pipeline import Silence
 
@@ -61,7 +61,7 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = pipeline.reading(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
+        reading = batches.reading(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
         for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -102,14 +102,14 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
-    reading = pipeline.reading(file, reduced(made, Stretch(file), 32 * MIB), Silence())
+    reading = batches.reading(file, reduced(made, Stretch(file), 32 * MIB), Silence())
     written = 0
 
     def write() -> None:
         nonlocal written
         for rows in reading.rows:
             assert not isinstance(rows, Staged)
-            written += rows["copy_rejected_lines"].count(b"\n")
+            written += rows["rejected_lines"].count(b"\n")
 
     with pytest.raises(FileError, match=f"{lines} of its {lines} lines were rejected"):
         write()

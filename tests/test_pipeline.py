@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from processor import pipeline
 from processor.lake import lake_at
 from processor.pipeline import Outcome, Plan
+from state.batch_writer import Version
 from state.database import Database
 from state.store import Store
-from state.writer import Version
 from tests import strategies
 from tests.tables import Model, write_lake
 
@@ -29,6 +29,9 @@ class Silence:
         """Nothing to do."""
 
     def counted(self, version: Version) -> None:
+        """Nothing to do."""
+
+    def committed(self, seconds: float) -> None:
         """Nothing to do."""
 
     def same(self, key: str) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2.extensions import cursor
+from state.writer import REPLACE
 
 from processor import pipeline
 from processor.lake import lake_at
 from processor.pipeline import Plan
 from state.database import Database
 from state.store import Store
-from state.writer import REPLACE
 from tests.tables import write_lake
 from tests.test_crashes import events
 from tests.test_pipeline import Silence, count

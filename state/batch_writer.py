@@ -1,0 +1,249 @@
+"""Writes a batch of files into the tables, each with its checkpoint, in a transaction that another room began."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from state.database import Database
+from state.staging import Staged, StagingLostError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+
+class KnownFile(NamedTuple):
+    """What the checkpoint says of a file; without a fingerprint no version of it counts."""
+
+    file_id: int
+    key: str
+    fingerprint: str | None
+    error: str | None
+
+
+class RejectedLine(NamedTuple):
+    """A line that counts nowhere: a code of `processor.events.REASONS` and the line's first 1,000 bytes."""
+
+    key: str
+    line_number: int
+    reason: str
+    raw: bytes
+
+
+class Version(NamedTuple):
+    """What was read of a file, once all of it was: what the checkpoint records.
+
+    newest_at: when its latest event was, in microseconds since 1970-01-01 UTC; None without any. reasons: how many
+    lines were rejected for each. lines_before: how many lines the file has before each chunk, by where it begins.
+    """
+
+    key: str
+    fingerprint: str
+    size: int
+    content_hash: bytes
+    lines: int
+    events: int
+    rejected: int
+    empty: int
+    newest_at: int | None
+    reasons: Mapping[str, int]
+    lines_before: Mapping[int, int]
+
+
+# Rejected lines get their numbers from those of the chunks before theirs.
+NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
+# The columns of `lake_files` that a version fills.
+RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
+
+
+class Reading(NamedTuple):
+    """A file being read: its rows by the name of their table or staged, and, once they are read, its version.
+
+    rows: a list where all of them are in memory, else as they come. version: raises what makes the file unreadable.
+    """
+
+    key: str
+    rows: Iterable[dict[str, bytes] | Staged]
+    version: Callable[[], Version]
+
+
+class Failure(NamedTuple):
+    """A file whose present version cannot be read, and why."""
+
+    key: str
+    error: str
+
+
+class Recollection(NamedTuple):
+    """A file that cannot be read now and counts as when it was ingested; `error` says why, None where it is missing."""
+
+    file: KnownFile
+    error: str | None
+
+
+class BatchWriter:
+    """Writes into the tables that a transaction sees under their names, by way of the session's temporary ones.
+
+    Whatever a batch contributes stands in the tables file_* under numbers from the batch's first one on, before the
+    sums are brought up to it.
+    """
+
+    def __init__(self, database: Database, cur: "cursor") -> None:
+        """A writer in the cursor's transaction."""
+        self._db, self._cur = database, cur
+
+    def prepare(self) -> None:
+        """Make the session's temporary tables, where it has none or those of another version of this program."""
+        made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
+        if not self._one("has_new", made_by=made_by)[0]:
+            self._execute("create_new", made_by=made_by)
+
+    def find(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes | None, str | None]]:
+        """Number, content hash and last commit of those files that are known, by their keys."""
+        self._execute("find_files", keys=list(keys))
+        return {
+            key: (file_id, None if content_hash is None else bytes(content_hash), commit_id)
+            for key, file_id, content_hash, commit_id in self._cur.fetchall()
+        }
+
+    def write(self, readings: Sequence[Reading], commit_id: str | None) -> list[Version | None]:
+        """Write what files contribute now in place of what they contributed before, and their checkpoints.
+
+        For each reading its version, or None where the file's content is the same as before. Raises StagingLostError,
+        and whatever reading a file raises.
+        """
+        known = self.find([reading.key for reading in readings])
+        (first,) = self._one("next_number")
+        lines = defaultdict[str, list[bytes]](list)
+        written: dict[int, Version] = {}
+        versions: list[Version | None] = []
+        has_new = False
+        for number, reading in enumerate(readings, first):
+            file_id, content_hash, _ = known.get(reading.key, (None, None, None))
+            version = reading.version() if isinstance(reading.rows, list) else None
+            if version is None or version.content_hash != content_hash:
+                has_new |= self._copy(reading, number, lines)
+                version = version or reading.version()
+            if version.content_hash == content_hash:
+                if not isinstance(reading.rows, list):  # alone in its batch, it stands in the tables new_* by now
+                    self._execute("clear_new")
+                self._execute("record_same", **self._recorded(version), file_id=file_id, commit_id=commit_id)
+                versions.append(None)
+            else:
+                written[number] = version
+                versions.append(version)
+        if written:
+            retracted = [known[version.key][0] for version in written.values() if version.key in known]
+            if retracted:
+                self._execute("retract", file_ids=retracted)
+            for table, rows in lines.items():
+                self._cur.copy_expert(self._db.queries[f"copy_{table}"], BytesIO(b"".join(rows)))
+            if has_new:
+                self._execute("merge_new")
+            self._number_rejected_lines(written)
+            self._add_up(first, bool(retracted))
+            recorded = {name: [getattr(version, name) for version in written.values()] for name in RECORDED}
+            self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
+        return versions
+
+    def _copy(self, reading: Reading, number: int, lines: dict[str, list[bytes]]) -> bool:
+        """Put what a file says into the tables new_*, or into `lines` where it is one partial; whether any is there."""
+        if isinstance(reading.rows, list) and len(reading.rows) == 1 and not isinstance(reading.rows[0], Staged):
+            for table, rows in reading.rows[0].items():
+                lines[NUMBERED_LATER.get(table, table)].append(numbered(rows, number))
+            return False
+        for partial in reading.rows:
+            if isinstance(partial, Staged):
+                self._take(partial, number)
+                continue
+            for table, rows in partial.items():
+                self._cur.copy_expert(self._db.queries[f"copy_new_{table}"], BytesIO(numbered(rows, number)))
+        return True
+
+    def _number_rejected_lines(self, written: Mapping[int, Version]) -> None:
+        chunks = [
+            (number, chunk, before)
+            for number, version in written.items()
+            if version.rejected
+            for chunk, before in version.lines_before.items()
+        ]
+        if chunks:
+            file_ids, starts, lines_before = zip(*chunks, strict=True)
+            self._execute(
+                "number_rejected_lines", file_id=list(file_ids), chunk=list(starts), lines_before=list(lines_before)
+            )
+
+    def _take(self, staged: Staged, number: int) -> None:
+        if self._one("take_piece", **staged._asdict()) is None:
+            raise StagingLostError("what Spark had staged was lost in a crash of the server")
+        self._execute("take_staged", **staged._asdict(), file_id=number)
+
+    def retract(self, file_ids: Sequence[int]) -> None:
+        """Withdraw what files contributed; their checkpoints stay."""
+        (beyond,) = self._one("next_number")
+        self._execute("retract", file_ids=list(file_ids))
+        self._add_up(beyond, has_retracted=True)
+
+    def recall(self, files: Sequence[Recollection]) -> None:
+        """Write what files contributed when they were ingested, from the true tables into the comparison tables."""
+        (first,) = self._one("next_number")
+        self._execute(
+            "recall_files",
+            known=[file.file.file_id for file in files],
+            file_id=[*range(first, first + len(files))],
+            error=[file.error for file in files],
+        )
+        self._add_up(first, has_retracted=False)
+
+    def _add_up(self, first: int, has_retracted: bool) -> None:
+        """Bring the sums up to what files from that number on contribute, and to what was retracted."""
+        if has_retracted:
+            self._execute("recall_texts")
+        self._execute("change_article_days", first=first)
+        self._execute("join_articles")
+        self._execute("change_articles", first=first)
+        self._execute("join_any")
+        self._execute("change_category_days")
+        self._execute("append_article_performance")
+        self._execute("append_articles")
+        if self._one("has_rewritten")[0]:
+            self._execute("rewrite_article_performance")
+            self._execute("rewrite_articles")
+        self._execute("join_sessions", first=first)
+        users, dates = self._one("change_users", first=first)
+        self._execute("join_any")
+        if users or dates:
+            self._execute("delete_empty", users=users, dates=dates)
+
+    def clear(self) -> None:
+        """Empty the temporary tables for the next batch of the same transaction."""
+        self._execute("clear_new")
+
+    def fail(self, failure: Failure) -> None:
+        """Record why a file's present version counts nowhere; what an earlier one contributes stays."""
+        known = self.find([failure.key])
+        if known:
+            self._execute("record_error", file_id=known[failure.key][0], error=failure.error)
+        else:
+            self._execute("record_failed", key=failure.key, error=failure.error)
+
+    @staticmethod
+    def _recorded(version: Version) -> dict[str, object]:
+        return {name: getattr(version, name) for name in RECORDED}
+
+    def _execute(self, name: str, **parameters: object) -> None:
+        self._db.execute(self._cur, name, **parameters)
+
+    def _one(self, name: str, **parameters: object) -> Any:
+        return self._db.one(self._cur, name, **parameters)
+
+
+def numbered(rows: bytes, number: int) -> bytes:
+    r"""Rows of COPY's text format with the number of their file before each; a line feed in a row is escaped there.
+
+    >>> numbered(b"a\tb\nc\td\n", 7)
+    b'7\ta\tb\n7\tc\td\n'
+    """
+    before = b"%d\t" % number
+    return before + rows[:-1].replace(b"\n", b"\n" + before) + b"\n"
