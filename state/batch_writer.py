@@ -210,9 +210,10 @@ class BatchWriter:
         if self._one("has_rewritten")[0]:
             self._execute("rewrite_article_performance")
             self._execute("rewrite_articles")
-        self._execute("join_sessions", first=first)
+        self._execute("change_sessions", first=first)
+        is_share = self._one("is_share_of_sessions")[0]
+        self._execute("join_sessions" if is_share else "look_up_sessions", first=first)
         users, dates = self._one("change_users", first=first)
-        self._execute("join_any")
         if users or dates:
             self._execute("delete_empty", users=users, dates=dates)
 

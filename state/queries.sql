@@ -273,7 +273,11 @@ where %(key)s::text is null or key = %(key)s
 order by key, line_number;
 
 -- find_files: the checkpoint of some files
-select key, file_id, content_hash, commit_id from lake_files where key = any(%(keys)s);
+select found.key, found.file_id, found.content_hash, found.commit_id
+from unnest(%(keys)s::text[]) as keys (key)
+cross join lateral (
+    select key, file_id, content_hash, commit_id from lake_files where key = keys.key offset 0
+) as found;
 
 -- next_number: the number of the next file; only the run that holds the lock draws one
 select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
@@ -324,7 +328,7 @@ select obj_description(to_regclass('pg_temp.new_article_days'), 'pg_class') is n
 drop table if exists
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
-    pg_temp.changed_article_days, pg_temp.changed_articles;
+    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
 create temporary table pg_temp.new_article_days (
     file_id integer, article_id text collate "C", date date, displays integer, clicks integer,
     title_at bigint, category_at bigint, title text collate "C", category text collate "C"
@@ -359,6 +363,13 @@ create temporary table pg_temp.changed_articles (
     title text collate "C", category text collate "C", old_category text collate "C",
     is_known boolean, is_appended boolean
 ) on commit delete rows;
+create temporary table pg_temp.changed_sessions (
+    user_id text collate "C", session_id text collate "C",
+    new_first bigint, new_last bigint, old_first bigint, old_last bigint
+) on commit delete rows;
+create temporary table pg_temp.kept_sessions (
+    user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
+) on commit delete rows;
 comment on table pg_temp.new_article_days is %(made_by)s;
 
 -- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
@@ -368,7 +379,7 @@ discard temp;
 truncate
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
-    pg_temp.changed_article_days, pg_temp.changed_articles;
+    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
 
 -- copy_article_days: of files that came in one partial
 copy file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
@@ -557,7 +568,9 @@ insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
 select user_id, session_id, first_at, last_at from gone;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
--- recall_texts: the latest texts that are left of articles whose latest ones were retracted
+-- recall_texts: the latest texts that are left of articles whose latest ones were retracted, by the end of the index; a
+-- bitmap has no end
+select set_config('enable_bitmapscan', 'off', true);
 insert into pg_temp.recalled_texts (article_id, title, category)
 select retracted.article_id, titles.title, categories.category
 from (
@@ -616,6 +629,7 @@ left join lateral (
     order by category_at desc, category desc
     limit 1
 ) as categories on true;
+select set_config('enable_bitmapscan', 'on', true);
 
 -- change_article_days: what the batch adds to each article and day, less what it retracted
 insert into pg_temp.changed_article_days (article_id, date, displays, clicks)
@@ -637,19 +651,7 @@ from (
     select pg_relation_size('articles') < 2000 * count(*) as is_share from pg_temp.changed_article_days
 ) as sizes;
 
--- join_sessions: the next statement looks each session up, unless the batch is a large share of them all
-select
-    set_config('enable_nestloop', case when is_share then 'off' else 'on' end, true),
-    set_config('enable_hashjoin', case when is_share then 'on' else 'off' end, true),
-    set_config('enable_mergejoin', 'off', true)
-from (
-    select
-        pg_relation_size('file_sessions')
-        < 800 * (count(*) + (select count(*) from file_sessions where file_id >= %(first)s)) as is_share
-    from pg_temp.old_sessions
-) as sizes;
-
--- join_any: the planner chooses again
+-- join_any: the planner chooses the ways to join again
 select
     set_config('enable_nestloop', 'on', true),
     set_config('enable_hashjoin', 'on', true),
@@ -960,41 +962,78 @@ where ctid = any (array(
     where not touched.is_appended and days.is_there is null
 ));
 
--- change_users: days of users and sums of sessions by day, moved by what the batch adds and retracts: displays, clicks, and
--- sessions that begin on a day afterwards, less those that began on it before; where rows are that
--- count nothing any more
-with spans as (
-    select
-        user_id,
-        session_id,
-        min(first_at) filter (where is_new) as new_first,
-        max(last_at) filter (where is_new) as new_last,
-        min(first_at) filter (where not is_new) as old_first,
-        max(last_at) filter (where not is_new) as old_last
-    from (
-        select user_id, session_id, first_at, last_at, true as is_new from file_sessions where file_id >= %(first)s
-        union all
-        select user_id, session_id, first_at, last_at, false from pg_temp.old_sessions
-    ) as new_and_old
-    group by user_id, session_id
-),
+-- change_sessions: sessions that the batch touches: their spans in it, and in what was retracted
+insert into pg_temp.changed_sessions (user_id, session_id, new_first, new_last, old_first, old_last)
+select
+    user_id,
+    session_id,
+    min(first_at) filter (where is_new) as new_first,
+    max(last_at) filter (where is_new) as new_last,
+    min(first_at) filter (where not is_new) as old_first,
+    max(last_at) filter (where not is_new) as old_last
+from (
+    select user_id, session_id, first_at, last_at, true as is_new from file_sessions where file_id >= %(first)s
+    union all
+    select user_id, session_id, first_at, last_at, false from pg_temp.old_sessions
+) as new_and_old
+group by user_id, session_id;
 
-wholes as (
+-- is_share_of_sessions: whether the batch is a large share of all sessions, so that reading them all is quicker than to look
+-- each one up
+select pg_relation_size('file_sessions') < 800 * (select count(*) from pg_temp.changed_sessions) as is_share;
+
+-- look_up_sessions: the spans of those sessions in other files, by the ends of the indexes; a bitmap has no ends
+select set_config('enable_bitmapscan', 'off', true);
+insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
+select spans.user_id, spans.session_id, firsts.first_at, lasts.last_at
+from pg_temp.changed_sessions as spans
+cross join lateral (
+    select first_at
+    from file_sessions
+    where
+        hashtextextended(session_id, hashtextextended(user_id, 0))
+        = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
+        and user_id = spans.user_id
+        and session_id = spans.session_id
+        and file_id + 0 < %(first)s -- not by the index of file_id
+    order by hashtextextended(session_id, hashtextextended(user_id, 0)), first_at
+    limit 1
+) as firsts
+cross join lateral (
+    select last_at
+    from file_sessions
+    where
+        hashtextextended(session_id, hashtextextended(user_id, 0))
+        = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
+        and user_id = spans.user_id
+        and session_id = spans.session_id
+        and file_id + 0 < %(first)s
+    order by hashtextextended(session_id, hashtextextended(user_id, 0)) desc, last_at desc
+    limit 1
+) as lasts;
+select set_config('enable_bitmapscan', 'on', true);
+
+-- join_sessions: the same by reading all sessions
+select set_config('enable_nestloop', 'off', true);
+insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
+select others.user_id, others.session_id, min(others.first_at), max(others.last_at)
+from pg_temp.changed_sessions as spans
+inner join file_sessions as others using (user_id, session_id)
+where others.file_id + 0 < %(first)s
+group by others.user_id, others.session_id;
+select set_config('enable_nestloop', 'on', true);
+
+-- change_users: days of users and sums of sessions by day, moved by what the batch adds and retracts: displays, clicks, and
+-- sessions that begin on a day afterwards, less those that began on it before; where rows are that count nothing any more
+with wholes as (
     select
         spans.user_id,
-        least(spans.old_first, min(others.first_at)) as before_first,
-        greatest(spans.old_last, max(others.last_at)) as before_last,
-        least(spans.new_first, min(others.first_at)) as after_first,
-        greatest(spans.new_last, max(others.last_at)) as after_last
-    from spans
-    left join file_sessions as others
-        on
-            hashtextextended(others.session_id, hashtextextended(others.user_id, 0))
-            = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
-            and others.user_id = spans.user_id
-            and others.session_id = spans.session_id
-            and others.file_id + 0 < %(first)s -- not by the index of file_id
-    group by spans.user_id, spans.session_id, spans.new_first, spans.new_last, spans.old_first, spans.old_last
+        least(spans.old_first, kept.first_at) as before_first,
+        greatest(spans.old_last, kept.last_at) as before_last,
+        least(spans.new_first, kept.first_at) as after_first,
+        greatest(spans.new_last, kept.last_at) as after_last
+    from pg_temp.changed_sessions as spans
+    left join pg_temp.kept_sessions as kept using (user_id, session_id)
 ),
 
 moved as materialized (

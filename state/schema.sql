@@ -144,7 +144,10 @@ create table state.file_sessions (
     session_id text collate "C" not null
 );
 create index on state.file_sessions (file_id);
-create index file_sessions_hash on state.file_sessions (hashtextextended(session_id, hashtextextended(user_id, 0)));
+create index file_sessions_first on state.file_sessions
+(hashtextextended(session_id, hashtextextended(user_id, 0)), first_at);
+create index file_sessions_last on state.file_sessions
+(hashtextextended(session_id, hashtextextended(user_id, 0)), last_at);
 comment on table state.file_sessions is 'What each file gave: the span of a session, whose whole may lie in several files.';
 comment on column state.file_sessions.first_at is 'Its first event in this file (microseconds since 1970-01-01 UTC).';
 comment on column state.file_sessions.last_at is 'Its last event in this file (microseconds since 1970-01-01 UTC).';

@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from psycopg2.extensions import cursor
 
 from processor import pipeline
+from processor.batches import LIMITS, Limits
 from processor.engine import Engine
 from processor.lake import lake_at
 from processor.pipeline import Plan, PruneError
@@ -144,9 +145,11 @@ class Histories(RuleBasedStateMachine):
         chunk=st.sampled_from([CHUNK, 1, 100, 1000, 10_000]),
         workers=WORKERS,
         engine=st.sampled_from([False, False, False, True]),
+        limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(size=400), Limits(seconds=0)]),
         lake=strategies.lakes(),
     )
-    def begin(self, chunk: int, workers: int, engine: bool, lake: dict[str, bytes]) -> None:
+    def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
+        self.limits = limits
         self.reducing = self.engine if engine else None
         # a process or a task for each byte would take its time
         self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
@@ -239,7 +242,7 @@ class Histories(RuleBasedStateMachine):
     # The program
 
     def _plans(self, plan: Plan) -> Plan:
-        return Plan(plan.prune, plan.prune_all, self.workers, self.reducing, self.chunk)
+        return Plan(plan.prune, plan.prune_all, self.workers, self.reducing, self.chunk, self.limits)
 
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}

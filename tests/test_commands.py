@@ -365,7 +365,7 @@ def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:
     done = run("verify", lake=lake, database=database)
     assert "read 2019-02-15.tsv: 2 events, 1 line rejected" in done.stdout
     assert "counted" not in done.stdout
-    execute(database, "update state.article_texts set title_at = title_at + 1")
+    execute(database, "update state.articles set title_at = title_at + 1")
     done = run("verify", "--json", lake=lake, database=database)
     assert "title_at is 2019-02-15 10:00:00.000001 UTC, should be 2019-02-15 10:00:00.000000 UTC" in done.stderr
     assert json.loads(done.stdout)["differences"] == 1

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from psycopg2.errors import DeadlockDetected
 from psycopg2.extensions import parse_dsn
 
+from processor.batches import Limits
 from processor.lake import lake_at
 from processor.pipeline import Plan
 from processor.pipeline import run as run_pipeline
@@ -32,6 +33,7 @@ from tests.test_pipeline import Silence, count
 from tests.test_run import CLICK, contents, run
 
 BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
+ONE = Limits(rows=1)  # each file is a batch of its own
 LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(10, 30, "c")}
 
 
@@ -150,11 +152,11 @@ class Relapsing(Store):
         if self._commits == 3:
             self._server.relapse()
 
-    def count(self, key: str, read: Callable[[], Reading]) -> Version | None:
-        """Count, and die perhaps."""
-        version = super().count(key, read)
+    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+        """Ingest, and die perhaps."""
+        versions = super().ingest(reads)
         self._commit()
-        return version
+        return versions
 
     def forget(self, key: str) -> bool:
         """Forget, and die perhaps."""
@@ -163,7 +165,7 @@ class Relapsing(Store):
         return was_known
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(workers=2), Plan(prune_all=True)])
+@pytest.mark.parametrize("plan", [Plan(limits=ONE), Plan(workers=2, limits=ONE), Plan(prune_all=True)])
 def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, plan: Plan) -> None:
     """As where it is failed over to a standby that lags."""
     lake = tmp_path / "lake"

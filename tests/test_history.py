@@ -12,7 +12,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from psycopg2 import sql
 from psycopg2.extensions import cursor
 
-from processor import pipeline
+from processor import batches, pipeline
 from processor.lake import lake_at
 from processor.pipeline import Outcome, Plan, PruneError
 from state.batch_writer import Version
@@ -27,7 +27,7 @@ from tests.test_pipeline import Silence, count
 COUNTED = (
     "article_performance",
     "user_performance",
-    "state.article_texts",
+    "state.articles",
     "state.file_rejected_lines",
     *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions")),
 )
@@ -295,7 +295,7 @@ def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path)
 def test_a_file_whose_many_rejected_lines_come_first_counts(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(pipeline, "HOPELESS", 10)
+    monkeypatch.setattr(batches, "HOPELESS", 10)
     good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)

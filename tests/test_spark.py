@@ -143,7 +143,7 @@ def test_a_task_that_stands_still_is_overtaken_by_another(database: str, lake: P
 def test_nothing_survives_the_driver(database: str, lake: Path, cluster: Cluster, number: signal.Signals) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     with (
-        held(database, "lock table state.staged_chunks in share mode") as release,
+        held(database, "lock table state.staged_sessions in share mode") as release,
         Run("--relocated", lake=lake, database=database, **cluster.settings()) as going,
     ):
         wait_until(lambda: is_waiting(database), PATIENCE)
@@ -173,7 +173,7 @@ def test_what_a_crash_of_the_server_loses_is_reduced_again(database: str, lake: 
             # as a server empties unlogged tables when it comes back
             cur.execute(
                 "truncate state.staged_pieces, state.staged_article_days, state.staged_user_days,"
-                " state.staged_sessions, state.staged_chunks, state.staged_rejected_lines"
+                " state.staged_sessions, state.staged_rejected_lines"
             )
         assert going.end(PATIENCE) == 1
         assert "what Spark had staged was lost" in going.errors

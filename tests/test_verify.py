@@ -23,7 +23,7 @@ from tests.test_run import run
 KEYS = {
     "public.article_performance": ("article_id", "date"),
     "public.user_performance": ("user_id", "date"),
-    "state.article_texts": ("article_id",),
+    "state.articles": ("article_id",),
     "state.category_days": ("category", "date"),
     "state.session_days": ("date",),
 }

@@ -35,6 +35,13 @@ drop index state.file_article_days_hash;
 create index file_article_days_hash
 on state.file_article_days (hashtextextended(article_id, 0), greatest(title_at, category_at));
 
+-- the first and the last part of a session that lies in many files are found at once
+drop index state.file_sessions_hash;
+create index file_sessions_first on state.file_sessions
+(hashtextextended(session_id, hashtextextended(user_id, 0)), first_at);
+create index file_sessions_last on state.file_sessions
+(hashtextextended(session_id, hashtextextended(user_id, 0)), last_at);
+
 drop table state.staged_chunks;
 alter table state.staged_article_days drop column title, drop column category;
 alter table state.staged_article_days
