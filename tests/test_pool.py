@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor import pipeline
+from processor.batches import Limits
 from processor.lake import FileError, LakeFile, lake_at
 from processor.pipeline import Outcome, Plan
 from processor.pool import Pool
@@ -135,7 +136,8 @@ def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) 
     place, listener = lake_at(str(tmp_path)), Killing()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        outcome = pipeline.run(place, Store(db), Plan(workers=2, chunk=10_000), listener)
+        plan = Plan(workers=2, chunk=10_000, limits=Limits(rows=1))
+        outcome = pipeline.run(place, Store(db), plan, listener)
     assert outcome == Outcome(files_counted=8, events=24_000, seconds=outcome.seconds)
     assert listener.warnings
     Model().check(database, lake)

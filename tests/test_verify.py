@@ -47,7 +47,7 @@ CHECKPOINT = [
     "rejected = rejected + 1, lines = lines + 1",
     "empty = empty + 1, lines = lines + 1",
     "newest_at = newest_at + 1",
-    "file_id = default",
+    "file_id = file_id + 100",
 ]
 
 
