@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 BLOCK = 256 * 1024
 ATTEMPTS = 5
+CONNECTIONS = 64  # no request waits for another's connection
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
 COMPRESSED = 8  # times its size is what a compressed file may hold
@@ -501,7 +502,12 @@ def aws_client(service: Literal["s3", "sqs"]) -> Any:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    config = Config(retries={"mode": "standard", "max_attempts": ATTEMPTS}, connect_timeout=10, read_timeout=60)
+    config = Config(
+        retries={"mode": "standard", "max_attempts": ATTEMPTS},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=CONNECTIONS,
+    )
     try:
         session = boto3.Session()
         if session.region_name == "":

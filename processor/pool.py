@@ -14,6 +14,7 @@ from queue import Empty, Queue
 from typing import Self
 
 from processor.lake import Lake, LakeFile
+from processor.read_ahead import ReadAhead
 from processor.stretches import Reduced, Stretch, reduced, stretch_length, stretches, units
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ class Pool:
 
     def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk: int, workers: int) -> None:
         """A pool of so many processes for these files, which are asked for in this order."""
-        self._lake, self._chunk = lake, chunk
+        self._lake, self._chunk = ReadAhead(lake), chunk
         cut = self._cut(files, workers) if workers > 1 else []
         self._files = deque(cut)
         self._begun: list[Task] = []
@@ -57,6 +58,8 @@ class Pool:
         self._is_closed = False
         self._workers: set[Worker] = set()
         count = min(workers, len(work)) if len(work) > 1 else 0  # one unit is done sooner here
+        if not count:
+            self._lake.expect(files)
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
 
     def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[Task]]]:

@@ -8,6 +8,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from processor.lake import FileError, LakeError, lake_at
+from processor.read_ahead import ReadAhead
 from processor.stretches import reduced
 
 
@@ -23,9 +24,11 @@ def main(descriptor: int) -> None:
     gc.disable()  # what is reduced holds no cycles, and much of it
     with Connection(descriptor) as parent:
         url, chunk = parent.recv()
-        lake = lake_at(url)
+        lake = ReadAhead(lake_at(url))
         while True:
-            for stretch in parent.recv():
+            unit = parent.recv()
+            lake.expect(stretch.file for stretch in unit)
+            for stretch in unit:
                 try:
                     for part in reduced(lake, stretch, chunk):
                         parent.send(part)
