@@ -80,6 +80,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         """End the processes, whatever they are at."""
         self._is_closed = True
+        self._lake.close()
         for worker in list(self._workers):
             worker.process.kill()
         for thread in self._threads:

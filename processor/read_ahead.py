@@ -52,10 +52,17 @@ class ReadAhead:
             return io.BytesIO(first[1].get())
         return self._lake.open(file, start, stop)
 
+    def close(self) -> None:
+        """Fetch nothing more, and wait for nothing that is on its way."""
+        self._fetched.clear()
+        if self._threads is not None:
+            self._threads.terminate()
+            self._threads = None
+
     def _fetch(self) -> None:
         while len(self._fetched) < self._count and (file := next(self._expected, None)) is not None:
             if self._threads is None:
-                self._threads = ThreadPool(self._count)  # whose threads end with the process
+                self._threads = ThreadPool(self._count)  # its threads hold no process up that ends
             self._fetched.append((file, self._threads.apply_async(self._whole, (file,))))
 
     def _whole(self, file: LakeFile) -> bytes:

@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -45,46 +46,46 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Objects:
 
 def test_what_is_expected_is_asked_for_at_once_and_no_more_than_the_setting_says(objects: Objects) -> None:
     objects.may_answer.clear()
-    ahead = ReadAhead(objects)
-    ahead.expect(FILES)
-    wait_until(lambda: len(objects.opened) == 5)
-    assert sorted(objects.opened) == [file.key for file in FILES[:5]]
-    objects.may_answer.set()
-    assert ahead.open(FILES[0]).read() == b"00.tsv 0 None"
-    wait_until(lambda: len(objects.opened) == 6)
-    assert objects.opened[5] == "05.tsv"
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        wait_until(lambda: len(objects.opened) == 5)
+        assert sorted(objects.opened) == [file.key for file in FILES[:5]]
+        objects.may_answer.set()
+        assert ahead.open(FILES[0]).read() == b"00.tsv 0 None"
+        wait_until(lambda: len(objects.opened) == 6)
+        assert objects.opened[5] == "05.tsv"
 
 
 def test_every_object_is_read_once_and_in_any_case_as_it_is(objects: Objects) -> None:
-    ahead = ReadAhead(objects)
-    ahead.expect(FILES)
-    for file in FILES:
-        if file.key == "07.tsv":
-            with pytest.raises(ChangedError):
-                ahead.open(file)
-        else:
-            assert ahead.open(file).read() == f"{file.key} 0 None".encode()
-    assert sorted(objects.opened) == [file.key for file in FILES]
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        for file in FILES:
+            if file.key == "07.tsv":
+                with pytest.raises(ChangedError):
+                    ahead.open(file)
+            else:
+                assert ahead.open(file).read() == f"{file.key} 0 None".encode()
+        assert sorted(objects.opened) == [file.key for file in FILES]
 
 
 def test_what_was_passed_over_makes_room(objects: Objects) -> None:
-    ahead = ReadAhead(objects)
-    ahead.expect(FILES)
-    for file in FILES[4::5]:
-        assert ahead.open(file).read() == f"{file.key} 0 None".encode()
-    wait_until(lambda: len(objects.opened) == len(FILES))
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        for file in FILES[4::5]:
+            assert ahead.open(file).read() == f"{file.key} 0 None".encode()
+        wait_until(lambda: len(objects.opened) == len(FILES))
 
 
 def test_ranges_large_objects_and_what_was_not_expected_are_read_as_ever(objects: Objects) -> None:
-    ahead = ReadAhead(objects)
-    large = LakeFile("large.tsv", "1-1", MOST_BYTES + 1)
-    ahead.expect([large, FILES[1]])
-    wait_until(lambda: objects.opened == ["01.tsv"])
-    assert ahead.open(large).read() == b"large.tsv 0 None"
-    assert ahead.open(FILES[1], 3, 5).read() == b"01.tsv 3 5"
-    assert ahead.open(FILES[2]).read() == b"02.tsv 0 None"
-    assert ahead.open(FILES[1]._replace(fingerprint="2-2")).read() == b"01.tsv 0 None"
-    assert objects.opened.count("01.tsv") == 3
+    with closing(ReadAhead(objects)) as ahead:
+        large = LakeFile("large.tsv", "1-1", MOST_BYTES + 1)
+        ahead.expect([large, FILES[1]])
+        wait_until(lambda: objects.opened == ["01.tsv"])
+        assert ahead.open(large).read() == b"large.tsv 0 None"
+        assert ahead.open(FILES[1], 3, 5).read() == b"01.tsv 3 5"
+        assert ahead.open(FILES[2]).read() == b"02.tsv 0 None"
+        assert ahead.open(FILES[1]._replace(fingerprint="2-2")).read() == b"01.tsv 0 None"
+        assert objects.opened.count("01.tsv") == 3
 
 
 def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:
