@@ -13,7 +13,7 @@ from state.rows import copy_rows
 from state.staging import Staged
 
 BUNDLE = 100
-LONGEST = 4
+LONGEST = 8
 
 T = TypeVar("T")
 
