@@ -27,7 +27,7 @@ REASONS = {
     "bad_timestamp": "the timestamp cannot be read",
     "no_event_name": "the event has no name",
     "id_too_long": "a user, session or article id is longer than 1,000 bytes",
-    "bad_attributes": "the attributes of a counted event are no JSON object",
+    "bad_attributes": "the attributes of a counted event are neither null nor a JSON object",
     "nul_in_text": "an article id, title or category holds the character U+0000",
 }
 
@@ -62,7 +62,7 @@ class Columns(NamedTuple):
 class Event(NamedTuple):
     """One event: `at` in microseconds since 1970-01-01 UTC; absent ids and texts are None.
 
-    `article`, `title` and `category` are read for clicks and displays only.
+    `article`, `title` and `category` are read for clicks and displays only, whose attributes may be null.
     """
 
     at: int
@@ -162,7 +162,8 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
         return "id_too_long"
     if name not in CLICKS and name not in DISPLAYS:
         return Event(at, user, session, name)
-    attributes = json_object(fields[columns.attributes])
+    text = _value(fields[columns.attributes])
+    attributes = json_object(text) if text is not None else {}
     if attributes is None:
         return "bad_attributes"
     article, title, category = (attributes.get(key) for key in ("id", "title", "category"))

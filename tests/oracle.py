@@ -263,7 +263,7 @@ def parse(line: bytes, columns: list[str]) -> Event:
     if name != CLICK and name not in DISPLAYS:
         return Event(when, session, name, user)
     try:
-        members = json_object(attributes or "")
+        members = json_object(attributes) if attributes is not None else {}
     except ValueError as error:
         raise LineError("bad_attributes") from error
     article, title, category = members.get("id"), members.get("title"), members.get("category")

@@ -232,10 +232,14 @@ MEMBER_NAMES = [("id", "title", "category")] * 4 + [
     (),
 ]
 SPACES = [(",", "", ""), (",    ", "    ", "  "), (" \r,", " ", "\r ")]
+NULL_ATTRIBUTES = ("", r"\N")
 BAD_JSON = [
-    "",
-    r"\N",
     " ",
+    r" \N",
+    r"\N ",
+    r"\n",
+    r"\\N",
+    "NULL",
     "null",
     "[]",
     '"id"',
@@ -425,6 +429,16 @@ def attributes(draw: Draw) -> str:
     return "{" + before + comma.join(members) + after + "}"
 
 
+def nullable_attributes() -> Strategy[str]:
+    """The attributes of a counted event: a JSON object, one time in five null."""
+    return st.integers(0, 9).flatmap(lambda draw: st.just(NULL_ATTRIBUTES[draw - 8]) if draw > 7 else attributes())
+
+
+def uncounted_attributes() -> Strategy[str]:
+    """The attributes of an event that is not counted: null, or a text for which a counted one is rejected."""
+    return st.sampled_from(NULL_ATTRIBUTES) | bad_attributes()
+
+
 def bad_attributes() -> Strategy[str]:
     """A text for which a counted event is rejected: no JSON object, a NUL in a text, or too long an id."""
     return st.sampled_from(BAD_JSON + UNWANTED_TEXT)
@@ -440,7 +454,7 @@ def good_fields(draw: Draw) -> dict[str, str]:
         "MD5(SESSION_ID)": draw(session_ids()),
         "EVENT_NAME": name,
         "MD5(USER_ID)": draw(user_ids()),
-        "ATTRIBUTES": draw(attributes() if counted else bad_attributes()),
+        "ATTRIBUTES": draw(nullable_attributes() if counted else uncounted_attributes()),
     }
 
 

@@ -37,6 +37,15 @@ def test_a_line_with_bytes_changed_means_what_the_oracle_says(line: bytes, data:
         assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
 
 
+@pytest.mark.parametrize("name", [oracle.CLICK, *oracle.DISPLAYS])
+@pytest.mark.parametrize("null", ["", r"\N"])
+def test_a_counted_event_with_null_attributes_is_an_event_without_an_article(name: str, null: str) -> None:
+    line = f"2019-02-15 03:07:03\ts1\t{name}\tu1\t{null}".encode()
+    at = timestamp("2019-02-15 03:07:03")
+    assert at is not None
+    assert parse(line, columns(HEADER)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
+
+
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
 def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
     try:
