@@ -103,12 +103,13 @@ class Engine:
             # One Java process serves all applications that this one may start after each other.
             gateway = SparkContext._gateway  # noqa: SLF001
             if gateway is None:
-                with log.open("wb") as words:  # among the run's they would be noise
-                    gateway = launch(conf, {"stdout": words, "stderr": words, "process_group": 0})
+                with log.open("wb") as said:  # among the run's it would be noise
+                    gateway = launch(conf, {"stdout": said, "stderr": said, "process_group": 0})
             context = SparkContext(master=self._master, appName="event-lake", gateway=gateway)
             context.addPyFile(str(self._code()))
         except Exception as error:
-            raise self._not_started(error, log.read_text(errors="replace") if log.exists() else "") from error
+            words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+            raise self._not_started(error, words) from error
         return context
 
     def _settings(self) -> dict[str, str]:

@@ -115,9 +115,11 @@ def expected(lake: Mapping[str, bytes]) -> Expected:
 
 
 def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file; the folders above it do not matter."""
-    name = key.rsplit("/", 1)[-1]
-    return name.endswith(SUFFIXES) and not name.startswith((".", "_"))
+    """Whether a key names a lake file: by its ending, and no part of it is hidden, a writer's, or `lost+found`."""
+    for part in key.split("/"):
+        if part == "lost+found" or part[:1] in (".", "_"):
+            return False
+    return key.endswith(SUFFIXES)
 
 
 # The tables

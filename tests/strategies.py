@@ -347,7 +347,7 @@ WRONG_HEADERS = [
     b"\n" + "\t".join(REQUIRED).encode(),
     "\t".join(REQUIRED).encode() + b"\t" + b"x" * MAX_LINE_BYTES,
 ]
-FOLDERS = ["", "2019/", "2019/02/", "a b/ü%20'/", "_folder/", "x.tsv.d/"]
+FOLDERS = ["", "2019/", "2019/02/", "a b/ü%20'/", "a_b/", "x.tsv.d/"]
 NAMES = ["a", "b", "2019-02-15", "ü %s'\"", "c.tsv"]
 OTHER_KEYS = [
     "readme.md",
@@ -361,6 +361,10 @@ OTHER_KEYS = [
     "_new.tsv",
     "2019/_new.tsv.gz",
     "2019/.a.tsv.zst",
+    "_temporary/a.tsv",
+    "2019/.spark-staging/b.tsv",
+    "lost+found/a.tsv",
+    "2019/lost+found/02/a.tsv",
 ]
 
 

@@ -162,5 +162,5 @@ def test_the_guide_tells_every_metric_and_every_alert() -> None:
         set(re.findall(r"event_lake_[a-z_]+", RULES.read_text())) - {"event_lake_commit_duration_seconds_bucket"}
         <= told
     )
-    tests = Path(__file__).read_text()
+    tests = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{alert}"' in tests for alert in alerts)

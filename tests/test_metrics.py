@@ -222,7 +222,7 @@ def gateway() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "web.yml")
-        settings.write_text(f"basic_auth_users: {{etl: {HASH}}}\n")
+        settings.write_text(f"basic_auth_users: {{etl: {HASH}}}\n", encoding="utf-8")
         command = [PUSHGATEWAY, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={settings}"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             wait_until(lambda: listens(port))

@@ -175,7 +175,19 @@ def test_compressed_files_may_have_many_parts_and_other_names_are_passed_over() 
     assert read_file(zstd.compress(data[:99]) + zstd.compress(data[99:]), "a.tsv.zst") == plain
     for key in (".a.tsv", "x/_a.tsv", "a.csv", "a.TSV", "a.tsv.bz2", "atsv"):
         assert expected({key: data}) == ({}, {}, {}, set())
-    assert expected({"_x/.y/a.tsv": data}).rejected == {"_x/.y/a.tsv": plain.rejected}
+    for part in (".x", "_x", ".", "..", "_", "_temporary", "lost+found"):
+        for key in (f"{part}/a.tsv", f"{part}/b/a.tsv", f"b/{part}/a.tsv"):
+            assert expected({key: data}) == ({}, {}, {}, set())
+    for key in (
+        "x.y/a.tsv",
+        "x_/a.tsv",
+        "lost+found.tsv",
+        "lost+found2/a.tsv",
+        "Lost+Found/a.tsv",
+        "/a.tsv",
+        "x//a.tsv",
+    ):
+        assert expected({key: data}).rejected == {key: plain.rejected}
 
 
 @pytest.mark.parametrize(

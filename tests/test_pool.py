@@ -58,7 +58,7 @@ def first_workers(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     return False
 
 

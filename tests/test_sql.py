@@ -64,7 +64,7 @@ def is_name(node: ast.Call) -> bool:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_sql_is_built_from_data(path: Path) -> None:
-    assert wrong_calls(path.read_text()) == []
+    assert wrong_calls(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
