@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from processor.formats import whole
 from processor.lake import without_passwords
 
 if TYPE_CHECKING:
@@ -131,10 +132,11 @@ class Engine:
         refusal = "it names no host:port"
         for address in self._master.removeprefix("spark://").split(","):
             host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal():
+            number = whole(port)
+            if not host or number is None:
                 continue
             try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+                socket.create_connection((host.strip("[]"), number), timeout=10).close()
             except OSError as error:
                 refusal = error.strerror or str(error)
             else:

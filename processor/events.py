@@ -36,7 +36,8 @@ REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRI
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
+    r"(?:\.([0-9]{1,9}))?"
     r"(?: ?(?:Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])))?"
 )
 _JSON_PIECE = re.compile(
@@ -184,9 +185,10 @@ def timestamp(text: str) -> int | None:
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return None
-    day, time, fraction, sign, hours, minutes = match.groups()
+    *day_and_time, fraction, sign, hours, minutes = match.groups()
+    year, month, day, hour, minute, second = map(int, day_and_time)
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}+00:00")
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         if sign:
             offset = timedelta(hours=int(hours), minutes=int(minutes))
             moment = moment - offset if sign == "+" else moment + offset

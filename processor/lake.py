@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
-from processor.surroundings import raw_of, text_of
+from processor.formats import whole
+from processor.surroundings import raw_of, setting, text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -116,10 +117,10 @@ def reads_as(lake: Lake) -> str:
 
 def text_limit() -> int:
     """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
-    try:
-        return int(os.environ.get("MAX_TEXT_GIB") or TEXT_GIB) * 1024**3
-    except ValueError:
-        raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB; write it as 64") from None
+    limit = whole(setting("MAX_TEXT_GIB", str(TEXT_GIB)))
+    if not limit:
+        raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB above 0; write it as 64")
+    return limit * 1024**3
 
 
 def listed(name: str, fingerprint: str, size: int) -> LakeFile:
@@ -246,8 +247,9 @@ class Folder:
                     ) from error
                 if isinstance(error, FileNotFoundError):
                     continue  # gone since it was seen, with its files
+                path = text_of(self._path(folder[:-1]))
                 raise LakeError(
-                    f"the lake folder {self._shown(folder[:-1])} cannot be listed ({error.strerror}); make it readable"
+                    f"the lake folder {path} cannot be listed ({error.strerror}); make it readable"
                 ) from error
             for entry in entries:
                 name = text_of(entry.name)
@@ -264,9 +266,6 @@ class Folder:
 
     def _path(self, name: bytes) -> bytes:
         return os.path.join(self._root, name)
-
-    def _shown(self, name: bytes) -> str:
-        return text_of(self._path(name))
 
     def _place(self) -> tuple[int, int] | None:
         """What tells the lake's folder from any other at its path; None where none can be looked at."""
@@ -295,9 +294,7 @@ class Folder:
         try:
             return entry.is_dir(follow_symlinks=False)
         except OSError as error:
-            raise LakeError(
-                f"{text_of(entry.path)} in the lake folder cannot be looked at: {error.strerror}; check its disk and your rights"
-            ) from error
+            raise self._unseen(entry.path, error) from error
 
     def _status(self, name: bytes) -> os.stat_result | None:
         """What is known of a regular file in the lake; None of all else."""
@@ -314,9 +311,14 @@ class Folder:
             if error.errno == errno.ELOOP:
                 return None
             # It must not look deleted: what it gave must not be pruned.
-            line = f"the lake file {self._shown(name)} cannot be looked at: {error.strerror}; check its disk and your rights"
-            raise LakeError(line) from error
+            raise self._unseen(path, error) from error
         return status if stat.S_ISREG(status.st_mode) else None
+
+    @staticmethod
+    def _unseen(path: bytes, error: OSError) -> LakeError:
+        return LakeError(
+            f"{text_of(path)} in the lake cannot be looked at: {error.strerror}; check its disk and your rights to it"
+        )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
         """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""

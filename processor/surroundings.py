@@ -6,6 +6,8 @@ same bytes.
 """
 
 import os
+import sys
+from pathlib import Path
 
 
 def text_of(raw: bytes) -> str:
@@ -22,9 +24,16 @@ def raw_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def argument(given: str) -> str:
-    """The text of an argument of the command line, which Python has read by the locale."""
-    return text_of(os.fsencode(given))
+def command_line() -> list[str]:
+    """The arguments behind the program's name.
+
+    From the system, where it says: of what Python reads of them by some locales, EUC-JP for one, no way leads back.
+    """
+    try:
+        words = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
+    except OSError:
+        words = [os.fsencode(word) for word in sys.argv]
+    return [text_of(word) for word in words[len(words) - len(sys.argv) + 1 :]]
 
 
 def setting(name: str, otherwise: str = "") -> str:

@@ -101,7 +101,7 @@ def make_roles(uri: str) -> None:
     """Let the role that counts into a database of the owner's, as the documentation says."""
     owner = psycopg2.connect(uri)
     with owner, owner.cursor() as cur:
-        cur.execute((ROOT / "state" / "roles.sql").read_text())
+        cur.execute((ROOT / "state" / "roles.sql").read_text(encoding="utf-8"))
     owner.close()
 
 
