@@ -253,3 +253,10 @@ def test_an_embedded_server_is_found_in_every_locale(home: Path, made_locales: P
             assert done.returncode == 0, done.stderr
             said.add(done.stdout)
     assert len(said) == 1
+
+
+def test_the_interpreter_says_where_text_is_read_by_the_locale(tmp_path: Path) -> None:
+    for words in ("open('x', 'w')", "from pathlib import Path; Path('x').write_text('x')"):
+        command = [sys.executable, "-c", words]
+        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", cwd=tmp_path)
+        assert (done.returncode, "EncodingWarning" in done.stderr) == (1, True)
