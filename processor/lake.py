@@ -335,7 +335,6 @@ class _FolderStream:
             raise ChangedError("it is gone since it was listed; the next run settles it") from None
         except OSError as error:
             raise FileError(f"it cannot be opened ({error.strerror}); make it readable") from error
-        self._check()
         self._file.seek(start)
 
     def read(self, size: int = -1, /) -> bytes:

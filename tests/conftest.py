@@ -29,7 +29,7 @@ settings.load_profile("default")
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
     os.environ.pop(name, None)
 
-# Whatever a test starts says so where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
+# What a test starts says where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 os.environ["PYTHONWARNINGS"] = "error::EncodingWarning,ignore::EncodingWarning:matplotlib.font_manager"
 

@@ -92,3 +92,18 @@ def test_a_wrong_header_is_told(header: bytes) -> None:
         oracle.read_file(header, "a.tsv")
     with pytest.raises(HeaderError):
         columns(content(header.partition(b"\n")[0]))
+
+
+@pytest.mark.parametrize("over", [0, 1, 2])
+def test_a_line_and_a_header_are_as_long_as_the_limit_and_no_longer(over: int) -> None:
+    size = oracle.MAX_LINE_BYTES + over
+    line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
+    line += b" " * (size - len(line))
+    assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
+    assert isinstance(parse(line, columns(HEADER)), Rejection if over else Event)
+    long = HEADER + b"\t" + b"x" * (size - len(HEADER) - 1)
+    if over:
+        with pytest.raises(HeaderError, match="longer than 1 MiB"):
+            columns(long)
+    else:
+        assert columns(long).width == 6

@@ -166,6 +166,9 @@ def test_links_are_not_followed_out_of_the_lake(tmp_path: Path) -> None:
     (lake / "inside.tsv").symlink_to("a.tsv")
     (lake / "outside.tsv").symlink_to(outside / "secret.tsv")
     (lake / "above.tsv").symlink_to("../outside/secret.tsv")
+    (tmp_path / "lake2").mkdir()
+    (tmp_path / "lake2" / "secret.tsv").write_bytes(HEADER)
+    (lake / "beside.tsv").symlink_to("../lake2/secret.tsv")
     (lake / "folder").symlink_to(outside)
     (lake / "loop").symlink_to(lake)
     (lake / "itself.tsv").symlink_to("itself.tsv")
@@ -211,6 +214,22 @@ def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> Non
     (open_folder / "a.tsv").write_bytes(HEADER)
     with as_nobody():
         assert [file.key for file in lake_at(str(open_folder)).files()] == ["a.tsv"]
+
+
+def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
+    found = set()
+    for data, time in ((b"a", 1), (b"b", 2), (b"ab", 1), (b"a", 1_000_000_001)):
+        (tmp_path / "a.tsv").write_bytes(data)
+        os.utime(tmp_path / "a.tsv", ns=(time, time))
+        found.add(next(lake_at(str(tmp_path)).files()).fingerprint)
+    assert len(found) == 4
+
+
+def test_a_lake_may_be_named_from_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_lake(tmp_path, {"é/a.tsv": HEADER})
+    lake = lake_at("~/é")
+    assert (lake.url, [file.key for file in lake.files()]) == (f"{tmp_path}/é", ["a.tsv"])
 
 
 @pytest.mark.parametrize("mode", [0, stat.S_IXUSR])
