@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from processor.events import Event, HeaderError, Rejection, columns, content, json_object, parse, pieces, timestamp
 from tests import oracle, strategies
+from tests.test_fast import LINE, attributes
 
 HEADER = "\t".join(oracle.REQUIRED).encode()
 
@@ -54,6 +55,14 @@ def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
         assert timestamp(text) is None
     else:
         assert timestamp(text) == wanted
+
+
+def test_every_pool_of_the_strategies_means_what_the_oracle_says() -> None:
+    for body in (*attributes(), *(text.encode() for text in strategies.UNWANTED_TEXT)):
+        assert parse(LINE + body, columns(HEADER)) == as_the_oracle_says(LINE + body), body[:99]
+    for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
+        line = time.encode() + b"\ts\tapp_opened\tu\t"
+        assert parse(line, columns(HEADER)) == as_the_oracle_says(line), time
 
 
 @pytest.mark.parametrize("text", ["[" * 300_000 + "]" * 300_000, '{"a":' * 300_000 + "1" + "}" * 300_000])

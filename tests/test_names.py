@@ -195,7 +195,9 @@ def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
 @pytest.mark.parametrize("above", ["lake", ".lake", "_lake/lost+found"])
 def test_what_is_hidden_in_a_folder_is_passed_over_and_not_the_folder_itself(tmp_path: Path, above: str) -> None:
     write_lake(tmp_path / above, dict.fromkeys(HIDDEN + NEARLY_HIDDEN, HEADER))
+    (tmp_path / "outside.tsv").write_bytes(HEADER)
     lake = lake_at(str(tmp_path / above))
+    assert lake.look(str(tmp_path / "outside.tsv")) is None
     assert sorted(file.key for file in lake.files()) == sorted(NEARLY_HIDDEN)
     assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.look(key)] == NEARLY_HIDDEN
 
