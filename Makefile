@@ -18,7 +18,7 @@ run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## count the lake: LAKE_URL
 	@.venv/bin/python run.py
 
 test: .venv/tests ## run all tests
-	@.venv/bin/python -m pytest -n 2
+	@.venv/bin/python -X warn_default_encoding -m pytest -n 2
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
 	@.venv/bin/python -m tests.soak

@@ -2,11 +2,12 @@
 """Counts a news app's event lake into Postgres; run `python run.py --help`."""
 
 import argparse
-import datetime
-import math
 import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
+
+from processor.formats import day, decimal, is_written_as_day, whole
+from processor.surroundings import command_line, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,14 +119,14 @@ def arguments() -> Arguments:
     watch.add_argument(
         "--queue",
         metavar="URL",
-        default=os.environ.get("QUEUE_URL", ""),
+        default=setting("QUEUE_URL"),
         help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)",
     )
     watch.add_argument(
         "--interval",
         metavar="SECONDS",
         type=positive,
-        default=os.environ.get("WATCH_INTERVAL") or "60",
+        default=setting("WATCH_INTERVAL", "60"),
         help="list the whole lake so often (WATCH_INTERVAL; 60)",
     )
     command(
@@ -193,8 +194,8 @@ def arguments() -> Arguments:
 def defaults() -> dict[str, object]:
     """What the options of more than one command are without a word of them."""
     return {
-        "lake": os.environ.get("LAKE_URL", ""),
-        "database": os.environ.get("DATABASE_URL", ""),
+        "lake": setting("LAKE_URL"),
+        "database": setting("DATABASE_URL"),
         "relocated": False,
         "json": False,
         "workers": 0,
@@ -207,18 +208,16 @@ def defaults() -> dict[str, object]:
 
 def positive(text: str) -> int:
     """The whole number above 0 that a text says."""
-    if not text.isdecimal() or not int(text):
+    number = whole(text)
+    if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
-    return int(text)
+    return number
 
 
 def date_or_key(text: str) -> str:
     """The same text, unless it is written as a date that is none."""
-    if len(text) == 10 and text[4] == text[7] == "-" and text.replace("-", "").isdecimal():
-        try:
-            datetime.date.fromisoformat(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no date that there is") from None
+    if is_written_as_day(text) and day(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date that there is")
     return text
 
 
@@ -259,22 +258,19 @@ def options_of(argv: list[str]) -> argparse.Namespace:
             options.article, options.day = None, options.article
         if (options.user is None) == (options.article is None):
             parser.error("explain takes an ARTICLE or --user USER, and a DAY")
-        try:
-            options.day = options.day and datetime.date.fromisoformat(options.day)
-        except ValueError:
-            parser.error("the DAY to explain is no date; write it as 2019-02-15")
-    try:
-        options.wait = float(os.environ.get("DATABASE_WAIT") or "60")
-    except ValueError:
-        options.wait = math.nan
-    if not 0 <= options.wait < math.inf:
+        if options.day is not None:
+            options.day = day(options.day)
+            if options.day is None:
+                parser.error("the DAY to explain is no date; write it as 2019-02-15")
+    options.wait = decimal(setting("DATABASE_WAIT", "60"))
+    if options.wait is None:
         complain("DATABASE_WAIT is no number of seconds; write it as 60")
     options.metrics = target(options, complain)
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
     if options.workers and options.engine:
         parser.error("--workers and --engine are two ways to reduce: say one of them")
     if options.command in ("count", "rebuild", "verify") and not options.workers:
-        options.engine = options.engine or os.environ.get("ENGINE", "")
+        options.engine = options.engine or setting("ENGINE")
     options.workers = options.workers or cores()
     return options
 
@@ -289,7 +285,7 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
         if options.metrics is not None:
             complain(f"--metrics goes with counting and watch, not with {options.command}")
         return None
-    named = os.environ.get("METRICS") if options.metrics is None else options.metrics
+    named = setting("METRICS") if options.metrics is None else options.metrics
     if not named:
         return None
     try:
@@ -308,8 +304,8 @@ def console_of(json: bool) -> "Console":
     """Who says how the run goes on, as LOG_FORMAT and LOG_LEVEL want it; raises SettingError."""
     from processor.console import LEVELS, Console
 
-    level = os.environ.get("LOG_LEVEL") or "info"
-    form = os.environ.get("LOG_FORMAT") or "text"
+    level = setting("LOG_LEVEL", "info")
+    form = setting("LOG_FORMAT", "text")
     if level not in LEVELS:
         raise SettingError(f"LOG_LEVEL is none of {', '.join(LEVELS)}; set it to one of them")
     if form == "text":
@@ -370,4 +366,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(command_line()))

@@ -178,7 +178,7 @@ class Bench:
         files = max(10, int(10_000 * self._scale))
         header = "\t".join(made_lake.HEADER.decode().split())
         for n in range(files):
-            (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n")
+            (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n", encoding="utf-8")
         with new_database(self._server) as database:
             first = self._run(lake, database)
             runs = [self._run(lake, database) for _ in range(self._rounds)]
@@ -255,7 +255,7 @@ class Bench:
                 held = []
                 header = "\t".join(made_lake.HEADER.decode().split())
                 for n in range(files):
-                    (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n")
+                    (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n", encoding="utf-8")
                     if n % (files // 10) == files // 10 - 1:
                         until(database, "select exists (select from state.lake_files where key = %(key)s)", f"{n}.tsv")
                         held.append(memory(process) / MIB)

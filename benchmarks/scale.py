@@ -194,7 +194,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
         embedded.server("bench", Path(folder, "server")) as server,
     ):
-        postmaster = int(Path(folder, "server", "data", "postmaster.pid").read_text().split()[0])
+        postmaster = int(Path(folder, "server", "data", "postmaster.pid").read_text(encoding="utf-8").split()[0])
         for line in Scale(server, postmaster, Path(folder), float(os.environ.get("SCALE") or "1")).told(numbers):
             print(line, flush=True)
 

@@ -4,10 +4,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Protocol
 
-from processor.lake import Folder, Lake, LakeSettingError, is_lake_file
+from processor.lake import Folder, Lake, LakeSettingError, is_hidden, is_lake_file
+from processor.surroundings import raw_of, text_of
 
 # A file that was written to is left alone until nothing was written for so many seconds; the listing does not wait.
 QUIET = 0.4
@@ -42,7 +42,7 @@ def arrivals_of(lake: Lake, queue: str, warn: Callable[[str], None]) -> Arrivals
         from processor.sqs import Queue
 
         return Queue(queue, lake.url, warn)
-    return Writes(Path(lake.url), warn) if isinstance(lake, Folder) else Silence()
+    return Writes(lake.url, warn) if isinstance(lake, Folder) else Silence()
 
 
 class Silence:
@@ -66,7 +66,7 @@ class Silence:
 class Writes:
     """Tells of the files of a folder that are written to, as its file system does; a network mount may not."""
 
-    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, folder: str, warn: Callable[[str], None]) -> None:
         """Nothing is watched before `renew`."""
         self._folder, self._warn = folder, warn
         self._told: dict[str, float] = {}
@@ -79,7 +79,7 @@ class Writes:
     def renew(self) -> None:
         """Watch the folder, if it is not the one that is watched."""
         try:
-            status = self._folder.stat()
+            status = os.stat(raw_of(self._folder))
         except OSError:
             return  # the listing tells
         if self._thread is not None and self._thread.is_alive() and self._watched == (status.st_dev, status.st_ino):
@@ -132,11 +132,20 @@ class Writes:
             begun.set()
 
     def _tell(self, path: str, is_new: bool) -> None:
-        names = [path]
-        if is_new and not is_lake_file(path) and Path(path).is_dir():
+        paths = [path]
+        if is_new and self._is_folder(path):
             # What was in it before it could be watched is told by nobody else.
-            names += (str(Path(folder, name)) for folder, _, files in os.walk(path) for name in files)
+            for folder, folders, files in os.walk(raw_of(path)):
+                folders[:] = [name for name in folders if not is_hidden(text_of(name))]
+                paths += (text_of(os.path.join(folder, file)) for file in files)
         now = time.monotonic()
         with self._is_told:
-            self._told.update((os.path.relpath(name, self._folder), now) for name in names if is_lake_file(name))
+            self._told.update((key, now) for key in map(self._key, paths) if is_lake_file(key))
             self._is_told.notify()
+
+    def _is_folder(self, path: str) -> bool:
+        return not is_lake_file(self._key(path)) and os.path.isdir(raw_of(path))
+
+    def _key(self, path: str) -> str:
+        """The path below the lake's folder of one in it, as is told."""
+        return os.path.relpath(path, self._folder)

@@ -1,8 +1,9 @@
 """Which files of a lake are considered, and which of them are new, changed, unchanged or gone."""
 
 import re
-from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
+
+from processor.formats import day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 # 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
 _DATE = re.compile(
-    r"(?<!\d)((?:19|20)\d\d)(?:[-_./]|/month=)?(0[1-9]|1[0-2])(?:[-_./]|/day=)?(0[1-9]|[12]\d|3[01])(?!\d)"
+    "(?<![0-9])((?:19|20)[0-9]{2})(?:[-_./]|/month=)?(0[1-9]|1[0-2])(?:[-_./]|/day=)?(0[1-9]|[12][0-9]|3[01])(?![0-9])"
 )
 
 
@@ -37,7 +38,7 @@ class Selection(NamedTuple):
     def _is_after_since(self, key: str) -> bool:
         if self.since is None:
             return True
-        if not _is_date(self.since):
+        if day(self.since) is None:
             return key >= self.since
         found = date_of(key)
         return found is not None and found >= self.since
@@ -45,7 +46,7 @@ class Selection(NamedTuple):
     def _is_before_until(self, key: str) -> bool:
         if self.until is None:
             return True
-        if not _is_date(self.until):
+        if day(self.until) is None:
             return key <= self.until or key.startswith(self.until)
         found = date_of(key)
         return found is not None and found <= self.until
@@ -84,10 +85,3 @@ def date_of(key: str) -> str | None:
     """The first date in a key, as YYYY-MM-DD; None where there is none."""
     match = _DATE.search(key)
     return "-".join(match.groups()) if match else None
-
-
-def _is_date(end: str) -> bool:
-    try:
-        return date.fromisoformat(end).isoformat() == end
-    except ValueError:
-        return False

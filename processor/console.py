@@ -61,7 +61,7 @@ def moment(at: int) -> str:
         when = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
     except OverflowError:
         return str(at)
-    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond:06} UTC"
+    return f"{when.replace(tzinfo=None).isoformat(' ', 'microseconds')} UTC"
 
 
 class Console:
@@ -74,7 +74,8 @@ class Console:
         """A console for one run."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # a terminal need not know every character
+                # A terminal need not know every character; a program reads UTF-8, whatever the locale.
+                stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
         self.verb = "counted"
         self._out = sys.stderr if json else sys.stdout
         self._level = LEVELS.index(level)

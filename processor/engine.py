@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from processor.formats import whole
 from processor.lake import without_passwords
 
 if TYPE_CHECKING:
@@ -103,12 +104,13 @@ class Engine:
             # One Java process serves all applications that this one may start after each other.
             gateway = SparkContext._gateway  # noqa: SLF001
             if gateway is None:
-                with log.open("wb") as words:  # among the run's they would be noise
-                    gateway = launch(conf, {"stdout": words, "stderr": words, "process_group": 0})
+                with log.open("wb") as said:  # among the run's it would be noise
+                    gateway = launch(conf, {"stdout": said, "stderr": said, "process_group": 0})
             context = SparkContext(master=self._master, appName="event-lake", gateway=gateway)
             context.addPyFile(str(self._code()))
         except Exception as error:
-            raise self._not_started(error, log.read_text(errors="replace") if log.exists() else "") from error
+            words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+            raise self._not_started(error, words) from error
         return context
 
     def _settings(self) -> dict[str, str]:
@@ -130,10 +132,11 @@ class Engine:
         refusal = "it names no host:port"
         for address in self._master.removeprefix("spark://").split(","):
             host, _, port = address.rpartition(":")
-            if not host or not port.isdecimal():
+            number = whole(port)
+            if not host or number is None:
                 continue
             try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+                socket.create_connection((host.strip("[]"), number), timeout=10).close()
             except OSError as error:
                 refusal = error.strerror or str(error)
             else:

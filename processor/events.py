@@ -27,7 +27,7 @@ REASONS = {
     "bad_timestamp": "the timestamp cannot be read",
     "no_event_name": "the event has no name",
     "id_too_long": "a user, session or article id is longer than 1,000 bytes",
-    "bad_attributes": "the attributes of a counted event are no JSON object",
+    "bad_attributes": "the attributes of a counted event are neither null nor a JSON object",
     "nul_in_text": "an article id, title or category holds the character U+0000",
 }
 
@@ -36,7 +36,8 @@ REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRI
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _TIMESTAMP = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?"
+    "([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
+    r"(?:\.([0-9]{1,9}))?"
     r"(?: ?(?:Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])))?"
 )
 _JSON_PIECE = re.compile(
@@ -62,7 +63,7 @@ class Columns(NamedTuple):
 class Event(NamedTuple):
     """One event: `at` in microseconds since 1970-01-01 UTC; absent ids and texts are None.
 
-    `article`, `title` and `category` are read for clicks and displays only.
+    `article`, `title` and `category` are read for clicks and displays only, whose attributes may be null.
     """
 
     at: int
@@ -162,7 +163,8 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
         return "id_too_long"
     if name not in CLICKS and name not in DISPLAYS:
         return Event(at, user, session, name)
-    attributes = json_object(fields[columns.attributes])
+    text = _value(fields[columns.attributes])
+    attributes = json_object(text) if text is not None else {}
     if attributes is None:
         return "bad_attributes"
     article, title, category = (attributes.get(key) for key in ("id", "title", "category"))
@@ -183,9 +185,10 @@ def timestamp(text: str) -> int | None:
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         return None
-    day, time, fraction, sign, hours, minutes = match.groups()
+    *day_and_time, fraction, sign, hours, minutes = match.groups()
+    year, month, day, hour, minute, second = map(int, day_and_time)
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}+00:00")
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         if sign:
             offset = timedelta(hours=int(hours), minutes=int(minutes))
             moment = moment - offset if sign == "+" else moment + offset

@@ -56,7 +56,7 @@ class Job(NamedTuple):
 
     lake_url: str
     chunk: int
-    environment: dict[str, str]
+    environment: dict[bytes, bytes]
     shares: Sequence[int]
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Job(NamedTuple):
 
     def shared(self, unit: Iterable[tuple[int, Stretch]]) -> Iterator[tuple[Part, Share]]:
         """What the stretches of a unit say, each with its file's place, by part."""
-        os.environ.update(self.environment)
+        os.environb.update(self.environment)
         lake = _lake(self.lake_url)
         for place, stretch in unit:
             yield from self._shared(lake, place, stretch)

@@ -1,5 +1,6 @@
 """Where metrics go: a port to be scraped, a Pushgateway, or a text file for node_exporter's textfile collector."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from processor.lake import without_passwords
+from processor.surroundings import raw_of, text_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -74,7 +76,7 @@ def target_of(text: str) -> Target:
         raise MetricsSettingError(
             "METRICS is no PORT, HOST:PORT or http:// URL, nor a file that node_exporter reads: end its name in .prom"
         )
-    return TextFile(Path(text))
+    return TextFile(Path(os.fsdecode(raw_of(text))))
 
 
 def tell(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
@@ -129,8 +131,9 @@ def _write(path: Path, registry: "CollectorRegistry") -> None:
     try:
         write_to_textfile(str(path), _GoingOn(registry, path))
     except OSError as error:
+        name = text_of(os.fsencode(path))
         raise MetricsError(
-            f"the metrics cannot be written to {path} ({error.strerror}); make its folder, and make it writable"
+            f"the metrics cannot be written to {name} ({error.strerror}); make its folder, and make it writable"
         ) from error
 
 
@@ -147,7 +150,7 @@ class _GoingOn:
         yield from families
         known = {family.name for family in families}
         try:
-            earlier = list(text_string_to_metric_families(self._path.read_text()))
+            earlier = list(text_string_to_metric_families(self._path.read_text(encoding="utf-8")))
         except (FileNotFoundError, ValueError):  # none yet, or another program's, which goes
             return
         yield from (family for family in earlier if family.name not in known and family.name.startswith(f"{JOB}_"))

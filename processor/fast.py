@@ -16,6 +16,7 @@ SHOWN, CLICKED, OTHER = range(3)
 NAMES = 1000
 NEVER = -(1 << 63)
 NULLS = (b"", rb"\N")
+NO_ATTRIBUTES: dict[str, object] = {}
 
 # A timestamp is regular as `YYYY-MM-DD HH:MM:SS.mmm +0000`, in three stretches: to the minute, `SS.`, the rest.
 _SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
@@ -97,8 +98,10 @@ class FastFold(Fold):
                 try:
                     value = loads(attributes)
                 except orjson.JSONDecodeError:
-                    self._add_line(row, line)
-                    continue
+                    if attributes not in NULLS:
+                        self._add_line(row, line)
+                        continue
+                    value = NO_ATTRIBUTES
                 if (
                     type(value) is not dict
                     or (width > 5 and not _is_utf8(row))

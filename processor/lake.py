@@ -12,8 +12,10 @@ import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+
+from processor.formats import whole
+from processor.surroundings import raw_of, setting, text_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -102,9 +104,12 @@ def lake_at(url: str) -> Lake:
     if "://" in url:
         raise LakeSettingError("LAKE_URL is neither s3://bucket/prefix/ nor a folder; set it to one of them")
     try:
-        return Folder(Path(url))
-    except (OSError, RuntimeError):
+        folder = Folder(url)
+    except OSError:
         raise LakeSettingError("LAKE_URL is no path that leads to a folder; set it to one that does") from None
+    if UNSTORABLE.search(folder.url):
+        raise LakeSettingError("LAKE_URL leads to a folder whose path is not valid UTF-8; rename it")
+    return folder
 
 
 def reads_as(lake: Lake) -> str:
@@ -114,10 +119,10 @@ def reads_as(lake: Lake) -> str:
 
 def text_limit() -> int:
     """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
-    try:
-        return int(os.environ.get("MAX_TEXT_GIB") or TEXT_GIB) * 1024**3
-    except ValueError:
-        raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB; write it as 64") from None
+    limit = whole(setting("MAX_TEXT_GIB", str(TEXT_GIB)))
+    if not limit:
+        raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB above 0; write it as 64")
+    return limit * 1024**3
 
 
 def listed(name: str, fingerprint: str, size: int) -> LakeFile:
@@ -140,8 +145,13 @@ def storable(name: str) -> str:
 
 
 def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file: by its ending, and not hidden."""
-    return key.endswith(SUFFIXES) and not key.rpartition("/")[2].startswith((".", "_"))
+    """Whether a key names a lake file: by its ending, and no part of it hidden."""
+    return key.endswith(SUFFIXES) and not any(map(is_hidden, key.split("/")))
+
+
+def is_hidden(part: str) -> bool:
+    """Whether a file or folder of that name is passed over, with all that is below: not data, or not yet."""
+    return part.startswith((".", "_")) or part == "lost+found"
 
 
 def is_compressed(file: LakeFile) -> bool:
@@ -216,24 +226,27 @@ def _next_block(stream: Stream) -> bytes:
 
 
 class Folder:
-    """A lake in a folder; the fingerprint is size and modification time."""
+    """A lake in a folder; the fingerprint is size and modification time.
 
-    def __init__(self, path: Path) -> None:
-        """The lake below `path`, which is made absolute."""
-        self._root = path.expanduser().resolve()
-        self.url = str(self._root)
+    Names are bytes to the system and UTF-8 in keys, so nothing here goes through a Path, which reads by the locale.
+    """
+
+    def __init__(self, path: str) -> None:
+        """The lake below `path`, which is made absolute; raises OSError where there is no current folder."""
+        self._root = os.path.realpath(os.path.expanduser(raw_of(path)))
+        self.url = text_of(self._root)
 
     def files(self) -> Iterator[LakeFile]:
-        """Every lake file below the folder; symbolic links that lead out of it are passed over.
+        """Every lake file below the folder; hidden folders and symbolic links that lead out of it are passed over.
 
         A folder below that cannot be listed ends it, and so does the lake's if it goes meanwhile: their files could not
         be told from files that are gone.
         """
-        folders, begun = [""], self._place()
+        folders, begun = [b""], self._place()
         while folders:
             folder = folders.pop()
             try:
-                entries = list(os.scandir(self._root / folder))
+                entries = list(os.scandir(self._path(folder)))
             except OSError as error:
                 if not folder:
                     raise LakeSettingError(
@@ -241,69 +254,94 @@ class Folder:
                     ) from error
                 if isinstance(error, FileNotFoundError):
                     continue  # gone since it was seen, with its files
+                path = text_of(self._path(folder[:-1]))
                 raise LakeError(
-                    f"the lake folder {error.filename} cannot be listed ({error.strerror}); make it readable"
+                    f"the lake folder {path} cannot be listed ({error.strerror}); make it readable"
                 ) from error
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(f"{folder}{entry.name}/")
-                elif is_lake_file(entry.name) and (status := self._status(entry)):
-                    yield listed(folder + entry.name, _fingerprint(status), status.st_size)
+                name = text_of(entry.name)
+                if is_hidden(name):
+                    continue
+                if self._is_folder(entry):
+                    folders.append(folder + entry.name + b"/")
+                elif is_lake_file(name) and (status := self._status(folder + entry.name)):
+                    yield listed(text_of(folder) + name, _fingerprint(status), status.st_size)
         if self._place() != begun:
             raise LakeError(
                 f"the lake folder {self.url} went away while it was being listed; run again when it is there to stay"
             )
 
+    def _path(self, name: bytes) -> bytes:
+        return os.path.join(self._root, name)
+
     def _place(self) -> tuple[int, int] | None:
         """What tells the lake's folder from any other at its path; None where none can be looked at."""
         try:
-            # An automounter mounts what a path leads through, not its end; a Path would lose the dot.
-            status = os.stat(f"{self._root}/.")  # noqa: PTH116
+            # An automounter mounts what a path leads through, not its end.
+            status = os.stat(self._path(b"."))
         except OSError:
             return None
         return status.st_dev, status.st_ino
 
     def look(self, name: str) -> LakeFile | None:
         """What `files` would give of one path below the folder now; None where it is no lake file. Raises LakeError."""
-        path = self._root / name
+        path = self._path(raw_of(name))
+        folder = os.path.dirname(path)
         # A link in between leads to what is passed over, or to what has another path.
-        if not is_lake_file(path.name) or path.parent.resolve() != path.parent or not path.is_relative_to(self._root):
+        if not is_lake_file(name) or os.path.realpath(folder) != folder or not self._is_within(folder):
             return None
-        status = self._status(path)
+        status = self._status(raw_of(name))
         return None if status is None else listed(name, _fingerprint(status), status.st_size)
 
-    def _status(self, entry: "os.DirEntry[str] | Path") -> os.stat_result | None:
-        """What is known of a regular file in the lake; None of all else."""
+    def _is_within(self, path: bytes) -> bool:
+        return os.path.commonpath((self._root, path)) == self._root
+
+    def _is_folder(self, entry: "os.DirEntry[bytes]") -> bool:
+        """Whether an entry of a folder is a folder itself, which some file systems say only when it is looked at."""
         try:
-            if entry.is_symlink() and not Path(entry).resolve(strict=True).is_relative_to(self._root):
-                return None
-            status = entry.stat()
-        except (FileNotFoundError, NotADirectoryError, RuntimeError):  # gone, or a link to nowhere or to itself
+            return entry.is_dir(follow_symlinks=False)
+        except OSError as error:
+            raise self._unseen(entry.path, error) from error
+
+    def _status(self, name: bytes) -> os.stat_result | None:
+        """What is known of a regular file in the lake; None of all else."""
+        path = self._path(name)
+        try:
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                if not self._is_within(os.path.realpath(path, strict=True)):
+                    return None
+                status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):  # gone, or a link to nowhere
             return None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return None
-            # Not to be taken for gone: what it gave must not be pruned.
-            line = f"the lake file {os.fspath(entry)} cannot be looked at: {error.strerror}; mend that"
-            raise LakeError(line) from error
+            # It must not look deleted: what it gave must not be pruned.
+            raise self._unseen(path, error) from error
         return status if stat.S_ISREG(status.st_mode) else None
+
+    @staticmethod
+    def _unseen(path: bytes, error: OSError) -> LakeError:
+        return LakeError(
+            f"{text_of(path)} in the lake cannot be looked at: {error.strerror}; check its disk and your rights to it"
+        )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
         """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""
-        return _FolderStream(self._root / file.key, file, start, stop)
+        return _FolderStream(self._path(raw_of(file.key)), file, start, stop)
 
 
 class _FolderStream:
-    def __init__(self, path: Path, file: LakeFile, start: int, stop: int | None) -> None:
+    def __init__(self, path: bytes, file: LakeFile, start: int, stop: int | None) -> None:
         self._listed = file.fingerprint
         self._left = (file.size if stop is None else min(stop, file.size)) - start
         try:
-            self._file = path.open("rb", buffering=0)
-        except FileNotFoundError:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        except (FileNotFoundError, NotADirectoryError):
             raise ChangedError("it is gone since it was listed; the next run settles it") from None
         except OSError as error:
             raise FileError(f"it cannot be opened ({error.strerror}); make it readable") from error
-        self._check()
         self._file.seek(start)
 
     def read(self, size: int = -1, /) -> bytes:
@@ -317,7 +355,12 @@ class _FolderStream:
         return block
 
     def _check(self) -> None:
-        if _fingerprint(os.fstat(self._file.fileno())) != self._listed:
+        try:
+            found = _fingerprint(os.fstat(self._file.fileno()))
+        except OSError as error:  # a network mount whose server has lost the file
+            self._file.close()
+            raise FileError(f"it cannot be read on ({error.strerror}); look at its disk") from error
+        if found != self._listed:
             self._file.close()
             raise ChangedError("it was changed while it was being read; the next run reads it again")
 

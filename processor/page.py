@@ -41,7 +41,7 @@ def html(overview: Overview) -> str:
     from markupsafe import Markup
 
     # Ours, and no data in them.
-    vega, script = ((ROOM / name).read_text() for name in ("vega.js", "page.js"))
+    vega, script = ((ROOM / name).read_text(encoding="utf-8") for name in ("vega.js", "page.js"))
     assert "</script" not in vega + script
     summary, sessions = overview.summary, overview.sessions
     names = {

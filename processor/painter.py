@@ -37,10 +37,10 @@ class Painter:
         if self._process is None:
             with suppress(OSError):  # where there is no process to be had, this one draws
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "processor.painter"],
+                    [sys.executable, "-P", "-m", "processor.painter"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                    env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT)},
                     process_group=0,  # what the terminal sends to stop the run goes to its parent only
                 )
 

@@ -174,10 +174,10 @@ class Worker:
         self.connection, theirs = Pipe()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "processor.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "processor.worker", str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT)},
                 process_group=0,  # what the terminal sends to stop the run goes to its parent only
             )
         self.connection.send((url, chunk))

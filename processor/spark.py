@@ -27,7 +27,7 @@ DEEP = 4
 JOBS = 2
 READY = 1
 EXECUTOR_PATIENCE = 90.0
-SETTINGS = re.compile("AWS_|MAX_TEXT_GIB$")
+SETTINGS = re.compile(b"AWS_|MAX_TEXT_GIB$")
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class SparkPool:
             self._jobs.append((wave, self._threads.submit(self._run, wave)))
 
     def _run(self, wave: Wave) -> list[Outcome]:
-        environment = {name: value for name, value in os.environ.items() if SETTINGS.match(name)}
+        environment = {name: value for name, value in os.environb.items() if SETTINGS.match(name)}
         job = Job(self._lake.url, self._chunk, environment, wave.shares)
         cut = ((place, stretch) for place, file in enumerate(wave.files) for stretch in stretches(file, self._chunk))
         work = list(units(cut, lambda item: item[1], self._chunk))

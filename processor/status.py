@@ -1,6 +1,6 @@
 """How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,9 @@ def _parts_and_rows(found: "Mapping[str, list[Row]]", columns: tuple[str, ...]) 
 
 def plain(value: object) -> Any:
     """A value of the database as JSON knows it: times and days as ISO 8601, exact numbers as numbers."""
-    if isinstance(value, date | datetime):
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()  # the session's zone is whatever PGTZ says
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value)

@@ -99,7 +99,7 @@ class BusyError(Exception):
 
 def queries() -> dict[str, str]:
     """Every statement of `queries.sql` by its name."""
-    parts = re.split(r"^-- (\w+): .*\n", (ROOM / "queries.sql").read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^-- (\w+): .*\n", (ROOM / "queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
@@ -257,7 +257,7 @@ class Database:
         steps = migrations()
         with self.transaction(fenced=False) as cur:
             if not self.one(cur, "has_schema")[0]:
-                cur.execute((ROOM / "schema.sql").read_text())
+                cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
                 for step in steps:
                     self.execute(cur, "record_step", step=step)
                 return
@@ -266,7 +266,7 @@ class Database:
         for step, path in steps.items():
             if step > present:
                 with self.transaction(fenced=False) as cur:
-                    cur.execute(path.read_text())
+                    cur.execute(path.read_text(encoding="utf-8"))
                     self.execute(cur, "record_step", step=step)
 
     def look_at_schema(self) -> int:

@@ -95,7 +95,7 @@ def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]
             sockets = _start(home, account)
             name = database_name(lake_url)
             _make_database(sockets, name, lake_url, make)
-        yield f"postgresql://{USER}@/{name}?host={quote(sockets, safe='')}&port={PORT}"
+        yield _uri(sockets, name)
     finally:
         # `make clean` may have stopped the server and taken the folder away.
         with suppress(FileNotFoundError), _gate(home, account):
@@ -115,8 +115,9 @@ def stop(home: Path = HOME) -> None:
 
 def database_name(lake_url: str) -> str:
     """The name of the lake's database, the same for every way to write one place."""
-    place = lake_url.rstrip("/") if "://" in lake_url else str(Path(lake_url).expanduser().resolve())
-    return f"lake_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    place = lake_url.encode("utf-8", "surrogateescape")
+    place = place.rstrip(b"/") if b"://" in place else os.path.realpath(os.path.expanduser(place))  # noqa: PTH111
+    return f"lake_{hashlib.sha256(place).hexdigest()[:12]}"
 
 
 def main(arguments: list[str]) -> int:
@@ -125,7 +126,7 @@ def main(arguments: list[str]) -> int:
         if arguments == ["--stop"]:
             stop()
             return 0
-        with server(os.environ.get("LAKE_URL") or "sample_lake") as uri:
+        with server(os.environb.get(b"LAKE_URL", b"").decode("utf-8", "surrogateescape") or "sample_lake") as uri:
             # Ctrl-C is for psql, which cancels a statement by it.
             signal.signal(signal.SIGINT, lambda *_: None)
             return subprocess.run([_programs() / "psql", "--dbname", uri, *arguments], check=False).returncode
@@ -214,7 +215,7 @@ def _start(home: Path, account: _Account | None) -> str:
                 if note[7:] == ["ready"] and _answers(note[4]):
                     return note[4]
             elif launched:
-                reason = _reason((home / "log").read_text(errors="replace"))
+                reason = _reason((home / "log").read_text(encoding="utf-8", errors="replace"))
                 raise EmbeddedError(f"the embedded Postgres does not start ({reason}): mend that, {OTHERWISE}")
             else:
                 _launch(home, account, lock)
@@ -251,7 +252,7 @@ def _launch(home: Path, account: _Account | None, lock: int) -> None:
         _make_way(home, programs, account)
     if not data.exists():
         _make_data(home, programs, account, lock)
-    version = (data / "PG_VERSION").read_text().strip()
+    version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
     if version != MAJOR:
         raise EmbeddedError(f"{data} is of PostgreSQL {version}, not {MAJOR}: make clean and count anew, {OTHERWISE}")
     sockets = home
@@ -311,7 +312,7 @@ def _run(
     return subprocess.run(
         command,
         check=False,
-        text=True,
+        encoding="utf-8",
         errors="replace",
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -335,15 +336,20 @@ def _reason(output: str) -> str:
 def _note(home: Path) -> list[str]:
     """What the server notes of itself: [0] its process id, [4] the folder of its socket, [7] "ready"; or nothing."""
     with suppress(FileNotFoundError):
-        lines = (home / "data" / "postmaster.pid").read_text().splitlines()
+        lines = os.fsdecode((home / "data" / "postmaster.pid").read_bytes()).splitlines()
         return [line.strip() for line in lines] if len(lines) > 7 else []
     return []
+
+
+def _uri(sockets: str, database: str) -> str:
+    """The URI of a database on the server whose socket is in a folder."""
+    return f"postgresql://{USER}@/{database}?host={quote(os.fsencode(sockets), safe='')}&port={PORT}"
 
 
 def _connect(sockets: str) -> "connection":
     import psycopg2
 
-    return psycopg2.connect(host=sockets, port=PORT, user=USER, dbname=USER, connect_timeout=10)
+    return psycopg2.connect(_uri(sockets, USER), connect_timeout=10, client_encoding="UTF8")
 
 
 def _answers(sockets: str) -> bool:

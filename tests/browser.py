@@ -45,7 +45,7 @@ def see(page: Path) -> Seen:
             ],
             check=True,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         )
     return Seen(done.stdout, [line for line in done.stderr.splitlines() if re.search(r"\bCONSOLE\b", line)])
 

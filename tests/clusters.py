@@ -59,7 +59,7 @@ class Cluster:
         self._processes.append(started)
 
     def _log(self, name: str) -> str:
-        return (self._folder / f"{name}.log").read_text(errors="replace")
+        return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def __enter__(self) -> Self:
         """They run."""

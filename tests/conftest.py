@@ -29,6 +29,10 @@ settings.load_profile("default")
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
     os.environ.pop(name, None)
 
+# What a test starts says where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
+os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
+os.environ["PYTHONWARNINGS"] = "error::EncodingWarning,ignore::EncodingWarning:matplotlib.font_manager"
+
 
 def administrate(url: str, statement: str, *names: str) -> None:
     """Execute a statement that no transaction may hold, with these names in it."""
@@ -101,7 +105,7 @@ def make_roles(uri: str) -> None:
     """Let the role that counts into a database of the owner's, as the documentation says."""
     owner = psycopg2.connect(uri)
     with owner, owner.cursor() as cur:
-        cur.execute((ROOT / "state" / "roles.sql").read_text())
+        cur.execute((ROOT / "state" / "roles.sql").read_text(encoding="utf-8"))
     owner.close()
 
 

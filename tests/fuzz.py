@@ -23,7 +23,7 @@ def main(seconds: str = "3600") -> None:
     for seed in fuzzed.seeds():
         (corpus / hashlib.sha256(seed).hexdigest()).write_bytes(seed)
     words = ("".join(f"\\x{byte:02x}" for byte in word) for word in fuzzed.words())
-    dictionary.write_text("".join(f'"{word}"\n' for word in words))
+    dictionary.write_text("".join(f'"{word}"\n' for word in words), encoding="utf-8")
     options = [f"-dict={dictionary}", f"-artifact_prefix={FOLDER}/", f"-max_total_time={seconds}"]
     atheris.Setup([sys.argv[0], *options, "-max_len=4096", "-timeout=60", "-rss_limit_mb=2048", str(corpus)], one_input)
     atheris.Fuzz()

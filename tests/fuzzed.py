@@ -199,7 +199,7 @@ def seeds() -> Iterator[bytes]:
     articles = [f'{{"id":{article},"title":"t"}}' for article in strategies.ARTICLES + strategies.ODD_ARTICLES]
     texts = [f'{{"category":{text},"id":1}}' for text in strategies.TEXTS + strategies.ODD_TEXTS]
     members = [f"{{{member}}}" for member in strategies.MEMBERS]
-    bodies = [*strategies.BAD_JSON, *strategies.UNWANTED_TEXT, *articles, *texts, *members]
+    bodies = [*strategies.NULL_ATTRIBUTES, *strategies.BAD_JSON, *strategies.UNWANTED_TEXT, *articles, *texts, *members]
     bodies = [body for body in bodies if len(body) < 2000]
     yield from (b"\x03" + body.encode() for body in bodies)
     lines = [line(name, '{"id":"a"}') for name in strategies.EVENT_NAMES + strategies.ODD_EVENT_NAMES]

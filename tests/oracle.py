@@ -115,9 +115,11 @@ def expected(lake: Mapping[str, bytes]) -> Expected:
 
 
 def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file; the folders above it do not matter."""
-    name = key.rsplit("/", 1)[-1]
-    return name.endswith(SUFFIXES) and not name.startswith((".", "_"))
+    """Whether a key names a lake file: by its ending, and no part of it is hidden, a writer's, or `lost+found`."""
+    for part in key.split("/"):
+        if part == "lost+found" or part[:1] in (".", "_"):
+            return False
+    return key.endswith(SUFFIXES)
 
 
 # The tables
@@ -263,7 +265,7 @@ def parse(line: bytes, columns: list[str]) -> Event:
     if name != CLICK and name not in DISPLAYS:
         return Event(when, session, name, user)
     try:
-        members = json_object(attributes or "")
+        members = json_object(attributes) if attributes is not None else {}
     except ValueError as error:
         raise LineError("bad_attributes") from error
     article, title, category = members.get("id"), members.get("title"), members.get("category")

@@ -26,7 +26,7 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.chown(folder, account.st_uid, account.st_gid)
         users, configuration = Path(folder, "users"), Path(folder, "pgbouncer.ini")
-        users.write_text(f'"{server["user"]}" ""\n')
+        users.write_text(f'"{server["user"]}" ""\n', encoding="utf-8")
         for _ in range(5):
             port = free_port()
             all_settings = {
@@ -40,7 +40,7 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
             }
             lines = "".join(f"{name} = {value}\n" for name, value in all_settings.items())
             databases = f"* = host={server['host']} port={server['port']}\n"
-            configuration.write_text(f"[databases]\n{databases}[pgbouncer]\n{lines}")
+            configuration.write_text(f"[databases]\n{databases}[pgbouncer]\n{lines}", encoding="utf-8")
             process = subprocess.Popen(
                 [PROGRAM, str(configuration)],
                 stdout=subprocess.DEVNULL,

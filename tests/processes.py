@@ -52,7 +52,7 @@ class Run:
     @property
     def errors(self) -> str:
         """What it wrote to standard error until now."""
-        return self._errors.read_text()
+        return self._errors.read_text(encoding="utf-8")
 
     def end(self, seconds: float = DEADLINE) -> int:
         """Its exit code, waited for; it left no traceback."""

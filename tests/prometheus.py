@@ -71,8 +71,8 @@ def check_alerts(*phases: Phase) -> None:
     whole = {"rule_files": [str(RULES)], "evaluation_interval": f"{MINUTES}m", "tests": [test]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "test.yml")
-        path.write_text(json.dumps(whole))  # which is YAML, too
-        done = subprocess.run([PROMTOOL, "test", "rules", path], check=False, capture_output=True, text=True)
+        path.write_text(json.dumps(whole), encoding="utf-8")  # which is YAML, too
+        done = subprocess.run([PROMTOOL, "test", "rules", path], check=False, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

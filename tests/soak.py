@@ -35,12 +35,12 @@ def soak(url: str, engine: Engine | None, seconds: float) -> None:
         pass
 
     Here.url, Here.engine = url, engine
-    last = int(DONE.read_text()) if DONE.exists() else 0
+    last = int(DONE.read_text(encoding="utf-8")) if DONE.exists() else 0
     begun = time.monotonic()
     for number in count(last + 1):
         print(f"seed {number}: ", end="", flush=True)
         run_state_machine_as_test(seed(number)(Here), settings=BATCH)
-        DONE.write_text(f"{number}\n")
+        DONE.write_text(f"{number}\n", encoding="utf-8")
         spent = time.monotonic() - begun
         drawn = ", ".join(f"{number:,} {name}" for name, number in Here.drawn.items())
         print(f"no difference; {drawn} in {spent:,.0f} s", flush=True)

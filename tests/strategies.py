@@ -54,6 +54,9 @@ BAD_TIMESTAMPS = [
     "2019-00-01 00:00:00",
     "2019-01-00 00:00:00",
     "2019-02-15 24:00:00",
+    "2019-02-15T24:00:00Z",
+    "2019-02-15 24:00:00.000 +0000",
+    "2019-W07-5 03:07:03",
     "2019-02-15 23:60:00",
     "2016-12-31 23:59:60",
     "2019-02-15  03:07:03",
@@ -232,10 +235,14 @@ MEMBER_NAMES = [("id", "title", "category")] * 4 + [
     (),
 ]
 SPACES = [(",", "", ""), (",    ", "    ", "  "), (" \r,", " ", "\r ")]
+NULL_ATTRIBUTES = ("", r"\N")
 BAD_JSON = [
-    "",
-    r"\N",
     " ",
+    r" \N",
+    r"\N ",
+    r"\n",
+    r"\\N",
+    "NULL",
     "null",
     "[]",
     '"id"',
@@ -244,6 +251,9 @@ BAD_JSON = [
     "}",
     "{}}",
     "{}{}",
+    "{}[",
+    "{}{",
+    '{"id":"a1"}[1',
     "{},",
     "{} x",
     "[{}]",
@@ -343,7 +353,7 @@ WRONG_HEADERS = [
     b"\n" + "\t".join(REQUIRED).encode(),
     "\t".join(REQUIRED).encode() + b"\t" + b"x" * MAX_LINE_BYTES,
 ]
-FOLDERS = ["", "2019/", "2019/02/", "a b/ü%20'/", "_folder/", "x.tsv.d/"]
+FOLDERS = ["", "2019/", "2019/02/", "a b/ü%20'/", "a_b/", "x.tsv.d/"]
 NAMES = ["a", "b", "2019-02-15", "ü %s'\"", "c.tsv"]
 OTHER_KEYS = [
     "readme.md",
@@ -357,6 +367,10 @@ OTHER_KEYS = [
     "_new.tsv",
     "2019/_new.tsv.gz",
     "2019/.a.tsv.zst",
+    "_temporary/a.tsv",
+    "2019/.spark-staging/b.tsv",
+    "lost+found/a.tsv",
+    "2019/lost+found/02/a.tsv",
 ]
 
 
@@ -425,6 +439,16 @@ def attributes(draw: Draw) -> str:
     return "{" + before + comma.join(members) + after + "}"
 
 
+def nullable_attributes() -> Strategy[str]:
+    """The attributes of a counted event: a JSON object, one time in five null."""
+    return st.integers(0, 9).flatmap(lambda draw: st.just(NULL_ATTRIBUTES[draw - 8]) if draw > 7 else attributes())
+
+
+def uncounted_attributes() -> Strategy[str]:
+    """The attributes of an event that is not counted: null, or a text for which a counted one is rejected."""
+    return st.sampled_from(NULL_ATTRIBUTES) | bad_attributes()
+
+
 def bad_attributes() -> Strategy[str]:
     """A text for which a counted event is rejected: no JSON object, a NUL in a text, or too long an id."""
     return st.sampled_from(BAD_JSON + UNWANTED_TEXT)
@@ -440,7 +464,7 @@ def good_fields(draw: Draw) -> dict[str, str]:
         "MD5(SESSION_ID)": draw(session_ids()),
         "EVENT_NAME": name,
         "MD5(USER_ID)": draw(user_ids()),
-        "ATTRIBUTES": draw(attributes() if counted else bad_attributes()),
+        "ATTRIBUTES": draw(nullable_attributes() if counted else uncounted_attributes()),
     }
 
 

@@ -14,7 +14,7 @@ from tests.processes import Run, held, is_waiting, wait_until
 from tests.prometheus import PROMTOOL, RULES, Phase, check_alerts, needs_promtool, samples
 from tests.test_run import CLICK, HEADER, run
 
-GUIDE = (ROOT / "docs" / "operations.md").read_text()
+GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 NOWHERE = "postgresql://user@127.0.0.1:9/nowhere"
 
 
@@ -37,7 +37,7 @@ class Watched:
         url = self._database if database is None else database
         done = run(lake=self.lake, database=url, METRICS=str(self.file), **settings)
         assert done.returncode == code, done.stderr
-        return samples(self.file.read_text())
+        return samples(self.file.read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -137,7 +137,9 @@ def test_slow_commits_fire(watched: Watched, database: str) -> None:
             slow.process.wait(10.5)
         let_go()
         assert slow.end() == 0
-    check_alerts(Phase(1, quick, set()), Phase(1, samples(watched.file.read_text()), {"EventLakeCommitsSlow"}))
+    check_alerts(
+        Phase(1, quick, set()), Phase(1, samples(watched.file.read_text(encoding="utf-8")), {"EventLakeCommitsSlow"})
+    )
 
 
 @needs_promtool
@@ -156,11 +158,12 @@ def test_the_guide_tells_every_metric_and_every_alert() -> None:
         f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
     }
     assert set(re.findall(r"^\| `(event_lake_\w+)", GUIDE, re.MULTILINE)) == told
-    alerts = re.findall(r"alert: (\w+)", RULES.read_text())
+    alerts = re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8"))
     assert re.findall(r"^\| `(EventLake\w+)`", GUIDE, re.MULTILINE) == alerts
     assert (
-        set(re.findall(r"event_lake_[a-z_]+", RULES.read_text())) - {"event_lake_commit_duration_seconds_bucket"}
+        set(re.findall(r"event_lake_[a-z_]+", RULES.read_text(encoding="utf-8")))
+        - {"event_lake_commit_duration_seconds_bucket"}
         <= told
     )
-    tests = Path(__file__).read_text()
+    tests = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{alert}"' in tests for alert in alerts)

@@ -14,7 +14,7 @@ from tests.processes import ask
 from tests.tables import Tables, tables
 from tests.test_run import run
 
-PAGE = (ROOT / "docs" / "bi.md").read_text()
+PAGE = (ROOT / "docs" / "bi.md").read_text(encoding="utf-8")
 QUERIES = dict(re.findall(r"^([A-Z][^\n]*(?:\n[^\n]+)*):\n\n```sql\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE))
 DAYS = [datetime.date(2019, 2, day) for day in (15, 16, 17)]
 
@@ -83,7 +83,7 @@ def columns(database: str) -> dict[str, list[str]]:
 
 def test_dbt_is_told_of_exactly_the_columns_there_are(database: str, tmp_path: Path) -> None:
     assert run(lake=tmp_path, database=database).returncode == 0
-    (source,) = yaml.safe_load((ROOT / "docs" / "dbt" / "sources.yml").read_text())["sources"]
+    (source,) = yaml.safe_load((ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"]
     told: dict[str, Any] = {table["name"]: table["columns"] for table in source["tables"]}
     assert {name: [column["name"] for column in its] for name, its in told.items()} == columns(database)
     comments = ask(

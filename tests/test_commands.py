@@ -375,7 +375,7 @@ def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:
 def test_help_starts_quickly_and_every_command_has_its_own(tmp_path: Path) -> None:
     for arguments in (["--help"], ["status", "--help"], ["completion", "--help"]):
         command = [sys.executable, "-X", "importtime", str(ROOT / "run.py"), *arguments]
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=tmp_path)
         assert "example:" in done.stdout
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
         assert "argparse" in imported
@@ -419,7 +419,7 @@ def test_bash_takes_the_completion(tmp_path: Path) -> None:
         'COMP_WORDS=(run.py --pr); COMP_CWORD=1; _comp=$(complete -p run.py | sed "s/.*-F \\([^ ]*\\).*/\\1/");'
         ' $_comp run.py --pr run.py; echo "${COMPREPLY[@]}"'
     )
-    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], check=False, capture_output=True, text=True)
+    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], check=False, capture_output=True, encoding="utf-8")
     assert set(done.stdout.split()) == {"--prune", "--prune-all"}
 
 

@@ -9,8 +9,10 @@ import yaml  # type: ignore[import-untyped]
 
 from tests.conftest import ROOT
 
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))[
+    "services"
+]
 SECRET = re.compile("password|secret|token|_key|://[^/ ]*@", re.IGNORECASE)
 
 
@@ -58,8 +60,10 @@ def test_no_secret_is_in_a_layer() -> None:
     instructions = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
     assert not [line for line in instructions if SECRET.search(line)]
     assert not [line for line in instructions if re.match(r"\s*(ARG|ADD)\b", line)]
-    allowed = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    assert (ROOT / ".dockerignore").read_text().startswith("*\n")
+    allowed = [
+        line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    ]
+    assert (ROOT / ".dockerignore").read_text(encoding="utf-8").startswith("*\n")
     assert allowed == ["!requirements.txt", "!run.py", "!processor", "!state"]
 
 
@@ -73,7 +77,7 @@ def test_what_is_installed_is_pinned_with_hashes() -> None:
     asked = [*ROOT.glob("requirements*.in"), *ROOT.glob("*/requirements*.in")]
     assert len(asked) >= 4
     for path in asked:
-        text = path.with_suffix(".txt").read_text()
+        text = path.with_suffix(".txt").read_text(encoding="utf-8")
         pins = re.findall(r"^[a-zA-Z0-9][^\n]*", text, re.MULTILINE)
         assert pins
         assert all(re.match(r"[\w.\[\],-]+==[\w.]+[^\n]*\\$", pin) for pin in pins)
@@ -82,6 +86,6 @@ def test_what_is_installed_is_pinned_with_hashes() -> None:
 
 def test_the_dockerfile_passes_its_linter() -> None:
     done = subprocess.run(
-        [ROOT / ".venv/bin/hadolint", ROOT / "Dockerfile"], check=False, capture_output=True, text=True
+        [ROOT / ".venv/bin/hadolint", ROOT / "Dockerfile"], check=False, capture_output=True, encoding="utf-8"
     )
     assert (done.returncode, done.stdout) == (0, "")

@@ -186,7 +186,7 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
     lake = older_lake(tmp_path)
     make_older(database, step)
     if step:
-        execute(database, (OLDER / f"{step:04}.sql").read_text())
+        execute(database, (OLDER / f"{step:04}.sql").read_text(encoding="utf-8"))
     number, made = 0, False
     while not made:
         number += 1

@@ -15,8 +15,8 @@ from tests.processes import ask
 from tests.test_run import run
 
 DBT = ROOT / ".venv" / "dbt" / "bin" / "dbt"
-SOURCES = (ROOT / "docs" / "dbt" / "sources.yml").read_text()
-COMMANDS = re.findall("^dbt .*$", (ROOT / "docs" / "bi.md").read_text(), re.MULTILINE)
+SOURCES = (ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8")
+COMMANDS = re.findall("^dbt .*$", (ROOT / "docs" / "bi.md").read_text(encoding="utf-8"), re.MULTILINE)
 FRESHNESS, TESTS = COMMANDS
 
 pytestmark = pytest.mark.skipif(not DBT.exists(), reason="dbt is not installed")
@@ -39,10 +39,12 @@ def project(tmp_path: Path, database: str) -> Path:
     }
     made = tmp_path / "project"
     (made / "models").mkdir(parents=True)
-    (made / "models" / "sources.yml").write_text(SOURCES)
-    (made / "dbt_project.yml").write_text(yaml.safe_dump({"name": "lake", "version": "1.0", "profile": "lake"}))
+    (made / "models" / "sources.yml").write_text(SOURCES, encoding="utf-8")
+    (made / "dbt_project.yml").write_text(
+        yaml.safe_dump({"name": "lake", "version": "1.0", "profile": "lake"}), encoding="utf-8"
+    )
     profiles = {"lake": {"target": "bi", "outputs": {"bi": profile}}}
-    (made / "profiles.yml").write_text(yaml.safe_dump(profiles))
+    (made / "profiles.yml").write_text(yaml.safe_dump(profiles), encoding="utf-8")
     return made
 
 
@@ -56,7 +58,7 @@ def dbt(command: str, project: Path) -> tuple[int, str]:
         "DBT_USE_COLORS": "false",
     }
     done = subprocess.run(
-        ["/bin/sh", "-c", command], check=False, capture_output=True, text=True, cwd=project, env=environment
+        ["/bin/sh", "-c", command], check=False, capture_output=True, encoding="utf-8", cwd=project, env=environment
     )
     return done.returncode, done.stdout + done.stderr
 

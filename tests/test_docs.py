@@ -16,8 +16,8 @@ from processor import told
 from tests import made_lake
 from tests.conftest import ROOT
 
-GUIDE = (ROOT / "docs" / "commands.md").read_text()
-README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 # What differs from one run to the next: times, rates, sizes of tables, and where the examples ran.
 MASKS = [
     (r"\b\d+(\.\d+)? s\b", "* s"),
@@ -62,7 +62,7 @@ def printed_by(command: str, folder: Path, database: str) -> str:
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         check=False,
-        text=True,
+        encoding="utf-8",
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -117,7 +117,7 @@ def test_the_guide_tells_every_command_and_option_and_no_other(name: str) -> Non
 def test_the_documents_name_no_option_that_is_not(document: str) -> None:
     known = set().union(*map(options, parsers().values()))
     others = r"^.*(?:docker|psql|dbt|PYSPARK_SUBMIT_ARGS=).*$"
-    text = re.sub(others, "", (ROOT / document).read_text(), flags=re.MULTILINE)
+    text = re.sub(others, "", (ROOT / document).read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert mentioned(text) <= known | {"--help"}
 
 
@@ -140,11 +140,12 @@ def settings_of_the_code() -> set[str]:
     """What the program itself reads of its environment."""
     read = set()
     for path in [ROOT / "run.py", *(ROOT / "processor").glob("*.py"), *(ROOT / "state").glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:
                 case (
                     ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[name, *_])
                     | ast.Subscript(value=ast.Attribute(attr="environ"), slice=name)
+                    | ast.Call(func=ast.Name(id="setting"), args=[name, *_])
                 ) if isinstance(name, ast.Constant):
                     read.add(str(name.value))
     return read - {"TERM"}  # the terminal sets it

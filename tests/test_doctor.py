@@ -182,7 +182,7 @@ def diagnosed_in(folder: Path, lake: Path, database: str) -> str:
         [sys.executable, str(ROOT / "run.py"), "doctor"],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=folder,
         env={**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database},
     )
@@ -191,7 +191,7 @@ def diagnosed_in(folder: Path, lake: Path, database: str) -> str:
 
 
 def test_a_report_that_cannot_be_written_is_told(lake: Path, database: str, tmp_path: Path) -> None:
-    (tmp_path / "report").write_text("a file")
+    (tmp_path / "report").write_text("a file", encoding="utf-8")
     assert "bad  disk" in diagnosed_in(tmp_path, lake, database)
     assert "is no folder that can be written to, and the report goes there" in diagnosed_in(tmp_path, lake, database)
 

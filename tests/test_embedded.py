@@ -103,6 +103,6 @@ def test_the_variables_of_libpq_name_the_database_too(tmp_path: Path, database: 
     names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
     environment = {**os.environ, "LAKE_URL": str(tmp_path / "lake")} | {name: place[of] for name, of in names.items()}
     command = [sys.executable, str(ROOT / "run.py")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     Model().check(database, contents(tmp_path / "lake"))

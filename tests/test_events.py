@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from processor.events import Event, HeaderError, Rejection, columns, content, json_object, parse, pieces, timestamp
 from tests import oracle, strategies
+from tests.test_fast import LINE, attributes
 
 HEADER = "\t".join(oracle.REQUIRED).encode()
 
@@ -37,6 +38,15 @@ def test_a_line_with_bytes_changed_means_what_the_oracle_says(line: bytes, data:
         assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
 
 
+@pytest.mark.parametrize("name", [oracle.CLICK, *oracle.DISPLAYS])
+@pytest.mark.parametrize("null", ["", r"\N"])
+def test_a_counted_event_with_null_attributes_is_an_event_without_an_article(name: str, null: str) -> None:
+    line = f"2019-02-15 03:07:03\ts1\t{name}\tu1\t{null}".encode()
+    at = timestamp("2019-02-15 03:07:03")
+    assert at is not None
+    assert parse(line, columns(HEADER)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
+
+
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
 def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
     try:
@@ -45,6 +55,14 @@ def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
         assert timestamp(text) is None
     else:
         assert timestamp(text) == wanted
+
+
+def test_every_pool_of_the_strategies_means_what_the_oracle_says() -> None:
+    for body in (*attributes(), *(text.encode() for text in strategies.UNWANTED_TEXT)):
+        assert parse(LINE + body, columns(HEADER)) == as_the_oracle_says(LINE + body), body[:99]
+    for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
+        line = time.encode() + b"\ts\tapp_opened\tu\t"
+        assert parse(line, columns(HEADER)) == as_the_oracle_says(line), time
 
 
 @pytest.mark.parametrize("text", ["[" * 300_000 + "]" * 300_000, '{"a":' * 300_000 + "1" + "}" * 300_000])
@@ -83,3 +101,18 @@ def test_a_wrong_header_is_told(header: bytes) -> None:
         oracle.read_file(header, "a.tsv")
     with pytest.raises(HeaderError):
         columns(content(header.partition(b"\n")[0]))
+
+
+@pytest.mark.parametrize("over", [0, 1, 2])
+def test_a_line_and_a_header_are_as_long_as_the_limit_and_no_longer(over: int) -> None:
+    size = oracle.MAX_LINE_BYTES + over
+    line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
+    line += b" " * (size - len(line))
+    assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
+    assert isinstance(parse(line, columns(HEADER)), Rejection if over else Event)
+    long = HEADER + b"\t" + b"x" * (size - len(HEADER) - 1)
+    if over:
+        with pytest.raises(HeaderError, match="longer than 1 MiB"):
+            columns(long)
+    else:
+        assert columns(long).width == 6

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -70,7 +71,7 @@ def attributes() -> Iterator[bytes]:
     for text in (*strategies.TEXTS, *strategies.ODD_TEXTS):
         yield b'{"id": "a1", "title": %s, "category": %s}' % (text.encode(), text.encode())
     yield from (b'{"id": "a1", %s}' % member.encode() for member in strategies.MEMBERS)
-    yield from (text.encode() for text in strategies.BAD_JSON)
+    yield from (text.encode() for text in (*strategies.NULL_ATTRIBUTES, *strategies.BAD_JSON))
     yield from (b'{"id": "a\xff"}', b'{"id": "a", "title": "\xed\xa0\x80"}', b'{"id": "a", "x": "\xc0\x80"}', b"{}\xff")
     yield from (b'{"id": "a\x01"}', b'{"id": "a\\u0000"}', b'{"x": "\\u0000"}', b'{"x": "\\\\u0000", "id": "a"}')
 
@@ -96,6 +97,19 @@ def test_a_line_over_the_limit_and_its_neighbours() -> None:
             data = HEADER + short + long + short
             for block in (len(data), LINE_LIMIT, 256 * 1024):
                 check(data, 1 << 30, block)
+
+
+@pytest.mark.parametrize("further", [1, 2])
+@pytest.mark.parametrize("body", [b'{"id":"a"}', b"", rb"\N"])
+@pytest.mark.parametrize("name", [b"article_viewed", b"app_opened"])
+def test_bad_utf8_in_a_further_column_rejects_the_line(name: bytes, body: bytes, further: int) -> None:
+    header = HEADER.replace(b"\n", b"\tMORE" * further + b"\n")
+    line = LINE.replace(b"article_viewed", name) + body + b"\tmore" * (further - 1)
+    data = header + line + b"\t\xc3\xa9\n" + line + b"\t\xc3\n" + line + b"\tmore\n"
+    check(data)
+    whole = merged(list(reduce_text([data], fold=FastFold)))
+    assert whole.events == 2
+    assert [rejection.reason for rejection in whole.rejections.values()] == ["invalid_utf8"]
 
 
 @given(st.binary(max_size=200), st.booleans())

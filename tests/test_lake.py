@@ -1,22 +1,41 @@
 """Both lakes: what they list, how they read, and how S3 goes wrong, over HTTP."""
 
+import errno
 import gzip
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import boto3
 import pytest
 from backports import zstd
 
-from processor.lake import BLOCK, FileError, LakeError, LakeFile, LakeSettingError, lake_at, storable, text
+from processor import pipeline
+from processor.lake import (
+    BLOCK,
+    ChangedError,
+    FileError,
+    LakeError,
+    LakeFile,
+    LakeSettingError,
+    lake_at,
+    storable,
+    text,
+)
+from processor.pipeline import Plan
 from processor.stretches import Stretch, partials
+from state.database import Database
+from state.store import Store
 from tests.proxies import Request, S3Fault, S3Proxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, LATER, events
+from tests.test_pipeline import Silence
 from tests.test_run import outcome, run
 
+T = TypeVar("T")
 DATA = bytes(range(256)) * 4096
 
 
@@ -155,6 +174,126 @@ def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, 
         lake.mkdir()
     with pytest.raises(LakeError, match="went away while it was being listed; run again"):
         list(files)
+
+
+def failing(call: Callable[..., T], end: bytes, code: int) -> Callable[..., T]:
+    """The same call of the system, which fails for every path that ends so."""
+
+    def call_or_fail(path: object, *arguments: object, **options: object) -> T:
+        if isinstance(path, bytes) and path.endswith(end):
+            raise OSError(code, os.strerror(code), path)
+        return call(path, *arguments, **options)
+
+    return call_or_fail
+
+
+# What a disk, a network mount or the system says where a file may well be there.
+MAY_BE_THERE = [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.ENOMEM, errno.EHOSTDOWN]
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+@pytest.mark.parametrize("name", ["a.tsv", "2019/b.tsv", "link.tsv"])
+def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
+    tmp_path: Path, name: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
+    (tmp_path / "link.tsv").symlink_to("a.tsv")
+    lake, end = lake_at(str(tmp_path)), f"/{name}".encode()
+    assert len(list(lake.files())) == 3
+    call = "stat" if name == "link.tsv" else "lstat"
+    monkeypatch.setattr(os, call, failing(getattr(os, call), end, code))
+    words = f"tsv in the lake cannot be looked at: {os.strerror(code)}; "
+    with pytest.raises(LakeError, match=re.escape(words)):
+        list(lake.files())
+    with pytest.raises(LakeError, match=re.escape(words)):
+        lake.look(name)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
+def test_a_file_that_is_deleted_while_the_folder_is_listed_is_passed_over(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
+    monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/a.tsv", code))
+    lake = lake_at(str(tmp_path))
+    assert [file.key for file in lake.files()] == ["b.tsv"]
+    assert lake.look("a.tsv") is None
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+def test_a_folder_that_cannot_be_listed_does_not_look_deleted(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
+    lake = lake_at(str(tmp_path))
+    for end, kind in ((b"/2019/", LakeError), (b"/", LakeSettingError)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", failing(os.scandir, end, code))
+            with pytest.raises(kind, match=re.escape(f"listed ({os.strerror(code)}); ")):
+                list(lake.files())
+
+
+def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Entry:
+        """One of a file system that does not say what its entries are."""
+
+        name, path = b"2019", os.fsencode(tmp_path / "2019")
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            assert not follow_symlinks
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", lambda _: [Entry()])
+    with pytest.raises(LakeError, match="2019 in the lake cannot be looked at: Input/output error; "):
+        list(lake_at(str(tmp_path)).files())
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
+    tmp_path: Path, database: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
+    write_lake(tmp_path, files)
+    lake = lake_at(str(tmp_path))
+    with Database(database, wait=5) as db:
+        db.claim(lake.url)
+        assert pipeline.run(lake, Store(db), Plan(), Silence()).files_counted == 5
+        monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
+        with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be looked at"):
+            pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), Silence())
+    Model().check(database, files)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_file_whose_server_loses_it_while_it_is_read_fails(
+    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tsv").write_bytes(DATA)
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    looks = iter(range(1000))
+
+    def stale(descriptor: int) -> os.stat_result:
+        if next(looks) == at:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return os.stat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", stale)
+    with pytest.raises(FileError, match=r"it cannot be read on \(Stale file handle\); look at its disk"):
+        list(text(lake, file))
+
+
+def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
+    write_lake(tmp_path, {"2019/a.tsv": HEADER})
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    (tmp_path / "2019" / "a.tsv").unlink()
+    (tmp_path / "2019").rmdir()
+    (tmp_path / "2019").write_bytes(b"")
+    with pytest.raises(ChangedError, match="gone since it was listed"):
+        list(text(lake, file))
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])

@@ -49,7 +49,7 @@ def lake(tmp_path: Path) -> Path:
 def test_a_run_tells_what_it_did(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     assert run("--metrics", str(file), lake=lake, database=database).returncode == 0
-    told = samples(file.read_text())
+    told = samples(file.read_text(encoding="utf-8"))
     size = sum(path.stat().st_size for path in lake.iterdir())
     assert {name: told[name] for name in told if "_bucket" not in name and "seconds" not in name} == {
         "event_lake_last_run_exit_code{}": 0,
@@ -85,7 +85,7 @@ def test_counters_grow_from_run_to_run(lake: Path, database: str, tmp_path: Path
     (lake / "a.tsv").unlink()
     (lake / "c.tsv").unlink()
     assert run("--prune-all", lake=lake, database=database, METRICS=str(file)).returncode == 0
-    told = samples(file.read_text())
+    told = samples(file.read_text(encoding="utf-8"))
     files = [told[f'event_lake_files_total{{outcome="{outcome}"}}'] for outcome in OUTCOMES]
     assert (files, told["event_lake_events_total{}"]) == ([4, 1, 1, 1], 6)
     assert told['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 2
@@ -95,14 +95,14 @@ def test_counters_grow_from_run_to_run(lake: Path, database: str, tmp_path: Path
 def test_a_run_that_was_stopped_tells_so(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database, METRICS=str(file))
-    before = samples(file.read_text())
+    before = samples(file.read_text(encoding="utf-8"))
     (lake / "c.tsv").write_bytes(HEADER + CLICK)
     settings = {"lake": lake, "database": database, "METRICS": str(file)}
     with held(database, "lock table article_performance in access exclusive mode"), Run(**settings) as stopped:  # type: ignore[arg-type]
         wait_until(lambda: is_waiting(database))
         stopped.process.send_signal(signal.SIGTERM)
         assert stopped.end() == 1
-    told = samples(file.read_text())
+    told = samples(file.read_text(encoding="utf-8"))
     assert told["event_lake_last_run_exit_code{}"] == 1
     success = "event_lake_last_success_timestamp_seconds{}"
     assert before[success] - 60 < told[success] <= before[success]
@@ -112,7 +112,7 @@ def test_another_lakes_numbers_are_not_told(lake: Path, database: str, tmp_path:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database)
     assert run(lake=tmp_path, database=database, METRICS=str(file)).returncode == 2
-    told = samples(file.read_text())
+    told = samples(file.read_text(encoding="utf-8"))
     assert told["event_lake_last_run_exit_code{}"] == 2
     assert not any("newest" in name or "success" in name or "_total" in name for name in told)
 
@@ -120,13 +120,13 @@ def test_another_lakes_numbers_are_not_told(lake: Path, database: str, tmp_path:
 def test_a_file_keeps_only_what_is_ours(lake: Path, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     away = "postgresql://user@127.0.0.1:9/nowhere"
-    file.write_text("event_lake_failed_files 3\nanother_total 1\n")
+    file.write_text("event_lake_failed_files 3\nanother_total 1\n", encoding="utf-8")
     assert run(lake=lake, database=away, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
-    told = samples(file.read_text())
+    told = samples(file.read_text(encoding="utf-8"))
     assert (told["event_lake_failed_files{}"], "another_total{}" in told) == (3, False)
     file.write_bytes(b"no metrics \xff")
     assert run(lake=lake, database=away, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
-    assert samples(file.read_text())["event_lake_last_run_exit_code{}"] == 1
+    assert samples(file.read_text(encoding="utf-8"))["event_lake_last_run_exit_code{}"] == 1
 
 
 def test_a_file_that_cannot_be_written_fails_no_run(lake: Path, database: str, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def gateway() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "web.yml")
-        settings.write_text(f"basic_auth_users: {{etl: {HASH}}}\n")
+        settings.write_text(f"basic_auth_users: {{etl: {HASH}}}\n", encoding="utf-8")
         command = [PUSHGATEWAY, f"--web.listen-address=127.0.0.1:{port}", f"--web.config.file={settings}"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             wait_until(lambda: listens(port))

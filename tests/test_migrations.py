@@ -62,7 +62,7 @@ def make_older(url: str, step: int) -> None:
     """Make a database as a program at that step made it."""
     for number, path in migrations().items():
         if number <= step:
-            execute(url, path.read_text(), f"insert into state.steps (step) values ({number})")
+            execute(url, path.read_text(encoding="utf-8"), f"insert into state.steps (step) values ({number})")
 
 
 def older_lake(folder: Path) -> dict[str, bytes]:
@@ -90,7 +90,7 @@ def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
 @pytest.mark.parametrize("data", sorted(OLDER.glob("*.sql")), ids=lambda path: path.stem)
 def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: Path, data: Path) -> None:
     make_older(database, int(data.stem))
-    execute(database, data.read_text())
+    execute(database, data.read_text(encoding="utf-8"))
     files = older_lake(tmp_path / "lake")
     outcome, _ = count(tmp_path / "lake", database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 2, 1)
@@ -120,9 +120,11 @@ def test_a_step_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeyp
         pass
     last = max(migrations())
     shutil.copytree(ROOT / "state", tmp_path / "state")
-    (tmp_path / "state" / "migrations" / f"{last + 1:04}_good.sql").write_text("create table state.good ();")
+    (tmp_path / "state" / "migrations" / f"{last + 1:04}_good.sql").write_text(
+        "create table state.good ();", encoding="utf-8"
+    )
     wrong = "create table state.wrong (); select 1 / 0;"
-    (tmp_path / "state" / "migrations" / f"{last + 2:04}_wrong.sql").write_text(wrong)
+    (tmp_path / "state" / "migrations" / f"{last + 2:04}_wrong.sql").write_text(wrong, encoding="utf-8")
     monkeypatch.setattr(room, "ROOM", tmp_path / "state")
     with pytest.raises(DatabaseError, match="division by zero"), Database(database):
         pass

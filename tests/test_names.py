@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from processor.console import printable
 from processor.lake import LakeError, LakeSettingError, lake_at, storable, text
-from tests.tables import Model
+from tests.tables import Model, write_lake
 from tests.test_run import CLICK, HEADER, contents, outcome, run
 
 NOBODY = 65534
@@ -41,6 +41,19 @@ ODD_NAMES = [
     "-rf",
     "k" * 240,
 ]
+
+
+HIDDEN = [
+    ".a.tsv",
+    "_a.tsv",
+    ".hidden/a.tsv",
+    "_temporary/0/a.tsv",
+    "2019/_temporary/a.tsv",
+    "2019/.a/b/a.tsv",
+    "lost+found/a.tsv",
+    "2019/lost+found/b/a.tsv",
+]
+NEARLY_HIDDEN = ["a.b/a.tsv", "a_/a.tsv", "lost+found.tsv", "lost+found2/a.tsv", "Lost+Found/a.tsv"]
 
 
 @pytest.fixture
@@ -83,25 +96,25 @@ def open_folder() -> Iterator[Path]:
 def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: str) -> None:
     lake = tmp_path / "lake 100% 'x'"
     deep = "d" * 200 + "/"
-    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "a\nb"]] + [f"{deep * 15}a.tsv", "..t/..a/...b/a.tsv"]
+    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "a\nb"]] + [f"{deep * 15}a.tsv", "t../a_/-b/a.tsv", *HIDDEN]
     for key in keys:
         (lake / key).parent.mkdir(parents=True, exist_ok=True)
         (lake / key).write_bytes(HEADER + CLICK)
     done = run(lake=lake, database=database)
     assert done.returncode == 0
     assert done.stdout.replace("\n", "").isprintable()
-    hidden = {key for key in keys if Path(key).name.startswith(".")}
+    hidden = {"...tsv", *HIDDEN}
     Model().check(database, contents(lake))
-    for key in sorted(set(keys) - hidden):
-        assert f"counted {printable(key)}: 1 event\n" in done.stdout
+    for key in keys:
+        assert (f"counted {printable(key)}: 1 event\n" in done.stdout) is (key not in hidden)
     key = "\x01\x1b[31m\x7f\x9b.tsv"
     forgotten = run("forget", "--", key, lake=lake, database=database)
     assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {printable(key)}\n")
 
 
 def test_objects_of_any_name_are_counted(s3: Callable[[str], object], database: str) -> None:
-    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "../x", "./y/../y", "/d", "\ufffe"]] + ["k" * 1015 + ".tsv"]
-    for key in keys:
+    keys = [f"{name}.tsv" for name in [*ODD_NAMES, "/d", "e//e", "\ufffe"]] + ["k" * 1015 + ".tsv"]
+    for key in (*keys, "../x.tsv", "y/../y.tsv", "./z.tsv"):
         s3(key)
     done = run(lake=os.environ["LAKE_URL"], database=database)
     assert (done.returncode, done.stderr) == (0, "")
@@ -153,6 +166,9 @@ def test_links_are_not_followed_out_of_the_lake(tmp_path: Path) -> None:
     (lake / "inside.tsv").symlink_to("a.tsv")
     (lake / "outside.tsv").symlink_to(outside / "secret.tsv")
     (lake / "above.tsv").symlink_to("../outside/secret.tsv")
+    (tmp_path / "lake2").mkdir()
+    (tmp_path / "lake2" / "secret.tsv").write_bytes(HEADER)
+    (lake / "beside.tsv").symlink_to("../lake2/secret.tsv")
     (lake / "folder").symlink_to(outside)
     (lake / "loop").symlink_to(lake)
     (lake / "itself.tsv").symlink_to("itself.tsv")
@@ -174,6 +190,48 @@ def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
         assert b"".join(text(lake_at(str(open_folder)), file)) == HEADER
     finally:
         os.chdir(before)
+
+
+@pytest.mark.parametrize("above", ["lake", ".lake", "_lake/lost+found"])
+def test_what_is_hidden_in_a_folder_is_passed_over_and_not_the_folder_itself(tmp_path: Path, above: str) -> None:
+    write_lake(tmp_path / above, dict.fromkeys(HIDDEN + NEARLY_HIDDEN, HEADER))
+    (tmp_path / "outside.tsv").write_bytes(HEADER)
+    lake = lake_at(str(tmp_path / above))
+    assert lake.look(str(tmp_path / "outside.tsv")) is None
+    assert sorted(file.key for file in lake.files()) == sorted(NEARLY_HIDDEN)
+    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.look(key)] == NEARLY_HIDDEN
+
+
+def test_hidden_objects_are_passed_over_and_not_the_lakes_own_prefix(s3: Callable[[str], object]) -> None:
+    for key in HIDDEN + NEARLY_HIDDEN:
+        s3(f"_x/.y/lost+found/{key}")
+    lake = lake_at(f"{os.environ['LAKE_URL']}_x/.y/lost+found/")
+    assert sorted(file.key for file in lake.files()) == sorted(NEARLY_HIDDEN)
+    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.look(key)] == NEARLY_HIDDEN
+
+
+@pytest.mark.parametrize("name", [".shut", "_shut", "lost+found", "a/lost+found"])
+def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> None:
+    (open_folder / name).mkdir(mode=0, parents=True)
+    (open_folder / "a.tsv").write_bytes(HEADER)
+    with as_nobody():
+        assert [file.key for file in lake_at(str(open_folder)).files()] == ["a.tsv"]
+
+
+def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
+    found = set()
+    for data, time in ((b"a", 1), (b"b", 2), (b"ab", 1), (b"a", 1_000_000_001)):
+        (tmp_path / "a.tsv").write_bytes(data)
+        os.utime(tmp_path / "a.tsv", ns=(time, time))
+        found.add(next(lake_at(str(tmp_path)).files()).fingerprint)
+    assert len(found) == 4
+
+
+def test_a_lake_may_be_named_from_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_lake(tmp_path, {"é/a.tsv": HEADER})
+    lake = lake_at("~/é")
+    assert (lake.url, [file.key for file in lake.files()]) == (f"{tmp_path}/é", ["a.tsv"])
 
 
 @pytest.mark.parametrize("mode", [0, stat.S_IXUSR])

@@ -113,6 +113,26 @@ def test_an_event_counts_for_whatever_ids_it_has_and_equal_lines_are_two_events(
     }
 
 
+def test_a_click_or_display_with_null_attributes_counts_for_its_user_and_session_and_no_article() -> None:
+    lake = {
+        "a.tsv": file(
+            row("2019-02-15 03:07:00", "s", VIEW, "u", ""),
+            row("2019-02-15 03:07:30", "s", MY, "u", r"\N"),
+            row("2019-02-15 03:08:00", "s", "app_opened", "u", ""),
+            row("2019-02-15 03:09:00", "", TOP, "v", ""),
+            row("2019-02-15 03:10:00", "s", TOP, r"\N", r"\N"),
+            row("2019-02-15 03:11:00", "s", VIEW, "u", " "),
+        )
+    }
+    result = expected(lake)
+    assert result.user_performance == {
+        ("u", FRIDAY): UserRow("u", FRIDAY, 1, Decimal(60), 60.0, 1, 1, 1.0),
+        ("v", FRIDAY): UserRow("v", FRIDAY, 0, Decimal(0), None, 1, 0, 0.0),
+    }
+    assert result.article_performance == {}
+    assert [(bad.line_number, bad.reason) for bad in result.rejected["a.tsv"]] == [(7, "bad_attributes")]
+
+
 def test_rejected_lines_keep_their_physical_number_and_their_first_thousand_bytes() -> None:
     good = row("2019-02-15 10:00:00", "s", "app_opened", "u").encode()
     data = b"\xef\xbb\xbf" + file() + good + b"\r\n\n" + b"x" * 1500 + b"\r\n" + good + b"\0\r"
@@ -155,7 +175,19 @@ def test_compressed_files_may_have_many_parts_and_other_names_are_passed_over() 
     assert read_file(zstd.compress(data[:99]) + zstd.compress(data[99:]), "a.tsv.zst") == plain
     for key in (".a.tsv", "x/_a.tsv", "a.csv", "a.TSV", "a.tsv.bz2", "atsv"):
         assert expected({key: data}) == ({}, {}, {}, set())
-    assert expected({"_x/.y/a.tsv": data}).rejected == {"_x/.y/a.tsv": plain.rejected}
+    for part in (".x", "_x", ".", "..", "_", "_temporary", "lost+found"):
+        for key in (f"{part}/a.tsv", f"{part}/b/a.tsv", f"b/{part}/a.tsv"):
+            assert expected({key: data}) == ({}, {}, {}, set())
+    for key in (
+        "x.y/a.tsv",
+        "x_/a.tsv",
+        "lost+found.tsv",
+        "lost+found2/a.tsv",
+        "Lost+Found/a.tsv",
+        "/a.tsv",
+        "x//a.tsv",
+    ):
+        assert expected({key: data}).rejected == {key: plain.rejected}
 
 
 @pytest.mark.parametrize(

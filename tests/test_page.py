@@ -42,7 +42,7 @@ def run(folder: Path, lake: Path, database: str, *arguments: str) -> subprocess.
         [sys.executable, str(ROOT / "run.py"), *arguments],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=folder,
         env={**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database},
     )
@@ -139,13 +139,13 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
     articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
-    (tmp_path / "index.html").write_text(page.html(made(rows, articles)))
+    (tmp_path / "index.html").write_text(page.html(made(rows, articles)), encoding="utf-8")
     seen = see(tmp_path / "index.html")
     assert seen.console == []
     assert "data-drawn" in seen.dom
     names = [row[0] for row in Parts(seen.dom).tables["rates"][1:]]
     assert sorted(names) == sorted(page.name(name) for name in HOSTILE)
-    assert "s3cret" not in (tmp_path / "index.html").read_text()
+    assert "s3cret" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
 @needs_chromium
@@ -155,7 +155,7 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
 )
 def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
     html = page.html(made([CategoryDay("news", FIRST, 5, 1)], []))
-    (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"))
+    (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"), encoding="utf-8")
     assert any("Content Security Policy" in line for line in see(tmp_path / "index.html").console)
 
 
@@ -173,7 +173,7 @@ def test_a_long_and_wide_lake_gives_a_small_page() -> None:
 def test_an_empty_lake_gives_a_page_that_says_so(tmp_path: Path, database: str) -> None:
     (tmp_path / "lake").mkdir()
     assert run(tmp_path, tmp_path / "lake", database).returncode == 0
-    assert "Nothing to show yet" in (tmp_path / "report" / "index.html").read_text()
+    assert "Nothing to show yet" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, database: str) -> None:
@@ -200,7 +200,7 @@ def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, 
     assert drawn()
     index.with_name("click_through_rate.png").unlink()
     assert drawn()
-    index.write_text("<html>of an earlier version</html>")
+    index.write_text("<html>of an earlier version</html>", encoding="utf-8")
     assert drawn()
 
 
@@ -290,5 +290,5 @@ def test_the_library_is_what_its_package_gives() -> None:
     """To make it anew: the licence as it stands at the head of the file, then what javascript_bundle() gives."""
     import vl_convert
 
-    text = (ROOT / "processor" / "vega.js").read_text()
+    text = (ROOT / "processor" / "vega.js").read_text(encoding="utf-8")
     assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]

@@ -59,7 +59,7 @@ def test_where_no_process_can_be_had_this_one_draws(tmp_path: Path, monkeypatch:
 
 
 def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path: Path) -> None:
-    (tmp_path / "report").write_text("a file where the folder should be")
+    (tmp_path / "report").write_text("a file where the folder should be", encoding="utf-8")
     with (
         pytest.raises(OSError, match="report"),
         Painter() as some,

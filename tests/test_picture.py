@@ -228,7 +228,7 @@ def test_an_earlier_picture_survives_a_failure(tmp_path: Path, monkeypatch: pyte
 
 
 def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path: Path) -> None:
-    (tmp_path / "report").write_text("a file where the folder should be")
+    (tmp_path / "report").write_text("a file where the folder should be", encoding="utf-8")
     with pytest.raises(OSError, match="report"):
         picture.draw(None, tmp_path / "report" / "picture.png")
 

@@ -44,7 +44,7 @@ def workers(pid: int) -> list[int]:
     """The living processes of a process's pool."""
     found = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
+        for child in children.read_text(encoding="utf-8").split():
             with suppress(FileNotFoundError, ProcessLookupError):
                 if b"processor.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.append(int(child))
@@ -59,7 +59,7 @@ def first_workers(pid: int) -> list[int]:
 
 def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError, ProcessLookupError):
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
     return False
 
 

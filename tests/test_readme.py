@@ -14,7 +14,7 @@ from processor.events import REASONS
 from tests.conftest import ROOT
 from tests.oracle import expected
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 # What cannot be run here: these tests themselves, and containers, which want an engine.
 ELSEWHERE = ("make test", "docker", "LAKE_FOLDER=")
@@ -28,7 +28,7 @@ def sh(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
         ["/bin/sh", "-c", command],
         check=False,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=clone,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -45,7 +45,7 @@ def clone() -> Iterator[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         check=True,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         cwd=ROOT,
     )
     for name in listed.stdout.splitlines():
@@ -75,7 +75,7 @@ def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
     wanted = expected({path.name: path.read_bytes() for path in (clone / "sample_lake").iterdir()})
     question = "select count(*), sum(clicks) from article_performance"
     asked = subprocess.run(
-        ["make", "psql"], check=True, capture_output=True, text=True, cwd=clone, input=f"\\t \\a\n{question};\n"
+        ["make", "psql"], check=True, capture_output=True, encoding="utf-8", cwd=clone, input=f"\\t \\a\n{question};\n"
     )
     rows = wanted.article_performance.values()
     assert f"{len(rows)}|{sum(row.clicks for row in rows)}" in asked.stdout.splitlines()

@@ -25,7 +25,7 @@ def run(*arguments: str, lake: Path | str, database: str, **environment: str) ->
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env={**os.environ, **settings}, cwd=folder
+            command, check=False, capture_output=True, encoding="utf-8", env={**os.environ, **settings}, cwd=folder
         )
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -86,7 +86,7 @@ def test_counts_on_when_nobody_reads_what_it_prints(lake: Path, database: str, t
     command = f"'{sys.executable}' '{ROOT / 'run.py'}' {option} | true"
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
     done = subprocess.run(
-        ["/bin/sh", "-c", command], check=False, capture_output=True, text=True, cwd=tmp_path, env=environment
+        ["/bin/sh", "-c", command], check=False, capture_output=True, encoding="utf-8", cwd=tmp_path, env=environment
     )
     assert "Error" not in done.stderr
     Model().check(database, contents(lake))

@@ -171,7 +171,7 @@ def test_no_process_shows_the_password_of_the_environment(tmp_path: Path) -> Non
     url = f"postgresql://etl:{SECRET}@127.0.0.1:9/db"
     environment = {**os.environ, "LAKE_URL": str(tmp_path), "DATABASE_URL": url, "DATABASE_WAIT": "60"}
     command = [sys.executable, str(ROOT / "run.py")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as running:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", env=environment, cwd=tmp_path) as running:
         assert running.stderr is not None
         assert "waiting for the database" in running.stderr.readline()
         shown = []
@@ -222,7 +222,7 @@ def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path
     environment = {**os.environ, "LAKE_URL": str(tmp_path), "DATABASE_URL": database, "PYTHONIOENCODING": "ascii"}
     with tempfile.TemporaryDirectory() as folder:
         command = ["/bin/sh", "-c", f"'{sys.executable}' '{ROOT / 'run.py'}' {closed}"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, cwd=folder)
+        done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", env=environment, cwd=folder)
     assert done.stderr == ""
     assert "é.tsv" in dump(database)
 

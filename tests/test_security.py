@@ -29,11 +29,11 @@ REJECTED = {
 
 
 def test_every_promise_names_a_test_that_exists() -> None:
-    rows = re.findall(r"^\| ([A-Z].*?) \| (.+) \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z].*?) \| (.+) \|$", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) > 20
     for promise, tests in rows:
         (name,) = re.findall(r"`(test_\w+\.py)::(test_\w+)`", tests)
-        module = ast.parse((ROOT / "tests" / name[0]).read_text())
+        module = ast.parse((ROOT / "tests" / name[0]).read_text(encoding="utf-8"))
         assert name[1] in {node.name for node in module.body if isinstance(node, ast.FunctionDef)}, promise
 
 

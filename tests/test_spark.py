@@ -23,7 +23,7 @@ from tests.test_run import contents, outcome, run
 
 pytest.importorskip("pyspark")
 
-GUIDE = (ROOT / "docs" / "spark.md").read_text()
+GUIDE = (ROOT / "docs" / "spark.md").read_text(encoding="utf-8")
 # Lines that are read fast and make a file of several stretches.
 PADDING = 70 * (b"2019-02-15 03:07:03\tp\tapp_opened\tp\t%s\n" % (b"x" * 1_000_000))
 LAKE = {
@@ -237,7 +237,7 @@ def test_without_pyspark_a_line_tells_how_to_install_it(database: str, lake: Pat
     done = subprocess.run(
         [sys.executable, "-S", str(ROOT / "run.py"), "--engine", "local[1]"],
         env={**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "PYTHONPATH": str(packages)},
-        check=False, capture_output=True, text=True, cwd=tmp_path,
+        check=False, capture_output=True, encoding="utf-8", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()

@@ -64,7 +64,7 @@ def is_name(node: ast.Call) -> bool:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_no_sql_is_built_from_data(path: Path) -> None:
-    assert wrong_calls(path.read_text()) == []
+    assert wrong_calls(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_guard_sees_what_is_built(source: str) -> None:
 
 @pytest.mark.parametrize("name", ["queries.sql", "schema.sql"])
 def test_no_statement_builds_another(name: str) -> None:
-    text = (ROOT / "state" / name).read_text().lower()
+    text = (ROOT / "state" / name).read_text(encoding="utf-8").lower()
     assert "execute" not in text
     assert "format(" not in text
 

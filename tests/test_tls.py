@@ -78,7 +78,9 @@ def postgres(folder: Path, root: Path, key: Path) -> Iterator[str]:
         account,
     )
     assert made.returncode == 0, made.stdout
-    (data / "pg_hba.conf").write_text("hostnossl postgres postgres 127.0.0.1/32 trust\nhostssl all all all trust\n")
+    (data / "pg_hba.conf").write_text(
+        "hostnossl postgres postgres 127.0.0.1/32 trust\nhostssl all all all trust\n", encoding="utf-8"
+    )
     for _ in range(5):
         port = free_port()
         settings = {

@@ -57,7 +57,7 @@ def lake(tmp_path: Path) -> Path:
     for name, hour in (("a", 1), ("b", 2)):
         attributes = f'{{"id":"{name}","title":"t","category":"c"}}'
         event = f"2019-02-15 0{hour}:00:00\ts\tarticle_viewed\tu{name}\t{attributes}"
-        (tmp_path / f"{name}.tsv").write_text("\t".join(REQUIRED) + f"\n{event}\n{event}\n\nbad\n")
+        (tmp_path / f"{name}.tsv").write_text("\t".join(REQUIRED) + f"\n{event}\n{event}\n\nbad\n", encoding="utf-8")
     return tmp_path
 
 

@@ -427,7 +427,11 @@ def test_a_file_that_cannot_be_read_is_not_told_all_the_time(lake: Path, databas
 
 def memory(process: int) -> int:
     """The bytes that a process holds."""
-    (line,) = (line for line in Path(f"/proc/{process}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    (line,) = (
+        line
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("VmRSS")
+    )
     return int(line.split()[1]) * 1024
 
 
