@@ -12,6 +12,7 @@ from processor.surroundings import command_line, setting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from processor.batches import Limits
     from processor.console import Console
     from processor.exposition import Target
 
@@ -265,6 +266,7 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     options.wait = decimal(setting("DATABASE_WAIT", "60"))
     if options.wait is None:
         complain("DATABASE_WAIT is no number of seconds; write it as 60")
+    options.limits = limits(complain)
     options.metrics = target(options, complain)
     options.is_embedded = not options.database and not any(os.environ.get(name) for name in LIBPQ_VARIABLES)
     if options.workers and options.engine:
@@ -273,6 +275,22 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         options.engine = options.engine or setting("ENGINE")
     options.workers = options.workers or cores()
     return options
+
+
+def limits(complain: "Callable[[str], object]") -> "Limits":
+    """The most that a batch of files may hold, from BATCH_ROWS, BATCH_MIB and BATCH_SECONDS."""
+    from processor.batches import LIMITS, MIB, Limits
+
+    rows = whole(setting("BATCH_ROWS", str(LIMITS.rows)))
+    size = whole(setting("BATCH_MIB", str(LIMITS.size // MIB)))
+    seconds = decimal(setting("BATCH_SECONDS", str(LIMITS.seconds)))
+    if not rows:
+        complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
+    if not size:
+        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.size // MIB}")
+    if seconds is None:
+        complain(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
+    return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
 
 
 def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> "Target | None":

@@ -31,7 +31,14 @@ def count(lake: Lake, store: Store, options: Namespace, console: Console, record
 
 
 def _count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record, painter: Painter) -> int:
-    plan = Plan(options.prune, options.prune_all, options.workers, options.engine, selection=options.selection)
+    plan = Plan(
+        options.prune,
+        options.prune_all,
+        options.workers,
+        options.engine,
+        limits=options.limits,
+        selection=options.selection,
+    )
     refusal = None
     try:
         outcome = (pipeline.rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, record)
@@ -67,7 +74,7 @@ def watch(
     done: Callable[[float], None] = lambda _: None,
 ) -> int:
     """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
-    plan = Plan(workers=options.workers, selection=options.selection)
+    plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
     watching = None
     try:
         arrivals = arrivals_of(lake, options.queue, console.warn)
@@ -120,7 +127,7 @@ def forget(_: Lake, store: Store, options: Namespace, console: Console, record: 
 def verify(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Read the whole lake again and name every row that is not what it gives."""
     console.verb = "read"
-    plan = Plan(workers=options.workers, engine=options.engine, selection=options.selection)
+    plan = Plan(workers=options.workers, engine=options.engine, limits=options.limits, selection=options.selection)
     found = 0
     for difference in pipeline.verify(lake, store, plan, record):
         console.difference(difference)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from processor.acts import PAGE
 from processor.console import RED, Console, several, sized
 from processor.exposition import TextFile
-from processor.lake import FileError, Lake, LakeError, lake_at, reads_as, text_limit
+from processor.lake import FileError, Lake, LakeError, lake_at, objects_ahead, reads_as, text_limit
 from processor.stop import Stop
 from processor.told import DONE, FAILED, FailedError, nothing_there
 from state import embedded
@@ -77,10 +77,11 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
 
 def _wrong_settings(options: Namespace) -> Iterator[str]:
     yield from options.wrong
-    try:
-        text_limit()
-    except LakeError as error:
-        yield str(error)
+    for read in (text_limit, objects_ahead):
+        try:
+            read()
+        except LakeError as error:
+            yield str(error)
     if isinstance(options.metrics, TextFile):
         folder = options.metrics.path.absolute().parent
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -26,6 +26,7 @@ ATTEMPTS = 5
 CONNECTIONS = 64  # no request waits for another's connection
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
+OBJECTS_AHEAD = 16
 COMPRESSED = 8  # times its size is what a compressed file may hold
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
@@ -96,6 +97,7 @@ def lake_at(url: str) -> Lake:
     if UNSTORABLE.search(url):
         raise LakeSettingError("LAKE_URL is not valid UTF-8; name the lake in UTF-8")
     text_limit()
+    objects_ahead()
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or "?" in prefix or "#" in prefix:
@@ -123,6 +125,14 @@ def text_limit() -> int:
     if not limit:
         raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB above 0; write it as 64")
     return limit * 1024**3
+
+
+def objects_ahead() -> int:
+    """How many objects of a bucket are asked for ahead, from LAKE_AHEAD; raises LakeSettingError."""
+    count = whole(setting("LAKE_AHEAD", str(OBJECTS_AHEAD)))
+    if not count:
+        raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {OBJECTS_AHEAD}")
+    return count
 
 
 def listed(name: str, fingerprint: str, size: int) -> LakeFile:

@@ -1,24 +1,14 @@
 """Small objects are asked for before they are reduced, since an object store answers only after a while."""
 
 import io
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import AsyncResult, ThreadPool
 
-from processor.lake import BLOCK, Folder, Lake, LakeFile, LakeSettingError, Stream
+from processor.lake import BLOCK, Folder, Lake, LakeFile, Stream, objects_ahead
 
-OBJECTS = 16
 # Larger objects keep the connection busy by themselves.
 MOST_BYTES = 4 * 1024 * 1024
-
-
-def objects_ahead() -> int:
-    """How many objects are asked for ahead, from LAKE_AHEAD; raises LakeSettingError."""
-    text = os.environ.get("LAKE_AHEAD") or str(OBJECTS)
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise LakeSettingError("LAKE_AHEAD must be a number of objects, such as 16")
-    return int(text)
 
 
 class ReadAhead:

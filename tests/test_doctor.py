@@ -73,12 +73,16 @@ def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str
     [
         ({"DATABASE_WAIT": "soon"}, "DATABASE_WAIT is no number of seconds"),
         ({"MAX_TEXT_GIB": "much"}, "MAX_TEXT_GIB is no whole number"),
+        ({"BATCH_ROWS": "0"}, "BATCH_ROWS must be a whole number above 0, such as 200000"),
+        ({"BATCH_MIB": "1_0"}, "BATCH_MIB must be a whole number above 0, such as 64"),
+        ({"BATCH_SECONDS": "-1"}, "BATCH_SECONDS must be a number of seconds, such as 0.5"),
+        ({"LAKE_AHEAD": "0"}, "LAKE_AHEAD must be a whole number above 0, such as 16"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is neither text nor json"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is none of"),
         ({"METRICS": f"ftp://user:{SECRET}@host"}, "METRICS is no URL of a Pushgateway"),
         ({"METRICS": "/no/such/folder/x.prom"}, "METRICS names a file in /no/such/folder"),
     ],
-    ids=range(6),
+    ids=range(10),
 )
 def test_a_wrong_setting_is_named(settings: dict[str, str], words: str, lake: Path, database: str) -> None:
     found = findings(lake, database, **settings)

@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
-from processor.lake import ChangedError, LakeFile, LakeSettingError, Stream, lake_at
-from processor.read_ahead import MOST_BYTES, ReadAhead, objects_ahead
+from processor.lake import ChangedError, LakeFile, LakeSettingError, Stream, lake_at, objects_ahead
+from processor.read_ahead import MOST_BYTES, ReadAhead
 from tests.processes import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
@@ -102,5 +102,5 @@ def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("wrong", ["0", "-1", "many", "1_0", "\u0663"])
 def test_the_number_is_one(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("LAKE_AHEAD", wrong)
-    with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a number of objects"):
+    with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a whole number above 0"):
         objects_ahead()
