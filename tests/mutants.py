@@ -50,12 +50,18 @@ ROOMS = {
 }
 
 
+def files() -> list[str]:
+    """The files of the tree, those that are not committed yet among them."""
+    names = subprocess.check_output(FILES, cwd=ROOT, text=True).split("\0")
+    return [name for name in names if (ROOT / name).is_file()]
+
+
 def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
     """The first test that fails with a mutant in place, "time-out" after so many seconds; empty where none does."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "tree")
         Path(folder).chmod(0o755)  # Postgres runs as another account where we are root
-        for name in subprocess.check_output(FILES, cwd=ROOT, text=True).split("\0")[:-1]:
+        for name in files():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
         (copy / ".venv").symlink_to(ROOT / ".venv")
@@ -63,9 +69,9 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
             source = (copy / mutant.path).read_bytes()
             (copy / mutant.path).write_bytes(source[: mutant.start] + mutant.text + source[mutant.stop :])
         (copy / "tmp").mkdir(mode=0o755)
-        files = [f"tests/test_{test}.py" for test in tests.split()]
+        arguments = [f"tests/test_{test}.py" for test in tests.split()]
         with (copy / "tmp" / "output").open("w+") as output, subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *files],
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *arguments],
             cwd=copy, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(copy / "tmp")},
         ) as process:  # fmt: skip
             try:
@@ -102,8 +108,7 @@ def tests_of(path: str) -> str:
 def main() -> int:
     """Try as many mutants as are asked for; 1 where no test missed one."""
     number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
-    paths = subprocess.check_output(FILES, cwd=ROOT, text=True).split("\0")
-    rooms = [it for it in paths if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
+    rooms = [it for it in files() if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
     all_of_them = [mutant for path in rooms if tests_of(path) for mutant in mutants(ROOT, path)]
     drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
     DONE.parent.mkdir(exist_ok=True)
