@@ -86,7 +86,8 @@ def mutants(root: Path, path: str) -> list[Mutant]:
         begun = source.rfind(b"\n", 0, start) + 1
         words = source[begun : source.find(b"\n", stop)].decode().strip()
         old, new = (" ".join(part.decode().split()) for part in (source[start:stop], text))
-        change = f"{old} -> {new or 'nothing'}"
+        before = source[max(begun, start - 24) : start].decode(errors="ignore").lstrip()
+        change = f"{before}[{old} -> {new}]"
         name = f"{path}: {words}: {change}"
         seen[name] += 1
         made.append(Mutant(path, source.count(b"\n", 0, start) + 1, start, stop, text, change, f"{name} {seen[name]}"))
