@@ -1,6 +1,5 @@
 """SIGTERM and SIGINT end a run within seconds, wherever it is."""
 
-import _thread
 import os
 import signal
 import threading
@@ -70,7 +69,7 @@ class Stop:
 
     def _resend(self, number: int) -> None:
         self._resent += 1
-        _thread.interrupt_main(signal.Signals(number))
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes the main thread if it waits in C now
 
     def _forget(self) -> None:
         """In a child the signals do what they do by default."""
