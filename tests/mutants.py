@@ -52,7 +52,7 @@ ROOMS = {
 
 def files() -> list[str]:
     """The files of the tree, those that are not committed yet among them."""
-    names = subprocess.check_output(FILES, cwd=ROOT, text=True).split("\0")
+    names = subprocess.check_output(FILES, cwd=ROOT, encoding="utf-8").split("\0")
     return [name for name in names if (ROOT / name).is_file()]
 
 
@@ -70,7 +70,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
             (copy / mutant.path).write_bytes(source[: mutant.start] + mutant.text + source[mutant.stop :])
         (copy / "tmp").mkdir(mode=0o755)
         arguments = [f"tests/test_{test}.py" for test in tests.split()]
-        with (copy / "tmp" / "output").open("w+") as output, subprocess.Popen(
+        with (copy / "tmp" / "output").open("w+", encoding="utf-8") as output, subprocess.Popen(
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *arguments],
             cwd=copy, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(copy / "tmp")},
         ) as process:  # fmt: skip
@@ -113,7 +113,7 @@ def main() -> int:
     drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
     DONE.parent.mkdir(exist_ok=True)
     DONE.touch()
-    noticed = dict(json.loads(line) for line in DONE.read_text().splitlines())
+    noticed = dict(json.loads(line) for line in DONE.read_text(encoding="utf-8").splitlines())
     seconds, missed = dict[str, float](), list[Mutant]()
     for place, mutant in enumerate(drawn, 1):
         tests = tests_of(mutant.path)
@@ -127,7 +127,7 @@ def main() -> int:
             spent = time.monotonic() - begun
             if by:
                 noticed[mutant.name] = by
-                with DONE.open("a") as file:
+                with DONE.open("a", encoding="utf-8") as file:
                     print(json.dumps([mutant.name, by]), file=file)
             else:
                 missed.append(mutant)

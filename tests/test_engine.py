@@ -68,7 +68,7 @@ def test_spark_opens_no_page_and_writes_no_log_among_the_runs_lines(engine: Engi
     settings = engine._settings()
     assert settings["spark.ui.enabled"] == settings["spark.ui.showConsoleProgress"] == "false"
     (path,) = re.findall(r'^-Dlog4j2\.configurationFile="(.*)"$', settings["spark.driver.extraJavaOptions"])
-    assert "rootLogger" in Path(path).read_text()
+    assert "rootLogger" in Path(path).read_text(encoding="utf-8")
 
 
 def test_executors_get_all_that_they_import(engine: Engine, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_executors_get_all_that_they_import(engine: Engine, tmp_path: Path) -> N
     assert names == rooms
     command = "import processor.executor as it; print(it.__file__)"
     done = subprocess.run(
-        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=tmp_path,
+        [sys.executable, "-c", command], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(archive)},
     )  # fmt: skip
     assert done.stdout.startswith(str(archive))

@@ -479,7 +479,9 @@ def test_panels_have_names() -> None:
 
 def test_a_state_is_looked_for_at_the_head_of_a_page(tmp_path: Path) -> None:
     path = tmp_path / "index.html"
-    path.write_text(f'{"x" * 1000}<meta name="event-lake-state" content="1">')
+    path.write_text(f'{"x" * 1000}<meta name="event-lake-state" content="1">', encoding="utf-8")
     assert page.state_of(path) is None
-    path.write_text('<meta name="event-lake-state" content="1"><meta name="event-lake-state" content="2">')
+    path.write_text(
+        '<meta name="event-lake-state" content="1"><meta name="event-lake-state" content="2">', encoding="utf-8"
+    )
     assert page.state_of(path) == "1"

@@ -30,7 +30,7 @@ def assert_drawn(path: Path) -> None:
 
 def status(process: subprocess.Popen[bytes], name: str) -> int:
     """A line of the status of a process, as a number."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")), 16)
 
 

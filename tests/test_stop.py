@@ -37,7 +37,9 @@ def script() -> Script:
     def done(text: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[str]]:
         command = [sys.executable, "-c", BEGIN + textwrap.dedent(text)]
         said = []
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as going:
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        ) as going:
             try:
                 assert going.stdout is not None
                 for line in going.stdout:
