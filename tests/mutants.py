@@ -81,7 +81,8 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
                 process.send_signal(signal.SIGINT)  # which ends its servers
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(END_SECONDS)
-            end_all(f"TMPDIR={copy / 'tmp'}".encode())
+            finally:
+                end_all(f"TMPDIR={copy / 'tmp'}".encode())
             output.seek(0)
             said = output.read()
         if code == 0:
