@@ -20,6 +20,7 @@ from state.store import Store
 from state.writer import Version
 from tests.tables import Model, write_lake
 from tests.test_crashes import events
+from tests.test_migrations import execute
 from tests.test_pipeline import Silence as Quiet
 from tests.test_run import contents
 
@@ -419,3 +420,15 @@ def test_an_outage_is_told_once_and_left_alone_for_longer_each_time(monkeypatch:
     away.tell("again")
     away.pause()
     assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * outage.FIRST)
+
+
+def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -> None:
+    def newer() -> list[str]:
+        execute(scene.uri, "insert into state.steps (step) values (9999)")
+        return scene.write("a.tsv")()
+
+    scene.go_on(newer, ends=SupersededError)
+    assert scene.lines.counts == {}
+    assert execute(scene.uri, "select count(*) from state.lake_files") == [(0,)]
+    scene.watch.end()
+    assert scene.lines.counts == {}
