@@ -1,5 +1,6 @@
 """What the command line and the environment make of each other: which options and settings go together."""
 
+import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,10 @@ import pytest
 
 import run as program
 from processor.changes import Selection
+from processor.console import Console
 from processor.exposition import Address, Gateway, TextFile
+from processor.log import Log
+from processor.stop import Stop, Stopped
 from tests.test_log import ODD
 from tests.test_secrets import SECRET
 
@@ -327,9 +331,6 @@ def test_a_wrong_option_is_told_whatever_the_log_is_to_be(refused: Refused, monk
 
 
 def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    from processor.console import Console
-    from processor.log import Log
-
     for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", Log)):
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
@@ -342,14 +343,98 @@ def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None
             program.console_of(False)
 
 
+@pytest.fixture
+def unsignalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No signal is taken over: they are the tests' own."""
+    monkeypatch.setattr("processor.stop.Stop.__enter__", lambda stop: stop)
+    monkeypatch.setattr("processor.stop.Stop.__exit__", lambda *_: None)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
+    """The consoles that have ended: what they show of the progress on a terminal goes."""
+    consoles: list[Console] = []
+
+    def end(console: Console) -> None:
+        consoles.append(console)
+
+    monkeypatch.setattr(Console, "end", end)
+    return consoles
+
+
+@pytest.mark.usefixtures("unsignalled")
 def test_main_gives_the_exit_code_of_the_command(
+    ended: list[Console], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for code in (0, 1, 2, 75):
+        monkeypatch.setattr("processor.commands.perform", lambda *_, code=code: code)
+        assert program.main([]) == code
+    assert len(ended) == 4
+    assert program.main(["completion", "bash"]) == 0
+    assert "prune-all" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("unsignalled")
+@pytest.mark.parametrize(
+    ("words", "code", "then"),
+    [
+        ([], 1, "the next run goes on from here"),
+        (["--prune"], 1, "the next run goes on from here"),
+        (["forget", "a"], 1, "the next run goes on from here"),
+        (["watch"], 0, "the next run goes on from here"),
+        (["--rebuild"], 1, "what counted before still does; say --rebuild again"),
+        *((words, 1, "nothing has changed") for words in (["--dry-run"], *map(ENOUGH.get, program.READS[1:]))),
+    ],
+)
+def test_main_tells_what_a_signal_stopped(
+    words: list[str],
+    code: int,
+    then: str,
+    ended: list[Console],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+
+    def stopped(_: object, console: Console, stop: Stop) -> int:
+        monkeypatch.setattr(console, "remaining", lambda: " with 3 files left")
+        assert stop.exit_code == code
+        raise Stopped("SIGTERM")
+
+    monkeypatch.setattr("processor.commands.perform", stopped)
+    assert program.main(words) == code
+    assert capsys.readouterr().err == f"stopped by SIGTERM with 3 files left; {then}\n"
+    assert len(ended) == 1
+
+
+@pytest.mark.usefixtures("unsignalled")
+def test_main_tells_of_a_signal_before_it_knows_how_to(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr("processor.stop.Stop.__enter__", lambda stop: stop)
-        patched.setattr("processor.stop.Stop.__exit__", lambda *_: None)
-        for code in (0, 1, 2, 75):
-            patched.setattr("processor.commands.perform", lambda *_, code=code: code)
-            assert program.main([]) == code
-        assert program.main(["completion", "bash"]) == 0
-        assert "prune-all" in capsys.readouterr().out
+    def stopped(_: object) -> None:
+        raise Stopped("SIGINT")
+
+    monkeypatch.setattr(program, "options_of", stopped)
+    assert program.main([]) == 1
+    assert capsys.readouterr().err == "stopped by SIGINT; the next run goes on from here\n"
+
+
+@pytest.mark.usefixtures("unsignalled")
+def test_a_doctor_is_asked_whatever_the_log_is_to_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong: list[list[str]] = []
+
+    def performed(options: argparse.Namespace, console: Console, _: object) -> int:
+        wrong.append(options.wrong)
+        assert type(console) is Console
+        return 1
+
+    monkeypatch.setattr("processor.commands.perform", performed)
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    assert program.main(["doctor"]) == 1
+    ((line,),) = wrong
+    assert line.startswith("LOG_LEVEL is none of ")
+    with pytest.raises(SystemExit) as ended:
+        program.main([])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"{line}; see python run.py --help\n"
