@@ -147,7 +147,23 @@ def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
 
 def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
     with embedded.server("a", home) as uri:
-        wanted = {**embedded.SETTINGS, "unix_socket_directories": f'"{home}"', "server_encoding": "UTF8"}
+        wanted = {
+            "checkpoint_timeout": "15min",
+            "client_connection_check_interval": "1s",
+            "jit": "off",
+            "listen_addresses": "",
+            "log_timezone": "UTC",
+            "max_wal_senders": "0",
+            "max_wal_size": "4GB",
+            "port": "5432",
+            "recovery_init_sync_method": "syncfs" if sys.platform == "linux" else "fsync",
+            "server_encoding": "UTF8",
+            "shared_buffers": "256MB",
+            "timezone": "UTC",
+            "unix_socket_directories": f'"{home}"',
+            "wal_level": "minimal",
+        }
+        assert embedded.SETTINGS.keys() <= wanted.keys()
         assert {name: ask(uri, f"show {name}")[0][0] for name in wanted} == wanted
         locale = ask(uri, "select distinct datcollate, datctype from pg_database")
     assert locale == [("C", "C")]

@@ -28,6 +28,7 @@ ENOUGH = {
 }
 COUNTING = {"count": [], "rebuild": ["--rebuild"], "dry-run": ["--dry-run"]}
 REDUCING = {"count", "rebuild", "verify"}
+LIBPQ = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 Refused = Callable[..., str]
 
 
@@ -35,7 +36,7 @@ Refused = Callable[..., str]
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is set but a database."""
     for name in (
-        *program.LIBPQ_VARIABLES,
+        *LIBPQ,
         *("DATABASE_WAIT", "ENGINE", "LAKE_URL", "LOG_FORMAT", "LOG_LEVEL", "METRICS", "QUEUE_URL", "WATCH_INTERVAL"),
     ):
         monkeypatch.delenv(name, raising=False)
@@ -223,6 +224,13 @@ def test_explain_takes_an_article_or_a_user_and_a_day(refused: Refused) -> None:
         assert "the DAY to explain is no date" in refused("explain", *words)
 
 
+def test_rejected_lines_are_of_one_file_or_of_all() -> None:
+    options = program.options_of(["rejected"])
+    assert (options.key, options.tsv) == (None, False)
+    options = program.options_of(["rejected", "a.tsv", "--tsv"])
+    assert (options.key, options.tsv) == ("a.tsv", True)
+
+
 @pytest.mark.parametrize(
     ("setting", "wait"),
     [("", 60.0), ("0", 0.0), ("0.5", 0.5), ("86400", 86400.0)]
@@ -240,7 +248,7 @@ def test_a_database_is_waited_for_so_many_seconds(
         assert program.options_of(["doctor"]).wrong == []
 
 
-@pytest.mark.parametrize("name", ["", *program.LIBPQ_VARIABLES])
+@pytest.mark.parametrize("name", ["", *LIBPQ])
 def test_any_name_of_a_database_is_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not program.options_of([]).is_embedded
     monkeypatch.delenv("DATABASE_URL")
@@ -383,7 +391,10 @@ def test_main_gives_the_exit_code_of_the_command(
         (["forget", "a"], 1, "the next run goes on from here"),
         (["watch"], 0, "the next run goes on from here"),
         (["--rebuild"], 1, "what counted before still does; say --rebuild again"),
-        *((words, 1, "nothing has changed") for words in (["--dry-run"], *map(ENOUGH.get, program.READS[1:]))),
+        *(
+            (words, 1, "nothing has changed")
+            for words in (["--dry-run"], *(ENOUGH[name] for name in ("status", "explain", "rejected", "verify")))
+        ),
     ],
 )
 def test_main_tells_what_a_signal_stopped(
