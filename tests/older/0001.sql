@@ -77,7 +77,7 @@ overriding system value
 values
 ('1', '2019/02-15.tsv', '1795484062620337420-368', E'\\x580a8930386b4dbf75dd94514cca603b48f19987cde76744da151aea62296323', '368', '6', '4', '1', '2026-11-24 01:34:23.242356+00', '2a77c79a-34f8-42f1-89a1-a566f0ae839f', null, null),
 ('2', '2019/02-16.tsv', '1795484062620374503-276', E'\\xc9b0630cdcba92e8cf5e6b008a4f8325e6bda3de6c7c69b3725092dc3a08fc8a', '276', '4', '3', '0', '2026-11-24 01:34:23.269446+00', 'd104a90c-79d6-408d-a4ce-64fbd0cbad39', null, null),
-('4', '2019/02-17.tsv', '1795611798630842515-440', E'\\x573cd6799eb36fc80eeb9678294ffcf3f345a59b1eb348e154d24a7f6229c1a4', '440', '5', '5', '0', '2026-11-24 01:34:23.27+00', '3c862245-3c6f-40d2-b4df-246909cc200e', null, null),
+('4', '2019/02-17.tsv', '1795484062620400000-440', E'\\x573cd6799eb36fc80eeb9678294ffcf3f345a59b1eb348e154d24a7f6229c1a4', '440', '5', '5', '0', '2026-11-24 01:34:23.27+00', '3c862245-3c6f-40d2-b4df-246909cc200e', null, null),
 ('3', 'broken.tsv', null, null, null, '0', '0', '0', null, null, 'its first line is no header: it does not name TIMESTAMP, MD5(SESSION_ID), EVENT_NAME, MD5(USER_ID), ATTRIBUTES; write it again', '2026-11-24 01:34:46.255118+00');
 
 insert into state.runs (run_id, started_at, ended_at, host, pid)

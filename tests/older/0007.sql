@@ -67,9 +67,9 @@ values
 insert into state.lake_files (file_id, key, fingerprint, content_hash, size, lines, events, rejected, counted_at, commit_id, error, failed_at, empty, newest_at)
 overriding system value
 values
-('1', '2019/02-15.tsv', '1795609410154752495-368', E'\\x580a8930386b4dbf75dd94514cca603b48f19987cde76744da151aea62296323', '368', '6', '4', '1', '2026-11-25 13:03:34.412397+00:00', 'c67d5be4-8b35-4a4b-b1e2-3c6d3b153f22', null, null, '1', '1550275199999999'),
-('2', '2019/02-16.tsv', '1795609410154805735-276', E'\\xc9b0630cdcba92e8cf5e6b008a4f8325e6bda3de6c7c69b3725092dc3a08fc8a', '276', '4', '3', '0', '2026-11-25 13:03:34.612466+00:00', '9adecacc-c32b-4710-aec5-ef8d09f371df', null, null, '1', '1550318400000000'),
-('3', '2019/02-17.tsv', '1795611798630842515-440', E'\\x573cd6799eb36fc80eeb9678294ffcf3f345a59b1eb348e154d24a7f6229c1a4', '440', '5', '5', '0', '2026-11-25 13:03:34.734171+00:00', 'b6680354-8b7a-4e3b-b50e-a8cb0f0ab6bd', null, null, '0', '1550487600000000'),
+('1', '2019/02-15.tsv', '1795484062620337420-368', E'\\x580a8930386b4dbf75dd94514cca603b48f19987cde76744da151aea62296323', '368', '6', '4', '1', '2026-11-25 13:03:34.412397+00:00', 'c67d5be4-8b35-4a4b-b1e2-3c6d3b153f22', null, null, '1', '1550275199999999'),
+('2', '2019/02-16.tsv', '1795484062620374503-276', E'\\xc9b0630cdcba92e8cf5e6b008a4f8325e6bda3de6c7c69b3725092dc3a08fc8a', '276', '4', '3', '0', '2026-11-25 13:03:34.612466+00:00', '9adecacc-c32b-4710-aec5-ef8d09f371df', null, null, '1', '1550318400000000'),
+('3', '2019/02-17.tsv', '1795484062620400000-440', E'\\x573cd6799eb36fc80eeb9678294ffcf3f345a59b1eb348e154d24a7f6229c1a4', '440', '5', '5', '0', '2026-11-25 13:03:34.734171+00:00', 'b6680354-8b7a-4e3b-b50e-a8cb0f0ab6bd', null, null, '0', '1550487600000000'),
 ('4', 'broken.tsv', null, null, null, '0', '0', '0', null, null, 'its first line is no header: it does not name TIMESTAMP, MD5(SESSION_ID), EVENT_NAME, MD5(USER_ID), ATTRIBUTES; write it again', '2026-11-25 13:03:34.886319+00:00', '0', null);
 
 insert into state.runs (run_id, started_at, ended_at, host, pid, command, exit_code, error, files_counted, files_unchanged, files_failed, files_forgotten, events, rejected, seconds, bytes, reasons)
