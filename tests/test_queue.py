@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from processor import sqs
 from processor.lake import LakeError, LakeSettingError, storable
-from processor.sqs import Queue
+from processor.sqs import Queue, notified
 from tests.test_secrets import SECRET
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/q"
@@ -270,3 +270,42 @@ def test_a_message_that_cannot_be_deleted_comes_again(
     assert queue.wait(1) == ["a.tsv"]
     queue.settled(["a.tsv"])
     assert client.deleted == [["r2"]]
+
+
+RECORD = {"s3": {"bucket": {"name": "b"}, "object": {"key": "a/%C3%A4+b%2B.tsv"}}}
+BRIDGE = {
+    "source": "aws.s3",
+    "detail-type": "Object Created",
+    "detail": {"bucket": {"name": "b"}, "object": {"key": "a+%20.tsv"}},
+}
+
+
+def wrapped(message: object) -> dict[str, object]:
+    return {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": json.dumps(message)}
+
+
+@pytest.mark.parametrize(
+    ("message", "objects"),
+    [
+        ({"Records": [RECORD]}, [("b", "a/ä b+.tsv")]),
+        ({"Records": [RECORD, RECORD]}, [("b", "a/ä b+.tsv")] * 2),
+        (wrapped({"Records": [RECORD]}), [("b", "a/ä b+.tsv")]),
+        (BRIDGE, [("b", "a+%20.tsv")]),
+        (wrapped(BRIDGE), [("b", "a+%20.tsv")]),
+    ],
+)
+def test_every_form_of_notification_is_read(message: object, objects: list[tuple[str, str]]) -> None:
+    assert notified(json.dumps(message)) == objects
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "no JSON", "1", "[]", "{}", "null", "[" * 100_000, '"\\ud800"', '{"Records": [1]}', '{"Records": {}}',
+        '{"Records": [{"s3": {"bucket": {"name": 1}, "object": {"key": "a"}}}]}', '{"Event": "s3:TestEvent"}',
+        '{"Type": "Notification", "Message": "no JSON"}', '{"detail": {}}',
+    ],
+)  # fmt: skip
+def test_what_is_no_notification_is_refused(body: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        notified(body)
