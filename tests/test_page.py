@@ -400,6 +400,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
     assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
     assert "python run.py rejected shows the rejected lines" in text
+    assert "The charts need JavaScript" in text
     exact = page.html(
         more._replace(
             lake=more.lake._replace(failed_files=7, rejected_lines=0),
