@@ -60,7 +60,7 @@ class Stop:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self._raised:
             return
-        if frame is not None and frame.f_globals.get("__name__", "").startswith("encodings."):
+        if _is_decoding(frame):
             # psycopg2 decodes what the server says of the statement that was broken off, and swallows what is raised.
             threading.Timer(0.001, self._resend, (number,)).start()
             return
@@ -106,3 +106,12 @@ class Stop:
         with suppress(Exception):
             self._say(name)
         os._exit(self.exit_code)
+
+
+def _is_decoding(frame: FrameType | None) -> bool:
+    """Whether a decoder is at work in a frame or in one that called it, as this handler may have been interrupted."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("encodings."):
+            return True
+        frame = frame.f_back
+    return False
