@@ -420,6 +420,8 @@ def test_an_outage_is_told_once_and_left_alone_for_longer_each_time(monkeypatch:
     away.tell("again")
     away.pause()
     assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * outage.FIRST)
+    outage.Outage(lines.append, "back").pause()
+    assert clock.slept[-1] == 0.75 * outage.FIRST
 
 
 def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -> None:
