@@ -9,7 +9,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
 
-.PHONY: help run test soak check dbt fuzz bench spark audit psql requirements clean
+.PHONY: help run test soak mutants check dbt fuzz bench spark audit psql requirements clean
 
 help: ## tell what there is
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ test: .venv/tests ## run all tests
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
 	@.venv/bin/python -m tests.soak
+
+mutants: .venv/tests ## change the program in MUTANTS (200) small ways, and name those that no test notices
+	@.venv/bin/python -m tests.mutants
 
 check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/ruff check .
@@ -64,7 +67,7 @@ requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, w
 
 clean: ## remove all that the others made
 	@$(PYTHON) -m state.embedded --stop
-	rm -rf .venv .fuzz executors executors.tar.gz .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .fuzz executors executors.tar.gz .mutants .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps hold the time of the last installation, so that a second run starts at once.

@@ -164,7 +164,9 @@ class Engine:
 
 def reason(words: str) -> str:
     """Why Spark gave up, in a few words: what Python raised last, or else Java."""
-    raised = re.findall(r"^(?:Caused by: |: )?((?:\w+\.)*\w*(?:Error|Exception): .*)$", words, re.MULTILINE)
+    raised = re.findall(
+        r'^(?:Caused by: |: |Exception in thread "[^"]*" )?((?:\w+\.)*\w*(?:Error|Exception): .*)$', words, re.MULTILINE
+    )
     python = [line for line in raised if not line.startswith(("org.", "java.", "py4j.", "scala."))]
     line = (python or raised or words.strip().splitlines() or ["it does not say why"])[-1]
     return without_passwords(" ".join(line.split()))[:300]

@@ -1,6 +1,5 @@
 """SIGTERM and SIGINT end a run within seconds, wherever it is."""
 
-import _thread
 import os
 import signal
 import threading
@@ -61,7 +60,7 @@ class Stop:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self._raised:
             return
-        if frame is not None and frame.f_globals.get("__name__", "").startswith("encodings."):
+        if _is_decoding(frame):
             # psycopg2 decodes what the server says of the statement that was broken off, and swallows what is raised.
             threading.Timer(0.001, self._resend, (number,)).start()
             return
@@ -70,7 +69,7 @@ class Stop:
 
     def _resend(self, number: int) -> None:
         self._resent += 1
-        _thread.interrupt_main(signal.Signals(number))
+        signal.pthread_kill(threading.main_thread().ident or 0, number)  # wakes the main thread if it waits in C now
 
     def _forget(self) -> None:
         """In a child the signals do what they do by default."""
@@ -107,3 +106,12 @@ class Stop:
         with suppress(Exception):
             self._say(name)
         os._exit(self.exit_code)
+
+
+def _is_decoding(frame: FrameType | None) -> bool:
+    """Whether a decoder is at work in a frame or in one that called it, as this handler may have been interrupted."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("encodings."):
+            return True
+        frame = frame.f_back
+    return False

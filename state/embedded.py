@@ -85,8 +85,8 @@ def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]
     """
     if not make and not (home / "data").exists():
         raise NoDatabaseError(UNUSED)
-    account = _account(home)
     with _told(home):
+        account = _account(home)
         _make_folder(home, account)
         users = _open(home / "users.lock", account)
     try:

@@ -169,8 +169,9 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
         with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
             outcome, errors = count(tmp_path, proxy.url, PLAN)
             assert list(errors) == ["broken.tsv"]
-            # A commit that was applied is found again: the file is counted once, and told as counted.
-            assert (outcome.files_counted, outcome.files_unchanged) == (2, 2)
+            # A commit that was applied is found again: the file is counted once, and told as counted; one that cannot
+            # be read is tried and told once.
+            assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 2, 1)
             Model().check(url, LATER)
         if proxy.statements < number:
             break

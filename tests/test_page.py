@@ -1,8 +1,12 @@
 """The page: in a real browser, with the tables' numbers, closed to whatever stands in the data."""
 
+import base64
 import datetime
+import hashlib
+import html.parser
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from processor import overview, page, report
-from processor.overview import Article, Lake, Overview
+from processor.overview import Article, Lake, NewFile, Overview
 from processor.report import CategoryDay, Counts, percent
 from state.database import Database
 from state.store import Store
@@ -292,3 +296,193 @@ def test_the_library_is_what_its_package_gives() -> None:
 
     text = (ROOT / "processor" / "vega.js").read_text(encoding="utf-8")
     assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]
+
+
+def everywhere() -> Overview:
+    """An overview whose every text is hostile, and whose counts are more than what is shown."""
+    rows = [CategoryDay(text, FIRST + datetime.timedelta(i), 9000, 1500) for text in HOSTILE for i in range(2)]
+    articles = [Article(f"a{i}", text, text, 5000, 1000, 9000) for i, text in enumerate(HOSTILE)]
+    articles.append(Article(HOSTILE[0], None, None, 5000, 1000, 9000))
+    when = datetime.datetime(2019, 3, 1, 1, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    newest = [
+        NewFile(text, when, 3000, 1000, FIRST, FIRST, 2000, 1500, 9, 30_000, 10_000, FIRST, FIRST, 20_000, 1)
+        for text in HOSTILE
+    ]
+    found = made(rows, articles)
+    lake = Lake(f"s3://user:s3cret@bucket/{HOSTILE[0]}", when, 1000, 9000, 5_000_000, 6000, 7000)
+    return found._replace(lake=lake, failed=[(text, text) for text in HOSTILE], newest=newest)
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page as a browser without scripts reads it, and the text of each script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.starts: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.starts.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+def test_no_text_of_the_data_is_markup() -> None:
+    harmless = everywhere()
+    plain = harmless._replace(
+        lake=harmless.lake._replace(url="s3://bucket/"),
+        failed=[("key", "error")] * len(HOSTILE),
+        newest=[file._replace(key="key") for file in harmless.newest],
+    )
+    hostile, tame = (Elements(page.html(overview)) for overview in (harmless, plain))
+    assert hostile.starts == tame.starts
+    assert Counter(tag for tag, _ in hostile.starts)["script"] == 3
+    for tag, attributes in hostile.starts:
+        assert tag not in ("a", "base", "form", "iframe", "img", "link", "object")
+        assert not {name for name in attributes if name.startswith("on")} | (
+            attributes.keys() & {"src", "href", "action"}
+        )
+    data = json.loads(hostile.scripts[0])
+    assert data.keys() == {"charts", "panel", "points", "overall"}
+    assert len(data["points"]) == len(HOSTILE)
+
+
+def test_every_text_of_the_data_is_shown_with_what_is_invisible_made_visible() -> None:
+    parts = Parts(page.html(everywhere()))
+    shown = [page.name(text) for text in HOSTILE]
+    assert "“\\u2028\\u2029 line ends”" in shown
+    assert sorted(row[0] for row in parts.tables["rates"][1:]) == sorted(shown)
+    assert [row[0] for row in parts.tables["newest"][1:]] == shown
+    assert [row[0] for row in parts.tables["failed"]] == [f"{text}|{text}" for text in shown]
+    busiest = [row[0].partition("|")[::2] for row in parts.tables["busiest"][1:]]
+    assert busiest == [*((text, text) for text in shown), (shown[0], "no category")]
+
+
+def test_counts_are_written_with_commas() -> None:
+    text = page.html(everywhere())
+    parts = Parts(text)
+    words = " ".join(re.sub(r"<[^>]*>", "", text).split())
+    assert "9 files, counted 2019-02-28 23:30 UTC, of 15 Feb 2019: 30,000 events, among them 1 click and" in words
+    assert "1 click and 20,000 displays; 10,000 lines rejected." in words
+    assert [row[1:] for row in parts.tables["newest"][1:]] == [["3,000", "1,500", "2,000", "1,000"]] * len(HOSTILE)
+    assert [row[1] for row in parts.tables["state"]] == ["1,000", "5.0 MB", "6,000", "7,000", "9,000"]
+    assert parts.tables["busiest"][1][1:] == ["1,000", "5,000", "20.0 %|18.9–21.1 %", "9,000"]
+    assert parts.tables["rates"][1][1:] == ["3,000", "18,000", "16.7 %", "16.1–17.2 %"]
+    assert "3,000 clicks / 18,000 displays = 16.7 %" in words
+
+
+def test_the_page_may_run_its_own_scripts_and_nothing_else() -> None:
+    text = page.html(everywhere())
+    elements = Elements(text)
+    (policy,) = (a["content"] for tag, a in elements.starts if a.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
+    hashes = [base64.b64encode(hashlib.sha256(it.encode()).digest()).decode() for it in elements.scripts[1:]]
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": " ".join(f"'sha256-{digest}'" for digest in hashes),
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    tags = [tag for tag, _ in elements.starts]
+    assert text.index("Content-Security-Policy") < text.index("<style")  # it does not hold for what stands before it
+    assert tags.index("meta") < tags.index("script")
+
+
+def test_a_page_says_what_it_leaves_out() -> None:
+    more = everywhere()
+    text = page.html(more)
+    assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
+    assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
+    assert "python run.py rejected shows the rejected lines" in text
+    assert "The charts need JavaScript" in text
+    exact = page.html(
+        more._replace(
+            lake=more.lake._replace(failed_files=7, rejected_lines=0),
+            newest=[file._replace(files=7) for file in more.newest],
+        )
+    )
+    for words in ("with fewer clicks", "files more", "python run.py rejected"):
+        assert words not in exact
+    few = Elements(page.html(made([CategoryDay("news", FIRST, 5, 1)], [])._replace(failed=[])))
+    assert {"failed", "newest", "busiest"}.isdisjoint(attributes.get("id") for _, attributes in few.starts)
+
+
+def test_the_tiles_are_the_sums() -> None:
+    def tiles(overview: Overview) -> dict[object, tuple[object, object, object]]:
+        return {tile["name"]: (tile["value"], tile["note"], tile["is_bad"]) for tile in page._tiles(overview)}
+
+    found = made([CategoryDay("news", FIRST, 5000, 1200), CategoryDay("sport", FIRST, 3000, 0)], [])
+    lake = found.lake._replace(files=1234, failed_files=0, events=56789, rejected_lines=1001)
+    assert tiles(found._replace(lake=lake)) == {
+        "Click-through rate": ("15.0 %", "95 %: 14.2–15.8 %", False),
+        "Clicks": ("1,200", "of 8,000 displays", False),
+        "Sessions": ("2", "by user and session", False),
+        "Average session": ("0 min 31 s", "first to last event", False),
+        "Files": ("1,234", "all could be read", False),
+        "Events": ("56,789", "1,001 lines rejected", False),
+    }
+    assert tiles(found._replace(lake=lake._replace(failed_files=1)))["Files"] == ("1,234", "1 could not be read", True)
+    assert tiles(found._replace(lake=lake, summary=None, sessions=None)).keys() == {"Files", "Events"}
+
+
+def test_times_are_shown_in_utc() -> None:
+    assert page.html(everywhere()).count("2019-02-28 23:30 UTC") == 2  # of the lake, and of the newest files
+    nothing = everywhere()._replace(lake=Lake("/lake", None, 0, 0, 0, 0, 0), newest=[], failed=[])
+    assert "No file is counted yet" in page.html(nothing)
+    assert "Nothing yet." in page.html(nothing)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        ("0", "0 min 00 s"),
+        ("59.4", "0 min 59 s"),
+        ("59.6", "1 min 00 s"),
+        ("3599.4", "59 min 59 s"),
+        ("3599.6", "1 h 00 min"),
+        ("3661", "1 h 01 min"),
+        ("3600000", "1,000 h 00 min"),
+    ],
+)
+def test_lengths_of_time(seconds: str, shown: str) -> None:
+    assert page.length_in_time(Decimal(seconds)) == shown
+
+
+def test_a_day_and_a_span_of_days() -> None:
+    assert page.span((FIRST, FIRST)) == "15 Feb 2019"
+    assert page.span((FIRST, FIRST + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
+
+
+def test_an_interval_is_a_dash_where_there_is_none() -> None:
+    assert page.interval(Counts(0, 0)) == page.interval(Counts(1, 2)) == "–"
+    assert page.interval(Counts(100, 50)) == "40.4–59.6 %"
+
+
+def test_a_title_in_a_legend_is_cut() -> None:
+    assert page._cut("x" * 60) == "x" * 60
+    assert page._cut("x" * 61) == "x" * 59 + "…"
+
+
+def test_panels_have_names() -> None:
+    def named(name: str | None, gathers: int) -> str:
+        return page._panel_name(report.Panel(name, gathers, Counts(), {}))
+
+    assert named("news\n", 1) == "“news\\n”"
+    assert named(None, 1) == "(no category)"
+    assert named(None, 1234) == "(other 1,234 categories)"
+
+
+def test_a_state_is_looked_for_at_the_head_of_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(f'{"x" * 1000}<meta name="event-lake-state" content="1">', encoding="utf-8")
+    assert page.state_of(path) is None
+    path.write_text(
+        '<meta name="event-lake-state" content="1"><meta name="event-lake-state" content="2">', encoding="utf-8"
+    )
+    assert page.state_of(path) == "1"

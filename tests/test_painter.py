@@ -1,5 +1,6 @@
 """The process that draws the picture: draws what this one would, is made good where it is lost, and never stays."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from processor.lake import LakeFile
 from processor.painter import Painter
 from processor.record import Record
 from tests.conftest import ROOT
+from tests.processes import wait_until
 from tests.test_picture import HOSTILE
 from tests.test_pipeline import Silence
 from tests.test_report import day
@@ -26,23 +28,70 @@ def assert_drawn(path: Path) -> None:
         assert path.with_suffix(f".{form}").read_bytes() == path.with_name(f"expected.{form}").read_bytes()
 
 
+def status(process: subprocess.Popen[bytes], name: str) -> int:
+    """A line of the status of a process, as a number."""
+    lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:")), 16)
+
+
 @pytest.mark.parametrize("ahead", [True, False])
-def test_it_draws_what_this_process_would(tmp_path: Path, ahead: bool) -> None:
+def test_it_draws_what_this_process_would(tmp_path: Path, ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "new" / "picture.png"
     with Painter() as some:
         if ahead:
             some.prepare()
         with some.drawing(SUMMARY, path):
             pass
+        assert some._process is not None
+        assert some._process.returncode == 0  # this process had nothing left to do
     assert_drawn(path)
 
 
-def test_a_lost_process_is_made_good(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process is asked of Linux")
+def test_it_leaves_the_signals_and_the_output_to_its_parent(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    with Painter() as some:
+        some.prepare()
+        process = some._process
+        assert process is not None
+        assert os.getpgid(process.pid) == process.pid
+        assert Path(f"/proc/{process.pid}/fd/1").readlink() == Path("/dev/null")
+        ignored = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM))
+        wait_until(lambda: status(process, "SigIgn") & ignored == ignored)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+        with some.drawing(SUMMARY, path):
+            pass
+        assert process.returncode == 0
+    assert_drawn(path)
+
+
+def test_it_is_prepared_once() -> None:
+    with Painter() as some:
+        some.prepare()
+        first = some._process
+        some.prepare()
+        assert some._process is first
+
+
+@pytest.mark.parametrize("form", picture.FORMS)
+def test_a_picture_that_cannot_be_written_is_an_oserror(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "picture.png"
+    path.with_suffix(f".{form}").mkdir()
+    with pytest.raises(OSError, match=form), Painter() as some, some.drawing(SUMMARY, path):
+        pass
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_lost_process_is_made_good(tmp_path: Path, is_known: bool) -> None:
     path = tmp_path / "picture.png"
     with Painter() as some:
         some.prepare()
         assert some._process is not None
         some._process.send_signal(signal.SIGKILL)
+        if is_known:
+            some._process.wait()
         with some.drawing(SUMMARY, path):
             pass
     assert_drawn(path)

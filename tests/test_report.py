@@ -1,6 +1,10 @@
 """What the picture and the page are made of: rows cut down without losing a count, and rates with their intervals."""
 
 import datetime
+import math
+import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -126,3 +130,161 @@ def test_compact_counts(count: int, shown: str) -> None:
 )
 def test_rates_in_per_cent(rate: float, shown: str) -> None:
     assert report.percent(rate) == shown
+
+
+@pytest.mark.parametrize(
+    ("days", "step", "periods"),
+    [
+        (1, "day", 1),
+        (92, "day", 92),
+        (93, "week", 14),
+        (644, "week", 93),
+        (645, "month", 22),
+        (3660, "month", 121),
+        (3661, "year", 11),
+    ],
+)
+def test_periods_grow_with_what_they_cover(days: int, step: str, periods: int) -> None:
+    found, firsts = report.cut(FIRST, FIRST + datetime.timedelta(days - 1))
+    assert (found, len(firsts)) == (step, periods)
+    assert firsts[0] == report.period(FIRST, found) <= FIRST
+    assert report.period(firsts[-1], found) == firsts[-1] <= FIRST + datetime.timedelta(days - 1)
+
+
+def test_a_period_is_named_by_its_first_day() -> None:
+    day = datetime.date(2019, 2, 17)  # a Sunday
+    firsts = {"day": day, "week": datetime.date(2019, 2, 11), "month": datetime.date(2019, 2, 1)}
+    for step, first in firsts.items():
+        assert report.period(day, step) == first  # type: ignore[arg-type]
+    assert report.period(day, "year") == datetime.date(2019, 1, 1)
+
+
+def test_what_wrong_clocks_strew_is_left_out_to_a_day_and_to_a_count() -> None:
+    def left_out(after: int, weight: int, usual: int = 999) -> tuple[datetime.date, datetime.date]:
+        weights = Counter({FIRST + datetime.timedelta(after): weight, FIRST: usual})
+        return report.core(weights)
+
+    for sign in (1, -1):
+        assert left_out(sign * 32, 1) == (FIRST, FIRST)
+        far = FIRST + sign * datetime.timedelta(31)
+        assert left_out(sign * 31, 1) == tuple(sorted((FIRST, far)))  # no month away
+        far = FIRST + sign * datetime.timedelta(32)
+        assert left_out(sign * 32, 1, usual=998) == tuple(sorted((FIRST, far)))  # more than 0.1 %
+    days = [FIRST + datetime.timedelta(n) for n in (-80, -40, 0, 40, 80)]
+    assert report.core(Counter(dict(zip(days, (1, 1, 5000, 1, 1), strict=True)))) == (FIRST, FIRST)
+
+
+def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() -> None:
+    def rows(name: str | None, displays: int, clicks: int, gathers: int = 1) -> CategoryDay:
+        return CategoryDay(name, FIRST, displays, clicks, gathers)
+
+    some = [rows(None, 9, 0, 5), rows(None, 3, 1), rows("b", 3, 1), rows("a", 3, 1), rows("c", 3, 2), rows("d", 4, 0)]
+    summary = report.summarize(some)
+    assert summary is not None
+    assert [(panel.name, panel.gathers) for panel in summary.panels] == [
+        ("d", 1), ("c", 1), ("a", 1), ("b", 1), (None, 1), (None, 5),
+    ]  # fmt: skip
+    assert summary.overall == report.Panel(None, 10, Counts(25, 5), {FIRST: Counts(25, 5)})
+
+
+@pytest.mark.parametrize(
+    ("points", "top"),
+    [
+        ([], 0.05),
+        ([(1000, 0)], 0.05),
+        ([(0, 5)], 0.05),
+        ([(1000, 100)], 0.125),
+        ([(2000, 200), (99, 99)], 0.125),  # fewer than are firm
+        ([(2000, 200), (100, 100)], 1.25 * 0.4),
+        ([(40, 4), (2, 2)], 1.25 * 0.4),  # where all are few, a twentieth of the most
+        ([(40, 4), (1, 1)], 0.125),
+        ([(1000, 100)] * 9 + [(1000, 350)], 1.25 * 0.35),
+        ([(1000, 100)] * 9 + [(1000, 500)], 1.25 * 0.4),  # no more than four times the usual
+        ([(1000, 0)] * 9 + [(1000, 500)], 1.25 * 0.5),
+    ],
+)
+def test_the_top_of_the_scale(points: list[tuple[int, int]], top: float) -> None:
+    panels = [report.Panel("x", 1, Counts(), {FIRST: Counts(*point)}) for point in points]
+    assert report.top_of_scale(panels) == pytest.approx(top)
+
+
+@pytest.mark.parametrize(
+    ("counts", "rate", "shown"),
+    [
+        (Counts(1, 1), 1.0, "1 click / 1 display"),
+        (Counts(1000, 2000), 2.0, "2,000 clicks / 1,000 displays"),
+        (Counts(4, 0), 0.0, "0 clicks / 4 displays"),
+        (Counts(0, 1), None, "1 click / 0 displays"),
+    ],
+)
+def test_counts_in_words(counts: Counts, rate: float | None, shown: str) -> None:
+    assert str(counts) == shown
+    assert math.isnan(counts.rate) if rate is None else counts.rate == rate
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("news", "news"),
+        ("", "“”"),
+        (" news", "“ news”"),
+        ("news\t", "“news\\t”"),
+        ("a" * 201, "a" * 200),
+        (" " + "a" * 200, "“ " + "a" * 199 + "”"),
+        ("a\u202eb\u200bc\ue000d\u2028e\x00f\ud800g\u0378h", "a\\u202eb\\u200bc\\ue000d\\u2028e\\x00f\\ud800g\\u0378h"),
+        ("日", "\\u65e5"),
+    ],
+)
+def test_what_cannot_be_shown_is_escaped(name: str, shown: str) -> None:
+    assert report.printable(name, lambda character: character != "日") == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(9999, "9,999"), (10_000, "10k"), (999_499, "999k"), (1_000_000, "1.0M"), (9_940_000, "9.9M"), (10**21, "1,000E")],
+)
+def test_compact_counts_at_their_ends(count: int, shown: str) -> None:
+    assert report.compact(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "shown"),
+    [
+        (math.nan, "no rate"),
+        (0.09994, "9.99 %"),
+        (0.09995, "10.0 %"),
+        (0.9994, "99.9 %"),
+        (0.9995, "100 %"),
+        (0.00001, "0.00 %"),
+    ],
+)
+def test_rates_at_their_ends(rate: float, shown: str) -> None:
+    assert report.percent(rate) == shown
+
+
+def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, replaced = tmp_path / "a" / "b" / "page.html", Path.replace
+    report.write(path, b"first")
+    report.write(path, b"second")
+    assert path.read_bytes() == b"second"
+    written: list[tuple[Path, bytes, bytes]] = []
+
+    def replace(self: Path, target: Path) -> Path:
+        written.append((self, self.read_bytes(), target.read_bytes()))
+        return replaced(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    report.write(path, b"third")
+    ((temporary, new, old),) = written
+    assert (new, old, temporary.parent) == (b"third", b"second", path.parent)  # a reader has the earlier one till then
+    assert (temporary.name[0], str(os.getpid()) in temporary.name) == (".", True)  # hidden, and no other process's
+    assert list(path.parent.iterdir()) == [path]
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        report.write(path, b"fourth")
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes() == b"third"

@@ -402,3 +402,36 @@ def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(da
             other.claim(lake)
         assert watch.take_back(lake)
         assert cuts == 1
+
+
+def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends(database: str, lake: Path) -> None:
+    """The successor finds another version of the same file: its sums are right only if it sees what was committed."""
+    assert run(lake=lake, database=database).returncode == 0
+    write_lake(lake, {"a.tsv": events(2, 33, "second")})
+    reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
+    is_writing = False
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal is_writing
+        if text.startswith(b"BEGIN"):
+            is_writing = False
+            assert not reached.is_set() or taken_over.wait(DEADLINE)
+        is_writing = is_writing or b"file_sessions" in text
+        if is_writing and text.startswith(b"COMMIT") and not reached.is_set():
+            reached.set()
+            assert lost.wait(DEADLINE)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as first:
+        wait_until(lambda: reached.is_set() or first.process.poll() is not None)
+        (holder,) = holders(database)
+        ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        write_lake(lake, {"a.tsv": events(9, 21, "third")})
+        with Run(lake=lake, database=database) as other:
+            wait_until(lambda: other.process.poll() is not None or is_waiting(database))
+            lost.set()
+            assert (other.end(), other.errors) == (0, "")
+        taken_over.set()
+        assert first.end() in (0, 75)  # its one file may have been its last
+    Model().check(database, contents(lake))
+    assert run("verify", lake=lake, database=database).returncode == 0

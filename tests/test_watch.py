@@ -21,7 +21,6 @@ from processor.arrivals import Silence
 from processor.lake import lake_at
 from processor.pipeline import Plan
 from processor.record import Record
-from processor.sqs import notified
 from processor.stop import Stopped
 from processor.watch import Watch
 from state.database import Database
@@ -474,45 +473,6 @@ def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) ->
         done = run("watch", lake=place, database=database, QUEUE_URL=url)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     assert run("watch", lake="s3://events/", database=database, WATCH_INTERVAL="-1").returncode == 2
-
-
-RECORD = {"s3": {"bucket": {"name": "b"}, "object": {"key": "a/%C3%A4+b%2B.tsv"}}}
-BRIDGE = {
-    "source": "aws.s3",
-    "detail-type": "Object Created",
-    "detail": {"bucket": {"name": "b"}, "object": {"key": "a+%20.tsv"}},
-}
-
-
-def wrapped(message: object) -> dict[str, object]:
-    return {"Type": "Notification", "TopicArn": "arn:aws:sns:eu-west-1:1:t", "Message": json.dumps(message)}
-
-
-@pytest.mark.parametrize(
-    ("message", "objects"),
-    [
-        ({"Records": [RECORD]}, [("b", "a/ä b+.tsv")]),
-        ({"Records": [RECORD, RECORD]}, [("b", "a/ä b+.tsv")] * 2),
-        (wrapped({"Records": [RECORD]}), [("b", "a/ä b+.tsv")]),
-        (BRIDGE, [("b", "a+%20.tsv")]),
-        (wrapped(BRIDGE), [("b", "a+%20.tsv")]),
-    ],
-)
-def test_every_form_of_notification_is_read(message: object, objects: list[tuple[str, str]]) -> None:
-    assert notified(json.dumps(message)) == objects
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "", "no JSON", "1", "[]", "{}", "null", "[" * 100_000, '"\\ud800"', '{"Records": [1]}', '{"Records": {}}',
-        '{"Records": [{"s3": {"bucket": {"name": 1}, "object": {"key": "a"}}}]}', '{"Event": "s3:TestEvent"}',
-        '{"Type": "Notification", "Message": "no JSON"}', '{"detail": {}}',
-    ],
-)  # fmt: skip
-def test_what_is_no_notification_is_refused(body: str) -> None:
-    with pytest.raises(ValueError, match=r"."):
-        notified(body)
 
 
 def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
