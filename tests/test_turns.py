@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from state.batch_writer import Version
 
 from processor import outage, watch
 from processor.arrivals import Silence
+from processor.batches import Limits
 from processor.changes import Selection
 from processor.lake import ChangedError, Folder, LakeError, LakeFile
 from processor.pipeline import Plan
 from processor.record import Record
 from processor.stop import Stopped
 from processor.watch import Watch
+from state.batch_writer import Version
 from state.database import BusyError, Database, DatabaseAwayError, DatabaseError, SupersededError
 from state.store import Store
 from tests.tables import Model, write_lake
@@ -208,11 +209,11 @@ def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(("took", "breaths"), [(0.0, 0), (watch.SPELL / 2, 1), (watch.SPELL + 0.1, 3)])
-def test_the_lock_is_left_for_others_between_files(scene: Scene, took: float, breaths: int) -> None:
+def test_the_lock_is_left_for_others_between_batches(scene: Scene, took: float, breaths: int) -> None:
     scene.lines.took = took
     scene.write(*"abcd")
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
-    scene.go_on()
+    scene.go_on(limits=Limits(rows=1))
     assert scene.clock.slept == [watch.BREATH] * breaths
     assert scene.store.turns[: 3 + 2 * breaths] == ["give", "take", *["give", "take"] * breaths, "give"]
     assert scene.lines.counts["counted"] == 4
