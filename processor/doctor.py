@@ -92,7 +92,10 @@ def _lake(options: Namespace) -> str:
     files = list(lake.files())
     if not files:
         raise FailedError(nothing_there(lake, options))
-    readable = next((file for file in files if file.error is None and file.size), None)
+    failed = next((file for file in files if file.error is not None), None)
+    if failed is not None:
+        raise FailedError(f"{failed.key}: {failed.error}")
+    readable = next((file for file in files if file.size), None)
     if readable is not None:
         try:
             with closing(lake.open(readable, 0, 1)) as stream:
