@@ -5,6 +5,7 @@ import re
 import ssl
 from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -216,18 +217,26 @@ def _read_end(response_dict: dict[str, Any], customized_response_dict: dict[str,
 
 
 def _check_files(core: "Session") -> None:
-    """Refuse files that are named and cannot be read, which botocore passes over or finds out at the first request."""
+    """Refuse files that are there and cannot be read, which botocore passes over or finds out at the first request."""
     for name, variable in (("AWS_CONFIG_FILE", "config_file"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials_file")):
-        path = os.path.expanduser(os.path.expandvars(core.get_config_variable(variable) or ""))  # noqa: PTH111
-        if os.access(path, os.F_OK) and not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: PTH113
-            raise LakeSettingError(f"{name} leads to {path}, which is no file that can be read; make it one")
-    named = core.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+        path = Path(os.path.expandvars(core.get_config_variable(variable))).expanduser()
+        try:
+            path.open("rb").close()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if name in os.environ or os.access(path, os.F_OK, effective_ids=True):
+                raise LakeSettingError(f"{name} leads to {path}, which cannot be read ({_reason(error)}); fix that") from error
+    name, named = "AWS_CA_BUNDLE", core.get_config_variable("ca_bundle")
+    if not named:
+        name = "REQUESTS_CA_BUNDLE"  # botocore heeds it, too
+        named = os.environ.get(name)
     if named:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(named)
         except OSError as error:
             raise LakeSettingError(
-                f"AWS_CA_BUNDLE names {named}, which is no file of certificates ({_reason(error)}); name one that is"
+                f"{name} names {named}, which is no file of certificates ({_reason(error)}); name one that is"
             ) from error
 
 

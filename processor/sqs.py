@@ -74,9 +74,10 @@ class Queue:
 
     def _take(self, message: Any) -> Iterator[str]:
         """The paths that a message names; it is held until they are settled."""
-        keys = self._held.setdefault(message["ReceiptHandle"], set())
+        receipt = message.get("ReceiptHandle")
+        keys = set[str]() if receipt is None else self._held.setdefault(receipt, set())  # no receipt, no deletion
         try:
-            objects = notified(message["Body"])
+            objects = notified(message.get("Body") or "")
         except ValueError as error:
             self._warn(f"a message of the queue was passed over: {error}")
             return

@@ -60,6 +60,7 @@ class OddS3:
     refuse: asked about each request, gives what it is refused with, or None. edit: changes the elements of a page; one
     that is None is left out, and so in each of the `Contents`. answer: changes the headers of an object's answer, where
     None leaves one out too, and gives its body. Conditions are heeded unless `heeds_conditions` is off, as are ranges.
+    sts: what a role is refused with.
     """
 
     def __init__(self) -> None:
@@ -71,6 +72,7 @@ class OddS3:
         self.refuse: Callable[[Asked], Refusal | None] = lambda _: None
         self.edit: Callable[[dict[str, Any]], None] = lambda _: None
         self.answer: Callable[[dict[str, str | None], bytes], bytes] = lambda _, body: body
+        self.sts = Refusal(403, "AccessDenied")
         self.heeds_conditions = self.heeds_ranges = True
         server = self
 
@@ -177,8 +179,13 @@ class OddS3:
 
     def queue(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer what is asked of the queue."""
-        request = json.loads(handler.rfile.read(int(handler.headers["Content-Length"])))
+        sent = handler.rfile.read(int(handler.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
+        if "x-amz-target" not in headers:  # STS
+            said = f"<ErrorResponse><Error><Code>{self.sts.code}</Code></Error></ErrorResponse>"
+            _send(handler, self.sts.status, said.encode(), {"Content-Type": "text/xml"})
+            return
+        request = json.loads(sent)
         what = "receive" if headers["x-amz-target"].endswith("ReceiveMessage") else "delete"
         asked = Asked(what, request["QueueUrl"], headers)
         self.asked.append(asked)
@@ -187,10 +194,10 @@ class OddS3:
             body = json.dumps({"__type": f"com.amazonaws.sqs#{refusal.code}", "message": refusal.message}).encode()
             _send(handler, refusal.status, body, {"Content-Type": "application/x-amz-json-1.0"})
             return
-        sent, self.messages = self.messages, []
-        if not sent and request.get("WaitTimeSeconds"):
+        messages, self.messages = self.messages, []
+        if not messages and request.get("WaitTimeSeconds"):
             time.sleep(0.2)
-        answer = {"Messages": sent} if what == "receive" else {"Successful": [], "Failed": []}
+        answer = {"Messages": messages} if what == "receive" else {"Successful": [], "Failed": []}
         _send(handler, 200, json.dumps(answer).encode(), {"Content-Type": "application/x-amz-json-1.0"})
 
     def _error(self, handler: BaseHTTPRequestHandler, refusal: Refusal) -> None:

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -21,20 +19,6 @@ from tests.test_run import outcome, run
 
 LAKE = "s3://lake/p/"
 FILES = {f"{name}.tsv": events(number, 9, name) for number, name in enumerate("abcde")}
-
-
-@pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:
-    """An S3 that the settings name, with credentials from the environment and nowhere else."""
-    with closing(OddS3()) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OLD")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
-        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield server
 
 
 def read(key: str = "a.tsv") -> bytes:
