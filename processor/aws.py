@@ -226,7 +226,9 @@ def _check_files(core: "Session") -> None:
             pass
         except OSError as error:
             if name in os.environ or os.access(path, os.F_OK, effective_ids=True):
-                raise LakeSettingError(f"{name} leads to {path}, which cannot be read ({_reason(error)}); fix that") from error
+                raise LakeSettingError(
+                    f"{name} leads to {path}, which cannot be read ({_reason(error)}); fix that"
+                ) from error
     name, named = "AWS_CA_BUNDLE", core.get_config_variable("ca_bundle")
     if not named:
         name = "REQUESTS_CA_BUNDLE"  # botocore heeds it, too

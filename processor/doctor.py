@@ -12,7 +12,7 @@ from typing import NamedTuple
 from processor.acts import PAGE
 from processor.console import RED, Console, several, sized
 from processor.exposition import TextFile
-from processor.lake import FileError, Lake, LakeError, lake_at, reads_as, text_limit
+from processor.lake import FileError, Lake, LakeError, caution, lake_at, reads_as, text_limit
 from processor.stop import Stop
 from processor.told import DONE, FAILED, FailedError, nothing_there
 from state import embedded
@@ -103,7 +103,8 @@ def _lake(options: Namespace) -> str:
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = sized(sum(file.size for file in files))
-    return f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
+    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
+    return says if (line := caution(lake)) is None else f"{says}; {line}"
 
 
 def _of_database(options: Namespace, stop: Stop) -> Iterator[Finding]:

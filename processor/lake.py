@@ -43,6 +43,7 @@ __all__ = [
     "LakeFile",
     "LakeSettingError",
     "Stream",
+    "caution",
     "is_compressed",
     "is_lake_file",
     "lake_at",
@@ -84,6 +85,16 @@ def lake_at(url: str) -> Lake:
 def reads_as(lake: Lake) -> str:
     """As whom a lake is read, in words; raises LakeError."""
     return lake.reads_as if isinstance(lake, S3) else "read as files"
+
+
+def caution(lake: Lake) -> str | None:
+    """What may escape a run over a lake that was listed, in a line; None where nothing does."""
+    if not isinstance(lake, S3) or not lake.goes_by_time:
+        return None
+    return (
+        "S3 lists files without an ETag, so that only LastModified and the size tell their versions apart: "
+        "python run.py verify finds what these do not show"
+    )
 
 
 def text_limit() -> int:

@@ -41,7 +41,10 @@ class Item(NamedTuple):
 
 
 class S3:
-    """A lake in S3 or what speaks like it; the fingerprint is the ETag, or else LastModified, and the size."""
+    """A lake in S3 or what speaks like it; the fingerprint is the ETag, or else LastModified, and the size.
+
+    `goes_by_time` says whether a file was listed without an ETag.
+    """
 
     def __init__(self, bucket: str, prefix: str) -> None:
         """The lake of the objects of a bucket whose keys begin with the prefix, a folder; raises LakeSettingError."""
@@ -50,6 +53,7 @@ class S3:
         self._is_ordered = not bucket.endswith(UNORDERED)
         self.url = f"s3://{bucket}/{self._prefix}"
         self._client = Client("s3")
+        self.goes_by_time = False
 
     @property
     def reads_as(self) -> str:
@@ -58,7 +62,11 @@ class S3:
 
     def files(self) -> Iterator[LakeFile]:
         """Every lake file below the prefix, from as many pages as there are; raises LakeError where one is missing."""
-        return (_file(item) for item in self._items("") if is_lake_file(item.name))
+        for item in self._items(""):
+            if is_lake_file(item.name):
+                file = _file(item)
+                self.goes_by_time = self.goes_by_time or file.fingerprint.startswith(MODIFIED)
+                yield file
 
     def look(self, name: str) -> LakeFile | None:
         """What `files` would give of one path below the prefix now; None where it is no lake file. Raises LakeError.

@@ -88,8 +88,13 @@ class OddS3:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Nothing is told."""
 
-        self._listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._listening.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """A client that hangs up is no event."""
+
+        self._listening = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._listening.server_port}"
         threading.Thread(target=self._listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

@@ -273,6 +273,7 @@ def test_without_an_etag_the_time_tells_versions_apart(odd: OddS3, database: str
     assert odd.asked[-1].headers.keys() & {"if-match", "if-unmodified-since"} == {"if-unmodified-since"}
     again = run("--json", lake=LAKE, database=database)
     assert (outcome(again)["files_unchanged"], len(odd.gets())) == (1, 1)
+    assert "only LastModified and the size tell their versions apart" in again.stderr
     odd.put({"a.tsv": second}, OLD + timedelta(seconds=1))
     assert run(lake=LAKE, database=database).returncode == 0
     Model().check(database, {"a.tsv": second})
@@ -298,6 +299,14 @@ def test_an_object_without_an_etag_that_is_replaced_after_the_listing_is_noticed
     assert (done.returncode, "it was replaced since it was listed; the next run" in done.stderr) == (1, True)
     assert run(lake=LAKE, database=database).returncode == 0
     Model().check(database, {"a.tsv": second})
+
+
+def test_a_lake_with_etags_is_not_warned_of(odd: OddS3, database: str) -> None:
+    odd.put(FILES)
+    assert run(lake=LAKE, database=database).stderr == ""
+    odd.edit = no_fields("ETag")
+    found = json.loads(run("doctor", "--json", lake=LAKE, database=database).stdout)
+    assert "only LastModified" in next(check["says"] for check in found["checks"] if check["check"] == "lake")
 
 
 def test_a_time_with_parts_of_a_second_is_read(odd: OddS3, database: str) -> None:
