@@ -276,7 +276,7 @@ def _setting_error(error: Exception, core: "Session") -> LakeError:
         return LakeSettingError(_EXPIRED)
     if not isinstance(error, of.BotoCoreError) and (name := _misread(core)):
         return LakeSettingError(f"{name} has a value that cannot be read; fix or unset it")
-    return LakeSettingError(f"the AWS_* settings are wrong: {short(error)}; fix them")
+    return LakeSettingError(f"the AWS_* settings are wrong: {short(error).rstrip('.')}; fix them")
 
 
 def _misread(core: "Session") -> str | None:
@@ -326,8 +326,10 @@ def _trouble(error: Exception) -> Exception:
             _EXPIRED if isinstance(error, RuntimeError) else f"the AWS credentials cannot be renewed ({short(error)})"
         )
         return RefusedError("NoCredentials", Blame.CREDENTIALS, says)
+    if isinstance(error, of.ParamValidationError):
+        return LakeSettingError(f"LAKE_URL or QUEUE_URL is wrong: {short(error)}; fix it")
     if isinstance(error, of.BotoCoreError) and not isinstance(error, ResponseParserError):
-        return LakeSettingError(f"the AWS_* settings are wrong: {short(error)}; fix them")
+        return LakeSettingError(f"the AWS_* settings are wrong: {short(error).rstrip('.')}; fix them")
     return UnreachableError(f"its answer cannot be read ({short(error)})")
 
 

@@ -227,6 +227,12 @@ def test_a_wrong_setting_is_told_at_the_first_request(
     assert "\n" not in str(told.value)
 
 
+def test_a_bucket_that_cannot_be_one_is_told(odd: OddS3) -> None:
+    assert odd
+    with pytest.raises(LakeSettingError, match=r"^LAKE_URL or QUEUE_URL is wrong: .*Invalid bucket name"):
+        list(lake_at(f"s3://{300 * 'a'}/").files())
+
+
 @pytest.mark.parametrize("process", ["/no/such", "echo rubbish", "false", "echo {}"])
 def test_a_process_for_credentials_that_fails_is_told(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str
