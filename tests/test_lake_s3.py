@@ -178,6 +178,22 @@ def test_pages_out_of_order_are_noticed(odd: OddS3) -> None:
         list(lake_at(LAKE).files())
 
 
+def test_a_token_that_is_sent_twice_is_noticed_though_the_keys_go_on(odd: OddS3) -> None:
+    odd.put(FILES)
+    names = iter(FILES)
+
+    def edit(page: dict[str, Any]) -> None:
+        name = next(names)
+        page["Contents"] = [item for item in page["Contents"] if item["Key"] == f"p/{name}"]
+        page.update(KeyCount="1", IsTruncated="true", NextContinuationToken="T")
+        if name == "e.tsv":
+            page.update(IsTruncated="false", NextContinuationToken=None)
+
+    odd.edit = edit
+    with pytest.raises(LakeError, match="the same continuation token twice"):
+        list(lake_at(LAKE).files())
+
+
 def test_keys_are_ordered_by_their_bytes_in_utf8(odd: OddS3) -> None:
     names = ["a-b.tsv", "a.tsv", "a/b.tsv", "\ufffd.tsv", "\U0001f600.tsv", "é.tsv", "Z.tsv", " +%41.tsv"]
     odd.put(dict.fromkeys(names, b"x"))
