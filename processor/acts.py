@@ -11,7 +11,7 @@ from pathlib import Path
 from processor import pipeline
 from processor.arrivals import arrivals_of
 from processor.console import Console, several
-from processor.lake import Lake, storable
+from processor.lake import Lake, caution, storable
 from processor.painter import Painter
 from processor.pipeline import Outcome, Plan, PruneError
 from processor.record import Record
@@ -49,6 +49,8 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
     console.summary(outcome)
     if refusal is None and not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
         console.warn(nothing_there(lake, options))
+    if (line := caution(lake)) is not None:
+        console.warn(line)
     if options.json:
         console.result(json.dumps(asdict(outcome)))
     elif console.shows_tables:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from processor.acts import PAGE
 from processor.console import RED, Console, several, sized
 from processor.exposition import TextFile
-from processor.lake import FileError, Lake, LakeError, lake_at, objects_ahead, reads_as, text_limit
+from processor.lake import FileError, Lake, LakeError, caution, lake_at, objects_ahead, reads_as, text_limit
 from processor.stop import Stop
 from processor.told import DONE, FAILED, FailedError, nothing_there
 from state import embedded
@@ -93,7 +93,10 @@ def _lake(options: Namespace) -> str:
     files = list(lake.files())
     if not files:
         raise FailedError(nothing_there(lake, options))
-    readable = next((file for file in files if file.error is None and file.size), None)
+    failed = next((file for file in files if file.error is not None), None)
+    if failed is not None:
+        raise FailedError(f"{failed.key}: {failed.error}")
+    readable = next((file for file in files if file.size), None)
     if readable is not None:
         try:
             with closing(lake.open(readable, 0, 1)) as stream:
@@ -101,7 +104,8 @@ def _lake(options: Namespace) -> str:
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = sized(sum(file.size for file in files))
-    return f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
+    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
+    return says if (line := caution(lake)) is None else f"{says}; {line}"
 
 
 def _of_database(options: Namespace, stop: Stop) -> Iterator[Finding]:

@@ -12,79 +12,58 @@ import re
 import stat
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import cast
 
 from processor.formats import whole
+from processor.lake_base import (
+    SUFFIXES,
+    UNSTORABLE,
+    ChangedError,
+    FileError,
+    Lake,
+    LakeError,
+    LakeFile,
+    LakeSettingError,
+    Stream,
+    is_hidden,
+    is_lake_file,
+    listed,
+    storable,
+    without_passwords,
+)
+from processor.lake_s3 import S3
 from processor.surroundings import raw_of, setting, text_of
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
+__all__ = [
+    "BLOCK",
+    "SUFFIXES",
+    "ChangedError",
+    "FileError",
+    "Folder",
+    "Lake",
+    "LakeError",
+    "LakeFile",
+    "LakeSettingError",
+    "Stream",
+    "caution",
+    "is_compressed",
+    "is_hidden",
+    "is_lake_file",
+    "lake_at",
+    "objects_ahead",
+    "reads_as",
+    "storable",
+    "text",
+    "text_limit",
+    "text_size",
+    "without_passwords",
+]
 
-SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 BLOCK = 256 * 1024
-ATTEMPTS = 5
-CONNECTIONS = 64  # no request waits for another's connection
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
 OBJECTS_AHEAD = 16
 COMPRESSED = 8  # times its size is what a compressed file may hold
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
-
-
-class LakeError(Exception):
-    """The lake, or who tells of its files, cannot be asked; the message is one line that says what to do."""
-
-
-class LakeSettingError(LakeError):
-    """A setting names no lake that can be read, or nobody who tells of its files."""
-
-
-class FileError(Exception):
-    """One file cannot be read; the message goes on after the file's key. `size` says how much of it was read."""
-
-    size = 0
-
-
-class ChangedError(FileError):
-    """The version of a file that was listed is present no more."""
-
-
-class LakeFile(NamedTuple):
-    """A file of the lake as it was listed: its key, what tells its version from any other, its size in bytes.
-
-    `error` says why it cannot be read, where its name tells.
-    """
-
-    key: str
-    fingerprint: str
-    size: int
-    error: str | None = None
-
-
-class Stream(Protocol):
-    """Bytes that come as they are asked for; none are left when `read` gives none."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Up to so many bytes; raises FileError."""
-
-    def close(self) -> None:
-        """Let go of the file."""
-
-
-class Lake(Protocol):
-    """Files below one URL."""
-
-    url: str
-
-    def files(self) -> Iterator[LakeFile]:
-        """Every lake file below the URL, in no order; raises LakeError."""
-
-    def look(self, name: str) -> LakeFile | None:
-        """What `files` would give of one path below the URL now; None where it is no lake file. Raises LakeError."""
-
-    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """The bytes [start, stop) of the very version that was listed; raises FileError, also while it is read."""
 
 
 def lake_at(url: str) -> Lake:
@@ -119,6 +98,16 @@ def reads_as(lake: Lake) -> str:
     return lake.reads_as if isinstance(lake, S3) else "read as files"
 
 
+def caution(lake: Lake) -> str | None:
+    """What may escape a run over a lake that was listed, in a line; None where nothing does."""
+    if not isinstance(lake, S3) or not lake.goes_by_time:
+        return None
+    return (
+        "S3 lists files without an ETag, so that only LastModified and the size tell their versions apart: "
+        "python run.py verify finds what these do not show"
+    )
+
+
 def text_limit() -> int:
     """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
     limit = whole(setting("MAX_TEXT_GIB", str(TEXT_GIB)))
@@ -133,35 +122,6 @@ def objects_ahead() -> int:
     if not count:
         raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {OBJECTS_AHEAD}")
     return count
-
-
-def listed(name: str, fingerprint: str, size: int) -> LakeFile:
-    """A file of the lake by its path below the lake's URL; one whose name the database cannot hold has an error."""
-    key = storable(name)
-    error = None if key == name else "its name holds a NUL or is not valid UTF-8; rename it"
-    return LakeFile(key, fingerprint, size, error)
-
-
-def storable(name: str) -> str:
-    r"""The key that names a file: its name, or what stands for one that the database cannot hold.
-
-    >>> storable("a\0.tsv")
-    'a\\x00.tsv (escaped)'
-    """
-    if not UNSTORABLE.search(name):
-        return name
-    escaped = ESCAPED.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
-    return f"{escaped} (escaped)"  # a file that can be read may be called the same without that, and none with it
-
-
-def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file: by its ending, and no part of it hidden."""
-    return key.endswith(SUFFIXES) and not any(map(is_hidden, key.split("/")))
-
-
-def is_hidden(part: str) -> bool:
-    """Whether a file or folder of that name is passed over, with all that is below: not data, or not yet."""
-    return part.startswith((".", "_")) or part == "lost+found"
 
 
 def is_compressed(file: LakeFile) -> bool:
@@ -380,199 +340,3 @@ class _FolderStream:
 
 def _fingerprint(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns}-{status.st_size}"
-
-
-class S3:
-    """A lake in S3 or what speaks like it; the fingerprint is ETag and size."""
-
-    def __init__(self, bucket: str, prefix: str) -> None:
-        """The lake of a bucket's objects whose keys begin with the prefix, which is a folder's."""
-        self._bucket = bucket
-        self._prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-        self.url = f"s3://{bucket}/{self._prefix}"
-        self._client_made: S3Client | None = None
-
-    @property
-    def _client(self) -> "S3Client":
-        if self._client_made is None:
-            self._client_made = cast("S3Client", aws_client("s3"))
-        return self._client_made
-
-    @property
-    def reads_as(self) -> str:
-        """Whether there are credentials, in words; raises LakeError."""
-        from botocore import UNSIGNED
-
-        signature = getattr(self._client.meta.config, "signature_version", None)
-        return "read anonymously" if signature is UNSIGNED else "read with credentials"
-
-    def files(self) -> Iterator[LakeFile]:
-        """Every lake file below the prefix, from as many pages as there are."""
-        return self._listed("")
-
-    def look(self, name: str) -> LakeFile | None:
-        """What `files` would give of one path below the prefix now; None where it is no lake file. Raises LakeError.
-
-        It is a listing of one object, as that says the same, takes no other right, and tells what is gone from what is
-        forbidden, which the head of an object does not.
-        """
-        if not is_lake_file(name):
-            return None
-        # Nothing that begins with the name sorts before it.
-        found = next(self._listed(name, PaginationConfig={"MaxItems": 1, "PageSize": 1}), None)
-        return found if found is not None and found.key == storable(name) else None
-
-    def _listed(self, begin: str, **request: Any) -> Iterator[LakeFile]:
-        """The lake files whose paths begin so, in the order of their paths."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
-        try:
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + begin, **request):
-                for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self._prefix)
-                    if is_lake_file(key):
-                        yield listed(key, f"{item['ETag'].strip(chr(34))}-{item['Size']}", item["Size"])
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            if code == "NoSuchBucket":
-                raise LakeSettingError(f"there is no bucket {self._bucket}: mend LAKE_URL {self.url}") from error
-            if code in ("AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken"):
-                raise LakeSettingError(
-                    f"listing {self.url} was refused ({code}): allow s3:ListBucket, or mend the AWS_* settings"
-                ) from error
-            raise LakeError(f"{self.url} cannot be listed ({code}); run again later") from error
-        except (BotoCoreError, ResponseParserError) as error:
-            raise LakeError(
-                f"{self.url} cannot be reached: {_short(error)}; look at AWS_ENDPOINT_URL and the network"
-            ) from error
-
-    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """The bytes [start, stop) of an object; a broken connection is taken up where it broke."""
-        return _S3Stream(self._get, self._prefix + file.key, file, start, stop)
-
-    def _get(self, **request: Any) -> Any:
-        """The answer to a GET of an object; raises FileError, and LakeError where S3 itself is out of reach."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            return self._client.get_object(Bucket=self._bucket, **request)
-        except ClientError as error:
-            raise _object_error(error) from error
-        except BotoCoreError as error:  # the client has tried again by itself, so the next file would fare no better
-            raise LakeError(f"{self.url} cannot be reached any more: {_short(error)}; run again when it can") from error
-
-
-class _BrokenBody(Exception):  # noqa: N818
-    """The body of an answer ended too early or could not be read on."""
-
-
-class _S3Stream:
-    def __init__(self, get: Callable[..., Any], key: str, file: LakeFile, start: int, stop: int | None) -> None:
-        self._get, self._key, self._file = get, key, file
-        self._position = start
-        self._stop = file.size if stop is None else min(stop, file.size)
-        self._body: Any = None
-
-    def read(self, size: int = -1, /) -> bytes:
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-        size = self._stop - self._position if size < 0 else min(size, self._stop - self._position)
-        if size <= 0:
-            return b""
-        try:
-            return Retrying(
-                retry=retry_if_exception_type(_BrokenBody),
-                stop=stop_after_attempt(ATTEMPTS),
-                wait=wait_random_exponential(multiplier=0.2, max=10),
-                reraise=True,
-            )(self._read, size)
-        except _BrokenBody as error:
-            raise FileError(f"it cannot be read ({_short(error)}); the next run tries again") from error
-
-    def _read(self, size: int) -> bytes:
-        from botocore.exceptions import BotoCoreError
-
-        if self._body is None:
-            self._body = self._open()
-        try:
-            block = cast(bytes, self._body.read(size))
-            if not block:
-                raise _BrokenBody("the connection ended before the object did")
-        except (BotoCoreError, OSError) as error:
-            self.close()
-            raise _BrokenBody(_short(error)) from error
-        except BaseException:
-            self.close()
-            raise
-        self._position += len(block)
-        return block
-
-    def _open(self) -> Any:
-        etag = self._file.fingerprint.rpartition("-")[0]
-        stretch = f"{self._position}-{self._stop - 1}"
-        answer = self._get(Key=self._key, IfMatch=f'"{etag}"', Range=f"bytes={stretch}")
-        # Not all that speaks like S3 knows If-Match and Range.
-        found = answer.get("ETag", "").strip('"'), answer.get("ContentRange")
-        if found != (etag, f"bytes {stretch}/{self._file.size}"):
-            answer["Body"].close()
-            raise ChangedError(
-                "S3 sent another version or other bytes than were asked for; the next run reads it again"
-            )
-        return answer["Body"]
-
-    def close(self) -> None:
-        if self._body is not None:
-            self._body.close()
-            self._body = None
-
-
-def _object_error(error: Any) -> FileError:
-    code = error.response.get("Error", {}).get("Code", "")
-    if code in ("PreconditionFailed", "412", "InvalidRange", "416"):
-        return ChangedError("it was replaced since it was listed; the next run reads it again")
-    if code in ("NoSuchKey", "404"):
-        return ChangedError("it is gone since it was listed; the next run settles it")
-    if code in ("AccessDenied", "403"):
-        return FileError("reading it was refused (AccessDenied); allow s3:GetObject on it")
-    return FileError(f"S3 answered {code}; the next run tries again")
-
-
-def _short(error: Exception) -> str:
-    return without_passwords(" ".join(str(error).split())) or type(error).__name__
-
-
-def without_passwords(text: str) -> str:
-    """The text without the user and password of any URL in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
-
-
-def aws_client(service: Literal["s3", "sqs"]) -> Any:
-    """A client of S3 or SQS as the AWS_* settings want it; raises LakeSettingError."""
-    import boto3
-    from botocore import UNSIGNED
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    config = Config(
-        retries={"mode": "standard", "max_attempts": ATTEMPTS},
-        connect_timeout=10,
-        read_timeout=60,
-        max_pool_connections=CONNECTIONS,
-    )
-    try:
-        session = boto3.Session()
-        if session.region_name == "":
-            raise LakeSettingError("AWS_DEFAULT_REGION is set but empty; unset it, or name a region as eu-west-1")
-        credentials = session.get_credentials()
-        if credentials is None:
-            config = config.merge(Config(signature_version=UNSIGNED))
-        elif any(not re.fullmatch("[!-~]*", value or "") for value in credentials.get_frozen_credentials()[:3]):
-            # said here: what fails at the header that holds them would repeat them
-            raise LakeSettingError("the AWS_* credentials hold a space, a line break or no ASCII; set them without")
-        return session.client(service, config=config)
-    except BotoCoreError as error:
-        raise LakeSettingError(f"the AWS_* settings are wrong: {_short(error)}") from error
-    except ValueError:
-        raise LakeSettingError("AWS_ENDPOINT_URL is no URL; write it as https://host:port") from None

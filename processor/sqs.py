@@ -1,30 +1,18 @@
 """What S3 tells through a queue of SQS of the objects that came."""
 
 from collections.abc import Callable, Collection, Iterator
-from functools import cached_property
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_plus
 
-from processor.lake import LakeError, LakeSettingError, aws_client, is_lake_file, storable, without_passwords
+from processor.aws import Blame, Client, RefusedError, UnreachableError
+from processor.lake_base import LakeError, LakeSettingError, is_lake_file, storable
 from processor.outage import Outage
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
 
 LONGEST = 20  # seconds that SQS lets a poll last
 BATCH = 10  # messages that SQS gives and takes at once
 HELD = 100
-_WRONG = (
-    "AccessDenied",
-    "AccessDeniedException",
-    "AWS.SimpleQueueService.NonExistentQueue",
-    "ExpiredToken",
-    "InvalidAddress",
-    "InvalidClientTokenId",
-    "QueueDoesNotExist",
-    "SignatureDoesNotMatch",
-)
+RIGHTS = "sqs:ReceiveMessage and sqs:DeleteMessage"
 
 
 class Queue:
@@ -36,17 +24,12 @@ class Queue:
 
     def __init__(self, url: str, lake_url: str, warn: Callable[[str], None]) -> None:
         """The queue at a URL, asked for the first time; raises LakeError."""
-        self._url, self._warn = url, warn
+        self._url, self._warn, self._client = url, warn, Client("sqs")
         self._bucket, _, self._prefix = lake_url.removeprefix("s3://").partition("/")
         self._outage = Outage(warn, "the queue answers again")
         self._held: dict[str, set[str]] = {}
         self._is_elsewhere_told = False
         self._early = self._receive(0)
-
-    @cached_property
-    def _client(self) -> "SQSClient":
-        client: SQSClient = aws_client("sqs")
-        return client
 
     def renew(self) -> None:
         """Let go of the messages that are not settled: they come again."""
@@ -80,7 +63,7 @@ class Queue:
         try:
             for start in range(0, len(done), BATCH):
                 entries = [{"Id": str(n), "ReceiptHandle": one} for n, one in enumerate(done[start : start + BATCH])]
-                self._ask(self._client.delete_message_batch, Entries=entries)  # one that is not taken comes again
+                self._ask("delete_message_batch", Entries=entries)  # one that is not taken comes again
         except LakeError as error:
             self._outage.tell(f"{error}; until then the lake is listed only")
         for receipt in done:
@@ -91,9 +74,10 @@ class Queue:
 
     def _take(self, message: Any) -> Iterator[str]:
         """The paths that a message names; it is held until they are settled."""
-        keys = self._held.setdefault(message["ReceiptHandle"], set())
+        receipt = message.get("ReceiptHandle")
+        keys = set[str]() if receipt is None else self._held.setdefault(receipt, set())  # no receipt, no deletion
         try:
-            objects = notified(message["Body"])
+            objects = notified(message.get("Body") or "")
         except ValueError as error:
             self._warn(f"a message of the queue was passed over: {error}")
             return
@@ -108,26 +92,22 @@ class Queue:
                 yield name
 
     def _receive(self, seconds: int) -> list[Any]:
-        answer = self._ask(self._client.receive_message, MaxNumberOfMessages=BATCH, WaitTimeSeconds=seconds)
+        answer = self._ask("receive_message", MaxNumberOfMessages=BATCH, WaitTimeSeconds=seconds)
         return list(answer.get("Messages", ()))
 
-    def _ask(self, call: Callable[..., Any], **request: Any) -> Any:
+    def _ask(self, operation: str, **request: Any) -> Any:
         """What the queue answers; raises LakeError."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
         try:
-            return call(QueueUrl=self._url, **request)
-        except ClientError as error:
-            code = error.response.get("Error", {}).get("Code", "")
-            kind = LakeSettingError if code in _WRONG else LakeError
-            raise kind(
-                f"the queue cannot be used ({code}): mend QUEUE_URL or the AWS_* settings, and allow "
-                "sqs:ReceiveMessage and sqs:DeleteMessage"
-            ) from error
-        except (BotoCoreError, ResponseParserError, ValueError) as error:
-            short = without_passwords(" ".join(str(error).split()))
-            raise LakeError(f"the queue cannot be reached: {short}; look at QUEUE_URL and the network") from error
+            return self._client.ask(operation, QueueUrl=self._url, **request)
+        except RefusedError as error:
+            advice = error.advice
+            if error.blame is Blame.RIGHT:
+                advice = f"allow {error.right or RIGHTS}, or fix QUEUE_URL or the AWS_* settings"
+            is_wrong = error.blame not in (Blame.CLOCK, Blame.NOTHING, Blame.UNKNOWN)
+            kind = LakeSettingError if is_wrong and not self._client.has_answered else LakeError
+            raise kind(f"the queue cannot be used ({error.code}): {advice}") from error
+        except UnreachableError as error:
+            raise LakeError(f"the queue cannot be reached: {error}; look at QUEUE_URL and the network") from error
 
 
 def notified(body: str) -> list[tuple[str, str]]:

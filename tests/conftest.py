@@ -17,6 +17,7 @@ from moto.server import ThreadedMotoServer
 from psycopg2 import sql
 
 from state import embedded
+from tests.odd_s3 import OddS3
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -99,6 +100,22 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     yield f"http://{host}:{port}"
     moto_api_backend.reset()  # what it holds outlives the server
     server.stop()
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:
+    """An S3 that the settings name, with credentials from the environment and nowhere else."""
+    with closing(OddS3()) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OLD")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_SESSION_TOKEN", "AWS_REQUEST_PAYER"):
+            monkeypatch.delenv(name, raising=False)
+        yield server
 
 
 def make_roles(uri: str) -> None:

@@ -72,6 +72,14 @@ def test_credentials_pass_through_and_stand_in_no_file() -> None:
     assert all(value == "" for name, value in settings.items() if name.startswith("AWS_"))
 
 
+def test_every_setting_of_aws_that_the_documents_name_passes_through() -> None:
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    named = set(re.findall(r"\bAWS_[A-Z0-9_]*[A-Z0-9]\b", "".join(path.read_text() for path in documents)))
+    passed = {setting for setting in SERVICES["etl"]["environment"] if setting.startswith("AWS_")}
+    assert "AWS_REQUEST_PAYER" in named
+    assert named <= passed
+
+
 def test_what_is_installed_is_pinned_with_hashes() -> None:
     assert "--require-hashes" in DOCKERFILE
     asked = [*ROOT.glob("requirements*.in"), *ROOT.glob("*/requirements*.in")]
