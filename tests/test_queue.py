@@ -9,16 +9,24 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from processor import sqs
+from processor import aws
 from processor.lake import LakeError, LakeSettingError, storable
 from processor.sqs import Queue, notified
 from tests.test_secrets import SECRET
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/q"
-WRONG = [
-    "AccessDenied", "AccessDeniedException", "AWS.SimpleQueueService.NonExistentQueue", "ExpiredToken",
-    "InvalidAddress", "InvalidClientTokenId", "QueueDoesNotExist", "SignatureDoesNotMatch",
-]  # fmt: skip
+# What is wrong with a setting or a right, and what the line says to do; anything else may pass, or is nobody's setting.
+WRONG = {
+    "AccessDenied": "allow sqs:ReceiveMessage and sqs:DeleteMessage, or fix QUEUE_URL or the AWS_",
+    "AccessDeniedException": "allow sqs:ReceiveMessage and sqs:DeleteMessage, or fix QUEUE_URL or the AWS_",
+    "AWS.SimpleQueueService.NonExistentQueue": "fix QUEUE_URL",
+    "ExpiredToken": "renew them",
+    "InvalidAddress": "fix QUEUE_URL",
+    "InvalidClientTokenId": "look at AWS_ACCESS_KEY_ID",
+    "QueueDoesNotExist": "fix QUEUE_URL",
+    "SignatureDoesNotMatch": "look at AWS_SECRET_ACCESS_KEY",
+}
+PASSING = {"InternalError": "run again later", "Throttling": "run again later", "": "look the error 0 up"}
 
 
 def body(*keys: str, bucket: str = "events") -> str:
@@ -61,7 +69,7 @@ class Client:
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client that a queue gets."""
     made = Client()
-    monkeypatch.setattr(sqs, "aws_client", lambda name: {"sqs": made}[name])
+    monkeypatch.setattr(aws, "_made", lambda service: ({"sqs": made}[service], None))
     return made
 
 
@@ -196,12 +204,12 @@ def failure(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": SECRET}}, "ReceiveMessage")
 
 
-@pytest.mark.parametrize("code", [*WRONG, "InternalError", "Throttling", ""])
+@pytest.mark.parametrize(("code", "advice"), (WRONG | PASSING).items())
 def test_a_queue_that_refuses_is_told_by_what_is_to_be_done(
-    opened: Callable[..., Queue], client: Client, code: str
+    opened: Callable[..., Queue], client: Client, code: str, advice: str
 ) -> None:
     client.errors.append(failure(code))
-    with pytest.raises(LakeError, match=rf"\({code}\).*QUEUE_URL.*sqs:ReceiveMessage and sqs:DeleteMessage") as raised:
+    with pytest.raises(LakeError, match=rf"\({code.rpartition('.')[2] or 0}\): .*{advice}") as raised:
         opened()
     assert type(raised.value) is (LakeSettingError if code in WRONG else LakeError)
     assert SECRET not in str(raised.value)
