@@ -603,7 +603,9 @@ with latest as (
             hashtextextended(article_id, 0) = hashtextextended(touched.article_id, 0)
             and article_id = touched.article_id
             and file_id <> %(file_id)s
-    ) as others on old_title = touched.title or old_category = touched.category
+            -- asked once for each article, before any row is read
+            and (touched.old_title = touched.title or touched.old_category = touched.category)
+    ) as others on true
 )
 
 select
