@@ -11,6 +11,18 @@ select
     set_config('idle_in_transaction_session_timeout', '0', true),
     -- servers before PostgreSQL 17 do not know this one
     case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end,
+    -- compiling takes longer than these statements do; estimates for tables that were never analysed switch it on
+    set_config('jit', 'off', true),
+    -- each statement looks up what it touches
+    set_config('enable_nestloop', 'on', true),
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_indexonlyscan', 'on', true),
+    set_config('enable_bitmapscan', 'on', true),
+    -- rows that a policy hides are an error, and never missing from a sum
+    set_config('row_security', 'off', true),
+    -- dates are read in this form, numbers with all their digits
+    set_config('datestyle', 'ISO', true),
+    set_config('extra_float_digits', '1', true),
     -- a role may ask for less, but what a run says it counted must outlast the server
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
     set_config('tcp_keepalives_idle', '30', true),

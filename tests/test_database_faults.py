@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from psycopg2.errors import DeadlockDetected
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import cursor, parse_dsn
 
 from processor.lake import lake_at
 from processor.pipeline import Plan
@@ -357,6 +357,85 @@ def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, set
         assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
         Model().check(as_role("postgres", database), contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
+
+
+RELIED_ON = {
+    "client_min_messages": ("debug1", "warning"),
+    "datestyle": ("'SQL, DMY'", "ISO, DMY"),
+    "default_transaction_isolation": ("serializable", "serializable"),
+    "enable_bitmapscan": ("off", "on"),
+    "enable_indexonlyscan": ("off", "on"),
+    "enable_indexscan": ("off", "on"),
+    "enable_nestloop": ("off", "on"),
+    "extra_float_digits": ("-15", "1"),
+    "idle_in_transaction_session_timeout": ("'1min'", "0"),
+    "jit": ("on", "off"),
+    "row_security": ("on", "off"),
+    "search_path": ("pg_catalog", "state, public, pg_temp"),
+    "tcp_keepalives_count": ("9", "3"),
+    "tcp_keepalives_idle": ("7200", "30"),
+    "tcp_keepalives_interval": ("75", "10"),
+    "client_connection_check_interval": ("0", "1s"),
+    "transaction_timeout": ("'1min'", "0"),
+}
+
+
+def shown(cur: cursor, name: str) -> object:
+    cur.execute(f"show {name}")
+    (row,) = cur.fetchall()
+    return row[0]
+
+
+def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(database: str) -> None:
+    """Also in those that only read, and in the one that holds the lock."""
+    with closing(PostgresProxy(database)) as proxy:  # over a socket of the kernel there are no keepalives
+        for name, (asked, _) in RELIED_ON.items():
+            configure(database, f"{name} = {asked}")
+        wanted = {name: held for name, (_, held) in RELIED_ON.items() if not name.startswith("tcp_")}
+        with Database(proxy.url) as db, Database(proxy.url, reads=True) as reader:
+            for one in (db, reader):
+                with one.transaction(fenced=False) as cur:
+                    assert {name: shown(cur, name) for name in wanted} == wanted
+                    assert shown(cur, "transaction_isolation") == "read committed"
+                    assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
+                assert one._work is not None
+                with one._work.cursor() as cur:  # what a pooler hands on is as it was
+                    assert shown(cur, "jit") == "on"
+                one._work.rollback()
+            assert db._lock is not None
+            with db._lock.cursor() as cur:
+                assert {name: shown(cur, name) for name in wanted} == wanted
+
+
+def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:
+    count(lake, database, PLAN)
+    ask(
+        database,
+        "alter table state.file_sessions enable row level security;"
+        "alter table state.file_sessions force row level security; select 1",
+    )
+    write_lake(lake, {"d.tsv": events(7, 30, "c")})
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    assert "row-level security" in done.stderr
+    ask(database, "alter table state.file_sessions no force row level security; select 1")
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize("setting", ["transaction_timeout", "idle_in_transaction_session_timeout"])
+def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: str) -> None:
+    """The one that holds the lock is open as long as the run is."""
+    configure(database, f"{setting} = '300ms'")
+    with Database(database) as db:
+        db.claim(str(lake))
+        with db.transaction() as cur:
+            cur.execute("select pg_sleep(0.4)")
+            time.sleep(0.4)
+        assert db.connections == 1
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert shown(cur, "application_name") != ""
 
 
 @pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
