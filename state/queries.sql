@@ -71,6 +71,16 @@ where
 -- lake: the lake that this database holds, and the run that may write
 select url, run_id from state.lake;
 
+-- catch_up: numbers go on after those that are there, where a restore of the tables alone left the sequences behind
+select setval('state.runs_run_id_seq', present.most)
+from (select max(run_id) as most from state.runs) as present
+cross join state.runs_run_id_seq as drawn
+where present.most > drawn.last_value or (present.most = drawn.last_value and not drawn.is_called);
+select setval('state.lake_files_file_id_seq', present.most)
+from (select max(file_id) as most from state.lake_files) as present
+cross join state.lake_files_file_id_seq as drawn
+where present.most > drawn.last_value or (present.most = drawn.last_value and not drawn.is_called);
+
 -- begin_run: a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
