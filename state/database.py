@@ -5,7 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
@@ -240,6 +240,26 @@ class Database:
                 with self.transaction(fenced=False) as cur:
                     cur.execute(path.read_text())
                     self.execute(cur, "record_step", step=step)
+
+    def try_writing(self) -> None:
+        """Nothing, where the first writes of a run would pass; none of it stays. Raises DatabaseError.
+
+        No run waits for it: it writes to no row, and makes the schema only while no other run has the lock.
+        """
+        with self.errors(), closing(self._connect()) as trial:
+            trial.readonly = None  # as the role's default is
+            with trial.cursor() as cur:
+                self.execute(cur, "settings", search_path=SEARCH_PATH)
+                writes, is_standby = self.one(cur, "writability")
+                if not writes:
+                    why = "is a standby" if is_standby else "is read only (default_transaction_read_only)"
+                    raise DatabaseError(f"the database {why}: name one that can be written to")
+                self.execute(cur, "wait_little")
+                if self.one(cur, "has_schema")[0]:
+                    if self.one(cur, "step")[0] == max(migrations()):
+                        self.execute(cur, "write_nothing")
+                elif self.one(cur, "try_lock")[0]:
+                    cur.execute((ROOM / "schema.sql").read_text())
 
     def look_at_schema(self) -> int:
         """The step of its schema, which is this program's; raises UnusedDatabaseError, DatabaseSettingError."""

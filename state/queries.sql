@@ -216,7 +216,68 @@ select
                 and has_schema_privilege(bi.oid, relnamespace, 'usage')
             )
         order by relname
-    ) as bi_unread;
+    ) as bi_unread,
+    -- a policy for bi that lets all rows through hides none
+    array(
+        select relname::text
+        from pg_class
+        cross join bi
+        inner join pg_roles on pg_roles.oid = bi.oid
+        where
+            relnamespace = to_regnamespace('public')
+            and relrowsecurity
+            and not (rolsuper or rolbypassrls)
+            and pg_has_role(relowner, 'usage')
+            and (
+                exists (select from pg_policy where polrelid = pg_class.oid and polcmd in ('r', '*') and not polpermissive)
+                or not exists (
+                    select from pg_policy
+                    where
+                        polrelid = pg_class.oid
+                        and polcmd in ('r', '*')
+                        and polpermissive
+                        and pg_get_expr(polqual, polrelid) = 'true'
+                        and (polroles = array[0::oid] or bi.oid = any(polroles))
+                )
+            )
+        order by relname
+    ) as bi_misses;
+
+-- writability: whether this transaction may write, which none on a standby may
+select not current_setting('transaction_read_only')::boolean as writes, pg_is_in_recovery() as is_standby;
+
+-- wait_little: no lock is waited for long until this transaction ends
+set local lock_timeout = '2s';
+
+-- write_nothing: what a run does to each table, to no row of it: rights, policies and publications are asked all the same
+insert into state.runs (host, pid) select host, pid from state.runs where false;
+update state.runs set pid = pid where false;
+insert into state.lake (url, run_id) select url, run_id from state.lake where false;
+update state.lake set url = url where false;
+insert into state.lake_files (key) select key from state.lake_files where false;
+update state.lake_files set key = key where false;
+delete from state.lake_files where false;
+insert into state.file_article_days select * from state.file_article_days where false;
+delete from state.file_article_days where false;
+insert into state.file_user_days select * from state.file_user_days where false;
+delete from state.file_user_days where false;
+insert into state.file_sessions select * from state.file_sessions where false;
+delete from state.file_sessions where false;
+insert into state.file_rejected_lines select * from state.file_rejected_lines where false;
+delete from state.file_rejected_lines where false;
+insert into state.article_texts select * from state.article_texts where false;
+update state.article_texts set title_at = title_at where false;
+delete from state.article_texts where false;
+insert into state.category_days select * from state.category_days where false;
+delete from state.category_days where false;
+insert into state.session_days select * from state.session_days where false;
+delete from state.session_days where false;
+insert into public.article_performance (article_id, date, displays, clicks, cumulative_clicks) select article_id, date, displays, clicks, cumulative_clicks from public.article_performance where false;
+update public.article_performance set clicks = clicks where false;
+delete from public.article_performance where false;
+insert into public.user_performance (user_id, date, sessions, session_seconds, displays, clicks) select user_id, date, sessions, session_seconds, displays, clicks from public.user_performance where false;
+update public.user_performance set clicks = clicks where false;
+delete from public.user_performance where false;
 
 -- article_rows: the rows of an article, on one day or on all
 select date, displays, clicks, cumulative_clicks, click_through_rate
