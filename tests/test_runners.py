@@ -340,25 +340,30 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
         assert [sums for (sums,), _ in itertools.groupby(reader.seen)] == states
 
 
-@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions"])
+@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions", b"insert into pg_temp.changed_article_days"])
 def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
-    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over."""
+    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over.
+
+    Meanwhile the file is replaced, so that what the first one read of it is not what the other one finds.
+    """
     reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
 
     def fault(_: int, text: bytes) -> Cut | None:
         if reached.is_set() and text.startswith(b"BEGIN"):
             assert taken_over.wait(DEADLINE)
-        elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(2,)]:
+        elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(len(before) - 1,)]:
             reached.set()
             assert (lost if at != b"BEGIN" else taken_over).wait(DEADLINE)
         return None
 
+    before = contents(lake)
     with Database(database):
         pass  # which makes the schema
     with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as first:
         assert reached.wait(DEADLINE)
         (holder,) = holders(database)
         ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        write_lake(lake, {"d/e.tsv": events(30, 40, "replaced")})
         with Run(lake=lake, database=database) as other:
             wait_until(lambda: other.process.poll() is not None or is_waiting(database))
             lost.set()
