@@ -1,5 +1,6 @@
 """The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -184,6 +185,35 @@ def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, 
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 4) if plan.prune_all else (4, 0))
         assert not silence.errors
         model.check(database, files, pruned=plan.prune_all)
+
+
+@pytest.mark.parametrize("before", [b"", events(3, 8, "before")])
+def test_a_file_that_failed_is_tried_and_told_once_whatever_became_of_the_connection(
+    database: str, lake: Path, before: bytes
+) -> None:
+    with Database(database):
+        pass  # which makes the schema
+    if before:
+        write_lake(lake, {"a.tsv": before})
+        count(lake, database, PLAN)
+    write_lake(lake, {"a.tsv": b"no header", "b.tsv": events(6, 21, "b"), "d.tsv": events(6, 22, "d")})
+    cuts = 0
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal cuts
+        if cuts or not text.startswith(b"COMMIT") or ask(database, HAS_FAILED) == [(0,)]:
+            return None
+        cuts += 1
+        return "before"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("--json", lake=lake, database=proxy.url)
+    assert (done.returncode, cuts, done.stderr.count("not counted a.tsv")) == (1, 1, 1)
+    assert json.loads(done.stdout)["files_failed"] == 1
+    assert ask(database, "select files_failed from state.runs order by run_id desc limit 1") == [(1,)]
+
+
+HAS_FAILED = "select count(*) from state.lake_files where error is not null"
 
 
 def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: str, database: str, lake: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from state.database import Database
+from state.database import Database, SupersededError
 from tests.conftest import as_role
 from tests.pgbouncer import PROGRAM, pooler
 from tests.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
@@ -407,3 +407,20 @@ def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(da
             other.claim(lake)
         assert watch.take_back(lake)
         assert cuts == 1
+
+
+def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(database: str, tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    with Database(database, shares=True) as watch:
+        watch.claim(lake)
+        watch.give_back()
+        with pytest.raises(SupersededError, match="holds the lake"):
+            watch.take_back("/another/lake")
+        assert holders(database) == []
+        ask(database, "insert into state.steps (step) values (9999) returning step")
+        with pytest.raises(SupersededError, match="at step 9999 of the schema"):
+            watch.take_back(lake)
+        assert holders(database) == []
+        ask(database, "delete from state.steps where step = 9999 returning step")
+        assert not watch.take_back(lake)
+        assert len(holders(database)) == 1
