@@ -292,7 +292,11 @@ def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> No
     [
         ("53100", "free space on the database's disk, then run again", 5),
         ("40001", "run again later", 5),
-        ("42501", "grant this role the right, or name another role in DATABASE_URL", 1),
+        (
+            "42501",
+            "grant this role the right and let no policy hide rows from it, or name another role in DATABASE_URL",
+            1,
+        ),
     ],
 )
 def test_what_stays_is_told_and_the_other_files_count(

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import psycopg2
 import pytest
 
 from state import embedded
@@ -22,8 +24,15 @@ from tests.test_run import CLICK, contents, run
 OLDEST = Path("/usr/lib/postgresql/15/bin")
 
 
+def is_up(folder: str) -> bool:
+    """Whether a server answers, in whatever language it says so."""
+    with suppress(psycopg2.OperationalError):
+        return ask(f"postgresql://postgres@/postgres?host={folder}&port=5432", "select 1") == [(1,)]
+    return False
+
+
 @contextmanager
-def oldest_server() -> Iterator[str]:
+def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **settings: str) -> Iterator[str]:
     """The URI of a database on a server of the oldest version, which logs what changes for publications."""
     if not (OLDEST / "postgres").exists():
         pytest.skip("PostgreSQL 15 is not installed in Debian's way")
@@ -34,14 +43,15 @@ def oldest_server() -> Iterator[str]:
         data, log = Path(folder, "data"), Path(folder, "log")
         words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D", str(data)]
         subprocess.run([OLDEST / "initdb", *words], check=True, capture_output=True, cwd="/", **account)
-        settings = {"listen_addresses": "", "unix_socket_directories": folder, "wal_level": "logical", "fsync": "off"}
+        place = {"listen_addresses": "", "unix_socket_directories": folder}
+        settings = {**place, "wal_level": "logical", "fsync": "off", **settings}
         with log.open("wb") as said:
             server = subprocess.Popen(
                 [OLDEST / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())],
-                stdout=said, stderr=said, cwd="/", **account,
+                stdout=said, stderr=said, cwd="/", env={**os.environ, **environment}, **account,
             )  # fmt: skip
         try:
-            wait_until(lambda: "ready to accept connections" in log.read_text())
+            wait_until(lambda: Path(folder, ".s.PGSQL.5432.lock").exists() and is_up(folder))
             # as the tests' own server names it, so that `new_database` finds its place in it
             name = embedded.database_name("tests")
             uri = f"postgresql://postgres@/{name}?host={folder}&port=5432"

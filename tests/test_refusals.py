@@ -1,7 +1,11 @@
 """What a server answers counts by its SQLSTATE, in any language; a setting that cannot be right is a line and 2."""
 
+import re
+import shutil
 import socket
 import struct
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +19,7 @@ from tests.conftest import administrate, as_role
 from tests.processes import ask
 from tests.tables import Model, write_lake
 from tests.test_database_faults import inject
+from tests.test_publications import oldest_server
 from tests.test_run import CLICK, HEADER, contents, run
 from tests.test_secrets import SECRET
 
@@ -220,3 +225,22 @@ def test_a_wrong_password_and_a_database_that_is_not_there_end_with_2(server: st
     assert (done.returncode, "does not exist" in done.stderr) == (2, True)
     done = run(lake=lake, database=as_role("nobody", server), DATABASE_WAIT="30")
     assert (done.returncode, "does not exist" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "charset"), [("de_DE.UTF-8", "UTF-8"), ("de_DE", "ISO-8859-1")])
+def test_a_server_that_speaks_german_is_understood(lake: Path, name: str, charset: str) -> None:
+    with tempfile.TemporaryDirectory() as locales:  # which the server's account may enter
+        Path(locales).chmod(0o755)
+        make = ["localedef", "-i", "de_DE", "-f", charset, f"{locales}/{name}"]
+        if shutil.which("localedef") is None or subprocess.run(make, check=False, capture_output=True).returncode:
+            pytest.skip("there is no such locale to be made here")
+        with oldest_server({"LOCPATH": locales}, lc_messages=name) as server:
+            done = run(lake=lake, database=re.sub("/lake_[0-9a-f]*", "/nix", server), DATABASE_WAIT="60")
+            (line,) = done.stderr.splitlines()
+            assert (done.returncode, line.endswith("; look at DATABASE_URL")) == (2, True)
+            if "existiert nicht" not in line:
+                pytest.skip("this server knows no German")
+            administrate(server, "create role etl login")
+            administrate(server, "alter role etl connection limit 1")
+            done = run(lake=lake, database=as_role("etl", server), DATABASE_WAIT="1")
+            assert (done.returncode, "two connections" in done.stderr.splitlines()[-1]) == (1, True)
