@@ -25,8 +25,10 @@ from state.database import Database
 from state.store import Store
 from state.writer import Reading, Version
 from tests.conftest import administrate, as_role, new_database, new_server
+from tests.pgbouncer import free_port
 from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy
+from tests.servers import oldest_server
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, PLAN, events
 from tests.test_pipeline import Silence, count
@@ -393,6 +395,7 @@ def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, set
     assert run("verify", lake=lake, database=database).returncode == 0
 
 
+# What is set, in a role's words, and what holds.
 RELIED_ON = {
     "client_min_messages": ("debug1", "warning"),
     "datestyle": ("'SQL, DMY'", "ISO, DMY"),
@@ -406,9 +409,6 @@ RELIED_ON = {
     "jit": ("on", "off"),
     "row_security": ("on", "off"),
     "search_path": ("pg_catalog", "state, public, pg_temp"),
-    "tcp_keepalives_count": ("9", "3"),
-    "tcp_keepalives_idle": ("7200", "30"),
-    "tcp_keepalives_interval": ("75", "10"),
     "client_connection_check_interval": ("0", "1s"),
     "transaction_timeout": ("'1min'", "0"),
 }
@@ -422,23 +422,50 @@ def shown(cur: cursor, name: str) -> object:
 
 def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(database: str) -> None:
     """Also in those that only read, and in the one that holds the lock."""
-    with closing(PostgresProxy(database)) as proxy:  # over a socket of the kernel there are no keepalives
-        for name, (asked, _) in RELIED_ON.items():
-            configure(database, f"{name} = {asked}")
-        wanted = {name: held for name, (_, held) in RELIED_ON.items() if not name.startswith("tcp_")}
-        with Database(proxy.url) as db, Database(proxy.url, reads=True) as reader:
-            for one in (db, reader):
-                with one.transaction(fenced=False) as cur:
-                    assert {name: shown(cur, name) for name in wanted} == wanted
-                    assert shown(cur, "transaction_isolation") == "read committed"
-                    assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
-                assert one._work is not None
-                with one._work.cursor() as cur:  # what a pooler hands on is as it was
-                    assert shown(cur, "jit") == "on"
-                one._work.rollback()
-            assert db._lock is not None
-            with db._lock.cursor() as cur:
+    for name, (asked, _) in RELIED_ON.items():
+        configure(database, f"{name} = {asked}")
+    wanted = {name: held for name, (_, held) in RELIED_ON.items()}
+    with Database(database) as db, Database(database, reads=True) as reader:
+        for one in (db, reader):
+            with one.transaction(fenced=False) as cur:
                 assert {name: shown(cur, name) for name in wanted} == wanted
+                assert shown(cur, "transaction_isolation") == "read committed"
+                assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
+            assert one._work is not None
+            with one._work.cursor() as cur:  # what a pooler hands on is as it was
+                assert shown(cur, "jit") == "on"
+            one._work.rollback()
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert {name: shown(cur, name) for name in wanted} == wanted
+
+
+def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
+    """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
+    port = str(free_port())
+    with oldest_server(listen_addresses="127.0.0.1", port=port) as server, new_database(server) as database:
+        url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
+        for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
+            configure(database, f"{name} = 77")
+        with Database(url) as db, db.transaction(fenced=False) as cur:
+            assert [shown(cur, f"tcp_keepalives_{name}") for name in ("idle", "interval", "count")] == ["30", "10", "3"]
+            assert db._lock is not None
+            with db._lock.cursor() as locked:
+                assert shown(locked, "tcp_keepalives_idle") == "30"
+            assert db._work is not None
+            found = db._work.info.dsn_parameters
+        wanted = {
+            "application_name": "event-lake", "client_encoding": "UTF8", "connect_timeout": "10",
+            "keepalives_count": "3", "keepalives_idle": "30", "keepalives_interval": "10", "tcp_user_timeout": "60000",
+        }  # fmt: skip
+        assert found.items() >= wanted.items()
+        others = {name: "7" for name in wanted if name != "client_encoding"}
+        words = "&".join(f"{name}={value}" for name, value in others.items())
+        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(fenced=False):
+            assert db._work is not None
+            assert db._work.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
+        assert run(lake=lake, database=url).returncode == 0
+        Model().check(database, LAKE)
 
 
 def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:

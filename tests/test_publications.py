@@ -1,65 +1,18 @@
 """A database whose tables a change-data-capture tool publishes: every command goes on as before."""
 
-import os
 import signal
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
-import psycopg2
 import pytest
 
-from state import embedded
 from state.database import Database
 from tests.conftest import administrate, as_role, new_database
 from tests.processes import Run, ask, wait_until
+from tests.servers import oldest_server
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, events
 from tests.test_run import CLICK, contents, run
-
-OLDEST = Path("/usr/lib/postgresql/15/bin")
-
-
-def is_up(folder: str) -> bool:
-    """Whether a server answers, in whatever language it says so."""
-    with suppress(psycopg2.OperationalError):
-        return ask(f"postgresql://postgres@/postgres?host={folder}&port=5432", "select 1") == [(1,)]
-    return False
-
-
-@contextmanager
-def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **settings: str) -> Iterator[str]:
-    """The URI of a database on a server of the oldest version, which logs what changes for publications."""
-    if not (OLDEST / "postgres").exists():
-        pytest.skip("PostgreSQL 15 is not installed in Debian's way")
-    is_root = os.geteuid() == 0
-    account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if is_root else {}
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        data, log = Path(folder, "data"), Path(folder, "log")
-        words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D", str(data)]
-        subprocess.run([OLDEST / "initdb", *words], check=True, capture_output=True, cwd="/", **account)
-        place = {"listen_addresses": "", "unix_socket_directories": folder}
-        settings = {**place, "wal_level": "logical", "fsync": "off", **settings}
-        with log.open("wb") as said:
-            server = subprocess.Popen(
-                [OLDEST / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())],
-                stdout=said, stderr=said, cwd="/", env={**os.environ, **environment}, **account,
-            )  # fmt: skip
-        try:
-            wait_until(lambda: Path(folder, ".s.PGSQL.5432.lock").exists() and is_up(folder))
-            # as the tests' own server names it, so that `new_database` finds its place in it
-            name = embedded.database_name("tests")
-            uri = f"postgresql://postgres@/{name}?host={folder}&port=5432"
-            administrate(uri.replace(name, "postgres"), "create database {}", name)
-            yield uri
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait()
 
 
 @pytest.fixture(params=["oldest", "own"])

@@ -17,9 +17,9 @@ from psycopg2.extensions import parse_dsn
 
 from tests.conftest import administrate, as_role
 from tests.processes import ask
+from tests.servers import oldest_server
 from tests.tables import Model, write_lake
 from tests.test_database_faults import inject
-from tests.test_publications import oldest_server
 from tests.test_run import CLICK, HEADER, contents, run
 from tests.test_secrets import SECRET
 

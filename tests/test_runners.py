@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from state.answers import Answers
 from state.database import Database, SupersededError
-from tests.conftest import as_role
+from tests.conftest import as_role, new_database
 from tests.pgbouncer import PROGRAM, pooler
 from tests.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy, Request, S3Fault, S3Proxy
@@ -424,3 +425,13 @@ def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(databas
         ask(database, "delete from state.steps where step = 9999 returning step")
         assert not watch.take_back(lake)
         assert len(holders(database)) == 1
+
+
+def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
+    with new_database(server) as other, Database(other) as at_work:
+        at_work.claim(str(tmp_path))
+        with Database(database), Database(database, reads=True) as reader:
+            holder = Answers(reader).holder()
+        assert holder is not None
+        with Database(database, reads=True) as reader:
+            assert Answers(reader).holder() is None
