@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import date
 from pathlib import Path
 
 import psycopg2
@@ -432,9 +433,13 @@ def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(da
                 assert shown(cur, "transaction_isolation") == "read committed"
                 assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
             assert one._work is not None
-            with one._work.cursor() as cur:  # what a pooler hands on is as it was
+            with one._work.cursor() as cur:  # what a pooler hands on is as it was, and as others left it
                 assert shown(cur, "jit") == "on"
-            one._work.rollback()
+                cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it at the beginning only
+            one._work.commit()
+            with one.transaction(fenced=False) as cur:
+                cur.execute("select date '2019-02-15'")
+                assert cur.fetchone() == (date(2019, 2, 15),)
         assert db._lock is not None
         with db._lock.cursor() as cur:
             assert {name: shown(cur, name) for name in wanted} == wanted
