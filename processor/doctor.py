@@ -168,10 +168,16 @@ def _roles(database: Database) -> str:
         raise FailedError(
             f"role bi may not read {', '.join(rights['bi_unread'])}; run state/roles.sql again as an administrator"
         )
+    if rights["bi_misses"]:
+        raise FailedError(
+            f"row level security hides rows of {', '.join(rights['bi_misses'])} from role bi; "
+            "disable it there, or make a policy for bi that is true"
+        )
     return f"{rights['role']} may count, and bi reads the tables and views and nothing else"
 
 
 def _schema(database: Database) -> str:
+    database.try_writing()
     return f"step {database.look_at_schema()}, as this program"
 
 

@@ -5,14 +5,15 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+from state.database_errors import advice, one_line, passes, refusal, wrong_url
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from psycopg2 import Error
     from psycopg2.extensions import connection, cursor
     from tenacity import RetryCallState
 
@@ -26,31 +27,6 @@ LOST_LOCK_PATIENCE = 90.0
 # A run that watches gives the lock back as soon as it has counted the file that it is at, of whatever size.
 WATCH_PATIENCE = 600.0
 WATCH = "watch, "
-
-# What a server says that answers, but not to us: waiting does not help.
-_REFUSED = (
-    "SSL required",
-    "authentication failed",
-    "certificate",
-    "does not exist",
-    "does not support SSL",
-    "invalid",
-    "no pg_hba.conf entry",
-    "no password supplied",
-    "permission denied",
-)
-
-# What helps, by how the SQLSTATE begins; the rest may pass by itself.
-_ADVICE = {
-    "53100": "free space on the database's disk, then run again",
-    "53": "give the server more memory or connections, then run again",
-    "57014": "raise statement_timeout for this role, then run again",
-    "42501": "grant this role the right, or name another role in DATABASE_URL",
-    "25006": "name a database that can be written to",
-}
-_POOLER = "query_wait_timeout"
-# How servers and poolers say that all their connections are taken.
-_CROWDED = ("too many", "connection slots", "no more connections allowed")
 
 UNUSED = "nothing was counted into this database yet: python run.py counts the lake"
 
@@ -143,14 +119,10 @@ class Database:
         try:
             self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
             # A password's own @ or / puts the rest of it here, and so into what libpq says of them.
-            is_wrong = any("@" in self._parameters.get(name, "") for name in ("host", "dbname"))
-        except (psycopg2.ProgrammingError, UnicodeEncodeError):
-            is_wrong = True
-        if is_wrong:
-            raise DatabaseSettingError(
-                "DATABASE_URL is no libpq URI: write it as postgresql://user:password@host:5432/database, "
-                "with special characters percent-encoded"
-            )
+            if any("@" in self._parameters.get(name, "") for name in ("host", "dbname")):
+                raise psycopg2.ProgrammingError
+        except (psycopg2.ProgrammingError, UnicodeError) as error:
+            raise DatabaseSettingError(wrong_url(error, url)) from None
         defaults = {
             "application_name": "event-lake",
             "connect_timeout": "10",
@@ -269,6 +241,26 @@ class Database:
                     cur.execute(path.read_text(encoding="utf-8"))
                     self.execute(cur, "record_step", step=step)
 
+    def try_writing(self) -> None:
+        """Nothing, where the first writes of a run would pass; none of it stays. Raises DatabaseError.
+
+        No run waits for it: it writes to no row, and makes the schema only while no other run has the lock.
+        """
+        with self.errors(), closing(self._connect()) as trial:
+            trial.readonly = None  # as the role's default is
+            with trial.cursor() as cur:
+                self.execute(cur, "settings", search_path=SEARCH_PATH)
+                writes, is_standby = self.one(cur, "writability")
+                if not writes:
+                    why = "is a standby" if is_standby else "is read only (default_transaction_read_only)"
+                    raise DatabaseError(f"the database {why}: name one that can be written to")
+                self.execute(cur, "wait_little")
+                if self.one(cur, "has_schema")[0]:
+                    if self.one(cur, "step")[0] == max(migrations()):
+                        self.execute(cur, "write_nothing")
+                elif self.one(cur, "try_lock")[0]:
+                    cur.execute((ROOM / "schema.sql").read_text())
+
     def look_at_schema(self) -> int:
         """The step of its schema, which is this program's; raises UnusedDatabaseError, DatabaseSettingError."""
         return self.retried(self._look_at_schema)
@@ -373,6 +365,7 @@ class Database:
                 if row is None or row[0] != lake_url:
                     look()
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
+                self.execute(cur, "catch_up")
                 (run_id,) = self.one(cur, "begin_run", **process)
                 self.execute(cur, "claim", url=lake_url, run_id=run_id)
                 return int(run_id)
@@ -450,12 +443,11 @@ class Database:
 
     def retried(self, attempt: Callable[[], T]) -> T:
         """What an attempt gives, made again where the database broke it off; raises DatabaseError."""
-        import psycopg2
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
         with self.errors():
             return Retrying(
-                retry=retry_if_exception_type((psycopg2.OperationalError, psycopg2.InterfaceError)),
+                retry=retry_if_exception(passes),
                 stop=stop_after_attempt(ATTEMPTS),
                 wait=wait_random_exponential(multiplier=0.2, max=10),
                 reraise=True,
@@ -475,7 +467,7 @@ class Database:
         try:
             yield
         except psycopg2.Error as error:
-            raise DatabaseError(f"the database refused: {_one_line(error)}; {_advice(error)}") from error
+            raise DatabaseError(f"the database refused: {one_line(error)}; {advice(error)}") from error
 
     def table(self, name: str, **parameters: object) -> tuple[list[str], list[Any]]:
         """What a statement gives, in a transaction of its own: the columns' names and the rows."""
@@ -495,13 +487,15 @@ class Database:
         """A connection, waited for while the database comes up; raises DatabaseError."""
         import psycopg2
         from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
-        from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
-
-        def is_waited_for(error: BaseException) -> bool:
-            return isinstance(error, psycopg2.OperationalError) and not any(word in str(error) for word in _REFUSED)
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
         def connect() -> "connection":
-            made: connection = psycopg2.connect(**self._parameters)
+            try:
+                made: connection = psycopg2.connect(**self._parameters)
+            except (psycopg2.Error, UnicodeDecodeError) as error:
+                line, is_final, advised = refusal(error, self._parameters)
+                kind = DatabaseSettingError if is_final else DatabaseAwayError
+                raise kind(f"no connection to the database: {line}; {advised}") from None
             # A statement must see what was committed before it began, whatever the role's default is: the fence and
             # the look for a commit whose outcome is unknown rely on it.
             made.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
@@ -509,23 +503,18 @@ class Database:
                 made.readonly = True
             return made
 
-        try:
-            return Retrying(
-                retry=retry_if_exception(is_waited_for),
-                stop=stop_after_delay(self._wait),
-                wait=wait_random_exponential(multiplier=0.2, max=3),
-                reraise=True,
-                before_sleep=self._say_waiting,
-            )(connect)
-        except psycopg2.Error as error:
-            kind = DatabaseAwayError if is_waited_for(error) else DatabaseSettingError
-            is_crowded = any(word in str(error) for word in _CROWDED)
-            advice = "give this role two connections, then run again" if is_crowded else "look at DATABASE_URL"
-            raise kind(f"no connection to the database: {_one_line(error)}; {advice}") from None
+        return Retrying(
+            retry=retry_if_exception_type(DatabaseAwayError),
+            stop=stop_after_delay(self._wait),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+            reraise=True,
+            before_sleep=self._say_waiting,
+        )(connect)
 
     def _say_waiting(self, state: "RetryCallState") -> None:
         if state.attempt_number == 1:
-            self.say(f"waiting for the database, {self._wait:.0f} s at most ({_short(state)})")
+            line = _short(state).removeprefix("no connection to the database: ").rpartition(";")[0]
+            self.say(f"waiting for the database, {self._wait:.0f} s at most ({line})")
 
     def _close(self) -> None:
         import psycopg2
@@ -591,20 +580,6 @@ def _refuse_other(present: str, lake_url: str) -> None:
         )
 
 
-def _one_line(error: BaseException) -> str:
-    """What a database error says, without the lines that hold the statement; of several servers, what the last did."""
-    lines = (str(error).strip() or type(error).__name__).splitlines()
-    return next((line for line in reversed(lines) if line.startswith("connection to server")), lines[0])
-
-
-def _advice(error: "Error") -> str:
-    """What to do about it."""
-    if _POOLER in str(error):
-        return "let the pooler give this role two connections or more (default_pool_size), then run again"
-    state = error.pgcode or ""
-    return next((text for begin, text in _ADVICE.items() if state.startswith(begin)), "run again later")
-
-
 def _short(state: "RetryCallState") -> str:
     error = state.outcome.exception() if state.outcome else None
-    return _one_line(error) if error else ""
+    return one_line(error) if error else ""

@@ -11,6 +11,18 @@ select
     set_config('idle_in_transaction_session_timeout', '0', true),
     -- servers before PostgreSQL 17 do not know this one
     case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end,
+    -- compiling takes longer than these statements do; estimates for tables that were never analysed switch it on
+    set_config('jit', 'off', true),
+    -- each statement looks up what it touches
+    set_config('enable_nestloop', 'on', true),
+    set_config('enable_indexscan', 'on', true),
+    set_config('enable_indexonlyscan', 'on', true),
+    set_config('enable_bitmapscan', 'on', true),
+    -- rows that a policy hides are an error, and never missing from a sum
+    set_config('row_security', 'off', true),
+    -- dates are read in this form, numbers with all their digits
+    set_config('datestyle', 'ISO', true),
+    set_config('extra_float_digits', '1', true),
     -- a role may ask for less, but what a run says it counted must outlast the server
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
     set_config('tcp_keepalives_idle', '30', true),
@@ -58,6 +70,12 @@ where
 
 -- lake: the lake that this database holds, and the run that may write
 select url, run_id from state.lake;
+
+-- catch_up: numbers go on after those that are there, where a restore of the tables alone left the sequences behind
+select setval('state.runs_run_id_seq', present.most)
+from (select max(run_id) as most from state.runs) as present
+cross join state.runs_run_id_seq as drawn
+where present.most > drawn.last_value or (present.most = drawn.last_value and not drawn.is_called);
 
 -- begin_run: a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
@@ -194,7 +212,68 @@ select
                 and has_schema_privilege(bi.oid, relnamespace, 'usage')
             )
         order by relname
-    ) as bi_unread;
+    ) as bi_unread,
+    -- a policy for bi that lets all rows through hides none
+    array(
+        select relname::text
+        from pg_class
+        cross join bi
+        inner join pg_roles on pg_roles.oid = bi.oid
+        where
+            relnamespace = to_regnamespace('public')
+            and relrowsecurity
+            and not (rolsuper or rolbypassrls)
+            and pg_has_role(relowner, 'usage')
+            and (
+                exists (select from pg_policy where polrelid = pg_class.oid and polcmd in ('r', '*') and not polpermissive)
+                or not exists (
+                    select from pg_policy
+                    where
+                        polrelid = pg_class.oid
+                        and polcmd in ('r', '*')
+                        and polpermissive
+                        and pg_get_expr(polqual, polrelid) = 'true'
+                        and (polroles = array[0::oid] or bi.oid = any(polroles))
+                )
+            )
+        order by relname
+    ) as bi_misses;
+
+-- writability: whether this transaction may write, which none on a standby may
+select not current_setting('transaction_read_only')::boolean as writes, pg_is_in_recovery() as is_standby;
+
+-- wait_little: no lock is waited for long until this transaction ends
+set local lock_timeout = '2s';
+
+-- write_nothing: what a run does to each table, to no row of it: rights, policies and publications are asked all the same
+insert into state.runs (host, pid) select host, pid from state.runs where false;
+update state.runs set pid = pid where false;
+insert into state.lake (url, run_id) select url, run_id from state.lake where false;
+update state.lake set url = url where false;
+insert into state.lake_files (file_id, key) select file_id, key from state.lake_files where false;
+update state.lake_files set key = key where false;
+delete from state.lake_files where false;
+insert into state.file_article_days select * from state.file_article_days where false;
+delete from state.file_article_days where false;
+insert into state.file_user_days select * from state.file_user_days where false;
+delete from state.file_user_days where false;
+insert into state.file_sessions select * from state.file_sessions where false;
+delete from state.file_sessions where false;
+insert into state.file_rejected_lines select * from state.file_rejected_lines where false;
+delete from state.file_rejected_lines where false;
+insert into state.articles select * from state.articles where false;
+update state.articles set title_at = title_at where false;
+delete from state.articles where false;
+insert into state.category_days select * from state.category_days where false;
+delete from state.category_days where false;
+insert into state.session_days select * from state.session_days where false;
+delete from state.session_days where false;
+insert into public.article_performance (article_id, date, displays, clicks, cumulative_clicks) select article_id, date, displays, clicks, cumulative_clicks from public.article_performance where false;
+update public.article_performance set clicks = clicks where false;
+delete from public.article_performance where false;
+insert into public.user_performance (user_id, date, sessions, session_seconds, displays, clicks) select user_id, date, sessions, session_seconds, displays, clicks from public.user_performance where false;
+update public.user_performance set clicks = clicks where false;
+delete from public.user_performance where false;
 
 -- article_rows: the rows of an article, on one day or on all
 select date, displays, clicks, cumulative_clicks, click_through_rate

@@ -108,6 +108,8 @@ create table state.file_article_days (
 create index on state.file_article_days (file_id);
 create index file_article_days_hash
 on state.file_article_days (hashtextextended(article_id, 0), greatest(title_at, category_at));
+-- For publications: a key would cost an index, the whole row costs only where wal_level is logical.
+alter table state.file_article_days replica identity full;
 comment on table state.file_article_days is
 'What each file gave: displays and clicks of an article on a day, and its latest title and category.';
 comment on column state.file_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
@@ -128,6 +130,7 @@ create table state.file_user_days (
     user_id text collate "C" not null
 );
 create index on state.file_user_days (file_id);
+alter table state.file_user_days replica identity full;
 comment on table state.file_user_days is 'What each file gave: displays and clicks of a user on a day.';
 comment on column state.file_user_days.file_id is 'The file, in lake_files.';
 comment on column state.file_user_days.date is 'UTC day.';
@@ -148,6 +151,7 @@ create index file_sessions_first on state.file_sessions
 (hashtextextended(session_id, hashtextextended(user_id, 0)), first_at);
 create index file_sessions_last on state.file_sessions
 (hashtextextended(session_id, hashtextextended(user_id, 0)), last_at);
+alter table state.file_sessions replica identity full;
 comment on table state.file_sessions is 'What each file gave: the span of a session, whose whole may lie in several files.';
 comment on column state.file_sessions.first_at is 'Its first event in this file (microseconds since 1970-01-01 UTC).';
 comment on column state.file_sessions.last_at is 'Its last event in this file (microseconds since 1970-01-01 UTC).';
@@ -328,6 +332,7 @@ create table state.category_days (
     category text
 );
 create index category_days_hash on state.category_days (date, hashtextextended(coalesce(category, ''), 0));
+alter table state.category_days replica identity full;
 comment on table state.category_days is 'article_performance added up by category and day.';
 comment on column state.category_days.date is 'UTC day of the clicks and displays.';
 comment on column state.category_days.displays is 'Displays of the category''s articles on that day.';

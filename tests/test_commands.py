@@ -268,7 +268,9 @@ def test_files_outside_the_selection_are_neither_counted_nor_gone(lake: Path, da
     assert (did["files_counted"], did["files_forgotten"]) == (1, 0)
     Model().check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"], **contents(lake)})
     assert run("verify", "--since", "2019-02-16", lake=lake, database=database).returncode == 0
-    assert run("--rebuild", "--since", "2019-02-16", lake=lake, database=database).returncode == 2
+    for end in ("--since", "--until"):
+        done = run("--rebuild", end, "2019-02-16", lake=lake, database=database)
+        assert (done.returncode, "say it without --since and --until" in done.stderr) == (2, True)
 
 
 def history(url: str) -> list[tuple[object, ...]]:

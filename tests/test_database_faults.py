@@ -1,5 +1,6 @@
 """The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,12 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from datetime import date
 from pathlib import Path
 
 import psycopg2
 import pytest
 from psycopg2.errors import DeadlockDetected
-from psycopg2.extensions import parse_dsn
+from psycopg2.extensions import cursor, parse_dsn
 
 from processor.batches import Limits
 from processor.lake import lake_at
@@ -25,8 +27,10 @@ from state.batch_writer import Reading, Version
 from state.database import SEARCH_PATH, Database
 from state.store import Store
 from tests.conftest import administrate, as_role, new_database, new_server
+from tests.pgbouncer import free_port
 from tests.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy
+from tests.servers import oldest_server
 from tests.tables import Model, write_lake
 from tests.test_crashes import HEADER, PLAN, events
 from tests.test_pipeline import Silence, count
@@ -188,6 +192,35 @@ def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, 
         model.check(database, files, pruned=plan.prune_all)
 
 
+@pytest.mark.parametrize("before", [b"", events(3, 8, "before")])
+def test_a_file_that_failed_is_tried_and_told_once_whatever_became_of_the_connection(
+    database: str, lake: Path, before: bytes
+) -> None:
+    with Database(database):
+        pass  # which makes the schema
+    if before:
+        write_lake(lake, {"a.tsv": before})
+        count(lake, database, PLAN)
+    write_lake(lake, {"a.tsv": b"no header", "b.tsv": events(6, 21, "b"), "d.tsv": events(6, 22, "d")})
+    cuts = 0
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal cuts
+        if cuts or not text.startswith(b"COMMIT") or ask(database, HAS_FAILED) == [(0,)]:
+            return None
+        cuts += 1
+        return "before"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("--json", lake=lake, database=proxy.url)
+    assert (done.returncode, cuts, done.stderr.count("not counted a.tsv")) == (1, 1, 1)
+    assert json.loads(done.stdout)["files_failed"] == 1
+    assert ask(database, "select files_failed from state.runs order by run_id desc limit 1") == [(1,)]
+
+
+HAS_FAILED = "select count(*) from state.lake_files where error is not null"
+
+
 def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: str, database: str, lake: Path) -> None:
     limit, name = "alter database {} connection limit ", parse_dsn(database)["dbname"]
     with held(database, "select"):
@@ -264,7 +297,11 @@ def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> No
     [
         ("53100", "free space on the database's disk, then run again", 5),
         ("40001", "run again later", 5),
-        ("42501", "grant this role the right, or name another role in DATABASE_URL", 1),
+        (
+            "42501",
+            "grant this role the right and let no policy hide rows from it, or name another role in DATABASE_URL",
+            1,
+        ),
     ],
 )
 def test_what_stays_is_told_and_the_other_files_count(
@@ -359,6 +396,114 @@ def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, set
         assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
         Model().check(as_role("postgres", database), contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
+
+
+# What is set, in a role's words, and what holds.
+RELIED_ON = {
+    "client_min_messages": ("debug1", "warning"),
+    "datestyle": ("'SQL, DMY'", "ISO, DMY"),
+    "default_transaction_isolation": ("serializable", "serializable"),
+    "enable_bitmapscan": ("off", "on"),
+    "enable_indexonlyscan": ("off", "on"),
+    "enable_indexscan": ("off", "on"),
+    "enable_nestloop": ("off", "on"),
+    "extra_float_digits": ("-15", "1"),
+    "idle_in_transaction_session_timeout": ("'1min'", "0"),
+    "jit": ("on", "off"),
+    "row_security": ("on", "off"),
+    "search_path": ("pg_catalog", "state, public, pg_temp"),
+    "client_connection_check_interval": ("0", "1s"),
+    "transaction_timeout": ("'1min'", "0"),
+}
+
+
+def shown(cur: cursor, name: str) -> object:
+    cur.execute(f"show {name}")
+    (row,) = cur.fetchall()
+    return row[0]
+
+
+def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(database: str) -> None:
+    """Also in those that only read, and in the one that holds the lock."""
+    for name, (asked, _) in RELIED_ON.items():
+        configure(database, f"{name} = {asked}")
+    wanted = {name: held for name, (_, held) in RELIED_ON.items()}
+    with Database(database) as db, Database(database, reads=True) as reader:
+        for one in (db, reader):
+            with one.transaction(fenced=False) as cur:
+                assert {name: shown(cur, name) for name in wanted} == wanted
+                assert shown(cur, "transaction_isolation") == "read committed"
+                assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
+            assert one._work is not None
+            with one._work.cursor() as cur:  # what a pooler hands on is as it was, and as others left it
+                assert shown(cur, "jit") == "on"
+                cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it at the beginning only
+            one._work.commit()
+            with one.transaction(fenced=False) as cur:
+                cur.execute("select date '2019-02-15'")
+                assert cur.fetchone() == (date(2019, 2, 15),)
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert {name: shown(cur, name) for name in wanted} == wanted
+
+
+def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
+    """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
+    port = str(free_port())
+    with oldest_server(listen_addresses="127.0.0.1", port=port) as server, new_database(server) as database:
+        url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
+        for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
+            configure(database, f"{name} = 77")
+        with Database(url) as db, db.transaction(fenced=False) as cur:
+            assert [shown(cur, f"tcp_keepalives_{name}") for name in ("idle", "interval", "count")] == ["30", "10", "3"]
+            assert db._lock is not None
+            with db._lock.cursor() as locked:
+                assert shown(locked, "tcp_keepalives_idle") == "30"
+            assert db._work is not None
+            found = db._work.info.dsn_parameters
+        wanted = {
+            "application_name": "event-lake", "client_encoding": "UTF8", "connect_timeout": "10",
+            "keepalives_count": "3", "keepalives_idle": "30", "keepalives_interval": "10", "tcp_user_timeout": "60000",
+        }  # fmt: skip
+        assert found.items() >= wanted.items()
+        others = {name: "7" for name in wanted if name != "client_encoding"}
+        words = "&".join(f"{name}={value}" for name, value in others.items())
+        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(fenced=False):
+            assert db._work is not None
+            assert db._work.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
+        assert run(lake=lake, database=url).returncode == 0
+        Model().check(database, LAKE)
+
+
+def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:
+    count(lake, database, PLAN)
+    ask(
+        database,
+        "alter table state.file_sessions enable row level security;"
+        "alter table state.file_sessions force row level security; select 1",
+    )
+    write_lake(lake, {"d.tsv": events(7, 30, "c")})
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    assert "row-level security" in done.stderr
+    ask(database, "alter table state.file_sessions no force row level security; select 1")
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize("setting", ["transaction_timeout", "idle_in_transaction_session_timeout"])
+def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: str) -> None:
+    """The one that holds the lock is open as long as the run is."""
+    configure(database, f"{setting} = '300ms'")
+    with Database(database) as db:
+        db.claim(str(lake))
+        with db.transaction() as cur:
+            cur.execute("select pg_sleep(0.4)")
+            time.sleep(0.4)
+        assert db.connections == 1
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert shown(cur, "application_name") != ""
 
 
 @pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])

@@ -155,6 +155,89 @@ def test_missing_rights_are_named(lake: Path, database: str) -> None:
     assert not bad(findings(lake, database))
 
 
+TAKEN = [
+    "create table article_performance (a integer)",
+    "create view freshness as select 1 as a",
+    "create schema state authorization etl",
+    "create type daily_overview as (a integer)",
+]
+
+
+@pytest.mark.parametrize("made", TAKEN)
+def test_a_name_that_somebody_else_has_is_told(lake: Path, database: str, made: str) -> None:
+    administrate(as_role("postgres", database), made)
+    before = execute(database, "select count(*) from pg_class")
+    found = bad(findings(lake, database))
+    assert "already exists; somebody else has this name" in found["schema"]
+    assert execute(database, "select count(*) from pg_class") == before
+    assert run(lake=lake, database=database).returncode == 1
+
+
+def test_a_schema_made_beforehand_without_the_right_on_the_database_is_told(lake: Path, database: str) -> None:
+    owner, name = as_role("postgres", database), database.rpartition("/")[2].partition("?")[0]
+    administrate(owner, "create schema state authorization etl")
+    administrate(owner, "revoke create on database {} from etl", name)
+    assert "permission denied for database" in bad(findings(lake, database))["schema"]
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_a_database_that_is_read_only_is_told(lake: Path, database: str, counted: bool) -> None:
+    name = database.rpartition("/")[2].partition("?")[0]
+    if counted:
+        run(lake=lake, database=database)
+    administrate(as_role("postgres", database), "alter database {} set default_transaction_read_only = on", name)
+    assert bad(findings(lake, database)) == {
+        "schema": "the database is read only (default_transaction_read_only): name one that can be written to"
+    }
+    assert run(lake=lake, database=database).returncode == 1
+
+
+SPOILT = {
+    "alter table state.file_sessions enable row level security, force row level security": "let no policy hide rows",
+    "alter table article_performance enable row level security, force row level security": "let no policy hide rows",
+    "revoke delete on state.file_sessions from etl": "grant this role the right",
+    "revoke insert on state.article_texts from etl": "grant this role the right",
+    "alter table state.file_sessions replica identity nothing; create publication p for table state.file_sessions":
+        "replica identity",
+    "alter table user_performance rename column clicks to clacks": "undo what was changed",
+    "drop table state.session_days": "undo what was changed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
+def test_a_table_that_a_run_could_not_write_to_is_told(lake: Path, database: str, spoil: str) -> None:
+    run(lake=lake, database=database)
+    administrate(as_role("postgres", database), spoil)
+    assert SPOILT[spoil] in bad(findings(lake, database))["schema"]
+    (lake / "a.tsv").write_bytes(HEADER + CLICK * 2)
+    assert run(lake=lake, database=database).returncode == 1
+
+
+def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
+    """A run that begins to make the schema is not in the way, nor is one that holds rows and tables."""
+    with Database(database) as at_work:
+        execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
+        assert not bad(findings(lake, database))
+    with Database(database) as at_work:
+        at_work.claim(str(lake))
+        with at_work.transaction() as cur:
+            cur.execute("update state.runs set pid = 1")
+            assert not bad(findings(lake, database))
+
+
+def test_rows_that_a_policy_hides_from_bi_are_told(lake: Path, database: str) -> None:
+    run(lake=lake, database=database)
+    execute(database, "alter table user_performance enable row level security")
+    words = "row level security hides rows of user_performance from role bi"
+    assert bad(findings(lake, database))["roles"].startswith(words)
+    execute(database, "create policy busy on user_performance for select to bi using (clicks > 1)")
+    assert bad(findings(lake, database))["roles"].startswith(words)
+    execute(database, "create policy every on user_performance for select to bi using (true)")
+    assert not bad(findings(lake, database))
+    execute(database, "create policy fewer on user_performance as restrictive for select using (clicks > 1)")
+    assert bad(findings(lake, database))["roles"].startswith(words)
+
+
 def test_a_database_without_the_role_bi_is_right(lake: Path, database: str) -> None:
     name = database.rpartition("/")[2].partition("?")[0]
     administrate(as_role("postgres", database), "revoke all on database {} from bi", name)

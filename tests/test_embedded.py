@@ -56,6 +56,16 @@ def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
         assert ask(again, "select to_regclass('counted')::text") == [("counted",)]
 
 
+def test_nobody_else_reaches_it(home: Path) -> None:
+    """It trusts every account that reaches its socket, so that none but its own may."""
+    with embedded.server("a", home) as uri:
+        assert ask(uri, "show listen_addresses") == [("",)]
+        assert ask(uri, "select inet_server_addr() is null") == [(True,)]
+        folder = Path(parse_dsn(uri)["host"])
+        assert folder.stat().st_mode & 0o077 == 0
+        assert {path.name for path in folder.iterdir() if path.is_socket()} == {f".s.PGSQL.{embedded.PORT}"}
+
+
 def test_the_last_to_leave_stops_the_server(home: Path) -> None:
     with embedded.server("a", home) as uri:
         with embedded.server("b", home):

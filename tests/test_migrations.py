@@ -33,7 +33,7 @@ select 'index', format('%s.%s', schemaname, indexname), indexdef from pg_indexes
 union all
 select 'view', format('%s.%s', schemaname, viewname), definition from pg_views where schemaname in ('state', 'public')
 union all
-select 'table', oid::regclass::text, concat_ws(' ', relkind, relpersistence, reloptions)
+select 'table', oid::regclass::text, concat_ws(' ', relkind, relpersistence, relreplident, reloptions)
 from pg_class where relnamespace in ('state'::regnamespace, 'public'::regnamespace)
 union all
 select 'comment', format('%s.%s', objoid::regclass, objsubid), ''

@@ -13,6 +13,7 @@ import pytest
 
 from tests import made_lake
 from tests.conftest import ROOT, SHARED
+from tests.processes import ask
 from tests.tables import Model
 
 HEADER = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
@@ -105,6 +106,21 @@ def test_a_made_lake_is_counted_as_the_oracle_says(tmp_path: Path, database: str
     made_lake.write(tmp_path / "lake", days=2, lines=2000, compress=True)
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     Model().check(database, contents(tmp_path / "lake"))
+
+
+def test_a_file_that_is_what_it_was_again_has_no_error_any_more(lake: Path, database: str) -> None:
+    model, before = Model(), (lake / "b.tsv").read_bytes()
+    assert run(lake=lake, database=database).returncode == 0
+    model.check(database, contents(lake))
+    (lake / "b.tsv").write_bytes(b"no header\n")
+    assert run(lake=lake, database=database).returncode == 1
+    assert model.check(database, contents(lake)).failed == {"b.tsv"}
+    (lake / "b.tsv").write_bytes(before)
+    os.utime(lake / "b.tsv", (1, 1))
+    assert run(lake=lake, database=database).returncode == 0
+    assert model.check(database, contents(lake)).failed == set()
+    query = "select error, failed_at from state.lake_files"
+    assert set(ask(database, query)) == {(None, None)}
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_count(lake: Path, database: str) -> None:

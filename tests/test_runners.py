@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from state.database import Database
-from tests.conftest import as_role
+from state.answers import Answers
+from state.database import Database, SupersededError
+from tests.conftest import as_role, new_database
 from tests.pgbouncer import PROGRAM, pooler
 from tests.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
 from tests.proxies import Cut, PostgresProxy, Request, S3Fault, S3Proxy
@@ -340,25 +341,30 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
         assert [sums for (sums,), _ in itertools.groupby(reader.seen)] == states
 
 
-@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions"])
+@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions", b"insert into pg_temp.changed_article_days"])
 def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
-    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over."""
+    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over.
+
+    Meanwhile the file is replaced, so that what the first one read of it is not what the other one finds.
+    """
     reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
 
     def fault(_: int, text: bytes) -> Cut | None:
         if reached.is_set() and text.startswith(b"BEGIN"):
             assert taken_over.wait(DEADLINE)
-        elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(2,)]:
+        elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(len(before) - 1,)]:
             reached.set()
             assert (lost if at != b"BEGIN" else taken_over).wait(DEADLINE)
         return None
 
+    before = contents(lake)
     with Database(database):
         pass  # which makes the schema
     with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as first:
         assert reached.wait(DEADLINE)
         (holder,) = holders(database)
         ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        write_lake(lake, {"d/e.tsv": events(30, 40, "replaced")})
         with Run(lake=lake, database=database) as other:
             wait_until(lambda: other.process.poll() is not None or is_waiting(database))
             lost.set()
@@ -435,3 +441,30 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
         assert first.end() in (0, 75)  # its one file may have been its last
     Model().check(database, contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
+
+
+def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(database: str, tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    with Database(database, shares=True) as watch:
+        watch.claim(lake)
+        watch.give_back()
+        with pytest.raises(SupersededError, match="holds the lake"):
+            watch.take_back("/another/lake")
+        assert holders(database) == []
+        ask(database, "insert into state.steps (step) values (9999) returning step")
+        with pytest.raises(SupersededError, match="at step 9999 of the schema"):
+            watch.take_back(lake)
+        assert holders(database) == []
+        ask(database, "delete from state.steps where step = 9999 returning step")
+        assert not watch.take_back(lake)
+        assert len(holders(database)) == 1
+
+
+def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
+    with new_database(server) as other, Database(other) as at_work:
+        at_work.claim(str(tmp_path))
+        with Database(database), Database(database, reads=True) as reader:
+            holder = Answers(reader).holder()
+        assert holder is not None
+        with Database(database, reads=True) as reader:
+            assert Answers(reader).holder() is None
