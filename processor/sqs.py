@@ -104,7 +104,7 @@ class Queue:
             if error.blame is Blame.RIGHT:
                 advice = f"allow {error.right or RIGHTS}, or fix QUEUE_URL or the AWS_* settings"
             is_wrong = error.blame not in (Blame.CLOCK, Blame.NOTHING, Blame.UNKNOWN)
-            kind = LakeSettingError if is_wrong and not self._client.has_answered else LakeError
+            kind = LakeSettingError if is_wrong else LakeError
             raise kind(f"the queue cannot be used ({error.code}): {advice}") from error
         except UnreachableError as error:
             raise LakeError(f"the queue cannot be reached: {error}; look at QUEUE_URL and the network") from error

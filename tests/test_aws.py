@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
+from botocore.exceptions import ClientError
 
-from processor.aws import REGION, RIGHT
+from processor.aws import REGION, RIGHT, Blame, RefusedError, _trouble
 from processor.lake import LakeError, LakeSettingError, lake_at
 from processor.sqs import Queue
 from tests.odd_s3 import Asked, OddS3, Refusal
@@ -269,6 +270,9 @@ def test_a_file_that_may_not_be_read_is_told(
     (open_folder / ".aws").chmod(0)  # as a home that is another account's
     with as_nobody():
         assert not list(lake_at(LAKE).files())
+    monkeypatch.setenv(name, str(open_folder / ".aws" / "config"))
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
+        list(lake_at(LAKE).files())
 
 
 @pytest.mark.parametrize(
@@ -307,6 +311,30 @@ def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
     keyless.sts = Refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     with pytest.raises(LakeSettingError, match=r"AssumeRoleWithWebIdentity was refused \(AccessDenied\)"):
+        list(lake_at(LAKE).files())
+
+    keyless.sts = Refusal(503, "ServiceUnavailable")
+    with pytest.raises(LakeError, match="ServiceUnavailable") as told:
+        list(lake_at(LAKE).files())
+    assert not isinstance(told.value, LakeSettingError)
+
+
+def test_what_refuses_to_renew_credentials_refuses_no_object() -> None:
+    answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    error = _trouble(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
+    assert isinstance(error, RefusedError)
+    assert error.blame is Blame.CREDENTIALS
+    assert "AssumeRoleWithWebIdentity was refused (AccessDenied); allow AssumeRoleWithWebIdentity" in error.advice
+
+
+def test_an_endpoint_of_the_configuration_that_is_none_is_told(
+    keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert keyless
+    (tmp_path / "config").write_text("[default]\nendpoint_url = ftp://x\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    with pytest.raises(LakeSettingError, match=r"the AWS_\* settings are wrong"):
         list(lake_at(LAKE).files())
 
 

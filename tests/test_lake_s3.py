@@ -255,6 +255,12 @@ def test_keys_are_read_as_they_are_sent(odd: OddS3, database: str, way: str) -> 
     Model().check(database, lake)
 
 
+def test_a_key_is_not_decoded_where_nobody_says_that_it_is_encoded(odd: OddS3) -> None:
+    odd.put({"%41+.tsv": b"x"})
+    odd.edit = lambda page: page["Contents"][0].update(Key="p/%41+.tsv") or page.update(EncodingType=None)
+    assert [file.key for file in lake_at(LAKE).files()] == ["%41+.tsv"]
+
+
 def test_a_key_that_is_not_utf8_is_one_file_that_fails(odd: OddS3, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"], "b.tsv": FILES["b.tsv"]})
     odd.edit = lambda page: page["Contents"][-1].update(Key="p/%FF.tsv")
@@ -469,6 +475,7 @@ def test_a_range_is_not_held_against_the_checksum_of_the_whole(odd: OddS3) -> No
     lake = lake_at(LAKE)
     (file,) = lake.files()
     assert b"".join(text(lake, file, 300_001, 700_003)) == data[300_001:700_003]
+    assert "x-amz-checksum-mode" not in odd.asked[-1].headers
 
 
 # ETags that are weak, bare, or another object's.
@@ -542,6 +549,13 @@ def test_a_size_that_is_never_the_objects_own_is_told_as_such(odd: OddS3, size: 
     with pytest.raises(FileError) as told:
         read()
     assert not isinstance(told.value, ChangedError)
+
+
+def test_an_answer_of_another_size_is_told_as_such(odd: OddS3) -> None:
+    odd.put(FILES)
+    odd.answer = lambda sent, body: sent.update({"Content-Range": f"bytes 0-{len(body) - 1}/999999"}) or body
+    with pytest.raises(FileError, match="another ETag, time or size than the object has"):
+        read()
 
 
 def test_an_object_that_is_listed_and_never_found_is_told_as_such(odd: OddS3) -> None:
