@@ -196,7 +196,7 @@ SPOILT = {
     "alter table state.file_sessions enable row level security, force row level security": "let no policy hide rows",
     "alter table article_performance enable row level security, force row level security": "let no policy hide rows",
     "revoke delete on state.file_sessions from etl": "grant this role the right",
-    "revoke insert on state.article_texts from etl": "grant this role the right",
+    "revoke insert on state.articles from etl": "grant this role the right",
     "alter table state.file_sessions replica identity nothing; create publication p for table state.file_sessions":
         "replica identity",
     "alter table user_performance rename column clicks to clacks": "undo what was changed",
