@@ -199,6 +199,7 @@ SPOILT = {
     "revoke insert on state.articles from etl": "grant this role the right",
     "alter table state.file_sessions replica identity nothing; create publication p for table state.file_sessions":
         "replica identity",
+    "alter table user_performance replica identity full; create publication p for table user_performance": "to default",
     "alter table user_performance rename column clicks to clacks": "undo what was changed",
     "drop table state.session_days": "undo what was changed",
 }  # fmt: skip
