@@ -259,7 +259,7 @@ class Database:
                     if self.one(cur, "step")[0] == max(migrations()):
                         self.execute(cur, "write_nothing")
                 elif self.one(cur, "try_lock")[0]:
-                    cur.execute((ROOM / "schema.sql").read_text())
+                    cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
 
     def look_at_schema(self) -> int:
         """The step of its schema, which is this program's; raises UnusedDatabaseError, DatabaseSettingError."""

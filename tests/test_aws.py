@@ -39,7 +39,7 @@ class Keys:
 
     def write(self, key: str, region: str = "") -> None:
         text = f"[default]\naws_access_key_id={key}\naws_secret_access_key=x\naws_session_token=t\n{region}"
-        self.path.with_suffix(".new").write_text(text)
+        self.path.with_suffix(".new").write_text(text, encoding="utf-8")
         self.path.with_suffix(".new").rename(self.path)
 
 
@@ -104,7 +104,7 @@ def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: 
     if left == "none":
         keys.path.unlink()
     elif left == "half a file":
-        keys.path.write_text("[default")
+        keys.path.write_text("[default", encoding="utf-8")
     odd.refuse = lambda _: EXPIRED
     asked = len(odd.asked)
     with pytest.raises(LakeError, match="the AWS credentials have expired; renew them"):
@@ -239,7 +239,7 @@ def test_a_process_for_credentials_that_fails_is_told(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str
 ) -> None:
     assert keyless
-    (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n")
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(LakeSettingError):
         list(lake_at(LAKE).files())
@@ -254,7 +254,7 @@ def test_a_file_that_may_not_be_read_is_told(
 ) -> None:
     assert keyless
     path = open_folder / "file"
-    path.write_text("")
+    path.write_text("", encoding="utf-8")
     path.chmod(0)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(open_folder / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(open_folder / "none"))
@@ -298,7 +298,7 @@ def test_every_command_ends_with_2_by_a_wrong_setting(
 
 
 def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("token")
+    (tmp_path / "token").write_text("token", encoding="utf-8")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -331,7 +331,7 @@ def test_an_endpoint_of_the_configuration_that_is_none_is_told(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert keyless
-    (tmp_path / "config").write_text("[default]\nendpoint_url = ftp://x\n")
+    (tmp_path / "config").write_text("[default]\nendpoint_url = ftp://x\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     with pytest.raises(LakeSettingError, match=r"the AWS_\* settings are wrong"):

@@ -74,7 +74,9 @@ def test_credentials_pass_through_and_stand_in_no_file() -> None:
 
 def test_every_setting_of_aws_that_the_documents_name_passes_through() -> None:
     documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
-    named = set(re.findall(r"\bAWS_[A-Z0-9_]*[A-Z0-9]\b", "".join(path.read_text() for path in documents)))
+    named = set(
+        re.findall(r"\bAWS_[A-Z0-9_]*[A-Z0-9]\b", "".join(path.read_text(encoding="utf-8") for path in documents))
+    )
     passed = {setting for setting in SERVICES["etl"]["environment"] if setting.startswith("AWS_")}
     assert "AWS_REQUEST_PAYER" in named
     assert named <= passed

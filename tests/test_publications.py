@@ -42,7 +42,7 @@ def test_every_command_goes_on_where_all_tables_are_published(published: str, tm
     assert run(lake=lake, database=published).returncode == 0
     model.check(published, contents(lake))
     assert run("verify", lake=lake, database=published).returncode == 0
-    (lake / "c.tsv").write_text("no header")
+    (lake / "c.tsv").write_text("no header", encoding="utf-8")
     assert run(lake=lake, database=published).returncode == 1
     model.check(published, contents(lake))
     (lake / "c.tsv").unlink()
