@@ -139,15 +139,15 @@ class Client:
 
     def ask(self, operation: str, **request: Any) -> Any:
         """The answer to a request; raises RefusedError, UnreachableError, LakeError."""
+        made = self._client_and_credentials()
         try:
-            return self._asked(operation, request)
+            return self._asked(made[0], operation, request)
         except RefusedError as error:
-            if error.blame is not Blame.CREDENTIALS or not self._is_renewed():
+            if error.blame is not Blame.CREDENTIALS or not self._is_renewed(made):
                 raise
-            return self._asked(operation, request)
+            return self._asked(self._client_and_credentials()[0], operation, request)
 
-    def _asked(self, operation: str, request: dict[str, Any]) -> Any:
-        client, _ = self._client_and_credentials()
+    def _asked(self, client: Any, operation: str, request: dict[str, Any]) -> Any:
         try:
             answer = getattr(client, operation)(**request)
         except Exception as error:
@@ -160,14 +160,15 @@ class Client:
             self._made = _made(self._service)
         return self._made
 
-    def _is_renewed(self) -> bool:
-        """Take up credentials that took the place of those in use; whether there are any."""
-        _, before = self._client_and_credentials()
+    def _is_renewed(self, refused: "tuple[Any, ReadOnlyCredentials | None]") -> bool:
+        """Whether there are other credentials than those that were refused, taken up here or by another thread."""
+        if self._made is not refused:
+            return True
         try:
             made = _made(self._service)
         except LakeError:  # a file that is being written, say; what was answered first says more
             return False
-        if made[1] in (None, before):
+        if made[1] in (None, refused[1]):
             return False
         self._made = made
         return True

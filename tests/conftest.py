@@ -32,7 +32,8 @@ for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGH
 
 # What a test starts says where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
-os.environ["PYTHONWARNINGS"] = "error::EncodingWarning,ignore::EncodingWarning:matplotlib.font_manager"
+OTHERS = "".join(f",ignore::EncodingWarning:{name}" for name in ("matplotlib.font_manager", "botocore.configloader"))
+os.environ["PYTHONWARNINGS"] = f"error::EncodingWarning{OTHERS}"
 
 
 def administrate(url: str, statement: str, *names: str) -> None:

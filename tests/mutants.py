@@ -24,29 +24,60 @@ DONE = ROOT / ".mutants" / "noticed"
 START_SECONDS, END_SECONDS = 60, 30
 FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 
-# Which tests should notice a mutant of a file, the quick ones first. A room that is not named here is not mutated.
+# Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
+# tests, and single tests of those that take long. A room that is not named here is not mutated.
 ROOMS = {
-    "run.py": "options log commands",
+    "run.py": "options log",
     "processor/page.py": "page",
     "processor/page.html": "page",
     "processor/report.py": "report picture page",
     "processor/painter.py": "painter",
-    "processor/stop.py": "stop runners watch",
-    "processor/watch.py": "turns watch",
-    "processor/arrivals.py": "turns watch",
+    "processor/stop.py": "stop",
+    "processor/watch.py": "turns",
+    "processor/arrivals.py": "arrivals",
     "processor/outage.py": "turns queue",
-    "processor/sqs.py": "queue watch doctor",
-    "processor/lake.py": "lake names limits secrets doctor watch runners",
-    "processor/spark.py": "engine spark",
-    "processor/engine.py": "engine spark",
-    "processor/executor.py": "engine spark",
+    "processor/sqs.py": "queue",
+    "processor/aws.py": "aws queue lake_s3",
+    "processor/lake.py": "formats names lake limits::test_a_file_that_holds_more_text_than_the_limit_counts_nowhere"
+    " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere lake_s3::test_a_file_with_an_error_is_not_read",
+    "processor/lake_base.py": "lake_s3 names secrets::test_passwords_in_urls_go",
+    "processor/lake_s3.py": "lake_s3",
+    "processor/read_ahead.py": "read_ahead",
+    "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_counts",
+    "processor/spark.py": "engine",
+    "processor/engine.py": "engine",
+    "processor/executor.py": "engine",
     "state/migrations/": "migrations",
-    "state/roles.sql": "roles doctor bi",
-    "state/schema.sql": "migrations roles views run history verify plans security",
-    "state/queries.sql": "pipeline run history verify commands plans doctor page runners database_faults crashes",
-    "state/embedded.py": "embedded commands runners",
-    "state/database.py": "run commands doctor secrets runners database_faults migrations crashes tls",
-    "state/": "pipeline run history verify limits database_faults crashes spark",
+    "state/roles.sql": "roles",
+    "state/schema.sql": "migrations plans security views roles",
+    "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
+    " sql plans pipeline history",
+    "state/store.py": "batches rejected turns pipeline history::test_a_forgotten_file_counts_again_where_it_is_present"
+    " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost database_faults page",
+    "state/shadow.py": "verify",
+    "state/staging.py": "engine spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
+    "state/rows.py": "batches pipeline",
+    "state/answers.py": "commands::test_explain_names_the_files_that_made_every_number"
+    " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
+    " commands::test_status_tells_what_changed_since metrics::test_a_run_tells_what_it_did",
+    "state/database.py": "options batches run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place"
+    " migrations doctor commands database_faults runners",
+    "state/database_errors.py": "refusals database_faults tls",
+    "state/embedded.py": "embedded",
+}
+STATEMENTS = {
+    "settings|server|wait_little|discard_temporary": "database_faults commands",
+    "(report|lake)_state|failed_files|newest_files|(category|session)_days|busiest|cumulative|first_": "page commands",
+    "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|end_run|go_on|step|record_step": "migrations"
+    " runners commands",
+    "catch_up": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
+    "last_runs|history|health|totals|size": "metrics commands",
+    "rights|writability|write_nothing": "doctor roles",
+    "article_|user_|rejected_lines": "rejected commands",
+    "differing_": "verify",
+    "take_over_shadow|create_shadow": "verify history",
+    "has_staged|clear_staged|name_piece|stage_|take_": "spark",
+    "": "batches rejected plans pipeline history",
 }
 
 
@@ -69,7 +100,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
             source = (copy / mutant.path).read_bytes()
             (copy / mutant.path).write_bytes(source[: mutant.start] + mutant.text + source[mutant.stop :])
         (copy / "tmp").mkdir(mode=0o755)
-        arguments = [f"tests/test_{test}.py" for test in tests.split()]
+        arguments = [f"tests/test_{file}.py{colons}{test}" for file, colons, test in named(tests)]
         with (copy / "tmp" / "output").open("w+", encoding="utf-8") as output, subprocess.Popen(
             [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *arguments],
             cwd=copy, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(copy / "tmp")},
@@ -101,23 +132,37 @@ def end_all(setting: bytes) -> None:
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 
-def tests_of(path: str) -> str:
-    """The tests that should notice a mutant of a file; none where it is not mutated."""
-    return next((tests for room, tests in ROOMS.items() if path.startswith(room)), "")
+def named(tests: str) -> list[tuple[str, str, str]]:
+    """The files of a room's tests, some with the name of a single test behind two colons."""
+    return [test.partition("::") for test in tests.split()]
+
+
+def tests_of(mutant: Mutant) -> str:
+    """The tests that should notice a mutant."""
+    if mutant.path != "state/queries.sql":
+        return next(tests for room, tests in ROOMS.items() if mutant.path.startswith(room))
+    before = (ROOT / mutant.path).read_bytes()[: mutant.start].decode()
+    name = re.findall(r"^-- (\w+):", before, re.MULTILINE)[-1]
+    return next(tests for names, tests in STATEMENTS.items() if re.match(names, name))
+
+
+def is_mutated(path: str) -> bool:
+    """Whether tests are known that should notice a mutant of a file."""
+    return path == "state/queries.sql" or any(map(path.startswith, ROOMS))
 
 
 def main() -> int:
     """Try as many mutants as are asked for; 1 where no test missed one."""
     number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
     rooms = [it for it in files() if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
-    all_of_them = [mutant for path in rooms if tests_of(path) for mutant in mutants(ROOT, path)]
+    all_of_them = [mutant for path in rooms if is_mutated(path) for mutant in mutants(ROOT, path)]
     drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
     DONE.parent.mkdir(exist_ok=True)
     DONE.touch()
     noticed = dict(json.loads(line) for line in DONE.read_text(encoding="utf-8").splitlines())
     seconds, missed = dict[str, float](), list[Mutant]()
     for place, mutant in enumerate(drawn, 1):
-        tests = tests_of(mutant.path)
+        tests = tests_of(mutant)
         if mutant.name not in noticed:
             if tests not in seconds:
                 begun = time.monotonic()

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -39,8 +40,9 @@ class Keys:
 
     def write(self, key: str, region: str = "") -> None:
         text = f"[default]\naws_access_key_id={key}\naws_secret_access_key=x\naws_session_token=t\n{region}"
-        self.path.with_suffix(".new").write_text(text, encoding="utf-8")
-        self.path.with_suffix(".new").rename(self.path)
+        new = self.path.with_suffix(f".{threading.get_ident()}")
+        new.write_text(text, encoding="utf-8")
+        new.rename(self.path)
 
 
 @pytest.fixture
@@ -94,6 +96,24 @@ def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
     assert (done.returncode, done.stderr) == (0, "")
     assert {asked.access_key for asked in odd.asked} == {"OLD", "NEW"}
     Model().check(database, lake)
+
+
+def test_credentials_that_another_thread_took_up_meanwhile_are_tried(odd: OddS3, keys: Keys) -> None:
+    odd.put({"a.tsv": b"a"})
+    lake, begun = lake_at(LAKE), list[Asked]()
+
+    def refuse(asked: Asked) -> Refusal | None:
+        if asked.access_key == "NEW":
+            return None
+        begun.append(asked)
+        if len(begun) == 1:
+            keys.write("NEW")
+            assert lake.look("a.tsv")
+        return EXPIRED
+
+    odd.refuse = refuse
+    assert lake.look("a.tsv")
+    assert [asked.access_key for asked in odd.asked] == ["OLD", "OLD", "NEW", "NEW"]
 
 
 @pytest.mark.parametrize("left", ["the same", "none", "half a file"])
