@@ -5,6 +5,7 @@ import shlex
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,8 +50,6 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
     console.summary(outcome)
     if refusal is None and not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
         console.warn(nothing_there(lake, options))
-    if (line := caution(lake)) is not None:
-        console.warn(line)
     if options.json:
         console.result(json.dumps(asdict(outcome)))
     elif console.shows_tables:
@@ -61,7 +60,10 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
     draw(store, console, painter)
-    console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
+    with suppress(OSError):  # there is no current folder, as `draw` said
+        console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
+    if (line := caution(lake)) is not None:
+        console.warn(line)
     if refusal:
         raise refusal
     return FAILED if outcome.files_failed else DONE

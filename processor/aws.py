@@ -3,6 +3,7 @@
 import os
 import re
 import ssl
+import threading
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -123,13 +124,14 @@ class Client:
 
     botocore renews by itself what has an end: roles, web identities, SSO, the metadata of a machine or container. Keys
     in a file or in the environment it reads once. So where credentials are refused, they are read again, and the
-    request is repeated if there are others.
+    request is repeated if there are others. Threads may share a client.
     """
 
     def __init__(self, service: Literal["s3", "sqs"]) -> None:
         """A client that is made when it is first asked."""
         self._service: Literal["s3", "sqs"] = service
         self._made: tuple[Any, ReadOnlyCredentials | None] | None = None
+        self._making = threading.Lock()
         self.has_answered = False
 
     @property
@@ -139,13 +141,14 @@ class Client:
 
     def ask(self, operation: str, **request: Any) -> Any:
         """The answer to a request; raises RefusedError, UnreachableError, LakeError."""
-        made = self._client_and_credentials()
+        client, credentials = self._client_and_credentials()
         try:
-            return self._asked(made[0], operation, request)
+            return self._asked(client, operation, request)
         except RefusedError as error:
-            if error.blame is not Blame.CREDENTIALS or not self._is_renewed(made):
+            if error.blame is not Blame.CREDENTIALS or not self._is_renewed(credentials):
                 raise
-            return self._asked(self._client_and_credentials()[0], operation, request)
+            client, _ = self._client_and_credentials()
+            return self._asked(client, operation, request)
 
     def _asked(self, client: Any, operation: str, request: dict[str, Any]) -> Any:
         try:
@@ -156,22 +159,24 @@ class Client:
         return answer
 
     def _client_and_credentials(self) -> "tuple[Any, ReadOnlyCredentials | None]":
-        if self._made is None:
-            self._made = _made(self._service)
-        return self._made
+        with self._making:
+            if self._made is None:
+                self._made = _made(self._service)
+            return self._made
 
-    def _is_renewed(self, refused: "tuple[Any, ReadOnlyCredentials | None]") -> bool:
-        """Whether there are other credentials than those that were refused, taken up here or by another thread."""
-        if self._made is not refused:
+    def _is_renewed(self, refused: "ReadOnlyCredentials | None") -> bool:
+        """Take up credentials that took the place of refused ones, unless another thread did; whether there are any."""
+        with self._making:
+            if self._made is not None and self._made[1] != refused:
+                return True
+            try:
+                made = _made(self._service)
+            except LakeError:  # a file that is being written, say; what was answered first says more
+                return False
+            if made[1] in (None, refused):
+                return False
+            self._made = made
             return True
-        try:
-            made = _made(self._service)
-        except LakeError:  # a file that is being written, say; what was answered first says more
-            return False
-        if made[1] in (None, refused[1]):
-            return False
-        self._made = made
-        return True
 
 
 def _made(service: Literal["s3", "sqs"]) -> "tuple[Any, ReadOnlyCredentials | None]":

@@ -72,7 +72,8 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
     except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
         return Finding(check, False, str(error))
     except OSError as error:
-        return Finding(check, False, f"{error.filename} cannot be looked at ({error.strerror}); make it readable")
+        where = error.filename or "the current folder"
+        return Finding(check, False, f"{where} cannot be looked at ({error.strerror}); make it readable")
 
 
 def _wrong_settings(options: Namespace) -> Iterator[str]:
@@ -83,7 +84,9 @@ def _wrong_settings(options: Namespace) -> Iterator[str]:
         except LakeError as error:
             yield str(error)
     if isinstance(options.metrics, TextFile):
-        folder = options.metrics.path.absolute().parent
+        folder = options.metrics.path.parent
+        with suppress(OSError):  # of a current folder that is gone
+            folder = folder.absolute()
         if not os.access(folder, os.W_OK | os.X_OK):
             yield f"METRICS names a file in {folder}, which is no folder that can be written to; make it one"
 

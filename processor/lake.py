@@ -104,7 +104,7 @@ def caution(lake: Lake) -> str | None:
         return None
     return (
         "S3 lists files without an ETag, so that only LastModified and the size tell their versions apart: "
-        "python run.py verify finds what these do not show"
+        "python run.py verify finds a file that was replaced with both the same"
     )
 
 

@@ -24,7 +24,7 @@ from processor.lake_base import (
 ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
 # The names of directory buckets end so. S3 promises no order of their keys, and takes prefixes of whole folders only.
 UNORDERED = "--x-s3"
-ETAG = re.compile(r'(?:W/")?[!#-~]+')
+ETAG = re.compile("[!#-~]+")
 # No ETag holds a space, so that none looks like a time.
 MODIFIED, TIME_FORMAT = "modified ", "%Y-%m-%dT%H:%M:%S.%f%z"
 GRAIN = timedelta(seconds=1)
@@ -264,22 +264,26 @@ def _answered_at(page: dict[str, Any]) -> datetime | None:
 
 def _file(item: Item) -> LakeFile:
     """A file of the lake as S3 lists it; one whose versions cannot be told apart has an error."""
-    size, etag, modified = (
-        item.said.get("Size"),
-        (item.said.get("ETag") or "").strip('"'),
-        item.said.get("LastModified"),
-    )
+    size, etag = item.said.get("Size"), (item.said.get("ETag") or "").strip('"')
     if size is None or size < 0:
         return listed(item.name, "", 0, "S3 lists it without its size; look at AWS_ENDPOINT_URL")
-    if not ETAG.fullmatch(etag):
-        if not isinstance(modified, datetime):
+    if not ETAG.fullmatch(_opaque(etag)):
+        modified = _moment(item.said.get("LastModified"))
+        if modified is None:
             error = "S3 lists it with neither ETag nor LastModified, so that its versions cannot be told apart"
             return listed(item.name, "", size, f"{error}; look at AWS_ENDPOINT_URL")
-        etag = MODIFIED + modified.astimezone(UTC).strftime(TIME_FORMAT)
+        etag = MODIFIED + modified.strftime(TIME_FORMAT)
         # It may be replaced once more within the same second, so that the next run reads it again.
         if item.said_at is not None and item.said_at - modified <= GRAIN:
             etag += FRESH
     return listed(item.name, f"{etag}-{size}", size)
+
+
+def _moment(said: object) -> datetime | None:
+    """The time that S3 said, in UTC; None where it is none of an object that somebody wrote."""
+    if not isinstance(said, datetime) or not 1970 <= said.year < 9999:
+        return None
+    return said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
 
 
 class _Version:
@@ -315,7 +319,7 @@ class _Version:
             )
         if self._modified is None:
             return _opaque(found) == self._etag
-        return bool(found == self._modified.replace(microsecond=0))
+        return _moment(found) == self._modified.replace(microsecond=0)
 
 
 def _opaque(etag: str) -> str:

@@ -233,7 +233,7 @@ class Database:
                 for step in steps:
                     self.execute(cur, "record_step", step=step)
                 return
-            (present,) = self.one(cur, "step")
+            present = self._step(cur)
         _refuse_newer(present, max(steps))
         for step, path in steps.items():
             if step > present:
@@ -256,10 +256,20 @@ class Database:
                     raise DatabaseError(f"the database {why}: name one that can be written to")
                 self.execute(cur, "wait_little")
                 if self.one(cur, "has_schema")[0]:
-                    if self.one(cur, "step")[0] == max(migrations()):
+                    if self._step(cur) == max(migrations()):
                         self.execute(cur, "write_nothing")
                 elif self.one(cur, "try_lock")[0]:
                     cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
+
+    def _step(self, cur: "cursor") -> int:
+        """The step of its schema; raises DatabaseSettingError where somebody else made the table that records it."""
+        (present,) = self.one(cur, "step")
+        if not isinstance(present, int):
+            raise DatabaseSettingError(
+                "the table state.steps records no step of this program: if somebody else made it, rename or drop it, "
+                "or name another database"
+            )
+        return present
 
     def look_at_schema(self) -> int:
         """The step of its schema, which is this program's; raises UnusedDatabaseError, DatabaseSettingError."""
@@ -269,7 +279,7 @@ class Database:
         with self.transaction(fenced=False) as cur:
             if not self.one(cur, "has_schema")[0]:
                 raise UnusedDatabaseError(UNUSED)
-            (present,) = self.one(cur, "step")
+            present = self._step(cur)
         last = max(migrations())
         _refuse_newer(present, last)
         if present < last:
@@ -307,7 +317,7 @@ class Database:
             nonlocal was_others
             self._lock_again()
             with self.transaction(fenced=False) as cur:
-                _refuse_newer(self.one(cur, "step")[0], max(migrations()))
+                _refuse_newer(self._step(cur), max(migrations()))
                 url, run_id = self.one(cur, "lake")
                 _refuse_other(url, lake_url)
                 if run_id != self._run_id:

@@ -93,7 +93,7 @@ _SQLSTATE_ONLY = 3
 
 def wrong_url(error: BaseException, url: str) -> str:
     """What is wrong with a libpq URI that cannot be parsed, and nothing of a password in it."""
-    unknown = re.search(r'query parameter: "(\w+)"$', words(error).strip())
+    unknown = re.search(r'invalid URI query parameter: "(\w+)"$', words(error).strip())
     # With an @ behind it, what looks like a parameter may be the rest of a password.
     if unknown and "=" in url.partition("?")[2] and "@" not in url.partition("?")[2]:
         return f"DATABASE_URL has a parameter that libpq does not know, {unknown[1]}: take it out, or mend its name"

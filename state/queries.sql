@@ -246,6 +246,7 @@ select not current_setting('transaction_read_only')::boolean as writes, pg_is_in
 set local lock_timeout = '2s';
 
 -- write_nothing: what a run does to each table, to no row of it: rights, policies and publications are asked all the same
+select last_value from state.runs_run_id_seq;
 insert into state.runs (host, pid) select host, pid from state.runs where false;
 update state.runs set pid = pid where false;
 insert into state.lake (url, run_id) select url, run_id from state.lake where false;

@@ -2,14 +2,15 @@
 
 import json
 import socket
-import threading
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from threading import Event
 from urllib.parse import quote_plus
 
 import pytest
 from botocore.exceptions import ClientError
 
-from processor.aws import REGION, RIGHT, Blame, RefusedError, _trouble
+from processor.aws import REGION, RIGHT, Blame, RefusedError, _made, _trouble
 from processor.lake import LakeError, LakeSettingError, lake_at
 from processor.sqs import Queue
 from tests.odd_s3 import Asked, OddS3, Refusal
@@ -98,22 +99,33 @@ def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
     Model().check(database, lake)
 
 
-def test_credentials_that_another_thread_took_up_meanwhile_are_tried(odd: OddS3, keys: Keys) -> None:
-    odd.put({"a.tsv": b"a"})
-    lake, begun = lake_at(LAKE), list[Asked]()
+def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated(odd: OddS3, keys: Keys) -> None:
+    odd.put(FILES)
+    lake = lake_at(LAKE)
+    files = list(lake.files())
+    is_taken_up = Event()
 
     def refuse(asked: Asked) -> Refusal | None:
         if asked.access_key == "NEW":
+            is_taken_up.set()
             return None
-        begun.append(asked)
-        if len(begun) == 1:
-            keys.write("NEW")
-            assert lake.look("a.tsv")
+        if len(odd.gets()) > 1:
+            is_taken_up.wait(30)
         return EXPIRED
 
     odd.refuse = refuse
-    assert lake.look("a.tsv")
-    assert [asked.access_key for asked in odd.asked] == ["OLD", "OLD", "NEW", "NEW"]
+    keys.write("NEW")
+    with ThreadPool(2) as pool:
+        assert pool.map(lambda file: lake.open(file).read(), files[:2]) == [FILES["a.tsv"], FILES["b.tsv"]]
+
+
+def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd.put(FILES)
+    files, lake, made = list(lake_at(LAKE).files()), lake_at(LAKE), []
+    monkeypatch.setattr("processor.aws._made", lambda service, make=_made: made.append(service) or make(service))
+    with ThreadPool(len(files)) as pool:
+        assert pool.map(lambda file: lake.open(file).read(), files) == list(FILES.values())
+    assert made == ["s3"]
 
 
 @pytest.mark.parametrize("left", ["the same", "none", "half a file"])

@@ -173,6 +173,15 @@ def test_a_name_that_somebody_else_has_is_told(lake: Path, database: str, made: 
     assert run(lake=lake, database=database).returncode == 1
 
 
+@pytest.mark.parametrize("steps", ["(step text)", "(step integer)", "as select '11'::text as step"])
+def test_a_table_of_steps_that_somebody_else_made_is_told(lake: Path, database: str, steps: str) -> None:
+    administrate(database, f"create schema state; create table state.steps {steps}")
+    assert "state.steps records no step of this program" in bad(findings(lake, database))["schema"]
+    for command in ([], ["watch"], ["status"]):
+        done = run(*command, lake=lake, database=database)
+        assert (done.returncode, "Traceback" in done.stderr, "rename or drop it" in done.stderr) == (2, False, True)
+
+
 def test_a_schema_made_beforehand_without_the_right_on_the_database_is_told(lake: Path, database: str) -> None:
     owner, name = as_role("postgres", database), database.rpartition("/")[2].partition("?")[0]
     administrate(owner, "create schema state authorization etl")
@@ -202,6 +211,7 @@ SPOILT = {
     "alter table user_performance replica identity full; create publication p for table user_performance": "to default",
     "alter table user_performance rename column clicks to clacks": "undo what was changed",
     "drop table state.session_days": "undo what was changed",
+    "alter table state.runs alter run_id drop identity": "undo what was changed",
 }  # fmt: skip
 
 

@@ -155,6 +155,7 @@ def test_a_variable_of_libpq_that_cannot_be_right_is_a_line(server: str, lake: P
     (f"postgresql://etl:a/b?{SECRET}=c@127.0.0.1/x", "is no libpq URI"),
     (f"postgresql://etl:a/b?x=1&{SECRET}@127.0.0.1/x", "is no libpq URI"),
     ("postgresql://etl@127.0.0.1/x?schema", "is no libpq URI"),
+    ("postgresql://etl@127.0.0.1/x?options=-c%20jit=off", "is no libpq URI"),
     ("postgresql://etl@[::1/x", "is no libpq URI"),
     ("host=127.0.0.1 nonsense=1", "is no libpq URI"),
 ])  # fmt: skip

@@ -190,6 +190,25 @@ def test_a_current_folder_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkey
         os.chdir(before)
 
 
+def test_a_run_in_a_current_folder_that_is_gone_counts_and_says_that_there_is_no_report(
+    tmp_path: Path, database: str
+) -> None:
+    write_lake(tmp_path / "lake", {"a.tsv": HEADER + CLICK})
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    words = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable, str(ROOT / "run.py")]
+    settings = {**os.environ, "LAKE_URL": str(tmp_path / "lake"), "DATABASE_URL": database}
+    settings |= {"METRICS": "m.prom"}
+    for command in ([], ["forget", "a.tsv"], ["doctor"]):
+        gone.mkdir(exist_ok=True)
+        done = subprocess.run(
+            [*words, *command], cwd=gone, env=settings, check=False, capture_output=True, encoding="utf-8"
+        )
+        assert (done.returncode, "Traceback" in done.stderr) == (int(command == ["doctor"]), False), done.stderr
+        if command != ["forget", "a.tsv"]:
+            assert re.search("report cannot be written|the current folder cannot be", done.stderr + done.stdout)
+
+
 def test_a_relative_lake_below_a_folder_that_is_not_utf8_is_a_wrong_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
