@@ -107,7 +107,8 @@ class Item:
 
 
 def _gathered(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
-    """The same reading, held in memory, and how many rows it has; None where it has too many to be held."""
+    """The same reading, held in memory, and how many rows it has; None where it takes too much room or time."""
+    end = time.monotonic() + limits.seconds
     held: list[dict[str, bytes] | Staged] = []
     count, size, rows = 0, 0, iter(begun.rows)
     for part in rows:
@@ -117,7 +118,7 @@ def _gathered(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
         else:
             count += sum(lines.count(b"\n") for lines in part.values())
             size += sum(map(len, part.values()))
-        if count > limits.rows or size > limits.size:
+        if count > limits.rows or size > limits.size or (held[1:] and time.monotonic() > end):
             return Reading(begun.key, chain(held, rows), begun.version), None
     version = begun.version()
     return Reading(begun.key, held, lambda: version), count

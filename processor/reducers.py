@@ -16,6 +16,7 @@ from processor.events import CLICKS, DISPLAYS, Columns, Event, Rejection, column
 
 CHUNK = 32 * 1024 * 1024
 ENTRIES = 200_000
+CHUNKS = 8  # of how many a partial tells at most, so that a file of few keys comes bit by bit, too
 DAY = 86_400_000_000
 
 
@@ -202,6 +203,11 @@ class Fold:
         """Take note of what a chunk held; `begin` is then set to where the next one begins."""
         self._partial.chunks[self.begin] = chunk
 
+    @property
+    def chunks(self) -> int:
+        """How many chunks have ended."""
+        return len(self._partial.chunks)
+
     def __len__(self) -> int:
         """How many entries it holds: what its memory grows with."""
         return len(self._partial)
@@ -229,8 +235,8 @@ def reduce_text(
 
     With start 0, `text` is the file's text and its first line the header; raises `events.HeaderError`. With a later
     start, a multiple of `chunk`, `text` begins one byte before it, which tells whether a line begins there, and
-    `header` says what the file's first line does. A partial is cut off where it holds so many entries. Ranges, chunks,
-    entries and the way to fold change how partials are cut, not their sum.
+    `header` says what the file's first line does. A partial is cut off where it holds so many entries, or CHUNKS chunks.
+    Ranges, chunks, entries and the way to fold change how partials are cut, not their sum.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
     source = pieces(text)
@@ -250,8 +256,12 @@ def reduce_text(
         while length and (stop is None or offset < stop):
             if offset >= begin + chunk:
                 folded.end_chunk(Chunk(number, digest.digest()))
-                folded.begin = begin = offset - offset % chunk
+                begin = offset - offset % chunk
                 digest, number = hashlib.sha256(), 0
+                if folded.chunks == CHUNKS:
+                    yield folded.partial()
+                    folded = fold(header, begin)
+                folded.begin = begin
             end = begin + chunk if stop is None else min(begin + chunk, stop)
             within = _within(length, piece, end - offset)
             lines = piece[:within]

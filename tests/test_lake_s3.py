@@ -732,7 +732,7 @@ def test_a_token_that_expires_while_processes_read_is_told_once(odd: OddS3, data
     assert (done.returncode, "have expired; renew them" in line) == (1, True)
     assert failed(database) == []
     assert not command or fingerprints(database) == known
-    assert len(odd.gets()) < before + 40
+    assert len(odd.gets()) < before + 80  # what two processes had asked for ahead
 
 
 def test_a_token_that_expires_while_the_lake_is_listed_is_no_wrong_setting(odd: OddS3, database: str) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from processor import pipeline
 from processor.arrivals import Silence
+from processor.batches import Limits
 from processor.lake import lake_at
 from processor.pipeline import Plan
 from processor.record import Record
@@ -288,13 +289,13 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
     write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(300)})
     slow = """
     create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return null; end $$;
-    create trigger slow after update on state.lake_files execute function slow();
+    create trigger slow after insert on state.lake_files execute function slow();
     select 1
     """
     with Database(database):
         pass
     ask(database, slow)
-    with watch(lake=lake, database=database) as going_on:
+    with watch(lake=lake, database=database, BATCH_ROWS="1") as going_on:
         wait_until(lambda: len(counted(database)) > 3)
         nightly = run("forget", "0.tsv", lake=lake, database=database)
         assert (nightly.returncode, nightly.stderr) == (0, "")
@@ -355,7 +356,7 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
 
     with Database(database, wait=5, shares=True) as db:
         db.claim(place.url)
-        plan, record = Plan(workers=2, chunk=4000), Record(Quiet())
+        plan, record = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Record(Quiet())
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, record, lambda: None, lambda _: None)
         with pytest.raises(Stopped):
             watching.go_on()
