@@ -235,7 +235,7 @@ def reduce_text(
 
     With start 0, `text` is the file's text and its first line the header; raises `events.HeaderError`. With a later
     start, a multiple of `chunk`, `text` begins one byte before it, which tells whether a line begins there, and
-    `header` says what the file's first line does. A partial is cut off where it holds so many entries, or CHUNKS chunks.
+    `header` says what the file's first line does. A partial is cut off where it holds so many entries or CHUNKS chunks.
     Ranges, chunks, entries and the way to fold change how partials are cut, not their sum.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
