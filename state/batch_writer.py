@@ -2,8 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from io import BytesIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
@@ -53,6 +52,7 @@ class Version(NamedTuple):
 
 # Rejected lines get their numbers from those of the chunks before theirs.
 NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
+BLOCK_BYTES = 65536
 # The columns of `lake_files` that a version fills.
 RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
 
@@ -115,7 +115,7 @@ class BatchWriter:
         """
         known = self.find([reading.key for reading in readings])
         (first,) = self._one("next_number")
-        lines = defaultdict[str, list[bytes]](list)
+        lines = defaultdict[str, list[tuple[bytes, int]]](list)
         written: dict[int, Version] = {}
         versions: list[Version | None] = []
         has_new = False
@@ -138,7 +138,7 @@ class BatchWriter:
             if retracted:
                 self._execute("retract", file_ids=retracted)
             for table, rows in lines.items():
-                self._cur.copy_expert(self._db.queries[f"copy_{table}"], BytesIO(b"".join(rows)))
+                self._copy_in(f"copy_{table}", rows)
             if has_new:
                 self._execute("merge_new")
             self._number_rejected_lines(written)
@@ -147,19 +147,22 @@ class BatchWriter:
             self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
         return versions
 
-    def _copy(self, reading: Reading, number: int, lines: dict[str, list[bytes]]) -> bool:
+    def _copy(self, reading: Reading, number: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:
         """Put what a file says into the tables new_*, or into `lines` where it is one partial; whether any is there."""
         if isinstance(reading.rows, list) and len(reading.rows) == 1 and not isinstance(reading.rows[0], Staged):
             for table, rows in reading.rows[0].items():
-                lines[NUMBERED_LATER.get(table, table)].append(numbered(rows, number))
+                lines[NUMBERED_LATER.get(table, table)].append((rows, number))
             return False
         for partial in reading.rows:
             if isinstance(partial, Staged):
                 self._take(partial, number)
                 continue
             for table, rows in partial.items():
-                self._cur.copy_expert(self._db.queries[f"copy_new_{table}"], BytesIO(numbered(rows, number)))
+                self._copy_in(f"copy_new_{table}", [(rows, number)])
         return True
+
+    def _copy_in(self, name: str, rows: Iterable[tuple[bytes, int]]) -> None:
+        self._cur.copy_expert(self._db.queries[name], NumberedRows(rows))
 
     def _number_rejected_lines(self, written: Mapping[int, Version]) -> None:
         chunks = [
@@ -240,11 +243,26 @@ class BatchWriter:
         return self._db.one(self._cur, name, **parameters)
 
 
-def numbered(rows: bytes, number: int) -> bytes:
-    r"""Rows of COPY's text format with the number of their file before each; a line feed in a row is escaped there.
+class NumberedRows:
+    """A file for COPY: rows of its text format, each with the number of its file before it, made as they are read."""
 
-    >>> numbered(b"a\tb\nc\td\n", 7)
-    b'7\ta\tb\n7\tc\td\n'
+    def __init__(self, rows: Iterable[tuple[bytes, int]]) -> None:
+        """The rows of files, each with the file's number."""
+        self._blocks = (block for lines, number in rows for block in numbered(lines, number))
+
+    def read(self, _size: int, /) -> bytes:
+        """The next rows, of whatever size; none at the end."""
+        return next(self._blocks, b"")
+
+
+def numbered(rows: bytes, number: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    r"""Rows of COPY's text format with a number before each, in blocks; a line feed within a row is escaped there.
+
+    >>> list(numbered(b"a\tb\nc\td\ne\tf\n", 7, 5))
+    [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']
     """
-    before = b"%d\t" % number
-    return before + rows[:-1].replace(b"\n", b"\n" + before) + b"\n"
+    before, begin = b"%d\t" % number, 0
+    while begin < len(rows):
+        end = rows.find(b"\n", min(begin + size, len(rows)) - 1) + 1
+        yield before + rows[begin : end - 1].replace(b"\n", b"\n" + before) + b"\n"
+        begin = end
