@@ -5,6 +5,7 @@ import socket
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from threading import Event
+from typing import Any, Literal
 from urllib.parse import quote_plus
 
 import pytest
@@ -120,8 +121,13 @@ def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated
 
 def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.put(FILES)
-    files, lake, made = list(lake_at(LAKE).files()), lake_at(LAKE), []
-    monkeypatch.setattr("processor.aws._made", lambda service, make=_made: made.append(service) or make(service))
+    files, lake, made = list(lake_at(LAKE).files()), lake_at(LAKE), list[str]()
+
+    def make(service: Literal["s3", "sqs"]) -> Any:
+        made.append(service)
+        return _made(service)
+
+    monkeypatch.setattr("processor.aws._made", make)
     with ThreadPool(len(files)) as pool:
         assert pool.map(lambda file: lake.open(file).read(), files) == list(FILES.values())
     assert made == ["s3"]
