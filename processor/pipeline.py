@@ -161,18 +161,23 @@ def to_count(
 def ingest(batch: list[Item], store: Store, listener: Listener, outcome: Outcome) -> list[str]:
     """Ingest a batch of files in one transaction and report what became of each; the keys of those that failed.
 
-    Raises DatabaseAwayError, LakeError and BusyError, which are not a file's, and nothing has changed then.
+    Raises what hinders all files: DatabaseError, LakeError and BusyError. What was reported before stays.
     """
-    results = ingested(batch, store, listener)
-    settle(results, store, listener, outcome)
-    return [file.key for file, result in results if isinstance(result, Exception)]
+    failed = []
+    for results in ingested(batch, store, listener):
+        settle(results, store, listener, outcome)
+        failed += [file.key for file, result in results if isinstance(result, Exception)]
+    return failed
 
 
-def ingested(batch: list[Item], into: "Store | Shadow", listener: Listener) -> "list[tuple[LakeFile, Result]]":
-    """What became of each file of a batch: its version, None where its content is the same, or why it failed.
+def ingested(
+    batch: list[Item], into: "Store | Shadow", listener: Listener
+) -> "Iterator[list[tuple[LakeFile, Result]]]":
+    """What became of the files of a batch: the version, None where the content is the same, or why a file failed.
 
-    A file that the database does not take is left out, and the others are taken without it. Raises DatabaseAwayError,
-    LakeError and BusyError, and nothing has changed then.
+    That is one list for the transaction that takes them all. Where the database does not take them, each file has a
+    transaction and a list of its own: what is recorded before the next one shows whether the database takes anything.
+    Raises DatabaseAwayError, LakeError and BusyError.
     """
     begun = time.monotonic()
     good = [item for item in batch if item.error is None]
@@ -185,14 +190,17 @@ def ingested(batch: list[Item], into: "Store | Shadow", listener: Listener) -> "
     except (LostWorkerError, StagingLostError, ReprievedError) as error:
         for item in good:
             item.read_again(error)
-        return ingested(batch, into, listener)
+        yield from ingested(batch, into, listener)
+        return
     except DatabaseAwayError:
         raise
     except (FileError, DatabaseError) as error:  # only a file that is a batch of its own is read meanwhile
         if len(good) > 1:
-            return [one for item in batch for one in ingested([item], into, listener)]
+            for item in batch:
+                yield from ingested([item], into, listener)
+            return
         found[good[0].file.key] = error
-    return [(item.file, found[item.file.key]) for item in batch]
+    yield [(item.file, found[item.file.key]) for item in batch]
 
 
 def settle(results: "list[tuple[LakeFile, Result]]", store: Store, listener: Listener, outcome: Outcome) -> None:
@@ -292,14 +300,14 @@ def _count_beside(
     ]
     with reducing as pool:
         for batch in batches(present, pool, listener, limits):
-            results = ingested(batch, shadow, listener)
-            for file, result in results:
-                if isinstance(result, Exception):
-                    before = known.get(file.key)
-                    if before is not None and before.fingerprint is not None:
-                        recalled.append(Recollection(before, str(result)))
-                    else:
-                        shadow.fail([Failure(file.key, str(result))])
-            report(results, listener, outcome)
+            for results in ingested(batch, shadow, listener):
+                for file, result in results:
+                    if isinstance(result, Exception):
+                        before = known.get(file.key)
+                        if before is not None and before.fingerprint is not None:
+                            recalled.append(Recollection(before, str(result)))
+                        else:
+                            shadow.fail([Failure(file.key, str(result))])
+                report(results, listener, outcome)
     if recalled:
         shadow.recall(recalled)

@@ -157,7 +157,10 @@ class Watch:
 
     def _count_batch(self, batch: list[Item]) -> None:
         """Count a batch of files; those that changed while they were read are tried again later."""
-        results = pipeline.ingested(batch, self._store, self._record)
+        for results in pipeline.ingested(batch, self._store, self._record):
+            self._settle(results)
+
+    def _settle(self, results: list[tuple[LakeFile, pipeline.Result]]) -> None:
         changed = [file for file, result in results if isinstance(result, ChangedError)]
         settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
         for file in changed:

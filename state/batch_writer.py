@@ -162,7 +162,8 @@ class BatchWriter:
         return True
 
     def _copy_in(self, name: str, rows: Iterable[tuple[bytes, int]]) -> None:
-        self._cur.copy_expert(self._db.queries[name], NumberedRows(rows))
+        file: Any = NumberedRows(rows)  # psycopg2 reads it, and does nothing else with it
+        self._cur.copy_expert(self._db.queries[name], file)
 
     def _number_rejected_lines(self, written: Mapping[int, Version]) -> None:
         chunks = [

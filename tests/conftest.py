@@ -32,10 +32,7 @@ for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGH
 
 # What a test starts says where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
-OTHERS = "".join(
-    f",ignore::EncodingWarning:{name}"
-    for name in ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
-)
+OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
 
 

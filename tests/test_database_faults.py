@@ -320,6 +320,43 @@ def test_what_stays_is_told_and_the_other_files_count(
     Model().check(database, LAKE)
 
 
+def test_what_hinders_all_files_is_found_out_by_the_first_of_a_batch(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path / "lake", {f"{number}.tsv": HEADER + BAD for number in range(9)})
+    inject(database, "53100", times=1000)
+    administrate(
+        database,
+        "create trigger fail before insert on state.lake_files for each row execute function public.fail()",
+    )
+    done = run(lake=tmp_path / "lake", database=database)
+    *tried, told = done.stderr.splitlines()
+    assert (done.returncode, told) == (
+        1, "the database refused: made for a test; free space on the database's disk, then run again"
+    )  # fmt: skip
+    # the batch, its first file, and the record of why that failed, each in five attempts
+    assert tried == ["the database broke off (made for a test); trying again"] * 3 * 4
+
+
+def test_what_was_taken_of_a_batch_is_reported_where_the_database_goes_away_meanwhile(
+    database: str, tmp_path: Path
+) -> None:
+    write_lake(tmp_path / "lake", LAKE | {"d.tsv": events(3, 5, "d")})
+    inject(database, "XX000", times=1000)
+    administrate(
+        database,
+        """
+        create function public.gone() returns trigger language plpgsql as $$
+        begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+        create trigger gone before insert on state.lake_files
+        for each row when (new.key = 'd.tsv') execute function public.gone()
+        """,
+    )
+    done = run("--json", lake=tmp_path / "lake", database=database)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("counted")] == [
+        "counted b.tsv: 20 events", "counted c.tsv: 30 events"
+    ]  # fmt: skip
+
+
 def configure(database: str, setting: str) -> None:
     """Set something for the role that counts, in this database."""
     administrate(
