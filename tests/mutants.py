@@ -53,20 +53,31 @@ ROOMS = {
     "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
     " sql plans pipeline history",
     "state/store.py": "batches rejected turns pipeline history::test_a_forgotten_file_counts_again_where_it_is_present"
-    " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost database_faults page",
+    " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
     "state/shadow.py": "verify",
     "state/staging.py": "engine spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
     "state/rows.py": "batches pipeline",
     "state/answers.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
     " commands::test_status_tells_what_changed_since metrics::test_a_run_tells_what_it_did",
-    "state/database.py": "options batches run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place"
-    " migrations doctor commands database_faults runners",
+    "state/database.py": "batches sql migrations turns"
+    " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    " database_faults::test_a_transaction_takes_what_it_takes"
+    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
+    " runners::test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost"
+    " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
+    " runners::test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know"
+    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
+    " runners",
     "state/database_errors.py": "refusals database_faults tls",
     "state/embedded.py": "embedded",
 }
 STATEMENTS = {
-    "settings|server|wait_little|discard_temporary": "database_faults commands",
+    "settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
+    " database_faults::test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role"
+    " database_faults::test_who_is_gone_is_noticed_soon_over_a_network",
+    "server|wait_little|discard_temporary": "database_faults doctor",
     "(report|lake)_state|failed_files|newest_files|(category|session)_days|busiest|cumulative|first_": "page commands",
     "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|end_run|go_on|step|record_step": "migrations"
     " runners commands",

@@ -12,7 +12,7 @@ from urllib.parse import quote_plus
 import pytest
 from botocore.exceptions import ClientError
 
-from processor.aws import REGION, RIGHT, Blame, RefusedError, _made, _trouble
+from processor.aws import MEANINGS, REGION, RIGHT, Blame, RefusedError, _made, _trouble, refusal
 from processor.lake import LakeError, LakeSettingError, lake_at
 from processor.sqs import Queue
 from tests.odd_s3 import Asked, OddS3, Refusal
@@ -375,6 +375,60 @@ def test_an_endpoint_of_the_configuration_that_is_none_is_told(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     with pytest.raises(LakeSettingError, match=r"the AWS_\* settings are wrong"):
         list(lake_at(LAKE).files())
+
+
+# What has to change, a word of the line that says so, and the codes of S3, SQS and STS that mean it.
+CODES = [
+    (Blame.CREDENTIALS, "expired", "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired"),
+    (Blame.CREDENTIALS, "does not know", """
+     InvalidAccessKeyId InvalidClientTokenId InvalidToken AuthFailure InvalidSecurity
+     UnrecognizedClientException MissingAuthenticationToken MissingSecurityHeader CredentialsNotSupported
+     InvalidIdentityToken IDPCommunicationError IDPRejectedClaim
+     """),
+    (Blame.CREDENTIALS, "does not belong", "SignatureDoesNotMatch InvalidSignatureException IncompleteSignature"),
+    (Blame.SETTING, "disabled", "AccountProblem AllAccessDisabled NotSignedUp OptInRequired UnauthorizedAccess"),
+    (Blame.CLOCK, "clock", "RequestTimeTooSkewed RequestInTheFuture"),
+    (Blame.SETTING, "AWS_DEFAULT_REGION", """
+     AuthorizationHeaderMalformed PermanentRedirect TemporaryRedirect Redirect 301 302 307
+     IllegalLocationConstraintException IncorrectEndpoint InvalidRegionName
+     """),
+    (Blame.SETTING, "LAKE_URL", "NoSuchBucket InvalidBucketName"),
+    (Blame.SERVICE, "AWS_ENDPOINT_URL", "MethodNotAllowed NotImplemented 404 405 501 InvalidURI"),
+    (Blame.SETTING, "QUEUE_URL", """
+     NonExistentQueue QueueDoesNotExist InvalidAddress QueueDeletedRecently
+     AWS.SimpleQueueService.NonExistentQueue
+     """),
+    (Blame.RIGHT, "", "AccessDenied AccessDeniedException 403 401 KmsAccessDenied KMS.AccessDeniedException"),
+    (Blame.OBJECT, "archive", "InvalidObjectState"),
+    (Blame.OBJECT, "KMS key", """
+     KMS.DisabledException KMS.NotFoundException KMS.InvalidStateException KmsInvalidState
+     KMS.KMSInvalidStateException KMS.InvalidKeyUsageException KMS.OptInRequired KmsDisabled KmsNotFound
+     KmsInvalidKeyUsage KmsOptInRequired
+     """),
+    (Blame.NOTHING, "run again later", """
+     BandwidthLimitExceeded InternalError InternalFailure OperationAborted OverLimit 429 408
+     PriorRequestNotComplete RequestLimitExceeded RequestThrottled RequestThrottledException RequestTimeout
+     ServiceUnavailable SlowDown Throttling ThrottlingException ThrottledException TooManyRequestsException
+     KMS.ThrottlingException KmsThrottled
+     """),
+    (Blame.UNKNOWN, "look the error", "InvalidRequest Strange 400"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("blame", "word", "codes"), CODES, ids=range(len(CODES)))
+def test_every_code_says_what_has_to_change(blame: Blame, word: str, codes: str) -> None:
+    for code in codes.split():
+        status = int(code) if code.isdigit() else 400
+        said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        found = refusal(ClientError(said, "x"))
+        name = code.removeprefix("AWS.SimpleQueueService.")
+        assert (found.code, found.blame, word in found.advice) == (name, blame, True)
+        assert blame is not Blame.RIGHT or not found.advice
+
+
+def test_every_code_that_is_known_is_held() -> None:
+    held = " ".join(codes for _, _, codes in CODES[:-1]).replace("AWS.SimpleQueueService.", "")
+    assert set(held.split()) == set(MEANINGS)
 
 
 @pytest.mark.parametrize("text", ["kms:Decrypt", "s3:GetObject", "sqs:receivemessage"])

@@ -3,18 +3,24 @@
 import itertools
 import time
 from collections.abc import Iterator
+from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.batches import Limits, batches
+from processor.batches import HOPELESS, LIMITS, Limits, batches
+from processor.events import Rejection
 from processor.lake import FileError, LakeError, LakeFile, lake_at
 from processor.pipeline import Plan
 from processor.pool import LostWorkerError, Pool
+from processor.reducers import Counts, Partial, Span, Text
 from processor.stretches import Reduced, Stretch, reduced
+from state.batch_writer import BatchWriter, numbered
 from state.database import Database
+from state.rows import DAY, copy_rows
 from state.store import Store
 from tests.fuzzed import Memory
 from tests.tables import Model, write_lake
@@ -80,6 +86,15 @@ def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
     first, second = (b"".join(b"".join(part.values()) for part in large.read().rows) for _ in range(2))  # type: ignore[union-attr]
     assert first == second
     assert lines.asked.count("01.tsv") == 2
+
+
+def test_a_large_file_that_comes_first_is_the_first_batch() -> None:
+    assert gathered(Lines([200, 3, 200]), MANY._replace(rows=12)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
+
+
+def test_what_a_batch_holds_unless_a_plan_says_otherwise() -> None:
+    assert Limits() == LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
+    assert HOPELESS == 1_000_000
 
 
 def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
@@ -152,6 +167,40 @@ def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
     count(tmp_path, database, Plan(limits=MANY))
     assert execute(database, "select count(distinct commit_id), count(*) from state.lake_files") == [(1, 3)]
+
+
+NAMES = ["a", "a\tb", "a\nb", "a\rb", "a\\b", "\\N", "\\.", "\u2028"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -> None:
+    partial = Partial(
+        article_days={(name, 17942): Counts(1, 2), (name, 17943): Counts(3, 4)},
+        user_days={(name, -1): Counts(5, 6)},
+        sessions={(name, f"{name}s"): Span(7, 8, 9)},
+        titles={name: Text(17942 * DAY, f"{name}t")},
+        categories={name: Text(17944 * DAY - 1, f"{name}c")},
+        rejections={(0, 1): Rejection("columns", b"\\x\t\0")},
+    )
+    write_lake(tmp_path, {})
+    count(tmp_path, database, Plan())
+    with Database(database) as db, db.transaction(fenced=False) as cur:
+        BatchWriter(db, cur).prepare()
+        for table, rows in copy_rows(partial).items():
+            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(numbered(rows, 3)))
+        found = {}
+        for table in ("article_days", "user_days", "sessions", "rejected_lines"):
+            cur.execute(f"select * from pg_temp.new_{table} order by 3")
+            found[table] = cur.fetchall()
+    one, two = date(2019, 2, 15), date(2019, 2, 16)
+    assert found["article_days"] == [
+        (3, name, one, 1, 2, 17942 * DAY, None, f"{name}t", None),
+        (3, name, two, 3, 4, None, 17944 * DAY - 1, None, f"{name}c"),
+    ]
+    assert found["user_days"] == [(3, name, date(1969, 12, 31), 5, 6)]
+    assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]
+    assert [(*row[:4], bytes(row[4])) for row in found["rejected_lines"]] == [(3, 0, 1, "columns", b"\\x\t\0")]
+    assert copy_rows(Partial()) == {}
 
 
 BALLAST = """

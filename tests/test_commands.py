@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 import psycopg2
@@ -18,6 +19,7 @@ from processor.pipeline import Plan
 from state import embedded
 from state.answers import Answers
 from state.database import Database, migrations
+from state.store import Store
 from tests import made_lake
 from tests.conftest import ROOT
 from tests.oracle import expected
@@ -162,6 +164,17 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
         across = 0
         for user in {user for user, _ in whole.user_performance}:
             found = answers.user(user, None)
+            parts = sorted(
+                (day, key, row.displays, row.clicks)
+                for key, tables in alone.items()
+                for (name, day), row in tables.user_performance.items()
+                if name == user and (row.displays or row.clicks)
+            )
+            assert [tuple(part.values()) for part in found["parts"]] == parts
+            for day in {part[0] for part in parts}:
+                told = answers.user(user, day)
+                assert [tuple(part.values()) for part in told["parts"]] == [part for part in parts if part[0] == day]
+                assert {row["date"] for row in told["rows"]} == {day}
             days = {row["date"]: (row["sessions"], row["session_seconds"]) for row in found["rows"]}
             sessions = {(part["date"], part["session_id"]): part["session_seconds"] for part in found["sessions"]}
             across += len(found["sessions"]) - len(sessions)
@@ -169,6 +182,28 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
                 lengths = [length for (begun, _), length in sessions.items() if begun == day]
                 assert (len(lengths), sum(lengths)) == (number, seconds)
         assert across > 0  # sessions with parts in more than one file
+
+
+def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
+    """However they came: the last day first, and the last file of each day."""
+    event = '2019-02-1{day} 0{hour}:00:00\ts{session}\tarticle_viewed\tu\t{{"id":"a"}}\n'
+    for name, hour in (("c", 3), ("b", 1), ("a", 2)):
+        lines = (event.format(day=day, hour=hour, session=session) for day in (7, 5, 6) for session in (2, 1))
+        (tmp_path / f"{name}.tsv").write_bytes(HEADER + "".join(lines).encode() + b"bad\n" * 3)
+        count(tmp_path, database, Plan())
+    with Database(database, reads=True) as db:
+        found = Answers(db).article("a", None)
+        user = Answers(db).user("u", None)
+        rejected = [(line.key, line.line_number) for line in Store(db).rejected_lines(None)]
+    days, files = [date(2019, 2, day) for day in (15, 16, 17)], [f"{name}.tsv" for name in "abc"]
+    for parts in (found["parts"], user["parts"]):
+        assert [(part["date"], part["file"]) for part in parts] == [(day, file) for day in days for file in files]
+    for rows in (found["rows"], user["rows"]):
+        assert [row["date"] for row in rows] == days
+    assert [(part["session_id"], part["file"]) for part in user["sessions"]] == [
+        (session, f"{name}.tsv") for session in ("s1", "s2") for name in "bac"
+    ]
+    assert rejected == [(file, number) for file in files for number in (8, 9, 10)]
 
 
 def test_explain_shows_one_day(lake: Path, database: str) -> None:

@@ -484,6 +484,21 @@ def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(da
             assert {name: shown(cur, name) for name in wanted} == wanted
 
 
+def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
+    """A pooler hands the connection on to others."""
+    with Database(database) as db, Database(database, reads=True) as reader:
+        for one in (db, reader):
+            with one.transaction(fenced=False):
+                pass
+        assert db._lock is not None
+        db._lock.commit()
+        for connection in (db._work, reader._work, db._lock):
+            assert connection is not None
+            with connection.cursor() as cur:
+                cur.execute("select name from pg_settings where source = 'session' and name not like 'transaction_%'")
+                assert cur.fetchall() == []
+
+
 def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
     """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
     port = str(free_port())

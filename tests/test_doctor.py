@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from state.database import Database, migrations
+from state.database import Database, migrations, queries
 from tests.conftest import ROOT, administrate, as_role, make_roles
 from tests.test_commands import everything
 from tests.test_migrations import execute, make_older
@@ -234,6 +234,11 @@ def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
         with at_work.transaction() as cur:
             cur.execute("update state.runs set pid = 1")
             assert not bad(findings(lake, database))
+
+
+def test_what_is_tried_writes_to_no_row() -> None:
+    tried = [statement.strip() for statement in queries()["write_nothing"].split(";") if statement.strip()]
+    assert [statement for statement in tried if not statement.endswith(" where false")] == []
 
 
 def test_rows_that_a_policy_hides_from_bi_are_told(lake: Path, database: str) -> None:

@@ -308,6 +308,26 @@ def test_one_place_has_one_database_however_it_is_written(tmp_path: Path, monkey
     assert all(re.fullmatch("lake_[0-9a-f]{12}", name) for name in others)
 
 
+@pytest.mark.parametrize("lines", [None, 0, 5, 7, 8])
+def test_what_a_server_notes_of_itself_is_read_once_it_is_whole(tmp_path: Path, lines: int | None) -> None:
+    (tmp_path / "data").mkdir()
+    if lines is not None:
+        (tmp_path / "data" / "postmaster.pid").write_text("x  \n" * lines, encoding="utf-8")
+    assert embedded._note(tmp_path) == (["x"] * 8 if lines == 8 else [])
+
+
+def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[dict[str, object]]()
+
+    def connect(_: str, **more: object) -> None:
+        asked.append(more)
+        raise psycopg2.OperationalError
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    assert not embedded._answers("/nowhere")
+    assert asked == [{"connect_timeout": 10, "client_encoding": "UTF8"}]
+
+
 def test_a_database_says_whose_it_is(home: Path) -> None:
     with embedded.server("s3://b/whose/", home) as uri:
         said = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"

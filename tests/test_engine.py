@@ -12,10 +12,11 @@ import types
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg2
 import pytest
 
 from processor import engine as engines
@@ -347,6 +348,13 @@ def test_jobs_run_ahead_but_not_all_at_once(engine: Engine, lake: Lake, monkeypa
     assert context.called == ["cancel"]
 
 
+def test_a_pool_that_is_left_takes_no_more_jobs(engine: Engine, lake: Lake) -> None:
+    with pool(engine, Cluster(), lake) as some:
+        list(some.results(present(lake)[0]))
+    with pytest.raises(RuntimeError, match="shutdown"):
+        some._threads.submit(print)
+
+
 def test_a_pool_that_was_asked_for_all_breaks_nothing_off(engine: Engine, lake: Lake) -> None:
     context = Cluster()
     with pool(engine, context, lake) as some:
@@ -410,6 +418,7 @@ def test_what_went_wrong_first_in_a_file_is_told() -> None:
 def test_shares_of_a_part_are_merged() -> None:
     first, second = (Share(Partial(), size, [Trouble(size, "x", False)]) for size in (3, 4))
     assert first.merge(second) is first
+    assert (Share(Partial()).size, Share(Partial()).troubles) == (0, [])
     assert (first.size, [trouble.start for trouble in first.troubles]) == (7, [3, 4])
 
 
@@ -425,6 +434,39 @@ def test_parts_are_staged_by_one_connection() -> None:
     outcomes = list(staging(Counted({}, {}))(parts))
     assert [(it.part, it.reduced.size, len(it.troubles)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
     assert opened == ["x"]
+
+
+@pytest.mark.parametrize(("fails", "kind"), [(4, None), (5, psycopg2.OperationalError)])
+def test_a_database_that_is_away_is_tried_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, fails: int, kind: type[Exception] | None
+) -> None:
+    tried, waited, closed = list[dict[str, str]](), list[float](), list[str]()
+
+    def connect(**parameters: str) -> Any:
+        tried.append(parameters)
+        if len(tried) <= fails:
+            raise psycopg2.OperationalError("away")
+        return types.SimpleNamespace(close=lambda: closed.append("x"))
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(kind) if kind else nullcontext(), Staging({"host": "h"}, {"name": "q"}).opened() as stage:
+        assert (stage.queries, closed) == ({"name": "q"}, [])
+    assert (tried, len(waited), closed) == ([{"host": "h"}] * 5, 4, [] if kind else ["x"])
+    assert all(waited)
+
+
+def test_a_wrong_setting_of_the_database_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = list[str]()
+
+    def connect(**_: str) -> Any:
+        tried.append("x")
+        raise psycopg2.ProgrammingError("wrong")
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    with pytest.raises(psycopg2.ProgrammingError), Staging({}, {}).opened():
+        pass
+    assert tried == ["x"]
 
 
 @pytest.mark.parametrize(

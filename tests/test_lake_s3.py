@@ -727,7 +727,7 @@ def test_a_token_that_expires_while_processes_read_is_told_once(odd: OddS3, data
     odd.refuse = lambda asked: (
         Refusal(400, "ExpiredToken") if asked.what == "get" and len(odd.gets()) > before + 20 else None
     )
-    done = run(*command, "--workers", "2", lake=LAKE, database=database)
+    done = run(*command, "--workers", "2", lake=LAKE, database=database, LAKE_AHEAD="2")
     (line,) = done.stderr.splitlines()
     assert (done.returncode, "have expired; renew them" in line) == (1, True)
     assert failed(database) == []

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from state.database_errors import advice, passes
 from tests.conftest import administrate, as_role
 from tests.processes import ask
 from tests.servers import oldest_server
@@ -174,6 +176,31 @@ FINAL = {
     "55P03": "lock_timeout", "58030": "disk and its log", "P0001": "trigger", "XX000": "log", "XX001": "damaged",
     "ABCDE": "log",
 }  # fmt: skip
+
+
+# The same by the function that knows: all classes, also those that pass by themselves or come of no statement.
+ADVICE = {
+    **FINAL, "08P01": "pooler", "08006": "again later", "25P03": "limit", "25001": "limit", "28000": "DATABASE_URL",
+    "3D000": "DATABASE_URL", "40001": "again later", "40P01": "again later", "42P06": "rename", "42723": "rename",
+    "42P10": "replica identity to default", "42883": "undo", "44000": "trigger", "53200": "memory or connections",
+    "53300": "memory or connections", "54011": "raise that limit", "55006": "end what uses it", "57P01": "again later",
+    "57014": "statement_timeout", "P0004": "trigger", "XX002": "damaged",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ADVICE)
+def test_each_state_has_its_advice(state: str) -> None:
+    kind = type("Said", (psycopg2.OperationalError,), {"pgcode": state})
+    assert ADVICE[state] in advice(kind("x"))
+    assert passes(kind("x")) == (state not in ("53400", "54000", "54011", "55000"))
+    assert not passes(type("Said", (psycopg2.ProgrammingError,), {"pgcode": state})("x"))
+
+
+def test_a_connection_that_broke_has_no_state_and_is_made_again() -> None:
+    assert passes(psycopg2.InterfaceError("connection already closed"))
+    assert passes(psycopg2.OperationalError("server closed the connection"))
+    assert "again later" in advice(psycopg2.OperationalError("server closed the connection"))
+    assert "default_pool_size" in advice(psycopg2.OperationalError("query_wait_timeout"))
 
 
 @pytest.mark.parametrize("state", FINAL)

@@ -72,6 +72,19 @@ def test_a_signal_is_raised_once_and_told_by_its_name(number: signal.Signals, sc
     assert script(text, number) == (1, [f"stopped by {number.name}", f"left by {number.name}"])
 
 
+def test_nothing_is_left_open(script: Script) -> None:
+    text = """
+    before = os.listdir("/proc/self/fd")
+    with it:
+        pass
+    for _ in range(500):
+        if os.listdir("/proc/self/fd") != before:
+            time.sleep(0.01)
+    say(os.listdir("/proc/self/fd") == before)
+    """
+    assert script(text) == (0, ["True"])
+
+
 def test_what_ends_is_not_interrupted_by_a_late_signal(script: Script) -> None:
     text = """
     with it:
