@@ -1,6 +1,7 @@
 """Files in batches: how they are gathered, and that a file in a batch fares as one alone does."""
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -101,6 +102,7 @@ def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
     lines = Lines([3, 3, 3], {1: FileError("it is broken")})
     (batch,) = batches(lines.files, lines, Silence(), MANY)
     assert [str(item.error) for item in batch] == ["None", "it is broken", "None"]
+    assert batch[1].rows == 0
 
 
 def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
@@ -201,6 +203,32 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]
     assert [(*row[:4], bytes(row[4])) for row in found["rejected_lines"]] == [(3, 0, 1, "columns", b"\\x\t\0")]
     assert copy_rows(Partial()) == {}
+
+
+@pytest.mark.parametrize("shown", ["title", "category"])
+def test_the_text_before_the_latest_is_found_behind_later_rows_without_one(
+    database: str, tmp_path: Path, shown: str
+) -> None:
+    other = "category" if shown == "title" else "title"
+
+    def file(second: int, **texts: str) -> bytes:
+        return (
+            HEADER + f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps({'id': 'a'} | texts)}\n".encode()
+        )
+
+    lake = {
+        "a.tsv": file(1, **{shown: "first"}),
+        "b.tsv": file(2, **{shown: "second"}),
+        "c.tsv": file(3, **{other: "later"}),
+        "d.tsv": file(4),
+    }
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan())
+    lake["b.tsv"] = file(2)
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan())
+    assert execute(database, f"select {shown}, {other} from article_performance") == [("first", "later")]
+    Model().check(database, lake)
 
 
 BALLAST = """

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import types
 import warnings
@@ -212,6 +213,17 @@ def test_an_application_ends_with_its_engine(engine: Engine, monkeypatch: pytest
     engine.cancel()
     assert engine.executors() is None
     assert context.called == ["cancel", "stop"]
+
+
+def test_what_starts_is_waited_for_at_the_end(engine: Engine) -> None:
+    ending = threading.Thread(target=engine.__exit__, args=(None, None, None))
+    with engine._starting:
+        ending.start()
+        ending.join(0.2)
+        assert ending.is_alive()
+        engine._context = cast(Any, Context())
+    ending.join(10)
+    assert (ending.is_alive(), engine._context) == (False, None)
 
 
 def test_a_warning_of_what_spark_imports_is_no_ones_concern(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

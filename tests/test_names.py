@@ -14,7 +14,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from processor.console import printable
-from processor.lake import LakeError, LakeSettingError, lake_at, storable, text
+from processor.lake import LakeError, LakeSettingError, is_lake_file, lake_at, storable, text
 from tests.tables import Model, write_lake
 from tests.test_run import CLICK, HEADER, contents, outcome, run
 
@@ -216,6 +216,17 @@ def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> Non
     (open_folder / "a.tsv").write_bytes(HEADER)
     with as_nobody():
         assert [file.key for file in lake_at(str(open_folder)).files()] == ["a.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [
+        ("a.tsv", True), ("a/b.tsv.gz", True), ("a/b.tsv.zst", True), ("a.tsv.bz2", False), ("a.txt", False),
+        ("", False), ("tsv", False), ("a.TSV", False), ("_a/b.tsv", False), ("a/.b.tsv", False), ("a/lost+found/b.tsv", False),
+    ],
+)  # fmt: skip
+def test_a_lake_file_is_known_by_its_ending_and_hidden_parts(key: str, is_one: bool) -> None:
+    assert is_lake_file(key) == is_one
 
 
 def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:

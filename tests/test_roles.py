@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from tests.conftest import as_role
+from tests.conftest import as_role, make_roles
 from tests.processes import ask
 from tests.test_run import CLICK, HEADER, run
 
@@ -51,6 +51,15 @@ def test_the_bi_role_sees_every_table_and_view_of_public(counted: str) -> None:
     assert {"article_performance", "user_performance"} <= {name for (name,) in relations}
     for (name,) in relations:
         assert len(ask(as_role("bi", counted), f"table public.{name}")) > 0
+
+
+def test_the_bi_role_sees_tables_that_were_there_before_it(counted: str) -> None:
+    owner = as_role("postgres", counted)
+    ask(owner, "revoke all on all tables in schema public from bi; revoke all on schema public from bi; select 1")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask(as_role("bi", counted), "table public.article_performance")
+    make_roles(owner)
+    assert len(ask(as_role("bi", counted), "table public.article_performance")) > 0
 
 
 REFUSED = [

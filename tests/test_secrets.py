@@ -19,6 +19,7 @@ from psycopg2 import sql
 
 from processor.console import printable
 from processor.lake import without_passwords
+from processor.lake_base import short
 from tests.conftest import ROOT, as_role
 from tests.test_run import CLICK, HEADER, run
 
@@ -229,3 +230,9 @@ def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path
 
 def test_passwords_in_urls_go() -> None:
     assert without_passwords("a postgresql://u:p@h/d, http://h/x@y b@c") == "a postgresql://h/d, http://h/x@y b@c"
+
+
+def test_what_an_error_says_is_one_short_line_without_passwords() -> None:
+    assert short(ValueError(" a\n\tb s3://user:pass@host ")) == "a b s3://host"
+    assert short(ValueError("x" * 301)) == "x" * 300
+    assert short(ValueError("")) == "ValueError"
