@@ -33,7 +33,7 @@ ROOMS = {
     "processor/report.py": "report picture page",
     "processor/painter.py": "painter",
     "processor/stop.py": "stop",
-    "processor/watch.py": "turns",
+    "processor/watch.py": "turns watch::test_what_a_watch_read_ahead_does_not_undo_another_run",
     "processor/arrivals.py": "arrivals",
     "processor/outage.py": "turns queue",
     "processor/sqs.py": "queue",

@@ -222,7 +222,8 @@ def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> Non
     ("key", "is_one"),
     [
         ("a.tsv", True), ("a/b.tsv.gz", True), ("a/b.tsv.zst", True), ("a.tsv.bz2", False), ("a.txt", False),
-        ("", False), ("tsv", False), ("a.TSV", False), ("_a/b.tsv", False), ("a/.b.tsv", False), ("a/lost+found/b.tsv", False),
+        ("", False), ("tsv", False), ("a.TSV", False), ("_a/b.tsv", False), ("a/.b.tsv", False),
+        ("a/lost+found/b.tsv", False),
     ],
 )  # fmt: skip
 def test_a_lake_file_is_known_by_its_ending_and_hidden_parts(key: str, is_one: bool) -> None:

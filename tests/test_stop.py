@@ -240,5 +240,8 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
             time.sleep(20)
         except Stopped as stopped:
             say(f"stopped by {{stopped}}")
+            say("now")  # a second signal counts as one, though the first came twice
+            time.sleep(5)
+            say("too late")
     """
-    assert script(text) == (0, ["stopped by SIGTERM"])
+    assert script(text) == (1, ["stopped by SIGTERM", "told SIGTERM"])
