@@ -175,6 +175,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
                 told = answers.user(user, day)
                 assert [tuple(part.values()) for part in told["parts"]] == [part for part in parts if part[0] == day]
                 assert {row["date"] for row in told["rows"]} == {day}
+                assert {part["date"] for part in told["sessions"]} <= {day}
             days = {row["date"]: (row["sessions"], row["session_seconds"]) for row in found["rows"]}
             sessions = {(part["date"], part["session_id"]): part["session_seconds"] for part in found["sessions"]}
             across += len(found["sessions"]) - len(sessions)

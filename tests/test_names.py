@@ -304,6 +304,13 @@ def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("url", ["s3://lake/a?b", "s3://lake/a#b", "s3://l", "s3://la ke/a", "s3://-lake/", "s3:///a"])
+def test_an_s3_url_is_a_bucket_and_a_prefix(url: str) -> None:
+    with pytest.raises(LakeSettingError, match="not of the form s3://bucket/prefix/; write it so"):
+        lake_at(url)
+    assert lake_at("s3://Lake.0-_x/a b").url == "s3://Lake.0-_x/a b/"
+
+
 def test_an_empty_lake_is_counted(tmp_path: Path, database: str) -> None:
     done = run("--json", lake=tmp_path, database=database)
     assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)

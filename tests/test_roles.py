@@ -55,7 +55,10 @@ def test_the_bi_role_sees_every_table_and_view_of_public(counted: str) -> None:
 
 def test_the_bi_role_sees_tables_that_were_there_before_it(counted: str) -> None:
     owner = as_role("postgres", counted)
-    ask(owner, "revoke all on all tables in schema public from bi; revoke all on schema public from bi; select 1")
+    ask(
+        owner,
+        "revoke all on all tables in schema public from bi; revoke all on schema public from bi, public; select 1",
+    )
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         ask(as_role("bi", counted), "table public.article_performance")
     make_roles(owner)
