@@ -165,6 +165,15 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
     assert execute(database, "select file_id, key from state.lake_files order by key") == before
 
 
+def test_a_store_tells_of_its_database(database: str) -> None:
+    said = list[str]()
+    with Database(database) as db:
+        store = Store(db)
+        store.say_to(said.append)
+        db.say("x")
+        assert (store.connections, said) == (1, ["x"])
+
+
 def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
     count(tmp_path, database, Plan(limits=MANY))

@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from state.answers import Answers
-from state.database import Database, SupersededError
+from state.database import BusyError, Database, SupersededError
 from tests.conftest import as_role, new_database
 from tests.pgbouncer import PROGRAM, pooler
 from tests.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
@@ -22,6 +22,7 @@ from tests.proxies import Cut, PostgresProxy, Request, S3Fault, S3Proxy
 from tests.tables import Model, write_lake
 from tests.test_crashes import FIRST, HEADER, LATER, events
 from tests.test_lake import put
+from tests.test_migrations import execute
 from tests.test_run import contents, run
 
 BUSY = r"another run \(process (\d+) on \S+\) is at work on this database since (.{19}) UTC; wait for it to end\n"
@@ -468,6 +469,39 @@ def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(databas
         ask(database, "delete from state.steps where step = 9999 returning step")
         assert not watch.take_back(lake)
         assert len(holders(database)) == 1
+
+
+@pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
+def test_who_shares_waits_for_another_and_says_so_once(
+    database: str, monkeypatch: pytest.MonkeyPatch, patience: float, lines: int
+) -> None:
+    monkeypatch.setattr("state.database.LOCK_PATIENCE", patience)
+    said, first = list[str](), Database(database)
+    first.__enter__()
+    threading.Timer(2, first.__exit__, (None, None, None)).start()
+    with Database(database, say=said.append, shares=True):
+        pass
+    assert len(said) == lines
+    for line in said:
+        assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one goes on after it", line)
+
+
+def test_what_could_not_be_opened_is_closed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes next finds the lock free."""
+    monkeypatch.setattr("state.database.LOST_LOCK_PATIENCE", 0.1)
+    with Database(database) as first:
+        busy = Database(database)
+        with pytest.raises(BusyError):
+            busy.__enter__()
+        assert first.connections == 1
+    asking = Database(database, reads=True)
+    execute(database, "insert into state.steps (step) select max(step) + 1 from state.steps")
+    newer = Database(database)
+    for one in (newer, asking):
+        with pytest.raises(SupersededError):
+            one.__enter__()
+    for one in (busy, newer, asking):
+        assert (one._work, one._lock) == (None, None)
 
 
 def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
