@@ -8,6 +8,7 @@ from datetime import date
 from io import BytesIO
 from pathlib import Path
 
+import psycopg2
 import pytest
 from psycopg2.extensions import cursor
 
@@ -20,7 +21,7 @@ from processor.pool import LostWorkerError, Pool
 from processor.reducers import Counts, Partial, Span, Text
 from processor.stretches import Reduced, Stretch, reduced
 from state.batch_writer import BatchWriter, numbered
-from state.database import Database
+from state.database import Database, DatabaseError
 from state.rows import DAY, copy_rows
 from state.store import Store
 from tests.fuzzed import Memory
@@ -163,6 +164,20 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
     assert execute(database, "select file_id, key from state.lake_files order by key") == before
+
+
+def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, waited, said = list[str](), list[float](), list[str]()
+
+    def attempt() -> None:
+        tried.append("x")
+        raise psycopg2.OperationalError("away")
+
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(DatabaseError, match="the database refused: away; run again later"):
+        Database(database, say=said.append).retried(attempt)
+    assert (len(tried), len(waited)) == (5, 4)
+    assert said == ["the database broke off (away); trying again"] * 4
 
 
 def test_a_store_tells_of_its_database(database: str) -> None:

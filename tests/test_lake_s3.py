@@ -163,6 +163,14 @@ def test_one_file_is_not_looked_at_by_a_listing_that_is_not_whole(odd: OddS3, fa
         lake_at(LAKE).look("a.tsv")
 
 
+def test_a_file_that_is_not_there_is_none(odd: OddS3) -> None:
+    lake = lake_at(LAKE)
+    assert lake.look("a.tsv") is None
+    odd.put({"a.tsv.gz": b"", "b/c.tsv": b"12"})
+    assert lake.look("a.tsv") is None
+    assert lake.look("b/c.tsv") is not None
+
+
 def test_pages_out_of_order_are_noticed(odd: OddS3) -> None:
     odd.put(FILES)
     odd.page, tokens = 2, iter([None, "p/d.tsv", "p/b.tsv"])
