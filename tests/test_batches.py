@@ -23,6 +23,7 @@ from processor.stretches import Reduced, Stretch, reduced
 from state.batch_writer import BatchWriter, numbered
 from state.database import Database, DatabaseError
 from state.rows import DAY, copy_rows
+from state.staging import StagingLostError
 from state.store import Store
 from tests.fuzzed import Memory
 from tests.tables import Model, write_lake
@@ -118,6 +119,16 @@ def test_a_file_whose_process_was_lost_is_read_again() -> None:
     (batch,) = batches(lines.files, lines, silence, MANY)
     assert [item.error for item in batch] == [None, None]
     assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
+
+
+def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
+    lines = Lines([3])
+    ((item,),) = batches(lines.files, lines, Silence(), MANY)
+    before = item.read()
+    item.read_again(StagingLostError("lost"))
+    assert lines.asked == ["00.tsv"] * 2
+    assert item.read() is not before
+    assert item.read().rows == before.rows
 
 
 def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(database: str, tmp_path: Path) -> None:
