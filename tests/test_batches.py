@@ -191,6 +191,22 @@ def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: py
     assert said == ["the database broke off (away); trying again"] * 4
 
 
+def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, tried, said = psycopg2.connect, list[str](), list[str]()
+    refused = 'connection to server at "x" failed: Connection refused'
+
+    def second(**parameters: str) -> object:
+        tried.append("x")
+        if len(tried) == 1:
+            raise psycopg2.OperationalError(refused)
+        return connect(**parameters)
+
+    monkeypatch.setattr(psycopg2, "connect", second)
+    with Database(database, wait=60, say=said.append):
+        pass
+    assert said == [f"waiting for the database, 60 s at most ({refused})"]
+
+
 def test_a_store_tells_of_its_database(database: str) -> None:
     said = list[str]()
     with Database(database) as db:
