@@ -199,7 +199,7 @@ def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatc
         tried.append("x")
         if len(tried) == 1:
             raise psycopg2.OperationalError(refused)
-        return connect(**parameters)
+        return connect(**parameters)  # type: ignore[call-overload]
 
     monkeypatch.setattr(psycopg2, "connect", second)
     with Database(database, wait=60, say=said.append):
@@ -220,6 +220,18 @@ def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
     count(tmp_path, database, Plan(limits=MANY))
     assert execute(database, "select count(distinct commit_id), count(*) from state.lake_files") == [(1, 3)]
+
+
+def test_the_latest_text_of_a_file_in_several_partials_is_shown(database: str, tmp_path: Path) -> None:
+    lines = []
+    for second in (5, 1, 9, 3):
+        texts = {"id": "a", "title": f"t{second}", "category": f"c{10 - second}"}
+        lines.append(f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps(texts)}\n")
+    lake = {"a.tsv": HEADER + "".join(lines).encode()}
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan(chunk=100, workers=2))
+    assert execute(database, "select title, category from article_performance") == [("t9", "c1")]
+    Model().check(database, lake)
 
 
 NAMES = ["a", "a\tb", "a\nb", "a\rb", "a\\b", "\\N", "\\.", "\u2028"]
