@@ -252,7 +252,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     with Database(database) as db, db.transaction(fenced=False) as cur:
         BatchWriter(db, cur).prepare()
         for table, rows in copy_rows(partial).items():
-            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(numbered(rows, 3)))
+            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(numbered(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
             cur.execute(f"select * from pg_temp.new_{table} order by 3")
