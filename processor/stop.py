@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,7 @@ class Stop:
         threading.Thread(target=self._watch, daemon=True, name="stop").start()
         for number in SIGNALS:
             signal.signal(number, self._raise)
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._raise_again
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,6 +52,7 @@ class Stop:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._over.set()
+        sys.unraisablehook = self._unraisable
         signal.set_wakeup_fd(-1)
         os.close(self._wakes)
 
@@ -66,6 +69,14 @@ class Stop:
             return
         self._raised = True
         raise Stopped(signal.Signals(number).name)
+
+    def _raise_again(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Raise Stopped once more where Python swallowed it, as it does in what tidies up after an object."""
+        if isinstance(unraisable.exc_value, Stopped):
+            self._raised = False
+            threading.Timer(0.001, self._resend, (signal.Signals[str(unraisable.exc_value)],)).start()
+        else:
+            self._unraisable(unraisable)
 
     def _resend(self, number: int) -> None:
         self._resent += 1

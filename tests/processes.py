@@ -57,7 +57,7 @@ class Run:
     def end(self, seconds: float = DEADLINE) -> int:
         """Its exit code, waited for; it left no traceback."""
         code = self.process.wait(seconds)
-        assert "Traceback" not in self.errors
+        assert "Traceback" not in self.errors, self.errors
         return code
 
 

@@ -245,3 +245,36 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
             say("too late")
     """
     assert script(text) == (1, ["stopped by SIGTERM", "told SIGTERM"])
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_python_swallows_comes_again(number: signal.Signals, script: Script) -> None:
+    """What is raised while an object is tidied up goes nowhere, and would be printed with a traceback."""
+    text = """
+    class Tidied:
+        def __del__(self):
+            say("now")
+            time.sleep(2)
+
+    with it:
+        begun = time.monotonic()
+        try:
+            del [Tidied()][0]
+            time.sleep(20)
+        except Stopped as stopped:
+            say(f"stopped by {stopped} {time.monotonic() - begun < 5}")
+    """
+    assert script(text, number) == (0, [f"stopped by {number.name} True"])
+
+
+def test_what_else_cannot_be_raised_is_told_as_ever(script: Script) -> None:
+    text = """
+    class Broken:
+        def __del__(self):
+            raise ValueError("broken")
+
+    with it:
+        del [Broken()][0]
+    """
+    code, said = script(text)
+    assert (code, said[-1]) == (0, "ValueError: broken")
