@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -11,6 +12,8 @@ from typing import Self
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SECONDS = 8.0
+# `timeout` of coreutils signals the process and then its group, so the process gets the same signal twice.
+TWICE_SECONDS = 0.5
 
 
 class Stopped(BaseException):
@@ -21,9 +24,10 @@ class Stop:
     """As a context, of the main thread: SIGTERM and SIGINT raise Stopped within it, once.
 
     Python runs a handler only between two steps of its own, so a thread is woken as well. It breaks off what holds
-    the main thread up (`breaks_off`), and ends the process where that did not help within SECONDS, or at the second
-    signal: what was not committed is undone by the database then, too. `say` is given the signal's name and tells it.
-    After the context the signals are ignored, as the run is over. `exit_code` is that of a process that was stopped.
+    the main thread up (`breaks_off`), and ends the process where that did not help within SECONDS, or at a second
+    signal that comes later than TWICE_SECONDS: the database undoes what was not committed then, too. `say` is given
+    the signal's name and tells it. After the context the signals are ignored, as the run is over. `exit_code` is that
+    of a process that was stopped.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -93,11 +97,13 @@ class Stop:
         name = self._next_signal()
         if name is None:
             return
+        begun = time.monotonic()
         threading.Thread(target=self._end_later, args=(name,), daemon=True).start()
         for call in self._breaks_off:
             call()
-        if self._next_signal() is not None:
-            self._end(name)
+        while self._next_signal() is not None:
+            if time.monotonic() >= begun + TWICE_SECONDS:
+                self._end(name)
 
     def _next_signal(self) -> str | None:
         """The name of the next signal; None when the context is left."""

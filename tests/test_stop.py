@@ -97,8 +97,25 @@ def test_what_ends_is_not_interrupted_by_a_late_signal(script: Script) -> None:
     assert script(text) == (0, ["goes on"])
 
 
+def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
+    """`timeout` of coreutils sends it to the process, and then to the group that the process is in."""
+    text = """
+    it.exit_code = 7
+    with it:
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            say("now")
+            time.sleep(1)
+            say("ends in order")
+    """
+    assert script(text) == (0, ["ends in order"])
+
+
 def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
     text = """
+    stop.TWICE_SECONDS = 0
     it.exit_code = 7
     with it:
         try:
@@ -117,6 +134,7 @@ def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
 def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script: Script) -> None:
     text = """
     it.exit_code = 3
+    stop.TWICE_SECONDS = 0
     with it:
         it.breaks_off(lambda: say("broken off"))
         it.breaks_off(lambda: say("now"))
@@ -240,6 +258,7 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
             time.sleep(20)
         except Stopped as stopped:
             say(f"stopped by {{stopped}}")
+            time.sleep(0.6)
             say("now")  # a second signal counts as one, though the first came twice
             time.sleep(5)
             say("too late")
