@@ -19,7 +19,8 @@ from typing import NamedTuple, Self
 import numpy as np
 import psutil
 
-from benchmarks.bench import ROOT, STATE, clean, new_database, rows
+from benchmarks.bench import STATE, clean, new_database, rows
+from benchmarks.processes import ROOT
 from processor.lake import lake_at
 from processor.reducers import CHUNK, Partial
 from processor.stretches import Stretch, partials

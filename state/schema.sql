@@ -168,7 +168,7 @@ create table state.articles (
     article_id text collate "C" primary key,
     title text collate "C",
     category text collate "C"
-) with (fillfactor = 50);
+) with (fillfactor = 70);
 comment on table state.articles is
 'Every article of article_performance over all files: its latest texts, and where its cumulative clicks stand.';
 comment on column state.articles.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';

@@ -8,7 +8,7 @@ create table state.articles (
     article_id text collate "C" primary key,
     title text collate "C",
     category text collate "C"
-) with (fillfactor = 50);
+) with (fillfactor = 70);
 insert into state.articles (title_at, category_at, clicks, last_date, article_id, title, category)
 select texts.title_at, texts.category_at, days.cumulative_clicks, days.date, days.article_id, days.title, days.category
 from (
