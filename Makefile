@@ -21,10 +21,10 @@ test: .venv/tests ## run all tests
 	@.venv/bin/python -X warn_default_encoding -m pytest -n 2
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
-	@.venv/bin/python -m tests.soak
+	@.venv/bin/python -m tests.tools.soak
 
 mutants: .venv/tests ## change the program in MUTANTS (200) small ways, and name those that no test notices
-	@.venv/bin/python -m tests.mutants
+	@.venv/bin/python -m tests.tools.mutants
 
 check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/ruff check .
@@ -34,10 +34,10 @@ check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/hadolint Dockerfile
 
 dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test` then does so too
-	@.venv/bin/python -m pytest tests/test_dbt.py
+	@.venv/bin/python -m pytest tests/acceptance/test_dbt.py
 
 fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
-	@.venv/bin/python -m tests.fuzz $(SECONDS)
+	@.venv/bin/python -m tests.tools.fuzz $(SECONDS)
 
 bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, polars and pandas; SCALE=0.01 for a try
 	@.venv/bin/python -m benchmarks.bench
@@ -109,5 +109,5 @@ clean: ## remove all that the others made
 
 sample_lake: | .venv/program
 	@echo "making a sample lake of three days in sample_lake"
-	@.venv/bin/python -m tests.made_lake sample_lake.new
+	@.venv/bin/python -m tests.support.made_lake sample_lake.new
 	@mv sample_lake.new sample_lake

@@ -23,9 +23,9 @@ import psycopg2
 from psycopg2 import sql
 
 from benchmarks.processes import ROOT, Took, memory, took
-from processor.events import Event, columns, parse
+from processor.reducers.events import Event, columns, parse
 from state import embedded
-from tests import made_lake
+from tests.support import made_lake
 
 FIRST = date(2019, 2, 15)
 MIB = 1024 * 1024

@@ -5,10 +5,10 @@ python -m benchmarks.reducers LAKE
 
 import sys
 
-from processor.lake import lake_at
-from processor.pool import Pool
-from processor.reducers import CHUNK
-from run import cores
+from processor.cli import cores
+from processor.lake.location import lake_at
+from processor.reducers.fold import CHUNK
+from processor.reducing.process_pool import Pool
 
 
 def main() -> None:

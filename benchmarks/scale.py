@@ -21,13 +21,14 @@ import psutil
 
 from benchmarks.bench import STATE, clean, new_database, rows
 from benchmarks.processes import ROOT
-from processor.lake import lake_at
-from processor.reducers import CHUNK, Partial
-from processor.stretches import Stretch, partials
+from processor.lake.location import lake_at
+from processor.reducers.fold import CHUNK
+from processor.reducers.partial import Partial
+from processor.reducing.byte_ranges import Stretch, partials
+from processor.reducing.copy_rows import copy_rows
 from state import embedded
-from state.rows import copy_rows
-from tests import made_lake
-from tests.clusters import Cluster
+from tests.support import made_lake
+from tests.support.clusters import Cluster
 
 SIZES = "select pg_current_wal_lsn() - '0/0'::pg_lsn"
 

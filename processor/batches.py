@@ -7,11 +7,12 @@ from itertools import chain
 from math import inf
 from typing import NamedTuple, Protocol
 
-from processor.events import REASONS
-from processor.lake import FileError, LakeFile, text_size
-from processor.pool import LostWorkerError
-from processor.reducers import Chunk, content_hash, newest
-from processor.stretches import Reduced
+from processor.lake.base import FileError, LakeFile
+from processor.lake.text import text_size
+from processor.reducers.events import REASONS
+from processor.reducers.partial import Chunk, content_hash, newest
+from processor.reducing.byte_ranges import Reduced
+from processor.reducing.process_pool import LostWorkerError
 from state.batch_writer import Reading, Version
 from state.staging import Staged
 

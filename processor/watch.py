@@ -6,14 +6,15 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from processor import pipeline
-from processor.arrivals import Arrivals
+from processor.backoff import Outage
 from processor.batches import Item, batches
-from processor.lake import ChangedError, Lake, LakeError, LakeFile, storable
-from processor.outage import Outage
-from processor.pipeline import Outcome, Plan
-from processor.pool import Pool
-from processor.record import Record
-from state.database import BusyError, DatabaseError, SupersededError
+from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, storable
+from processor.lake.notifications import Arrivals
+from processor.output.run_tally import Record
+from processor.plan import Plan, to_count
+from processor.reducing.process_pool import Pool
+from processor.run_tally import Outcome
+from state.connection import BusyError, DatabaseError, SupersededError
 from state.store import Store
 
 # The lock is kept for no longer than this and the file that is being counted, and then left for others to take.
@@ -102,7 +103,7 @@ class Watch:
             known = {key: file for key, file in self._store.files().items() if holds(key)}
             self._is_up = True
             found = Outcome()
-            todo = pipeline.to_count(present, known, self._store, found)
+            todo = to_count(present, known, self._store, found)
             self._count(todo)
         self._record.did["files_unchanged"] = found.files_unchanged
         for key in self._failed.keys() - {file.key for file in todo}:
@@ -180,7 +181,7 @@ class Watch:
 
     def _uncounted(self, files: list[LakeFile]) -> list[LakeFile]:
         known = self._store.known([file.key for file in files])
-        return pipeline.to_count(files, known, self._store, Outcome())
+        return to_count(files, known, self._store, Outcome())
 
     @staticmethod
     def _later(before: Later | None, file: LakeFile, least: float, most: float) -> Later:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from state.database import Database
+from state.connection import Database
 from state.staging import Staged, StagingLostError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class KnownFile(NamedTuple):
 
 
 class RejectedLine(NamedTuple):
-    """A line that counts nowhere: a code of `processor.events.REASONS` and the line's first 1,000 bytes."""
+    """A line that counts nowhere: a code of `processor.reducers.events.REASONS` and the line's first 1,000 bytes."""
 
     key: str
     line_number: int

@@ -1,6 +1,6 @@
 """What the database knows of its lake: the checkpoint, and the one transaction that ingests a batch of files.
 
-Two facts make every promise: partials are a monoid (`processor.reducers`), and the results, reducer state and
+Two facts make every promise: partials are a monoid (`processor.reducers.partial`), and the results, reducer state and
 checkpoints of a batch of files are written by one transaction (`Store.ingest`).
 """
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from state.batch_writer import BatchWriter, Failure, KnownFile, Reading, RejectedLine, Version
-from state.database import Database, RunEnd
-from state.shadow import Shadow
+from state.comparison import Shadow
+from state.connection import Database, RunEnd
 from state.staging import Staging
 
 

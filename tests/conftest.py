@@ -1,26 +1,21 @@
 """Real servers for the tests: Postgres with a database for each test, and S3 over HTTP."""
 
 import os
-import re
+import subprocess
 import tempfile
-import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import boto3
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, settings
 from moto.moto_api._internal.models import moto_api_backend
 from moto.server import ThreadedMotoServer
-from psycopg2 import sql
 
-from state import embedded
-from tests.odd_s3 import OddS3
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
+from tests.support.odd_s3 import OddS3
+from tests.support.postgres import new_database, new_server
+from tests.support.servers import Server
 
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -34,49 +29,6 @@ for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGH
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
-
-
-def administrate(url: str, statement: str, *names: str) -> None:
-    """Execute a statement that no transaction may hold, with these names in it."""
-    with closing(psycopg2.connect(url)) as admin:
-        admin.autocommit = True
-        with admin.cursor() as cur:
-            cur.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-
-
-def tune(url: str) -> None:
-    """Make a server that is thrown away faster: no test pulls the plug of the machine."""
-    administrate(url, "alter system set fsync = off")
-    administrate(url, "select pg_reload_conf()")
-
-
-@contextmanager
-def new_server() -> Iterator[tuple[str, Path]]:
-    """A Postgres server that is thrown away: the URI of a database on it, and its folder."""
-    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder, "server")
-        with embedded.server("tests", home) as uri:
-            tune(uri)
-            yield uri, home
-
-
-@contextmanager
-def new_database(server: str) -> Iterator[str]:
-    """The URI of an empty database on a server, for the role that counts."""
-    name = f"test_{uuid.uuid4().hex}"
-    administrate(server, "create database {}", name)
-    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
-    make_roles(uri)
-    yield as_role("etl", uri)
-    administrate(server, "drop database {} with (force)", name)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The URI of a database on a Postgres server of this test process."""
-    with new_server() as (uri, _):
-        yield uri
 
 
 @pytest.fixture
@@ -119,14 +71,24 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:
         yield server
 
 
-def make_roles(uri: str) -> None:
-    """Let the role that counts into a database of the owner's, as the documentation says."""
-    owner = psycopg2.connect(uri)
-    with owner, owner.cursor() as cur:
-        cur.execute((ROOT / "state" / "roles.sql").read_text(encoding="utf-8"))
-    owner.close()
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every account may look into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)  # shutil would recurse
 
 
-def as_role(role: str, uri: str) -> str:
-    """The URI of the same database for another role."""
-    return re.sub("//[^@/]*@", f"//{role}@", uri)
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[tuple[str, Server]]:
+    """The URI of a database on a server that may be killed."""
+    with new_server() as (uri, home):
+        yield uri, Server(home)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The URI of a database on a Postgres server of this test process."""
+    with new_server() as (uri, _):
+        yield uri

@@ -1,0 +1,219 @@
+"""What a run needs, looked at one by one: each a line that says what is right, or what to do."""
+
+import json
+import os
+import shutil
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from typing import NamedTuple
+
+from processor.commands.drawing import PAGE
+from processor.commands.messages import DONE, FAILED, FailedError, nothing_there
+from processor.lake.base import FileError, Lake, LakeError
+from processor.lake.location import caution, lake_at, reads_as
+from processor.lake.read_ahead import objects_ahead
+from processor.lake.text import text_limit
+from processor.output.console import RED, Console, several, sized
+from processor.output.metrics_export import TextFile
+from processor.signals import Stop
+from state import embedded
+from state.connection import Database, DatabaseError, UnusedDatabaseError
+from state.embedded import EmbeddedError, NoDatabaseError
+from state.reads import Answers
+
+WORDS = {True: "ok", False: "bad", None: "?"}
+# A report takes some megabytes; a lake in the server of its own takes what it takes.
+REPORT_ROOM, SERVER_ROOM = 100_000_000, 1_000_000_000
+RIGHTS = {
+    "makes_temporary": "make temporary tables",
+    "makes_in_public": "make tables in schema public",
+    "makes_in_state": "make schema state, or tables in it",
+    "owns_all": "change the tables, as another role owns them",
+}
+
+
+class Finding(NamedTuple):
+    """What was found of one thing: whether it is right, or None where that is not known, and a line on it."""
+
+    check: str
+    is_right: bool | None
+    says: str
+
+
+def doctor(options: Namespace, console: Console, stop: Stop) -> int:
+    """The exit code of a look at everything that a run needs; nothing is changed, and no lock taken."""
+    found = list(_findings(options, stop))
+    is_bad = any(finding.is_right is False for finding in found)
+    if options.json:
+        checks = [{"check": check, "ok": is_right, "says": says} for check, is_right, says in found]
+        console.result(json.dumps({"ok": not is_bad, "checks": checks}))
+    else:
+        for check, is_right, says in found:
+            console.show(f"{WORDS[is_right]:<4} {check:<9} {says}", RED if is_right is False else "")
+    return FAILED if is_bad else DONE
+
+
+def _findings(options: Namespace, stop: Stop) -> Iterator[Finding]:
+    wrong = list(_wrong_settings(options))
+    yield from (Finding("settings", False, line) for line in wrong)
+    if not wrong:
+        yield Finding("settings", True, "none is wrong")
+    yield _looked("lake", lambda: _lake(options))
+    yield from _of_database(options, stop)
+    yield _looked("disk", lambda: _disk(options))
+
+
+def _looked(check: str, look: Callable[[], str | None]) -> Finding:
+    """What a look says, or why it fails, which then is the finding; None where there is nothing to compare with."""
+    try:
+        says = look()
+        return Finding(check, None if says is None else True, says or "the lake is not known")
+    except (UnusedDatabaseError, NoDatabaseError):
+        return Finding(check, True, "nothing was counted yet; the first run makes it")
+    except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
+        return Finding(check, False, str(error))
+    except OSError as error:
+        where = error.filename or "the current folder"
+        return Finding(check, False, f"{where} cannot be looked at ({error.strerror}); make it readable")
+
+
+def _wrong_settings(options: Namespace) -> Iterator[str]:
+    yield from options.wrong
+    for read in (text_limit, objects_ahead):
+        try:
+            read()
+        except LakeError as error:
+            yield str(error)
+    if isinstance(options.metrics, TextFile):
+        folder = options.metrics.path.parent
+        with suppress(OSError):  # of a current folder that is gone
+            folder = folder.absolute()
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield f"METRICS names a file in {folder}, which is no folder that can be written to; make it one"
+
+
+def _lake(options: Namespace) -> str:
+    lake = lake_at(options.lake)
+    files = list(lake.files())
+    if not files:
+        raise FailedError(nothing_there(lake, options))
+    failed = next((file for file in files if file.error is not None), None)
+    if failed is not None:
+        raise FailedError(f"{failed.key}: {failed.error}")
+    readable = next((file for file in files if file.size), None)
+    if readable is not None:
+        try:
+            with closing(lake.open(readable, 0, 1)) as stream:
+                stream.read(1)
+        except FileError as error:
+            raise FailedError(f"{readable.key}: {error}") from error
+    size = sized(sum(file.size for file in files))
+    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
+    return says if (line := caution(lake)) is None else f"{says}; {line}"
+
+
+def _of_database(options: Namespace, stop: Stop) -> Iterator[Finding]:
+    lake = None
+    with suppress(LakeError):  # told already
+        lake = lake_at(options.lake)
+    checks: dict[str, Callable[[Database], str | None]] = {
+        "roles": _roles,
+        "schema": _schema,
+        "recorded": partial(_recorded, lake),
+        "lock": _lock,
+    }
+    try:
+        with _database(lake, options, stop) as database:
+            found = _looked("database", lambda: _server(database))
+            yield found
+            if found.is_right:
+                yield from (_looked(check, partial(look, database)) for check, look in checks.items())
+                return
+    except NoDatabaseError:
+        yield Finding("database", True, "a server of its own, which the first run makes")
+    except (DatabaseError, EmbeddedError, FailedError) as error:
+        yield Finding("database", False, str(error))
+    yield from (Finding(check, None, "there is no database to ask") for check in checks)
+
+
+@contextmanager
+def _database(lake: Lake | None, options: Namespace, stop: Stop) -> Iterator[Database]:
+    """The database that the settings name, to be read only, whatever is in it."""
+    with ExitStack() as stack:
+        url = options.database
+        if options.is_embedded:
+            if lake is None:
+                raise FailedError("the server of its own has a database for each lake: name the lake first")
+            url = stack.enter_context(embedded.server(lake.url, make=False))
+        database = stack.enter_context(Database(url, 0, reads=True).as_it_is())
+        stop.breaks_off(database.cancel)
+        yield database
+
+
+def _server(database: Database) -> str:
+    version, is_encrypted = database.look_at_server()
+    size = sized(Answers(database).size())
+    return f"PostgreSQL {version}, {size}, {'over TLS' if is_encrypted else 'without TLS'}"
+
+
+def _roles(database: Database) -> str:
+    rights = Answers(database).rights()
+    missing = [words for name, words in RIGHTS.items() if not rights[name]]
+    if missing:
+        raise FailedError(
+            f"role {rights['role']} may not {', nor '.join(missing)}; "
+            "run state/roles.sql as an administrator, and count as etl"
+        )
+    if not rights["has_bi"]:
+        return f"{rights['role']} may count"
+    if rights["bi_sees_state"]:
+        raise FailedError("role bi sees more than it should: revoke usage on schema state from bi")
+    if rights["bi_unread"]:
+        raise FailedError(
+            f"role bi may not read {', '.join(rights['bi_unread'])}; run state/roles.sql again as an administrator"
+        )
+    if rights["bi_misses"]:
+        raise FailedError(
+            f"row level security hides rows of {', '.join(rights['bi_misses'])} from role bi; "
+            "disable it there, or make a policy for bi that is true"
+        )
+    return f"{rights['role']} may count, and bi reads the tables and views and nothing else"
+
+
+def _schema(database: Database) -> str:
+    database.try_writing()
+    return f"step {database.look_at_schema()}, as this program"
+
+
+def _recorded(lake: Lake | None, database: Database) -> str | None:
+    if lake is None:
+        return None
+    database.look_at_schema()
+    database.expect(lake.url)
+    return "the database holds this lake"
+
+
+def _lock(database: Database) -> str:
+    holder = Answers(database).holder()
+    if holder is None:
+        return "free"
+    since = f" since {holder['xact_start']:%Y-%m-%d %H:%M:%S %Z}" if holder["xact_start"] else ""
+    return f"held{since}: a run is at work, {holder['application_name'] or 'of another role'}"
+
+
+def _disk(options: Namespace) -> str:
+    places = {"the report": (PAGE.parent, REPORT_ROOM)}
+    if options.is_embedded:
+        places["the server of its own"] = (embedded.HOME, SERVER_ROOM)
+    said = []
+    for what, (place, room) in places.items():
+        folder = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise FailedError(f"{folder} is no folder that can be written to, and {what} goes there; make it one")
+        free = shutil.disk_usage(folder).free
+        if free < room:
+            raise FailedError(f"{sized(free)} are free for {what} in {folder}, under {sized(room)}; free some")
+        said.append(f"{sized(free)} free for {what}")
+    return ", ".join(said)

@@ -1,0 +1,47 @@
+"""`run.py --dry-run`: says what a run would ingest, retract and prune."""
+
+import json
+from argparse import Namespace
+
+from processor.commands.messages import DONE, nothing_there
+from processor.lake.base import Lake
+from processor.output.console import Console, several, sized
+from processor.plan import Plan, PruneError, changes, to_prune
+from processor.run_tally import Outcome
+from state.connection import Database
+from state.store import Store
+
+
+def dry_run(lake: Lake, database: Database | None, options: Namespace, console: Console) -> int:
+    """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
+    known = {} if database is None else Store(database).files()
+    plan = Plan(options.prune, options.prune_all, selection=options.selection)
+    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
+    found = changes(present.values(), {key: file for key, file in known.items() if plan.selection.holds(key)})
+    again = found.changed + found.unchanged if options.is_rebuild else found.changed
+    size = sum(file.size for file in found.new + again)
+    gone = [file.key for file in found.gone]
+    refusal, pruned = None, []
+    try:
+        pruned = to_prune(plan, present, known, Outcome()) if plan.prune or plan.prune_all else []
+    except PruneError as error:
+        refusal = error
+    if options.json:
+        keys = {"new": [file.key for file in found.new], "again": [file.key for file in again], "pruned": pruned}
+        unchanged = len(found.unchanged) if not options.is_rebuild else 0
+        console.result(json.dumps({**keys, "gone": gone, "files_unchanged": unchanged, "bytes": size}))
+    else:
+        for what, to_count in (("count", found.new), ("count anew", again)):
+            for file in to_count:
+                console.show(f"would {what} {file.key} ({sized(file.size)})")
+        for key in gone:
+            console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is gone from the lake")
+        files = several(len(found.new) + len(again), "file")
+        counts = f"{files} of {sized(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
+        left = f"{len(found.unchanged):,} unchanged, " if not options.is_rebuild else ""
+        console.show(f"Would count {counts}; {left}{len(gone):,} gone, {len(pruned):,} of them to forget.")
+    if refusal:
+        raise refusal
+    if not present:
+        console.warn(nothing_there(lake, options))
+    return DONE

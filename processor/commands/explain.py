@@ -1,0 +1,70 @@
+"""`run.py explain`: shows which files made the numbers of an article or of a user."""
+
+import json
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from processor.commands.messages import DONE, FailedError
+from processor.commands.status import plain
+from processor.lake.base import Lake, storable
+from processor.output.console import Console, moment
+from state.connection import Database
+from state.reads import Answers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from state.reads import Row
+
+
+def explain(_: Lake, database: Database, options: Namespace, console: Console) -> int:
+    """Show which files made the numbers of an article or of a user."""
+    what = "article" if options.user is None else "user"
+    name, day = storable(options.article if options.user is None else options.user), options.day
+    answers = Answers(database)
+    found = answers.article(name, day) if what == "article" else answers.user(name, day)
+    if not found["rows"]:
+        raise FailedError(f"no counted file says anything of {what} {name}{f' on {day}' if day else ''}")
+    if options.json:
+        console.result(json.dumps({what: name, **found}, default=plain))
+    else:
+        (show_article if what == "article" else show_user)(console, name, found)
+    return DONE
+
+
+def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]") -> None:
+    """Print which files made the rows of an article."""
+    for text in found["texts"]:
+        console.show(f"{text['name']} of {moment(text['at'])} in {text['file']}: {text['text']}")
+    columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
+    console.table(f"article_performance of {article}", columns, _parts_and_rows(found, columns))
+
+
+def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> None:
+    """Print which files made the rows of a user, and which hold parts of the sessions."""
+    columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
+    console.table(f"user_performance of {user}", columns, _parts_and_rows(found, columns))
+    if found["sessions"]:
+        parts = (
+            (
+                row["date"],
+                row["session_id"],
+                row["file"],
+                row["events"],
+                moment(row["first_at"]),
+                moment(row["last_at"]),
+            )
+            for row in found["sessions"]
+        )
+        console.show()
+        names = ("date", "session_id", "file", "events", "first event", "last event")
+        console.table("The sessions that began then, by the files that hold parts of them", names, parts)
+
+
+def _parts_and_rows(found: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:
+    """For each day a line for each file, and then the row of the BI table that they make."""
+    lines = []
+    for row in found["rows"]:
+        parts = [part for part in found["parts"] if part["date"] == row["date"]]
+        lines += [[cells.get(column) for column in columns] for cells in (*parts, {**row, "file": "= together"})]
+    return lines

@@ -1,0 +1,18 @@
+"""`run.py rejected`: shows the lines that count nowhere."""
+
+from argparse import Namespace
+
+from processor.commands.messages import DONE, FailedError, unknown
+from processor.lake.base import Lake, storable
+from processor.output.console import Console
+from state.connection import Database
+from state.store import Store
+
+
+def rejected(_: Lake, database: Database, options: Namespace, console: Console) -> int:
+    """Show the lines that count nowhere, of one file or of all."""
+    store, key = Store(database), None if options.key is None else storable(options.key)
+    if key is not None and key not in store.files():
+        raise FailedError(unknown(key))
+    console.rejected(store.rejected_lines(key), options.tsv)
+    return DONE

@@ -1,0 +1,138 @@
+"""How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
+
+import json
+from argparse import Namespace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from processor.commands.messages import DONE
+from processor.lake.base import Lake, LakeError
+from processor.output.console import BOLD, RED, Console, several, sized
+from processor.plan import changes
+from state.connection import Database
+from state.reads import Answers
+from state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from processor.lake.base import LakeFile
+    from state.batch_writer import KnownFile
+    from state.reads import Row
+
+SHOWN = 5  # files that failed; more would not fit on a screen
+
+
+def status(answers: Answers, known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
+    """What is counted, new, changed, gone and failed, the last run and the sizes; `present` is None where unknown."""
+    failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
+    failed_keys = {file["file"] for file in failed}
+    found = None if present is None else changes(present, known)
+    runs, holder = answers.runs(), answers.holder()
+    if holder and runs and runs[0]["ended_at"] is None:
+        runs.pop(0)
+    return {
+        **answers.totals(),
+        "files_new": None if found is None else sum(file.key not in failed_keys for file in found.new),
+        "files_changed": None if found is None else sum(file.key not in failed_keys for file in found.changed),
+        "files_gone": None if found is None else len(found.gone),
+        "files_failed": len(failed),
+        "failed": sorted(failed, key=lambda file: str(file["file"])),
+        "last_run": with_rates(runs[0]) if runs else None,
+        "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
+        "sizes": answers.sizes(),
+    }
+
+
+def with_rates(run: "Row") -> "Row":
+    """A run with what it counted and read in a second."""
+    rates = {
+        f"{name}_per_second": run[name] / run["seconds"] if run["seconds"] else None for name in ("events", "bytes")
+    }
+    return {**run, **rates}
+
+
+def show_status(console: Console, lake_url: str, found: "Row") -> None:
+    """Print the status on one screen."""
+
+    def line(name: str, text: str, style: str = "") -> None:
+        console.show(f"{name:<9} {text}", style)
+
+    line("Lake", lake_url, BOLD)
+    held = f"{several(found['events'], 'event')}, {several(found['rejected'], 'line')} rejected"
+    line("Counted", f"{several(found['files_counted'], 'file')}, {sized(found['bytes'])}: {held}")
+    for name, note in (
+        ("new", "counted by the next run"),
+        ("changed", "counted anew by the next run"),
+        ("gone", "still counting, until a run with --prune"),
+    ):
+        count = found[f"files_{name}"]
+        if count is not None:
+            line(name.capitalize(), several(count, "file") + (f", {note}" if count else ""))
+    failed = found["files_failed"]
+    line("Failed", several(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else "")
+    for file in found["failed"][:SHOWN]:
+        line("", f"{file['file']}: {file['error']}")
+    if failed > SHOWN:
+        line("", f"and {failed - SHOWN:,} more")
+    run = found["last_run"]
+    if run:
+        begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+        if run["ended_at"] is None and run["command"] == "watch":
+            at = run["started_at"] + timedelta(seconds=run["seconds"])
+            line("Last run", f"{begun}: watch, which has not ended; it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}")
+            line("", _did(run))
+        elif run["ended_at"] is None:
+            line(
+                "Last run", f"{begun}: {run['command']}, which did not come to its end; the next run goes on from there"
+            )
+        else:
+            ended = "" if run["exit_code"] is None else f", exit code {run['exit_code']}"
+            line("Last run", f"{begun}: {run['command']}, {run['seconds']:.1f} s{ended}")
+            if run["error"]:
+                line("", run["error"])
+            line("", _did(run))
+    if found["at_work"]:
+        line("At work", f"{found['at_work']['process']} since {found['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
+    line("Sizes", ", ".join(f"{name} {sized(size)}" for name, size in found["sizes"].items()))
+
+
+def _did(run: "Row") -> str:
+    """What a run did, and how fast."""
+    parts = [f"{several(run['files_counted'], 'file')} counted"]
+    parts += [
+        f"{run[f'files_{what}']:,} {what}" for what in ("unchanged", "failed", "forgotten") if run[f"files_{what}"]
+    ]
+    if run["events"] and run["events_per_second"]:
+        parts.append(f"{run['events_per_second']:,.0f} events/s")
+        parts.append(f"{sized(run['bytes_per_second'])}/s")
+    return ", ".join(parts)
+
+
+def plain(value: object) -> Any:
+    """A value of the database as JSON knows it: times and days as ISO 8601, exact numbers as numbers."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()  # the session's zone is whatever PGTZ says
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)
+
+
+def show(lake: Lake, database: Database, options: Namespace, console: Console) -> int:
+    """Show what is counted, what has changed since, and the last run."""
+    present, error = None, None
+    try:
+        present = {file.key: file for file in lake.files()}.values()
+    except LakeError as raised:
+        error = raised
+    found = status(Answers(database), Store(database).files(), present)
+    if options.json:
+        console.result(json.dumps({"lake": lake.url, **found}, default=plain))
+    else:
+        show_status(console, lake.url, found)
+    if error is not None:
+        raise error
+    return DONE

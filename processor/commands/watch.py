@@ -1,0 +1,39 @@
+"""`run.py watch`: ingests what is there and what comes, until a signal ends it."""
+
+from argparse import Namespace
+from collections.abc import Callable
+
+from processor.commands.drawing import redraw
+from processor.commands.messages import DONE
+from processor.lake.base import Lake
+from processor.lake.notifications import arrivals_of
+from processor.output.console import Console, several
+from processor.output.run_tally import Record
+from processor.plan import Plan
+from processor.signals import Stopped
+from processor.watch import Watch
+from state.store import Store
+
+
+def watch(
+    lake: Lake,
+    store: Store,
+    options: Namespace,
+    console: Console,
+    record: Record,
+    done: Callable[[float], None] = lambda _: None,
+) -> int:
+    """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
+    plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
+    watching = None
+    try:
+        arrivals = arrivals_of(lake, options.queue, console.warn)
+        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: redraw(store, console), done)
+        watching.go_on()
+    except Stopped as signal_name:
+        if watching is not None:
+            watching.end()
+        did = record.did
+        counted = f"{several(did['files_counted'], 'file')} counted ({several(did['events'], 'event')})"
+        console.say(f"Stopped by {signal_name}: {counted}, {did['files_failed']:,} failed.")
+    return DONE

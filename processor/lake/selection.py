@@ -1,0 +1,55 @@
+"""Which files of a lake are considered, and which of them are new, changed, unchanged or gone."""
+
+import re
+from typing import NamedTuple
+
+from processor.parsing import day
+
+# 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
+_DATE = re.compile(
+    "(?<![0-9])((?:19|20)[0-9]{2})(?:[-_./]|/month=)?(0[1-9]|1[0-2])(?:[-_./]|/day=)?(0[1-9]|[12][0-9]|3[01])(?![0-9])"
+)
+
+
+class Selection(NamedTuple):
+    """Files from `since` to `until`, both included; an end that is None is open.
+
+    An end of the form YYYY-MM-DD is compared with the date in a file's key, and a key without one is outside. Any other
+    is compared with the key itself, by code points; `until` includes the keys that begin with it.
+    """
+
+    since: str | None = None
+    until: str | None = None
+
+    def holds(self, key: str) -> bool:
+        """Whether the file of that key is considered.
+
+        >>> Selection("2019-02-15").holds("year=2019/month=02/day=16/a.tsv"), Selection(until="b/").holds("b/c.tsv")
+        (True, True)
+        """
+        return self._is_after_since(key) and self._is_before_until(key)
+
+    def _is_after_since(self, key: str) -> bool:
+        if self.since is None:
+            return True
+        if day(self.since) is None:
+            return key >= self.since
+        found = date_of(key)
+        return found is not None and found >= self.since
+
+    def _is_before_until(self, key: str) -> bool:
+        if self.until is None:
+            return True
+        if day(self.until) is None:
+            return key <= self.until or key.startswith(self.until)
+        found = date_of(key)
+        return found is not None and found <= self.until
+
+
+EVERY_FILE = Selection()
+
+
+def date_of(key: str) -> str | None:
+    """The first date in a key, as YYYY-MM-DD; None where there is none."""
+    match = _DATE.search(key)
+    return "-".join(match.groups()) if match else None

@@ -1,0 +1,156 @@
+"""Where metrics go: a port to be scraped, a Pushgateway, or a text file for node_exporter's textfile collector."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from processor.environment import raw_of, text_of
+from processor.lake.base import without_passwords
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Metric
+
+JOB = "event_lake"
+SECONDS = 5.0  # a gateway that does not answer holds the end of a run up for no longer
+_ADDRESS = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?([0-9]{1,5})")
+
+
+class MetricsError(Exception):
+    """The metrics cannot be told; the message is one line that says what to do."""
+
+
+class MetricsSettingError(MetricsError):
+    """`METRICS` is wrong."""
+
+
+class Address(NamedTuple):
+    """A port that Prometheus scrapes, on this machine only where no host is named."""
+
+    host: str
+    port: int
+
+
+class Gateway(NamedTuple):
+    """A Pushgateway; the URL is without the user and password that it takes."""
+
+    url: str
+    user: str | None = None
+    password: str | None = None
+
+
+class TextFile(NamedTuple):
+    """A file in the folder of node_exporter's textfile collector."""
+
+    path: Path
+
+
+Target = Address | Gateway | TextFile
+
+
+def target_of(text: str) -> Target:
+    """What `METRICS` names: PORT or HOST:PORT, the URL of a Pushgateway, or a file; raises MetricsSettingError.
+
+    What is refused is not repeated: it may be a URL with a password.
+    """
+    address = _ADDRESS.fullmatch(text)
+    if address:
+        host, port = (address[1] or "127.0.0.1").strip("[]"), int(address[2])
+        if not 0 < port < 65536:
+            raise MetricsSettingError("METRICS names no port between 1 and 65535; write it as 9109 or 0.0.0.0:9109")
+        return Address(host, port)
+    if "://" in text:
+        try:
+            parts = urlsplit(text)
+            is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            is_right = False
+        if not is_right or parts.query or parts.fragment or not text.isprintable() or " " in text:
+            raise MetricsSettingError("METRICS is no URL of a Pushgateway; write it as http://host:9091")
+        user, password = (part if part is None else unquote(part) for part in (parts.username, parts.password))
+        return Gateway(without_passwords(text), user, password)
+    if not text.endswith(".prom") or "\0" in text:
+        raise MetricsSettingError(
+            "METRICS is no PORT, HOST:PORT or http:// URL, nor a file that node_exporter reads: end its name in .prom"
+        )
+    return TextFile(Path(os.fsdecode(raw_of(text))))
+
+
+def tell(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
+    """Push the metrics or write their file; what they do not know stays there as it was. Raises MetricsError."""
+    if isinstance(target, Gateway):
+        _push(target, registry)
+    else:
+        _write(target.path, registry)
+
+
+@contextmanager
+def served(address: Address, registry: "CollectorRegistry") -> Iterator[None]:
+    """The metrics can be scraped for as long as the block runs; raises MetricsError."""
+    from prometheus_client import start_http_server
+
+    try:
+        server, thread = start_http_server(address.port, address.host, registry)
+    except (OSError, ValueError) as error:  # the last of a host that is no name
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise MetricsError(
+            f"the metrics cannot be served on {address.host}:{address.port} ({reason}); name another address in METRICS"
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _push(gateway: Gateway, registry: "CollectorRegistry") -> None:
+    from functools import partial
+    from http.client import HTTPException
+
+    from prometheus_client import pushadd_to_gateway
+    from prometheus_client.exposition import basic_auth_handler
+
+    handler = partial(basic_auth_handler, username=gateway.user, password=gateway.password)
+    try:
+        pushadd_to_gateway(gateway.url, JOB, registry, timeout=SECONDS, handler=handler)
+    except (OSError, HTTPException, ValueError) as error:  # the last of a host that is no name
+        said = getattr(error, "reason", error)
+        reason = getattr(error, "code", None) or getattr(said, "strerror", None) or type(said).__name__
+        raise MetricsError(
+            f"the metrics cannot be pushed to {gateway.url} ({reason}); look at METRICS and at the Pushgateway"
+        ) from error
+
+
+def _write(path: Path, registry: "CollectorRegistry") -> None:
+    from prometheus_client import write_to_textfile
+
+    try:
+        write_to_textfile(str(path), _GoingOn(registry, path))
+    except OSError as error:
+        name = text_of(os.fsencode(path))
+        raise MetricsError(
+            f"the metrics cannot be written to {name} ({error.strerror}); make its folder, and make it writable"
+        ) from error
+
+
+class _GoingOn:
+    """The metrics of a registry, and of a file those that the registry does not know."""
+
+    def __init__(self, registry: "CollectorRegistry", path: Path) -> None:
+        self._registry, self._path = registry, path
+
+    def collect(self) -> Iterator["Metric"]:
+        from prometheus_client.parser import text_string_to_metric_families
+
+        families = list(self._registry.collect())
+        yield from families
+        known = {family.name for family in families}
+        try:
+            earlier = list(text_string_to_metric_families(self._path.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):  # none yet, or another program's, which goes
+            return
+        yield from (family for family in earlier if family.name not in known and family.name.startswith(f"{JOB}_"))

@@ -1,0 +1,1 @@
+"""Pure reducers: lines become events, events fold into partials."""

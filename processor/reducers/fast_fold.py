@@ -1,0 +1,215 @@
+"""The hot loop: folds regular lines in as few steps as Python allows, and hands all others to the clear path.
+
+What it gives is `reducers.Fold`'s, entry by entry; a property test holds both side by side on any bytes. Ids stay
+bytes until the end, counts are cells of lists, and nothing is taken in before the whole line is known to be regular.
+"""
+
+from operator import itemgetter
+from typing import NamedTuple
+
+import orjson
+
+from processor.reducers.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, article_id, timestamp
+from processor.reducers.fold import Fold
+from processor.reducers.partial import DAY, Counts, Partial, Span, Text, put_text
+
+SHOWN, CLICKED, OTHER = range(3)
+NAMES = 1000
+NEVER = -(1 << 63)
+NULLS = (b"", rb"\N")
+NO_ATTRIBUTES: dict[str, object] = {}
+
+# A timestamp is regular as `YYYY-MM-DD HH:MM:SS.mmm +0000`, in three stretches: to the minute, `SS.`, the rest.
+_SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
+_RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in range(1_000)}
+_KINDS = {name.encode(): SHOWN for name in DISPLAYS} | {name.encode(): CLICKED for name in CLICKS}
+
+
+class Article:
+    """What is known of an article on a day: its counts, and its latest texts with their times."""
+
+    __slots__ = ("category", "category_at", "counts", "title", "title_at")
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.counts = [0, 0]
+        self.title_at = self.category_at = NEVER
+        self.title = self.category = ""
+
+
+class Day(NamedTuple):
+    """What is known of a day: displays and clicks by user, and its articles."""
+
+    users: dict[bytes, list[int]]
+    articles: dict[str, Article]
+
+
+class FastFold(Fold):
+    """Folds lines of a chunk into a partial, as `Fold` does and to the same partial."""
+
+    def __init__(self, header: Columns, begin: int) -> None:
+        """Nothing yet of a chunk that begins there, in a file whose first line says `header`."""
+        super().__init__(header, begin)
+        self._pick = itemgetter(header.timestamp, header.session, header.name, header.user, header.attributes)
+        self._kinds = _KINDS.copy()
+        self._sessions: dict[tuple[bytes, bytes], list[int]] = {}
+        self._days: dict[int, Day] = {}
+        self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, Article]]] = {}
+
+    def add(self, piece: bytes, number: int) -> int:
+        """Take in whole lines, the first of which has that number in its chunk; how many they are."""
+        if len(piece) > LINE_LIMIT:  # only such a piece can hold a line over the limit
+            return super().add(piece, number)
+        rows = piece.split(b"\n")
+        if not rows[-1]:
+            rows.pop()
+        if b"\r" in piece:
+            rows = [row.removesuffix(b"\r") for row in rows]
+        has_nul = b"\0" in piece
+        width, pick, loads, is_ascii = self._header.width, self._pick, orjson.loads, bytes.isascii
+        minutes, seconds, rests, kinds, sessions = self._minutes, _SECONDS, _RESTS, self._kinds, self._sessions
+        for line, row in enumerate(rows, number):
+            fields = row.split(b"\t")
+            if len(fields) != width or (has_nul and b"\0" in row):
+                self._add_line(row, line)
+                continue
+            stamp, session_id, name, user, attributes = pick(fields)
+            try:
+                start, users, articles = minutes[stamp[:17]]
+                at = start + seconds[stamp[17:20]] + rests[stamp[20:]]
+            except KeyError:
+                moment = self._moment(stamp)
+                if moment is None:
+                    self._add_line(row, line)
+                    continue
+                at, (users, articles) = moment
+            kind = kinds.get(name)
+            if kind is None:
+                kind = self._other(name)
+            session = sessions.get((user, session_id))
+            if kind is None or (session is None and not (_is_id(user) and _is_id(session_id))):
+                self._add_line(row, line)
+                continue
+            if kind == OTHER:
+                if not is_ascii(row) and not _is_utf8(row):
+                    self._add_line(row, line)
+                    continue
+            else:
+                # A valid object vouches for the encoding of its field, ids and names for their own.
+                try:
+                    value = loads(attributes)
+                except orjson.JSONDecodeError:
+                    if attributes not in NULLS:
+                        self._add_line(row, line)
+                        continue
+                    value = NO_ATTRIBUTES
+                if (
+                    type(value) is not dict
+                    or (width > 5 and not _is_utf8(row))
+                    or (b"\\" in attributes and rb"\u0000" in attributes)
+                ):
+                    self._add_line(row, line)
+                    continue
+                get = value.get
+                article_name = get("id")
+                if type(article_name) is not str:
+                    article_name = article_id(article_name)
+                if article_name:
+                    if len(article_name) > ID_LIMIT // 4:
+                        self._add_line(row, line)
+                        continue
+                    article = articles.get(article_name)
+                    if article is None:
+                        article = articles[article_name] = Article()
+                    article.counts[kind] += 1
+                    title = get("title")
+                    if (
+                        at >= article.title_at
+                        and type(title) is str
+                        and title
+                        and (at > article.title_at or title > article.title)
+                    ):
+                        article.title_at, article.title = at, title
+                    category = get("category")
+                    if (
+                        at >= article.category_at
+                        and type(category) is str
+                        and category
+                        and (at > article.category_at or category > article.category)
+                    ):
+                        article.category_at, article.category = at, category
+                counts = users.get(user)
+                if counts is None:
+                    counts = users[user] = [0, 0]
+                counts[kind] += 1
+            if session is None:
+                sessions[user, session_id] = [at, at, 1]
+            else:
+                session[2] += 1
+                if at > session[1]:
+                    session[1] = at
+                elif at < session[0]:
+                    session[0] = at
+        return len(rows)
+
+    def _moment(self, stamp: bytes) -> tuple[int, Day] | None:
+        """The time and the day of a timestamp, which makes its minute known where its spelling is regular."""
+        if not stamp.isascii():
+            return None
+        at = timestamp(stamp.decode())
+        if at is None:
+            return None
+        date = at // DAY
+        day = self._days.get(date)
+        if day is None:
+            day = self._days[date] = Day({}, {})
+        if stamp[17:20] in _SECONDS and stamp[20:] in _RESTS:
+            self._minutes[stamp[:17]] = (at - _SECONDS[stamp[17:20]] - _RESTS[stamp[20:]], *day)
+        return at, day
+
+    def _other(self, name: bytes) -> int | None:
+        """That events of a name are not counted; None where it is for the clear path to say."""
+        if name in NULLS or not _is_utf8(name) or len(self._kinds) >= NAMES:
+            return None
+        self._kinds[name] = OTHER
+        return OTHER
+
+    def __len__(self) -> int:
+        """How many entries it holds: what its memory grows with."""
+        days = sum(len(day.users) + 3 * len(day.articles) for day in self._days.values())
+        return super().__len__() + len(self._sessions) + days
+
+    def partial(self) -> Partial:
+        """What the lines say."""
+        partial = Partial()
+        names: dict[bytes, str] = {}
+        for (user, session_id), (first, last, events) in self._sessions.items():
+            partial.events += events
+            if user not in NULLS:
+                name = names.setdefault(user, user.decode())
+                if session_id not in NULLS:
+                    partial.sessions[name, session_id.decode()] = Span(first, last, events)
+        partial.newest_at = max((last for _, last, _ in self._sessions.values()), default=None)
+        for date, day in self._days.items():
+            for user, counts in day.users.items():
+                if user not in NULLS:
+                    partial.user_days[names[user], date] = Counts(*counts)
+            for article_name, article in day.articles.items():
+                partial.article_days[article_name, date] = Counts(*article.counts)
+                put_text(partial.titles, article_name, Text(article.title_at, article.title))
+                put_text(partial.categories, article_name, Text(article.category_at, article.category))
+        partial.merge(self._partial)
+        return partial
+
+
+def _is_id(field: bytes) -> bool:
+    """Whether a field, a user's or a session's, may be an id or null."""
+    return len(field) <= ID_LIMIT and _is_utf8(field)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

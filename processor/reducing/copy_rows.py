@@ -1,0 +1,65 @@
+"""A partial as rows for COPY, without the number of their file."""
+
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from processor.reducers.partial import Partial, Text
+
+DAY = 86_400_000_000
+EPOCH = date(1970, 1, 1).toordinal()
+NULL = r"\N"
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def copy_rows(partial: "Partial") -> dict[str, bytes]:
+    """A partial as rows of COPY's text format, by the table that they are for, without file_ and new_."""
+    rows = {
+        "article_days": _article_days(partial),
+        "user_days": [
+            f"{_escaped(user)}\t{_iso(day)}\t{displays}\t{clicks}\n"
+            for (user, day), (displays, clicks) in partial.user_days.items()
+        ],
+        "sessions": [
+            f"{_escaped(user)}\t{_escaped(session)}\t{first}\t{last}\t{events}\n"
+            for (user, session), (first, last, events) in partial.sessions.items()
+        ],
+        "rejected_lines": [
+            f"{begin}\t{number}\t{rejection.reason}\t\\\\x{rejection.raw.hex()}\n"
+            for (begin, number), rejection in partial.rejections.items()
+        ],
+    }
+    return {name: "".join(lines).encode() for name, lines in rows.items() if lines}
+
+
+def _article_days(partial: "Partial") -> list[str]:
+    """The days of articles; a text stands with the day on which it was carried."""
+    rows = []
+    titles, categories = partial.titles, partial.categories
+    for (article, day), (displays, clicks) in partial.article_days.items():
+        title_at, title = _on(day, titles.get(article))
+        category_at, category = _on(day, categories.get(article))
+        rows.append(
+            f"{_escaped(article)}\t{_iso(day)}\t{displays}\t{clicks}\t{title_at}\t{category_at}\t{title}\t{category}\n"
+        )
+    return rows
+
+
+def _on(day: int, text: "Text | None") -> tuple[int | str, str]:
+    """Time and text of the latest text, where it was carried on that day."""
+    if text is None or text.at // DAY != day:
+        return NULL, NULL
+    return text.at, _escaped(text.text)
+
+
+@lru_cache(10_000)
+def _iso(day: int) -> str:
+    return date.fromordinal(EPOCH + day).isoformat()
+
+
+def _escaped(text: str) -> str:
+    if "\\" in text or "\t" in text or "\n" in text or "\r" in text:
+        return text.translate(_ESCAPES)
+    return text

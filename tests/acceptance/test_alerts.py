@@ -1,0 +1,169 @@
+"""The alert rules of docs/alerts.yml: each fires when what it is about happens for real, and on a healthy lake none."""
+
+import re
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from processor.output.metrics import Metrics
+from state.connection import Database
+from tests.support.paths import ROOT
+from tests.support.processes import Run, held, is_waiting, wait_until
+from tests.support.program import CLICK, HEADER, run
+from tests.support.prometheus import PROMTOOL, RULES, Phase, check_alerts, needs_promtool, samples
+
+GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+NOWHERE = "postgresql://user@127.0.0.1:9/nowhere"
+
+
+def click(age: timedelta = timedelta(hours=1)) -> bytes:
+    """A line with a click of so long ago."""
+    return CLICK.replace(b"2019-02-15 10:00:00.000", f"{datetime.now(UTC) - age:%Y-%m-%d %H:%M:%S.000}".encode())
+
+
+class Watched:
+    """A lake whose runs write their metrics to a file."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        """A lake with one file of new events."""
+        self.lake, self.file, self._database = folder / "lake", folder / "event_lake.prom", database
+        self.lake.mkdir()
+        (self.lake / "a.tsv").write_bytes(HEADER + click() * 1000)
+
+    def run(self, code: int, database: str | None = None, **settings: str) -> dict[str, float]:
+        """What Prometheus scrapes after a run, which must end with that exit code."""
+        url = self._database if database is None else database
+        done = run(lake=self.lake, database=url, METRICS=str(self.file), **settings)
+        assert done.returncode == code, done.stderr
+        return samples(self.file.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def watched(tmp_path: Path, database: str) -> Watched:
+    return Watched(tmp_path, database)
+
+
+@needs_promtool
+def test_the_rules_are_rules() -> None:
+    assert PROMTOOL is not None
+    subprocess.run([PROMTOOL, "check", "rules", RULES], check=True, capture_output=True)
+
+
+@needs_promtool
+def test_a_healthy_lake_is_quiet_until_its_runs_stay_away(watched: Watched) -> None:
+    scraped = watched.run(0)
+    check_alerts(
+        Phase(24, scraped, set()),
+        Phase(3, scraped, {"EventLakeNoSuccess"}),
+        Phase(20, scraped, {"EventLakeNoSuccess"}),
+        Phase(4, scraped, {"EventLakeNoSuccess", "EventLakeStale"}),
+    )
+
+
+@needs_promtool
+def test_a_file_that_cannot_be_read_fires_until_it_is_mended(watched: Watched) -> None:
+    first = watched.run(0)
+    (watched.lake / "b.tsv").write_bytes(b"no header\n")
+    failed = watched.run(1)
+    (watched.lake / "b.tsv").write_bytes(HEADER + click())
+    mended = watched.run(0)
+    both = {"EventLakeFileFails", "EventLakeRunFailed"}
+    check_alerts(Phase(1, first, set()), Phase(1, failed, both), Phase(1, mended, set()))
+
+
+@needs_promtool
+def test_a_database_that_is_away_fires_and_what_was_known_stays(watched: Watched) -> None:
+    first = watched.run(0)
+    away = watched.run(1, NOWHERE, DATABASE_WAIT="0")
+    succeeded = "event_lake_last_success_timestamp_seconds{}"
+    assert away[succeeded] == first[succeeded]
+    counters = [name for name in first if "_total{" in name]
+    assert [away[name] for name in counters] == [first[name] for name in counters]
+    check_alerts(
+        Phase(20, first, set()),
+        Phase(1, away, {"EventLakeRunFailed"}),
+        Phase(6, away, {"EventLakeRunFailed", "EventLakeNoSuccess"}),
+    )
+
+
+@needs_promtool
+def test_a_jump_in_rejected_lines_fires_for_a_day(watched: Watched) -> None:
+    (watched.lake / "b.tsv").write_bytes(HEADER + click() * 900 + b"bad\n" * 3)
+    first = watched.run(0)
+    (watched.lake / "c.tsv").write_bytes(HEADER + click() * 500 + b"bad\n" * 5)
+    usual = watched.run(0)
+    (watched.lake / "d.tsv").write_bytes(HEADER + click() * 500 + b"bad\n" * 50)
+    jumped = watched.run(0)
+    nothing = watched.run(0)
+    assert jumped['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 58
+    check_alerts(
+        Phase(23, first, set()),
+        Phase(4, usual, set()),
+        Phase(10, jumped, {"EventLakeRejectedLines"}),
+        Phase(10, nothing, {"EventLakeRejectedLines"}),
+        Phase(7, nothing, {"EventLakeStale"}),
+    )
+
+
+@needs_promtool
+def test_events_that_are_old_or_of_the_future_fire(watched: Watched) -> None:
+    (watched.lake / "a.tsv").write_bytes(HEADER + click(timedelta(hours=60)))
+    old = watched.run(0)
+    (watched.lake / "b.tsv").write_bytes(HEADER + click(timedelta(days=-400)))
+    ahead = watched.run(0)
+    check_alerts(Phase(1, old, {"EventLakeStale"}), Phase(1, ahead, {"EventLakeFutureEvent"}))
+
+
+@needs_promtool
+def test_a_lock_that_is_held_for_long_fires(watched: Watched, database: str) -> None:
+    with Database(database) as at_work:
+        at_work.claim(str(watched.lake))
+        busy = watched.run(75)
+    assert busy["event_lake_lock_held{}"] == 1
+    free = watched.run(0)
+    check_alerts(Phase(5, busy, set()), Phase(2, busy, {"EventLakeLockHeld"}), Phase(1, free, set()))
+
+
+@needs_promtool
+def test_slow_commits_fire(watched: Watched, database: str) -> None:
+    quick = watched.run(0)
+    (watched.lake / "b.tsv").write_bytes(HEADER + click())
+    settings = {"lake": watched.lake, "database": database, "METRICS": str(watched.file)}
+    with held(database, "lock table article_performance in access exclusive mode") as let_go, Run(**settings) as slow:  # type: ignore[arg-type]
+        wait_until(lambda: is_waiting(database))
+        with pytest.raises(subprocess.TimeoutExpired):
+            slow.process.wait(10.5)
+        let_go()
+        assert slow.end() == 0
+    check_alerts(
+        Phase(1, quick, set()), Phase(1, samples(watched.file.read_text(encoding="utf-8")), {"EventLakeCommitsSlow"})
+    )
+
+
+@needs_promtool
+def test_metrics_that_are_gone_fire(watched: Watched) -> None:
+    scraped = watched.run(0)
+    watched.file.unlink()
+    check_alerts(Phase(1, scraped, set()), Phase(0.2, {}, set()), Phase(0.3, {}, {"EventLakeMetricsGone"}))
+
+
+def test_the_guide_tells_every_metric_and_every_alert() -> None:
+    metrics = Metrics()
+    metrics.go_on({**dict.fromkeys(metrics._sums[0], 0), "reasons": {}})
+    metrics.ended(0, 1)
+    metrics.know({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
+    told = {
+        f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
+    }
+    assert set(re.findall(r"^\| `(event_lake_\w+)", GUIDE, re.MULTILINE)) == told
+    alerts = re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8"))
+    assert re.findall(r"^\| `(EventLake\w+)`", GUIDE, re.MULTILINE) == alerts
+    assert (
+        set(re.findall(r"event_lake_[a-z_]+", RULES.read_text(encoding="utf-8")))
+        - {"event_lake_commit_duration_seconds_bucket"}
+        <= told
+    )
+    tests = Path(__file__).read_text(encoding="utf-8")
+    assert all(f'"{alert}"' in tests for alert in alerts)

@@ -1,0 +1,478 @@
+"""The commands as processes: asks beside a run, the history of runs, dry runs, selections, and the picture."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from processor.lake.selection import Selection, date_of
+from processor.plan import Plan
+from state import embedded
+from state.connection import Database, migrations
+from state.reads import Answers
+from state.store import Store
+from tests.support import made_lake
+from tests.support.ingesting import count
+from tests.support.older import everything, execute, make_older
+from tests.support.oracle import expected
+from tests.support.paths import ROOT
+from tests.support.processes import ask
+from tests.support.program import CLICK, HEADER, contents, on_a_terminal, outcome, run
+from tests.support.proxies import Cut, PostgresProxy
+from tests.support.tables import Model, write_lake
+
+ASKS = (["status"], ["explain", "a1"], ["explain", "--user", "u1"], ["rejected"], ["--dry-run", "--prune"])
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A lake of two small files, named by their days."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    (folder / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 2 + b"bad\n")
+    (folder / "2019-02-16.tsv").write_bytes(HEADER + CLICK)
+    return folder
+
+
+def told(*arguments: str, lake: Path, database: str) -> dict[str, object]:
+    """What an ask prints with `--json`."""
+    done = run(*arguments, "--json", lake=lake, database=database)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = done.stdout.splitlines()
+    answer: dict[str, object] = json.loads(line)
+    return answer
+
+
+def test_asks_answer_beside_a_run_and_write_nothing(lake: Path, database: str) -> None:
+    count(lake, database, Plan())
+    (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
+    with Database(database) as at_work:
+        at_work.claim(str(lake))
+        before = everything(database)
+        for arguments in ASKS:
+            done = run(*arguments, lake=lake, database=database)
+            assert (done.returncode, done.stderr) == (0, ""), arguments
+        assert "At work   process" in run("status", lake=lake, database=database).stdout
+        assert run(lake=lake, database=database).returncode == 75
+        assert everything(database) == before
+    assert told("status", lake=lake, database=database)["at_work"] is None
+
+
+def test_asks_of_an_unused_database_say_so_and_make_nothing(lake: Path, database: str) -> None:
+    for arguments in ASKS:
+        done = run(*arguments, lake=lake, database=database)
+        (line,) = done.stderr.splitlines()
+        assert "nothing was counted into this database yet" in line
+        assert done.returncode == (0 if "--dry-run" in arguments else 1)
+    assert execute(database, "select to_regnamespace('state'), to_regclass('article_performance')") == [(None, None)]
+
+
+def test_a_server_of_its_own_is_not_made_to_be_asked(tmp_path: Path) -> None:
+    with pytest.raises(embedded.NoDatabaseError), embedded.server("lake", tmp_path / "server", make=False):
+        pass
+    assert not (tmp_path / "server").exists()
+
+
+@pytest.mark.parametrize(("step", "words"), [(max(migrations()) - 1, "brings it up"), (9999, "use the newer one")])
+def test_asks_of_another_schema_say_so(lake: Path, database: str, step: int, words: str) -> None:
+    make_older(database, step)
+    execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")
+    before = execute(database, "table state.steps")
+    for arguments in ASKS:
+        done = run(*arguments, lake=lake, database=database)
+        (line,) = done.stderr.splitlines()
+        assert (done.returncode, done.stdout, words in line) == (2, "", True)
+    assert execute(database, "table state.steps") == before
+
+
+def test_asks_of_another_lake_are_refused(lake: Path, database: str, tmp_path: Path) -> None:
+    count(lake, database, Plan())
+    for arguments in ASKS:
+        done = run(*arguments, lake=tmp_path, database=database)
+        assert (done.returncode, "--relocated" in done.stderr) == (2, True)
+
+
+def test_status_tells_what_changed_since(lake: Path, database: str) -> None:
+    (lake / "2019-02-14.tsv").write_bytes(HEADER + CLICK)
+    count(lake, database, Plan())
+    (lake / "2019-02-14.tsv").unlink()
+    (lake / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 5)
+    (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
+    found = told("status", lake=lake, database=database)
+    names = ("files_counted", "files_new", "files_changed", "files_gone", "files_failed", "events", "rejected")
+    assert [found[name] for name in names] == [3, 1, 1, 1, 0, 4, 1]
+    (lake / "2019-02-18.tsv").write_bytes(b"no header\n")
+    count(lake, database, Plan())
+    found = told("status", lake=lake, database=database)
+    assert [found[name] for name in names] == [4, 0, 0, 1, 1, 8, 0]
+    screen = run("status", lake=lake, database=database).stdout
+    assert "Failed    1 file, tried again by the next run\n          2019-02-18.tsv: its first line" in screen
+    assert len(screen.splitlines()) < 24
+    moved = lake.rename(lake.with_name("away"))
+    away = run("status", "--json", lake=lake, database=database)
+    assert (away.returncode, json.loads(away.stdout)["files_new"]) == (2, None)
+    moved.rename(lake)
+
+
+def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    (path,) = made_lake.write(lake, days=1, lines=400)
+    header, *lines = path.read_bytes().splitlines(keepends=True)
+    path.unlink()
+    for part in range(3):
+        (lake / f"{part}.tsv").write_bytes(header + b"".join(lines[part::3]))
+    count(lake, database, Plan())
+    files = contents(lake)
+    alone = {key: expected({key: data}) for key, data in files.items()}
+    whole = expected(files)
+    with Database(database, reads=True) as db:
+        answers = Answers(db)
+        for article in {article for article, _ in whole.article_performance}:
+            found = answers.article(article, None)
+            assert [
+                (part["date"], part["file"], part["displays"], part["clicks"]) for part in found["parts"]
+            ] == sorted(
+                (day, key, row.displays, row.clicks)
+                for key, tables in alone.items()
+                for (name, day), row in tables.article_performance.items()
+                if name == article
+            )
+            texts = {text["name"]: text["text"] for text in found["texts"]}
+            row = next(row for (name, _), row in whole.article_performance.items() if name == article)
+            assert (texts.get("title"), texts.get("category")) == (row.title, row.category)
+        across = 0
+        for user in {user for user, _ in whole.user_performance}:
+            found = answers.user(user, None)
+            parts = sorted(
+                (day, key, row.displays, row.clicks)
+                for key, tables in alone.items()
+                for (name, day), row in tables.user_performance.items()
+                if name == user and (row.displays or row.clicks)
+            )
+            assert [tuple(part.values()) for part in found["parts"]] == parts
+            for day in {part[0] for part in parts}:
+                told = answers.user(user, day)
+                assert [tuple(part.values()) for part in told["parts"]] == [part for part in parts if part[0] == day]
+                assert {row["date"] for row in told["rows"]} == {day}
+                assert {part["date"] for part in told["sessions"]} <= {day}
+            days = {row["date"]: (row["sessions"], row["session_seconds"]) for row in found["rows"]}
+            sessions = {(part["date"], part["session_id"]): part["session_seconds"] for part in found["sessions"]}
+            across += len(found["sessions"]) - len(sessions)
+            for day, (number, seconds) in days.items():
+                lengths = [length for (begun, _), length in sessions.items() if begun == day]
+                assert (len(lengths), sum(lengths)) == (number, seconds)
+        assert across > 0  # sessions with parts in more than one file
+
+
+def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
+    """However they came: the last day first, and the last file of each day."""
+    event = '2019-02-1{day} 0{hour}:00:00\ts{session}\tarticle_viewed\tu\t{{"id":"a"}}\n'
+    for name, hour in (("c", 3), ("b", 1), ("a", 2)):
+        lines = (event.format(day=day, hour=hour, session=session) for day in (7, 5, 6) for session in (2, 1))
+        (tmp_path / f"{name}.tsv").write_bytes(HEADER + "".join(lines).encode() + b"bad\n" * 3)
+        count(tmp_path, database, Plan())
+    with Database(database, reads=True) as db:
+        found = Answers(db).article("a", None)
+        user = Answers(db).user("u", None)
+        rejected = [(line.key, line.line_number) for line in Store(db).rejected_lines(None)]
+    days, files = [date(2019, 2, day) for day in (15, 16, 17)], [f"{name}.tsv" for name in "abc"]
+    for parts in (found["parts"], user["parts"]):
+        assert [(part["date"], part["file"]) for part in parts] == [(day, file) for day in days for file in files]
+    for rows in (found["rows"], user["rows"]):
+        assert [row["date"] for row in rows] == days
+    assert [(part["session_id"], part["file"]) for part in user["sessions"]] == [
+        (session, f"{name}.tsv") for session in ("s1", "s2") for name in "bac"
+    ]
+    assert rejected == [(file, number) for file in files for number in (8, 9, 10)]
+
+
+def test_explain_shows_one_day(lake: Path, database: str) -> None:
+    count(lake, database, Plan())
+    shown = run("explain", "a1", "2019-02-15", lake=lake, database=database).stdout.splitlines()
+    assert [line.split() for line in shown[-3:]] == [
+        ["2019-02-15", "2019-02-15.tsv", "0", "2"],
+        ["2019-02-15", "2019-02-16.tsv", "0", "1"],
+        ["2019-02-15", "=", "together", "0", "3", "3"],
+    ]
+    assert "title of 2019-02-15 10:00:00.000000 UTC in 2019-02-15.tsv: T" in shown
+    user = told("explain", "--user", "u1", "2019-02-15", lake=lake, database=database)
+    assert [part["file"] for part in user["sessions"]] == ["2019-02-15.tsv", "2019-02-16.tsv"]  # type: ignore[attr-defined]
+    for arguments, code in (
+        (["a1", "2019-02-16"], 1),
+        (["no-such"], 1),
+        ([], 2),
+        (["a1", "yesterday"], 2),
+        (["--user", ""], 1),
+        (["\udcff"], 1),
+    ):
+        done = run("explain", *arguments, lake=lake, database=database)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1)
+
+
+def test_a_dry_run_tells_what_the_run_then_does_and_touches_nothing(lake: Path, database: str) -> None:
+    (lake / "2019-02-13.tsv").write_bytes(HEADER + CLICK)
+    count(lake, database, Plan())
+    (lake / "2019-02-13.tsv").unlink()
+    (lake / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 5)
+    (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
+    before = everything(database)
+    for options in ([], ["--prune"], ["--rebuild", "--prune"], ["--since", "2019-02-16"]):
+        would = told("--dry-run", *options, lake=lake, database=database)
+        assert everything(database) == before
+        files = ["2019-02-15.tsv"] if "--since" not in options else []
+        files += ["2019-02-16.tsv"] if "--rebuild" in options else []
+        gone = ["2019-02-13.tsv"] if "--since" not in options else []
+        assert (would["new"], would["again"]) == (["2019-02-17.tsv"], files)
+        assert (would["gone"], would["pruned"]) == (gone, gone if "--prune" in options else [])
+    did = outcome(run("--prune", "--json", lake=lake, database=database))
+    assert (did["files_counted"], did["files_forgotten"], did["files_unchanged"]) == (2, 1, 1)
+    for path in lake.iterdir():
+        path.unlink()
+    refused = run("--dry-run", "--prune", lake=lake, database=database)
+    assert (refused.returncode, "--prune-all" in refused.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("selection", "keys"),
+    [
+        (Selection(), "abcdefg"),
+        (Selection("2019-02-15"), "bcdf"),
+        (Selection(None, "2019-02-15"), "ac"),
+        (Selection("2019-02-15", "2019-02-15"), "c"),
+        (Selection("2019/02/15", "2019/02/16"), "c"),
+        (Selection("e"), "efg"),
+        (Selection(None, "2019"), "abc"),
+    ],
+)
+def test_a_selection_holds_by_date_or_by_key(selection: Selection, keys: str) -> None:
+    lake = {
+        "a": "2019-02-14.tsv",
+        "b": "20190216.tsv",
+        "c": "2019/02/15/x.tsv",
+        "d": "dt=2019-02-16/20180101.tsv",
+        "e": "e/no-date-12019-02-16.tsv",
+        "f": "f/year=2019/month=02/day=16/a.tsv",
+        "g": "g/2019-13-01.tsv",
+    }
+    assert "".join(name for name, key in lake.items() if selection.holds(key)) == keys
+
+
+@pytest.mark.parametrize("end", ["--since", "--until"])
+def test_a_date_that_is_none_is_no_key(end: str, lake: Path, database: str) -> None:
+    """By keys, 2019-02-30 would take files in or leave them out that nobody named."""
+    done = run(end, "2019-02-30", "--prune", lake=lake, database=database)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"argument {end}: '2019-02-30' is no date that there is; see python run.py --help\n"
+
+
+def test_dates_of_keys() -> None:
+    assert date_of("a/2019-02-15T03.tsv") == "2019-02-15"
+    assert date_of("a/1550200000123.tsv") is None
+
+
+def test_files_outside_the_selection_are_neither_counted_nor_gone(lake: Path, database: str) -> None:
+    model, files = Model(), contents(lake)
+    assert outcome(run("--until", "2019-02-15", "--json", lake=lake, database=database))["files_counted"] == 1
+    model.check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"]})
+    count(lake, database, Plan())
+    (lake / "2019-02-15.tsv").unlink()
+    (lake / "2019-02-16.tsv").write_bytes(HEADER + CLICK * 9)
+    left = run("--prune", "--since", "2019-02-17", lake=lake, database=database)
+    assert (left.returncode, "--prune-all" in left.stderr) == (1, True)  # nothing is within
+    did = outcome(run("--prune", "--since", "2019-02-16", "--json", lake=lake, database=database))
+    assert (did["files_counted"], did["files_forgotten"]) == (1, 0)
+    Model().check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"], **contents(lake)})
+    assert run("verify", "--since", "2019-02-16", lake=lake, database=database).returncode == 0
+    for end in ("--since", "--until"):
+        done = run("--rebuild", end, "2019-02-16", lake=lake, database=database)
+        assert (done.returncode, "say it without --since and --until" in done.stderr) == (2, True)
+
+
+def history(url: str) -> list[tuple[object, ...]]:
+    return execute(
+        url,
+        "select command, exit_code, error, files_counted, files_unchanged, files_failed, files_forgotten, events,"
+        " rejected, bytes from state.runs order by run_id",
+    )
+
+
+def test_the_history_tells_every_run_and_how_it_ended(lake: Path, database: str) -> None:
+    size = sum(map(len, contents(lake).values()))
+    run(lake=lake, database=database)
+    run(lake=lake, database=database)
+    (lake / "2019-02-17.tsv").write_bytes(b"broken\n")
+    run(lake=lake, database=database)
+    run("--rebuild", lake=lake, database=database)
+    (lake / "2019-02-17.tsv").unlink()
+    execute(database, "update article_performance set clicks = 9")
+    run("verify", lake=lake, database=database)
+    run("forget", "2019-02-16.tsv", lake=lake, database=database)
+    run("forget", "no/such.tsv", lake=lake, database=database)
+    run("status", lake=lake, database=database)
+    differs = "1 difference from the lake: count anew with python run.py --rebuild"
+    unknown = "no file no/such.tsv is known; a key is a path below the lake's URL"
+    assert history(database) == [
+        ("count", 0, None, 2, 0, 0, 0, 3, 1, size),
+        ("count", 0, None, 0, 2, 0, 0, 0, 0, 0),
+        ("count", 1, None, 0, 2, 1, 0, 0, 0, 7),
+        ("rebuild", 1, None, 2, 0, 1, 0, 3, 1, size + 7),
+        ("verify", 1, differs, 2, 0, 0, 0, 3, 1, size),
+        ("forget", 0, None, 0, 0, 0, 1, 0, 0, 0),
+        ("forget", 1, unknown, 0, 0, 0, 0, 0, 0, 0),
+    ]
+    times = "(seconds > 0 or files_counted = 0) and ended_at >= started_at"
+    assert execute(database, f"select count(*) from state.runs where {times}") == [(7,)]
+
+
+def test_the_history_tells_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
+    run(lake=lake, database=database)
+    (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
+    environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+    waits = "select count(*) from pg_locks where not granted and relation = 'article_performance'::regclass"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with closing(psycopg2.connect(database)) as holder, holder.cursor() as cur:
+            cur.execute("lock table article_performance in access exclusive mode")
+            command = [sys.executable, str(ROOT / "run.py")]
+            with subprocess.Popen(command, env=environment, cwd=lake.parent, stderr=subprocess.DEVNULL) as process:
+                deadline = time.monotonic() + 60
+                while execute(database, waits) == [(0,)] and time.monotonic() < deadline:
+                    time.sleep(0.05)
+                process.send_signal(number)
+                process.wait(60)
+    assert [row[1:3] for row in history(database)] == [(0, None), (1, "stopped by SIGTERM"), (None, None)]
+    shown = run("status", lake=lake, database=database).stdout
+    assert "count, which did not come to its end" in shown
+
+
+def test_the_picture_is_of_what_counts(lake: Path, database: str, tmp_path: Path) -> None:
+    def draw(*arguments: str) -> bytes:
+        environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+        command = [sys.executable, str(ROOT / "run.py"), *arguments]
+        subprocess.run(command, check=True, env=environment, cwd=tmp_path, capture_output=True)
+        return picture.read_bytes()
+
+    picture = tmp_path / "report" / "click_through_rate.png"
+    first, when = draw(), picture.stat().st_mtime_ns
+    assert (draw(), picture.stat().st_mtime_ns) == (first, when)
+    picture.with_suffix(".svg").unlink()
+    draw()
+    assert picture.with_suffix(".svg").exists()
+    assert draw("forget", "2019-02-16.tsv") != first
+
+
+def test_an_empty_lake_is_told(tmp_path: Path, database: str, bucket: str) -> None:
+    for place in (str(tmp_path), "s3://events/no/such/prefix/"):
+        execute(database, "drop schema if exists state cascade", "drop table if exists article_performance cascade")
+        execute(database, "drop table if exists user_performance cascade")
+        done = run("--json", lake=place, database=database, AWS_ENDPOINT_URL=bucket)
+        (line,) = [line for line in done.stderr.splitlines() if "holds no lake files" in line]
+        assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)
+        assert "look at LAKE_URL" in line
+
+
+def test_a_region_that_is_set_but_empty_is_told(database: str) -> None:
+    settings = {"AWS_DEFAULT_REGION": "", "AWS_REGION": ""}
+    done = run(lake="s3://events/", database=database, AWS_ENDPOINT_URL="http://127.0.0.1:9", **settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "AWS_DEFAULT_REGION is set but empty; unset it, or name a region as eu-west-1\n"
+
+
+def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:
+    count(lake, database, Plan())
+    done = run("verify", lake=lake, database=database)
+    assert "read 2019-02-15.tsv: 2 events, 1 line rejected" in done.stdout
+    assert "counted" not in done.stdout
+    execute(database, "update state.articles set title_at = title_at + 1")
+    done = run("verify", "--json", lake=lake, database=database)
+    assert "title_at is 2019-02-15 10:00:00.000001 UTC, should be 2019-02-15 10:00:00.000000 UTC" in done.stderr
+    assert json.loads(done.stdout)["differences"] == 1
+    assert done.stderr.splitlines()[-1].startswith("1 difference from")
+
+
+def test_help_starts_quickly_and_every_command_has_its_own(tmp_path: Path) -> None:
+    for arguments in (["--help"], ["status", "--help"], ["completion", "--help"]):
+        command = [sys.executable, "-X", "importtime", str(ROOT / "run.py"), *arguments]
+        done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=tmp_path)
+        assert "example:" in done.stdout
+        imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+        assert "argparse" in imported
+        heavy = {"boto3", "psycopg2", "matplotlib", "rich", "orjson", "tenacity", "shtab", "logging"}
+        assert not heavy & imported
+        assert not {"state", "processor.output.console"} & imported
+
+
+def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: str, tmp_path: Path) -> None:
+    count(lake, database, Plan())
+    command = [sys.executable, str(ROOT / "run.py"), "status"]
+    environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    assert f"\x1b[1mLake      {lake}\x1b[0m" in on_a_terminal(command, environment, tmp_path)
+    for plain in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        shown = on_a_terminal(command, environment | plain, tmp_path)
+        assert "Lake " in shown
+        assert "\x1b" not in shown
+    assert "\x1b" not in run("status", lake=lake, database=database).stdout
+
+
+@pytest.mark.parametrize("options", ["--dry-run", "--rebuild", "--prune", "--prune-all", "--since=2019"])
+def test_an_option_of_counting_is_refused_elsewhere(options: str, lake: Path, database: str) -> None:
+    count(lake, database, Plan())
+    done = run(options, "forget", "2019-02-15.tsv", lake=lake, database=database)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_learns_the_commands(shell: str, tmp_path: Path) -> None:
+    done = run("completion", shell, lake=tmp_path, database="")
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in ("explain", "prune-all", "since"):
+        assert word in done.stdout
+
+
+def test_bash_takes_the_completion(tmp_path: Path) -> None:
+    script = run("completion", "bash", lake=tmp_path, database="").stdout
+    ask = (
+        'COMP_WORDS=(run.py --pr); COMP_CWORD=1; _comp=$(complete -p run.py | sed "s/.*-F \\([^ ]*\\).*/\\1/");'
+        ' $_comp run.py --pr run.py; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", f"{script}\n{ask}"], check=False, capture_output=True, encoding="utf-8")
+    assert set(done.stdout.split()) == {"--prune", "--prune-all"}
+
+
+@pytest.mark.parametrize("arguments", [["--lake", "{lake}", "status"], ["status", "--lake", "{lake}"]])
+def test_an_option_counts_before_and_behind_the_command(database: str, tmp_path: Path, arguments: list[str]) -> None:
+    write_lake(tmp_path / "lake", {"a.tsv": HEADER})
+    assert run(lake=tmp_path / "lake", database=database).returncode == 0
+    done = run(*(word.format(lake=tmp_path / "lake") for word in arguments), lake=tmp_path / "none", database=database)
+    assert (done.returncode, "1 file" in done.stdout) == (0, True)
+
+
+def test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER + CLICK})
+    assert run(lake=lake, database=database).returncode == 0
+    is_forgotten = is_cut = False
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal is_forgotten, is_cut
+        is_forgotten = is_forgotten or b"delete from lake_files" in text
+        if is_cut or not is_forgotten or not text.startswith(b"COMMIT"):
+            return None
+        is_cut = True
+        return "after"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("forget", "a.tsv", lake=lake, database=proxy.url)
+    assert is_cut
+    assert done.returncode == 0, done.stderr
+    assert ask(database, "select key from state.lake_files") == []
+    assert ask(database, "select files_forgotten from state.runs where command = 'forget'") == [(1,)]

@@ -1,0 +1,240 @@
+"""The program ends hard, or loses its connection, at every point of a run; the tables are one pass's all the same."""
+
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from processor import pipeline
+from processor.lake.base import LakeFile, Stream
+from processor.lake.location import lake_at
+from state.connection import Database, migrations
+from state.store import Store
+from tests.support import made_lake
+from tests.support.ingesting import Silence, count
+from tests.support.lines import FIRST, LATER, PLAN
+from tests.support.older import OLDER, execute, make_older, older_lake
+from tests.support.oracle import expected
+from tests.support.paths import ROOT
+from tests.support.postgres import copy_of
+from tests.support.processes import holders, wait_until
+from tests.support.program import contents, run
+from tests.support.proxies import Cut, PostgresProxy
+from tests.support.tables import Model, tables, write_lake
+
+
+@pytest.fixture
+def counted(database: str, tmp_path: Path) -> str:
+    """The URI of a database that has counted the first lake, which then became the later one."""
+    write_lake(tmp_path, FIRST)
+    count(tmp_path, database, PLAN)
+    write_lake(tmp_path, LATER)
+    return database
+
+
+def check_whole_files(url: str) -> None:
+    """Fail unless the tables are what some version of each file gives, the one that the checkpoint names."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        cur.execute("select to_regclass('state.lake_files') is not null")
+        if cur.fetchone() == (False,):
+            return
+        cur.execute("select key, size from state.lake_files where fingerprint is not null")
+        versions: Mapping[tuple[str, int], bytes] = {
+            (key, len(data)): data for lake in (FIRST, LATER) for key, data in lake.items()
+        }
+        counting = {key: versions[key, size] for key, size in cur.fetchall()}
+    found, wanted = tables(url), expected(counting)
+    assert found[:3] == wanted[:3]
+
+
+def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
+    """Fail unless a run leaves what one pass over the lake gives, once the server saw that the last one died."""
+    wait_until(lambda: not holders(url))
+    count(folder, url, PLAN)
+    Model().check(url, lake)
+
+
+def child(folder: Path, url: str) -> int:
+    """The process id of a child that counts the folder, without a word, and ends with 0."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        count(folder, url, PLAN)
+    finally:
+        os._exit(0)
+
+
+def ended_at(number: int, folder: Path, url: str) -> bool:
+    """Whether a child that counts the folder was ended hard at that statement, as it had so many."""
+    pids: list[int] = []
+
+    def fault(statement: int, _: bytes) -> Cut | None:
+        if statement != number:
+            return None
+        while not pids:
+            time.sleep(0.001)
+        os.kill(pids[0], signal.SIGKILL)
+        return "before"
+
+    with closing(PostgresProxy(url, fault)) as proxy:
+        pids.append(child(folder, proxy.url))
+        return os.WIFSIGNALED(os.waitpid(pids[0], 0)[1])
+
+
+def test_the_process_ends_at_any_statement_of_a_first_run(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path, LATER)
+    number = 1
+    while number < 50:
+        with copy_of(database) as url:
+            assert ended_at(number, tmp_path, url)
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+        number += 1
+
+
+def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path: Path) -> None:
+    number, ended = 0, True
+    while ended:
+        number += 1
+        with copy_of(counted) as url:
+            ended = ended_at(number, tmp_path, url)
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+    assert number > 80
+
+
+@pytest.mark.parametrize("cut", ["before", "after"])
+def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cut: Cut) -> None:
+    """A run takes up its work by itself; `after` a COMMIT its outcome is unknown to it."""
+    number, seen = 0, set()
+    while True:
+        number += 1
+
+        def fault(statement: int, text: bytes, number: int = number) -> Cut | None:
+            seen.add(text.rstrip(b"\0"))
+            return cut if statement == number else None
+
+        with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
+            outcome, errors = count(tmp_path, proxy.url, PLAN)
+            assert list(errors) == ["broken.tsv"]
+            # A commit that was applied is found again: the file is counted once, and told as counted; one that cannot
+            # be read is tried and told once.
+            assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 2, 1)
+            Model().check(url, LATER)
+        if proxy.statements < number:
+            break
+    assert number > 80
+    assert b"COMMIT" in seen
+
+
+@pytest.mark.parametrize(("step", "ending"), [(0, "cut"), (1, "killed"), (1, "cut")])
+def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
+    database: str, tmp_path: Path, step: int, ending: str
+) -> None:
+    """The process is killed before it, or the connection is cut after it; an older database has data."""
+    lake = older_lake(tmp_path)
+    make_older(database, step)
+    if step:
+        execute(database, (OLDER / f"{step:04}.sql").read_text(encoding="utf-8"))
+    number, made = 0, False
+    while not made:
+        number += 1
+
+        def fault(statement: int, text: bytes, number: int = number) -> Cut | None:
+            nonlocal made
+            if statement != number:
+                return None
+            made = text.startswith(b"select run_id from state.lake")
+            return "after"
+
+        with copy_of(database) as url:
+            if ending == "killed":
+                assert ended_at(number, tmp_path, url)
+                made = execute(url, "select max(step) from state.steps") == [(max(migrations()),)]
+                check_next_run(tmp_path, url, lake)
+            else:
+                with closing(PostgresProxy(url, fault)) as proxy:
+                    count(tmp_path, proxy.url, PLAN)
+                Model().check(url, lake)
+            assert execute(url, "select step from state.steps order by step") == [(it,) for it in migrations()]
+    assert number > (30 if step else 15)
+
+
+class EndingLake:
+    """A lake whose reader's process ends hard at its Nth read."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        """The lake in a folder."""
+        self._lake, self._left = lake_at(str(folder)), number
+        self.url, self.files, self.look = self._lake.url, self._lake.files, self._lake.look
+
+    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
+        """The stream, which may end the process."""
+        stream: Any = self._lake.open(file, start, stop)
+        read = stream.read
+
+        def ending(size: int = -1) -> bytes:
+            self._left -= 1
+            if not self._left:
+                os._exit(9)
+            return bytes(read(min(size, 700)))
+
+        stream.read = ending
+        return stream  # type: ignore[no-any-return]
+
+
+def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) -> None:
+    number, code = 0, 9
+    while code == 9:
+        number += 1
+        with copy_of(counted) as url:
+            pid = os.fork()
+            if not pid:
+                try:
+                    with Database(url, wait=5) as db:
+                        lake = EndingLake(tmp_path, number)
+                        db.claim(lake.url)
+                        pipeline.run(lake, Store(db), PLAN, Silence())
+                finally:
+                    os._exit(0)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            check_whole_files(url)
+            check_next_run(tmp_path, url)
+    assert number > 8
+
+
+def test_runs_are_killed_at_random_moments(database: str, tmp_path: Path) -> None:
+    draw, lake, model = random.Random(4), tmp_path / "lake", Model()
+    environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+    longest, killed = 1.5, 0
+    for turn in itertools.count():
+        if turn % 5 == 0:
+            made_lake.write(lake, days=4, lines=1500 + 100 * turn, seed=turn)
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py")],
+            cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(0.1, longest))
+        process.kill()
+        if process.wait() == -signal.SIGKILL:
+            killed += 1
+        else:  # the machine is quicker than was thought
+            longest = max(0.2, 0.8 * longest)
+        if turn % 5 == 4:
+            wait_until(lambda: not holders(database))  # the server may see only now that the killed run is gone
+            assert run(lake=lake, database=database).returncode == 0
+            model.check(database, contents(lake))
+            if killed >= 10:
+                break

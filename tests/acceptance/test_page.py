@@ -1,0 +1,490 @@
+"""The page: in a real browser, with the tables' numbers, closed to whatever stands in the data."""
+
+import base64
+import datetime
+import hashlib
+import html.parser
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from processor.report import page
+from processor.report import page_data as overview
+from processor.report import summary as report
+from processor.report.page_data import Article, Lake, NewFile, Overview
+from processor.report.summary import CategoryDay, Counts, percent
+from state.connection import Database
+from state.store import Store
+from tests.support import made_lake
+from tests.support.browser import Parts, needs_chromium, see
+from tests.support.paths import ROOT
+from tests.support.program import CLICK, HEADER
+from tests.support.rates import FIRST
+from tests.support.tables import tables
+
+HOSTILE = [
+    "</script><script>console.error('out')</script>",
+    "<!--<script>",
+    "]]><img src=http://127.0.0.1:9/x onerror=console.error(1)>",
+    "\u2028\u2029 line ends",
+    "${alert(1)} {{ 7 * 7 }} {% raw %} \\u003c",
+    "\"'`&amp;&lt;b&gt;",
+    "javascript:alert(1)",
+]
+
+
+def run(folder: Path, lake: Path, database: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One run that leaves its report in a folder."""
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        cwd=folder,
+        env={**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database},
+    )
+
+
+@pytest.fixture
+def index(tmp_path: Path, database: str) -> Path:
+    """The page of a made lake with one file that cannot be read."""
+    made_lake.write(tmp_path / "lake", days=3, lines=3000)
+    (tmp_path / "lake" / "broken.tsv").write_bytes(b"no header")
+    assert run(tmp_path, tmp_path / "lake", database).returncode == 1
+    return tmp_path / "report" / "index.html"
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """The store of a database with an empty lake."""
+    with Database(database) as db:
+        db.claim("/lake")
+        yield Store(db)
+
+
+def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
+    """The overview of some categories and articles."""
+    summary = report.summarize(rows)
+    days = sorted({row.date for row in rows})
+    lake = Lake("s3://user:s3cret@bucket/lake/", datetime.datetime(2019, 3, 1, tzinfo=datetime.UTC), 1, 0, 5, 6, 7)
+    clicks = [(article.article_id, day, i) for article in articles[:6] for i, day in enumerate(days[-28:])]
+    sessions = overview.sessions([(day, 2, Decimal("61.5")) for day in days])
+    return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, sessions)
+
+
+@needs_chromium
+def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None:
+    seen = see(index)
+    assert seen.console == []
+    assert "data-drawn" in seen.dom
+    assert all(f">{day} Feb</text>" in seen.dom for day in (15, 16, 17))
+    parts, found = Parts(seen.dom), tables(database)
+
+    categories: Counter[tuple[str | None, str]] = Counter()
+    days: dict[tuple[str | None, datetime.date], list[int]] = {}
+    clicks: Counter[str] = Counter()
+    displays: Counter[str] = Counter()
+    texts = {}
+    for (article, date), row in found.article_performance.items():
+        categories[row.category, "clicks"] += row.clicks
+        categories[row.category, "displays"] += row.displays
+        both = days.setdefault((row.category, date), [0, 0])
+        both[0] += row.clicks
+        both[1] += row.displays
+        clicks[article] += row.clicks
+        displays[article] += row.displays
+        texts[article] = f"{row.title or article}|{row.category or 'no category'}"
+    rates = {row[0]: row[1:4] for row in parts.tables["rates"][1:]}
+    assert rates == {
+        category or "(no category)": [f"{some:,}", f"{many:,}", percent(some / many if many else float("nan"))]
+        for category, some, many in (
+            (name, categories[name, "clicks"], categories[name, "displays"]) for name, _ in set(categories)
+        )
+    }
+    marks = Counter(mark for mark in parts.marks if "displays =" in mark)
+    assert {mark.rpartition(" = ")[0]: count for mark, count in marks.items()} == Counter(
+        f"{date.day} Feb 2019: {some:,} clicks / {many:,} displays" for (_, date), (some, many) in days.items() if many
+    )
+
+    order = sorted(clicks, key=lambda article: (-clicks[article], -displays[article], article))[:20]
+    shown = [[row[0], row[1], row[2], row[4]] for row in parts.tables["busiest"][1:]]
+    assert shown == [[texts[a], f"{clicks[a]:,}", f"{displays[a]:,}", f"{clicks[a]:,}"] for a in order]
+
+    counted: Counter[datetime.date] = Counter()
+    seconds: dict[datetime.date, Decimal] = {}
+    for (_, date), user in found.user_performance.items():
+        counted[date] += user.sessions
+        seconds[date] = seconds.get(date, Decimal()) + user.session_seconds
+    lengths = [
+        [f"{d.day} Feb 2019", f"{counted[d]:,}", page.length_in_time(seconds[d] / counted[d])] for d in sorted(counted)
+    ]
+    assert parts.tables["lengths"][1:] == lengths
+    assert [f"{row[0]}: {row[1]} sessions" for row in lengths] == [m for m in parts.marks if m.endswith("sessions")]
+
+    files = found.counting.values()
+    state = {row[0]: row[1] for row in parts.tables["state"]}
+    assert state["Files counted"] == "3"
+    assert state["Events"] == f"{sum(file.events for file in files):,}"
+    assert state["Lines rejected"] == f"{sum(file.rejected for file in files):,}"
+    assert state["Files that could not be read"] == "1"
+    assert parts.tables["failed"][0][0].startswith("broken.tsv|")
+    newest = {row[0]: row[1] for row in parts.tables["newest"][1:]}
+    assert newest == {key: f"{file.events:,}" for key, file in found.counting.items()}
+
+
+@needs_chromium
+def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
+    rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
+    articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
+    (tmp_path / "index.html").write_text(page.html(made(rows, articles)), encoding="utf-8")
+    seen = see(tmp_path / "index.html")
+    assert seen.console == []
+    assert "data-drawn" in seen.dom
+    names = [row[0] for row in Parts(seen.dom).tables["rates"][1:]]
+    assert sorted(names) == sorted(page.name(name) for name in HOSTILE)
+    assert "s3cret" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+@needs_chromium
+@pytest.mark.parametrize(
+    "part",
+    ["<img src='http://127.0.0.1:9/x'>", "<script>1</script>", "<link rel=stylesheet href='http://127.0.0.1:9/'>"],
+)
+def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
+    html = page.html(made([CategoryDay("news", FIRST, 5, 1)], []))
+    (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"), encoding="utf-8")
+    assert any("Content Security Policy" in line for line in see(tmp_path / "index.html").console)
+
+
+def test_a_long_and_wide_lake_gives_a_small_page() -> None:
+    days = [FIRST + datetime.timedelta(i) for i in range(92)]
+    name = "W" * 190
+    rows = [CategoryDay(f"{name}{i}", day, 10**9, 123_456_789) for i in range(31) for day in days]
+    rows += [CategoryDay(None, day, 10**9, 123_456_789, gathers=969_000) for day in days]
+    articles = [Article(f"{name}{i}", f"{name}{i}", name, 10**9, 123_456_789, 10**9) for i in range(20)]
+    html = page.html(made(rows, articles))
+    assert len(html.encode()) < 2_000_000
+    assert "969,000 least displayed of 969,031" in html
+
+
+def test_an_empty_lake_gives_a_page_that_says_so(tmp_path: Path, database: str) -> None:
+    (tmp_path / "lake").mkdir()
+    assert run(tmp_path, tmp_path / "lake", database).returncode == 0
+    assert "Nothing to show yet" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, database: str) -> None:
+    lake, index = tmp_path / "lake", tmp_path / "report" / "index.html"
+    lake.mkdir()
+
+    def drawn(*arguments: str) -> bool:
+        before = index.stat().st_mtime_ns if index.exists() else None
+        assert run(tmp_path, lake, database, *arguments).returncode in (0, 1)
+        return index.stat().st_mtime_ns != before
+
+    for name in ("a.tsv", "b.tsv"):
+        (lake / name).write_bytes(HEADER + CLICK)
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "broken.tsv").write_bytes(b"no header")
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "broken.tsv").unlink()
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "a.tsv").write_bytes(HEADER + CLICK * 2)
+    assert [drawn(), drawn()] == [True, False]
+    (lake / "b.tsv").unlink()
+    assert [drawn(), drawn("forget", "b.tsv"), drawn()] == [False, True, False]
+    index.unlink()
+    assert drawn()
+    index.with_name("click_through_rate.png").unlink()
+    assert drawn()
+    index.write_text("<html>of an earlier version</html>", encoding="utf-8")
+    assert drawn()
+
+
+def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> None:
+    path = tmp_path / "report" / "index.html"
+    assert page.state_of(path) is None
+    seen = overview.read(store)
+    report.write(path, page.html(seen).encode())
+    assert page.state_of(path) == seen.state == store.report_state()
+    report.write(path, page.html(seen._replace(state="other")).encode())
+    assert page.state_of(path) != store.report_state()
+
+
+def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+
+    def newest() -> tuple[set[str], set[tuple[int, int]]]:
+        assert run(tmp_path, lake, database).returncode == 0
+        with Database(database) as db:
+            db.claim(str(lake))
+            rows = overview.read(Store(db)).newest
+        return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
+
+    (lake / "a.tsv").write_bytes(HEADER + CLICK)
+    assert newest() == ({"a.tsv"}, {(1, 1)})
+    for name in ("b.tsv", "c.tsv"):
+        (lake / name).write_bytes(HEADER + CLICK * 2)
+    assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
+    assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
+
+
+def events(*clicked: tuple[str, str | None, int, int, int]) -> bytes:
+    """A file of articles: id, category, day of February 2019, clicks, displays."""
+    lines = []
+    for article, category, day, clicks, displays in clicked:
+        attributes = json.dumps({"id": article} | ({"category": category} if category else {}))
+        for event, count in (("article_viewed", clicks), ("top_news_card_viewed", displays)):
+            lines += [f"2019-02-{day:02} 10:00:00.000 +0000\ts\t{event}\tu\t{attributes}\n"] * count
+    return HEADER + "".join(lines).encode()
+
+
+def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    (lake / "a.tsv").write_bytes(
+        events(
+            ("steady", "c", 15, 90, 0),  # before the week: of the cumulative clicks only
+            *(("steady", "c", day, 3, 1) for day in range(21, 28)),  # 21 in the week, 3 on each day
+            ("once", None, 27, 20, 40),
+            *((f"few{i:02}", "c", 22, 4, i) for i in range(30)),  # more on a day than "steady"
+        )
+    )
+    assert run(tmp_path, lake, database).returncode == 0
+    with Database(database) as db:
+        db.claim(str(lake))
+        seen = overview.read(Store(db))
+    assert seen.articles_since == datetime.date(2019, 2, 21)
+    shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
+    assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
+    assert shown[2:] == [(f"few{i:02}", i, 4, 4) for i in range(29, 11, -1)]
+    assert next(row for row in seen.cumulative_clicks if row[0] == "steady") == (
+        "steady",
+        datetime.date(2019, 2, 15),
+        90,
+    )
+
+
+def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+    named = [(f"a{i}", f"c{i}", 15 + i % 3, i % 2, 50 - i) for i in range(35)]
+    (lake / "a.tsv").write_bytes(events(*named, ("none", None, 16, 1, 60)))
+    assert run(tmp_path, lake, database).returncode == 0
+    with Database(database) as db:
+        db.claim(str(lake))
+        summary = overview.read(Store(db)).summary
+    assert summary is not None
+    assert [panel.gathers for panel in summary.panels] == [1] * 31 + [5]
+    assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]
+    assert summary.panels[-1].total == Counts(sum(50 - i for i in range(30, 35)), 2)
+    assert summary.overall.gathers == 36
+    assert summary.overall.total == Counts(sum(50 - i for i in range(35)) + 60, 18)
+
+
+def test_the_library_is_what_its_package_gives() -> None:
+    """To make it anew: the licence as it stands at the head of the file, then what javascript_bundle() gives."""
+    import vl_convert
+
+    text = (ROOT / "processor" / "vega.js").read_text(encoding="utf-8")
+    assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]
+
+
+def everywhere() -> Overview:
+    """An overview whose every text is hostile, and whose counts are more than what is shown."""
+    rows = [CategoryDay(text, FIRST + datetime.timedelta(i), 9000, 1500) for text in HOSTILE for i in range(2)]
+    articles = [Article(f"a{i}", text, text, 5000, 1000, 9000) for i, text in enumerate(HOSTILE)]
+    articles.append(Article(HOSTILE[0], None, None, 5000, 1000, 9000))
+    when = datetime.datetime(2019, 3, 1, 1, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
+    newest = [
+        NewFile(text, when, 3000, 1000, FIRST, FIRST, 2000, 1500, 9, 30_000, 10_000, FIRST, FIRST, 20_000, 1)
+        for text in HOSTILE
+    ]
+    found = made(rows, articles)
+    lake = Lake(f"s3://user:s3cret@bucket/{HOSTILE[0]}", when, 1000, 9000, 5_000_000, 6000, 7000)
+    return found._replace(lake=lake, failed=[(text, text) for text in HOSTILE], newest=newest)
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page as a browser without scripts reads it, and the text of each script."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.starts: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.starts.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+
+
+def test_no_text_of_the_data_is_markup() -> None:
+    harmless = everywhere()
+    plain = harmless._replace(
+        lake=harmless.lake._replace(url="s3://bucket/"),
+        failed=[("key", "error")] * len(HOSTILE),
+        newest=[file._replace(key="key") for file in harmless.newest],
+    )
+    hostile, tame = (Elements(page.html(overview)) for overview in (harmless, plain))
+    assert hostile.starts == tame.starts
+    assert Counter(tag for tag, _ in hostile.starts)["script"] == 3
+    for tag, attributes in hostile.starts:
+        assert tag not in ("a", "base", "form", "iframe", "img", "link", "object")
+        assert not {name for name in attributes if name.startswith("on")} | (
+            attributes.keys() & {"src", "href", "action"}
+        )
+    data = json.loads(hostile.scripts[0])
+    assert data.keys() == {"charts", "panel", "points", "overall"}
+    assert len(data["points"]) == len(HOSTILE)
+
+
+def test_every_text_of_the_data_is_shown_with_what_is_invisible_made_visible() -> None:
+    parts = Parts(page.html(everywhere()))
+    shown = [page.name(text) for text in HOSTILE]
+    assert "“\\u2028\\u2029 line ends”" in shown
+    assert sorted(row[0] for row in parts.tables["rates"][1:]) == sorted(shown)
+    assert [row[0] for row in parts.tables["newest"][1:]] == shown
+    assert [row[0] for row in parts.tables["failed"]] == [f"{text}|{text}" for text in shown]
+    busiest = [row[0].partition("|")[::2] for row in parts.tables["busiest"][1:]]
+    assert busiest == [*((text, text) for text in shown), (shown[0], "no category")]
+
+
+def test_counts_are_written_with_commas() -> None:
+    text = page.html(everywhere())
+    parts = Parts(text)
+    words = " ".join(re.sub(r"<[^>]*>", "", text).split())
+    assert "9 files, counted 2019-02-28 23:30 UTC, of 15 Feb 2019: 30,000 events, among them 1 click and" in words
+    assert "1 click and 20,000 displays; 10,000 lines rejected." in words
+    assert [row[1:] for row in parts.tables["newest"][1:]] == [["3,000", "1,500", "2,000", "1,000"]] * len(HOSTILE)
+    assert [row[1] for row in parts.tables["state"]] == ["1,000", "5.0 MB", "6,000", "7,000", "9,000"]
+    assert parts.tables["busiest"][1][1:] == ["1,000", "5,000", "20.0 %|18.9–21.1 %", "9,000"]
+    assert parts.tables["rates"][1][1:] == ["3,000", "18,000", "16.7 %", "16.1–17.2 %"]
+    assert "3,000 clicks / 18,000 displays = 16.7 %" in words
+
+
+def test_the_page_may_run_its_own_scripts_and_nothing_else() -> None:
+    text = page.html(everywhere())
+    elements = Elements(text)
+    (policy,) = (a["content"] for tag, a in elements.starts if a.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
+    hashes = [base64.b64encode(hashlib.sha256(it.encode()).digest()).decode() for it in elements.scripts[1:]]
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": " ".join(f"'sha256-{digest}'" for digest in hashes),
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    tags = [tag for tag, _ in elements.starts]
+    assert text.index("Content-Security-Policy") < text.index("<style")  # it does not hold for what stands before it
+    assert tags.index("meta") < tags.index("script")
+
+
+def test_a_page_says_what_it_leaves_out() -> None:
+    more = everywhere()
+    text = page.html(more)
+    assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
+    assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
+    assert "python run.py rejected shows the rejected lines" in text
+    assert "The charts need JavaScript" in text
+    exact = page.html(
+        more._replace(
+            lake=more.lake._replace(failed_files=7, rejected_lines=0),
+            newest=[file._replace(files=7) for file in more.newest],
+        )
+    )
+    for words in ("with fewer clicks", "files more", "python run.py rejected"):
+        assert words not in exact
+    few = Elements(page.html(made([CategoryDay("news", FIRST, 5, 1)], [])._replace(failed=[])))
+    assert {"failed", "newest", "busiest"}.isdisjoint(attributes.get("id") for _, attributes in few.starts)
+
+
+def test_the_tiles_are_the_sums() -> None:
+    def tiles(overview: Overview) -> dict[object, tuple[object, object, object]]:
+        return {tile["name"]: (tile["value"], tile["note"], tile["is_bad"]) for tile in page._tiles(overview)}
+
+    found = made([CategoryDay("news", FIRST, 5000, 1200), CategoryDay("sport", FIRST, 3000, 0)], [])
+    lake = found.lake._replace(files=1234, failed_files=0, events=56789, rejected_lines=1001)
+    assert tiles(found._replace(lake=lake)) == {
+        "Click-through rate": ("15.0 %", "95 %: 14.2–15.8 %", False),
+        "Clicks": ("1,200", "of 8,000 displays", False),
+        "Sessions": ("2", "by user and session", False),
+        "Average session": ("0 min 31 s", "first to last event", False),
+        "Files": ("1,234", "all could be read", False),
+        "Events": ("56,789", "1,001 lines rejected", False),
+    }
+    assert tiles(found._replace(lake=lake._replace(failed_files=1)))["Files"] == ("1,234", "1 could not be read", True)
+    assert tiles(found._replace(lake=lake, summary=None, sessions=None)).keys() == {"Files", "Events"}
+
+
+def test_times_are_shown_in_utc() -> None:
+    assert page.html(everywhere()).count("2019-02-28 23:30 UTC") == 2  # of the lake, and of the newest files
+    nothing = everywhere()._replace(lake=Lake("/lake", None, 0, 0, 0, 0, 0), newest=[], failed=[])
+    assert "No file is counted yet" in page.html(nothing)
+    assert "Nothing yet." in page.html(nothing)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        ("0", "0 min 00 s"),
+        ("59.4", "0 min 59 s"),
+        ("59.6", "1 min 00 s"),
+        ("3599.4", "59 min 59 s"),
+        ("3599.6", "1 h 00 min"),
+        ("3661", "1 h 01 min"),
+        ("3600000", "1,000 h 00 min"),
+    ],
+)
+def test_lengths_of_time(seconds: str, shown: str) -> None:
+    assert page.length_in_time(Decimal(seconds)) == shown
+
+
+def test_a_day_and_a_span_of_days() -> None:
+    assert page.span((FIRST, FIRST)) == "15 Feb 2019"
+    assert page.span((FIRST, FIRST + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
+
+
+def test_an_interval_is_a_dash_where_there_is_none() -> None:
+    assert page.interval(Counts(0, 0)) == page.interval(Counts(1, 2)) == "–"
+    assert page.interval(Counts(100, 50)) == "40.4–59.6 %"
+
+
+def test_a_title_in_a_legend_is_cut() -> None:
+    assert page._cut("x" * 60) == "x" * 60
+    assert page._cut("x" * 61) == "x" * 59 + "…"
+
+
+def test_panels_have_names() -> None:
+    def named(name: str | None, gathers: int) -> str:
+        return page._panel_name(report.Panel(name, gathers, Counts(), {}))
+
+    assert named("news\n", 1) == "“news\\n”"
+    assert named(None, 1) == "(no category)"
+    assert named(None, 1234) == "(other 1,234 categories)"
+
+
+def test_a_state_is_looked_for_at_the_head_of_a_page(tmp_path: Path) -> None:
+    path = tmp_path / "index.html"
+    path.write_text(f'{"x" * 1000}<meta name="event-lake-state" content="1">', encoding="utf-8")
+    assert page.state_of(path) is None
+    path.write_text(
+        '<meta name="event-lake-state" content="1"><meta name="event-lake-state" content="2">', encoding="utf-8"
+    )
+    assert page.state_of(path) == "1"

@@ -1,0 +1,513 @@
+"""Several runs, readers and signals at once: one run works, and whoever reads sees whole files."""
+
+import gzip
+import itertools
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from state.connection import BusyError, Database, SupersededError
+from state.reads import Answers
+from tests.support.lines import FIRST, LATER, events
+from tests.support.older import execute
+from tests.support.pgbouncer import PROGRAM, pooler
+from tests.support.postgres import as_role, new_database
+from tests.support.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
+from tests.support.program import HEADER, contents, run
+from tests.support.proxies import Cut, PostgresProxy, Request, S3Fault, S3Proxy, put
+from tests.support.tables import Model, write_lake
+
+BUSY = r"another run \(process (\d+) on \S+\) is at work on this database since (.{19}) UTC; wait for it to end\n"
+# What the first statement that writes sessions waits for.
+SESSIONS = "lock table state.file_sessions in access exclusive mode"
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A folder that holds the later lake, but for its broken file."""
+    write_lake(tmp_path / "lake", {key: data for key, data in LATER.items() if key != "broken.tsv"})
+    return tmp_path / "lake"
+
+
+def assert_leaves(late: Run, worker: Run, begun: datetime) -> None:
+    """Fail unless a run left since another is at work, and said which, and since when."""
+    assert late.end() == 75
+    said = re.fullmatch(BUSY, late.errors)
+    assert said is not None
+    assert int(said[1]) == worker.process.pid
+    since = datetime.fromisoformat(f"{said[2]}+00:00")
+    assert begun.replace(microsecond=0) <= since <= datetime.now(UTC)
+
+
+def test_of_ten_runs_on_an_empty_database_one_works(database: str, lake: Path) -> None:
+    begun = datetime.now(UTC)
+    # Whoever is first waits for the name of the schema, until all others have left.
+    with ExitStack() as stack, held(database, "create schema state") as release:
+        runs = [stack.enter_context(Run(lake=lake, database=database)) for _ in range(10)]
+        wait_until(lambda: sum(it.process.poll() is not None for it in runs) == 9)
+        (worker,) = (it for it in runs if it.process.poll() is None)
+        for late in runs:
+            if late is not worker:
+                assert_leaves(late, worker, begun)
+        release()
+        assert (worker.end(), worker.errors) == (0, "")
+    Model().check(database, contents(lake))
+
+
+def test_runs_that_meet_by_chance_leave_right_tables(database: str, lake: Path) -> None:
+    with ExitStack() as stack:
+        runs = [stack.enter_context(Run(lake=lake, database=database)) for _ in range(4)]
+        codes = [it.end() for it in runs]
+    assert set(codes) <= {0, 75}
+    assert 0 in codes
+    Model().check(database, contents(lake))
+
+
+def test_the_lock_of_a_killed_run_is_free_at_once(database: str, lake: Path) -> None:
+    assert run(lake=lake, database=database).returncode == 0
+    write_lake(lake, {"a.tsv": FIRST["a.tsv"]})
+    with held(database, SESSIONS), Run(lake=lake, database=database) as killed:
+        wait_until(lambda: is_waiting(database))
+        killed.process.kill()
+        # Also what its statement waited for is not waited for any more.
+        wait_until(lambda: not is_waiting(database) and not holders(database))
+    done = run(lake=lake, database=database)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, contents(lake))
+
+
+@needs_pgbouncer
+def test_through_a_pooler_one_of_two_runs_works(database: str, lake: Path) -> None:
+    begun = datetime.now(UTC)
+    with pooler(database) as url:
+        with held(database, "create schema state") as release, Run(lake=lake, database=url) as worker:
+            wait_until(lambda: is_waiting(database))
+            with Run(lake=lake, database=url) as late:
+                assert_leaves(late, worker, begun)
+            release()
+            assert worker.end() == 0
+        Model().check(database, contents(lake))
+        write_lake(lake, {"a.tsv": FIRST["a.tsv"]})
+        with held(database, SESSIONS), Run(lake=lake, database=url) as killed:
+            wait_until(lambda: is_waiting(database))
+            killed.process.kill()
+            wait_until(lambda: not is_waiting(database) and not holders(database))
+        done = run("--prune", lake=lake, database=url)
+        assert done.returncode == 0, done.stderr
+        Model().check(database, contents(lake))
+        assert run("verify", lake=lake, database=url).returncode == 0
+        assert run("--rebuild", lake=lake, database=url).returncode == 0
+        Model().check(database, contents(lake))
+
+
+@needs_pgbouncer
+def test_two_connections_of_a_pooler_are_enough_and_one_is_told(database: str, lake: Path) -> None:
+    with pooler(database, default_pool_size=2) as url:
+        assert run(lake=lake, database=url).returncode == 0
+    Model().check(database, contents(lake))
+    with pooler(database, default_pool_size=1, query_wait_timeout=1) as url:
+        done = run(lake=lake, database=url)
+    assert done.returncode == 1
+    assert "default_pool_size" in done.stderr.splitlines()[-1]
+
+
+@contextmanager
+def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
+    """A run that reads a big file, and what it leaves."""
+    lines = gzip.compress(events(0, 50, "big")[len(HEADER) :] * 500)
+    (lake / "b.tsv.gz").write_bytes(gzip.compress(HEADER) + 1000 * lines)
+    with Run(lake=lake, database=database, BATCH_ROWS="1") as held_up:
+        copies = "from pg_stat_activity where datname = current_database() and query like 'copy pg\\_temp.new\\_%'"
+        counted = "from state.lake_files where counted_at is not null"
+        query = f"select exists (select {copies}) and (select count(*) {counted}) = 1"
+        wait_until(lambda: ask(database, query) == [(True,)])
+        yield held_up, " with 3 files left to count"
+    write_lake(lake, {"b.tsv.gz": LATER["b.tsv.gz"]})
+
+
+@contextmanager
+def waiting_in_the_database(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
+    """A run whose statement waits for what another transaction locked, and what it leaves."""
+    with held(database, SESSIONS), Run(lake=lake, database=database) as held_up:
+        wait_until(lambda: is_waiting(database))
+        yield held_up, " with 4 files left to count"
+
+
+@contextmanager
+def waiting_for_the_database(_: str, lake: Path) -> Iterator[tuple[Run, str]]:
+    """A run that waits for a database that does not answer, and what it leaves."""
+    with Run(lake=lake, database="postgresql://etl@127.0.0.1:9/none", DATABASE_WAIT="600") as held_up:
+        wait_until(lambda: "waiting for the database" in held_up.errors)
+        yield held_up, ""
+
+
+PLACES = [reading, waiting_in_the_database, waiting_for_the_database]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_signal_ends_a_run_soon_wherever_it_is(
+    database: str,
+    lake: Path,
+    number: signal.Signals,
+    place: Callable[[str, Path], AbstractContextManager[tuple[Run, str]]],
+) -> None:
+    with Database(database):
+        pass  # which makes the schema
+    with place(database, lake) as (held_up, left):
+        before = held_up.errors
+        held_up.process.send_signal(number)
+        assert held_up.process.wait(30) == 1
+        said = held_up.errors.removeprefix(before)
+        assert said == f"stopped by {number.name}{left}; the next run goes on from here\n"
+    done = run(lake=lake, database=database)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, contents(lake))
+
+
+@contextmanager
+def hanging(bucket: str, name: str) -> Iterator[tuple[S3Proxy, threading.Event, threading.Event]]:
+    """S3 that does not answer for objects of that name; tells that it was asked, and answers once it is over."""
+    asked, over = threading.Event(), threading.Event()
+
+    def fault(request: Request) -> S3Fault | None:
+        if name in request.path and not over.is_set():
+            asked.set()
+            over.wait(DEADLINE)
+        return None
+
+    with closing(S3Proxy(bucket, fault)) as proxy:
+        yield proxy, asked, over
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, number: signal.Signals) -> None:
+    for key in ("a.tsv", "d/e.tsv"):
+        put(bucket, f"lake/{key}", LATER[key])
+    with hanging(bucket, "e.tsv") as (proxy, asked, over):
+        settings = {"AWS_ENDPOINT_URL": proxy.url, "BATCH_ROWS": "1"}
+        with Run(lake="s3://events/lake/", database=database, **settings) as held_up:
+            assert asked.wait(DEADLINE)
+            wait_until(lambda: ask(database, "select count(*) from state.lake_files") == [(1,)])
+            held_up.process.send_signal(number)
+            assert held_up.process.wait(30) == 1
+            said = f"stopped by {number.name} with 1 file left to count; the next run goes on from here\n"
+            assert held_up.errors == said
+        over.set()
+        done = run(lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, {key: LATER[key] for key in ("a.tsv", "d/e.tsv")})
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("verify", "with 2 files left to read; nothing has changed"),
+        ("--rebuild", "with 2 files left to count; what counted before still does; say --rebuild again"),
+    ],
+)
+def test_a_signal_ends_what_reads_the_lake_again(bucket: str, database: str, command: str, said: str) -> None:
+    lake = {key: LATER[key] for key in ("a.tsv", "d/e.tsv")}
+    for key, data in lake.items():
+        put(bucket, f"lake/{key}", data)
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    before = ask(database, "select article_id, date, xmin::text from article_performance")
+    with hanging(bucket, "e.tsv") as (proxy, asked, over):
+        with Run(command, lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url) as held_up:
+            assert asked.wait(DEADLINE)
+            held_up.process.terminate()
+            assert held_up.process.wait(30) == 1
+            assert held_up.errors == f"stopped by SIGTERM {said}\n"
+        over.set()
+        assert ask(database, "select article_id, date, xmin::text from article_performance") == before
+        done = run(command, lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, lake)
+
+
+def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake: Path) -> None:
+    """Nothing there is left to break off, so the process ends itself."""
+    asked, over = threading.Event(), threading.Event()
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        if text.startswith(b"copy file_sessions") and not over.is_set():
+            asked.set()
+            over.wait(DEADLINE)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as held_up:
+        assert asked.wait(DEADLINE)
+        held_up.process.terminate()
+        assert held_up.process.wait(30) == 1
+        assert held_up.errors == "stopped by SIGTERM with 4 files left to count; the next run goes on from here\n"
+        over.set()
+    wait_until(lambda: not holders(database))
+    done = run(lake=lake, database=database)
+    assert done.returncode == 0, done.stderr
+    Model().check(database, contents(lake))
+
+
+class Reader(threading.Thread):
+    """Someone who looks at both BI tables again and again, and keeps the sums that were seen."""
+
+    ENDS = "select max(cumulative_clicks) as clicks from article_performance group by article_id"
+    SUMS = (
+        "select coalesce(sum(clicks), 0)::bigint from article_performance",
+        "select coalesce(sum(displays), 0)::bigint from article_performance",
+        f"select coalesce(sum(clicks), 0)::bigint from ({ENDS}) as ends",
+        "select coalesce(sum(clicks), 0)::bigint from user_performance",
+        "select coalesce(sum(displays), 0)::bigint from user_performance",
+        "select coalesce(sum(sessions), 0)::bigint from user_performance",
+    )
+
+    def __init__(self, url: str, in_one_statement: bool) -> None:
+        """They look by one statement, or by several in one transaction that sees one state."""
+        super().__init__()
+        self._url = as_role("bi", url)
+        self._statements = (" union all ".join(f"({it})" for it in self.SUMS),) if in_one_statement else self.SUMS
+        self.seen: list[set[int]] = []
+        self.over = False
+        self.looked = threading.Condition()
+
+    def run(self) -> None:
+        """Look until it is over."""
+        with closing(psycopg2.connect(self._url)) as connection:
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            while not self.over:
+                with connection, connection.cursor() as cur:
+                    sums = set()
+                    for statement in self._statements:
+                        cur.execute(statement)
+                        sums |= {number for (number,) in cur.fetchall()}
+                with self.looked:
+                    self.seen.append(sums)
+                    self.looked.notify_all()
+
+    def look(self) -> None:
+        """Wait until they have looked from now on."""
+        with self.looked:
+            enough = len(self.seen) + 2  # the first may have begun before
+            assert self.looked.wait_for(lambda: len(self.seen) >= enough, DEADLINE)
+
+
+def version(file: int, number: int) -> bytes:
+    """A version of a file: `number * 4 ** file` clicks, displays and sessions, so that each sum tells all versions."""
+    lines = (
+        f'2019-02-{15 + i % 3} 12:00:00\t{file}.{number}.{i}\t{name}\tu{i % 7}\t{{"id":"a{i % 5}"}}\n'.encode()
+        for i in range(number * 4**file)
+        for name in ("article_viewed", "my_news_card_viewed")
+    )
+    return HEADER + b"".join(lines)
+
+
+@pytest.mark.parametrize("is_batched", [False, True])
+def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tmp_path: Path, is_batched: bool) -> None:
+    """Where files are batched, they see whole batches; what is pruned goes file by file in any case."""
+    files, readers, states = 3, [Reader(database, False), Reader(database, True)], [0]
+    batch = {} if is_batched else {"BATCH_ROWS": "1"}
+
+    def fault(_number: int, _text: bytes) -> Cut | None:
+        for reader in readers:
+            reader.look()
+        return None
+
+    with Database(database):
+        pass  # which makes the schema
+    for reader in readers:
+        reader.start()
+    try:
+        with closing(PostgresProxy(database, fault)) as proxy:
+            for number in (1, 3, 0):
+                for file in range(files):
+                    key = f"f{file}.tsv"
+                    if number:
+                        write_lake(tmp_path, {key: version(file, number)})
+                    else:
+                        (tmp_path / key).unlink()
+                    present = states[-1] // 4**file % 4
+                    states.append(states[-1] + (number - present) * 4**file)
+                if is_batched and number:
+                    del states[-files:-1]
+                done = run("--prune-all", lake=tmp_path, database=proxy.url, DATABASE_WAIT="60", **batch)
+                assert done.returncode == 0, done.stderr
+    finally:
+        for reader in readers:
+            reader.over = True
+            reader.join()
+    for reader in readers:
+        assert all(len(sums) == 1 for sums in reader.seen)
+        assert [sums for (sums,), _ in itertools.groupby(reader.seen)] == states
+
+
+@pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions", b"insert into pg_temp.changed_article_days"])
+def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
+    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over.
+
+    Meanwhile the file is replaced, so that what the first one read of it is not what the other one finds.
+    """
+    reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        if reached.is_set() and text.startswith(b"BEGIN"):
+            assert taken_over.wait(DEADLINE)
+        elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(len(before) - 1,)]:
+            reached.set()
+            assert (lost if at != b"BEGIN" else taken_over).wait(DEADLINE)
+        return None
+
+    before = contents(lake)
+    with Database(database):
+        pass  # which makes the schema
+    with (
+        closing(PostgresProxy(database, fault)) as proxy,
+        Run(lake=lake, database=proxy.url, BATCH_ROWS="1") as first,
+    ):
+        assert reached.wait(DEADLINE)
+        (holder,) = holders(database)
+        ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        write_lake(lake, {"d/e.tsv": events(30, 40, "replaced")})
+        with Run(lake=lake, database=database) as other:
+            wait_until(lambda: other.process.poll() is not None or is_waiting(database))
+            lost.set()
+            assert (other.end(), other.errors) == (0, "")
+        taken_over.set()
+        assert first.end() == 75
+        assert first.errors == "another run took over this database; this one stops\n"
+    Model().check(database, contents(lake))
+
+
+def test_a_run_that_lost_its_lock_to_nobody_goes_on(database: str, lake: Path) -> None:
+    def fault(number: int, _: bytes) -> Cut | None:
+        if number == 40:
+            (holder,) = holders(database)
+            ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run(lake=lake, database=proxy.url)
+        assert (done.returncode, done.stderr, proxy.statements > 40) == (0, "", True)
+    Model().check(database, contents(lake))
+
+
+def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+    lake, claims, cuts = str(tmp_path), 0, 0
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal claims, cuts
+        claims += b"insert into state.lake " in text
+        if cuts or claims < 2 or not text.startswith(b"COMMIT"):
+            return None
+        cuts += 1
+        return "after"
+
+    with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, shares=True) as watch:
+        watch.claim(lake)
+        watch.give_back()
+        assert not watch.take_back(lake)
+        watch.give_back()
+        with Database(database) as other:
+            other.claim(lake)
+        assert watch.take_back(lake)
+        assert cuts == 1
+
+
+def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends(database: str, lake: Path) -> None:
+    """The successor finds another version of the same file: its sums are right only if it sees what was committed."""
+    assert run(lake=lake, database=database).returncode == 0
+    write_lake(lake, {"a.tsv": events(2, 33, "second")})
+    reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
+    is_writing = False
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal is_writing
+        if text.startswith(b"BEGIN"):
+            is_writing = False
+            assert not reached.is_set() or taken_over.wait(DEADLINE)
+        is_writing = is_writing or b"file_sessions" in text
+        if is_writing and text.startswith(b"COMMIT") and not reached.is_set():
+            reached.set()
+            assert lost.wait(DEADLINE)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as first:
+        wait_until(lambda: reached.is_set() or first.process.poll() is not None)
+        (holder,) = holders(database)
+        ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
+        write_lake(lake, {"a.tsv": events(9, 21, "third")})
+        with Run(lake=lake, database=database) as other:
+            wait_until(lambda: other.process.poll() is not None or is_waiting(database))
+            lost.set()
+            assert (other.end(), other.errors) == (0, "")
+        taken_over.set()
+        assert first.end() in (0, 75)  # its one file may have been its last
+    Model().check(database, contents(lake))
+    assert run("verify", lake=lake, database=database).returncode == 0
+
+
+def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(database: str, tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    with Database(database, shares=True) as watch:
+        watch.claim(lake)
+        watch.give_back()
+        with pytest.raises(SupersededError, match="holds the lake"):
+            watch.take_back("/another/lake")
+        assert holders(database) == []
+        ask(database, "insert into state.steps (step) values (9999) returning step")
+        with pytest.raises(SupersededError, match="at step 9999 of the schema"):
+            watch.take_back(lake)
+        assert holders(database) == []
+        ask(database, "delete from state.steps where step = 9999 returning step")
+        assert not watch.take_back(lake)
+        assert len(holders(database)) == 1
+
+
+@pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
+def test_who_shares_waits_for_another_and_says_so_once(
+    database: str, monkeypatch: pytest.MonkeyPatch, patience: float, lines: int
+) -> None:
+    monkeypatch.setattr("state.connection.LOCK_PATIENCE", patience)
+    said, first = list[str](), Database(database)
+    first.__enter__()
+    threading.Timer(2, first.__exit__, (None, None, None)).start()
+    with Database(database, say=said.append, shares=True):
+        pass
+    assert len(said) == lines
+    for line in said:
+        assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one goes on after it", line)
+
+
+def test_what_could_not_be_opened_is_closed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes next finds the lock free."""
+    monkeypatch.setattr("state.connection.LOST_LOCK_PATIENCE", 0.1)
+    with Database(database) as first:
+        busy = Database(database)
+        with pytest.raises(BusyError):
+            busy.__enter__()
+        assert first.connections == 1
+    asking = Database(database, reads=True)
+    execute(database, "insert into state.steps (step) select max(step) + 1 from state.steps")
+    newer = Database(database)
+    for one in (newer, asking):
+        with pytest.raises(SupersededError):
+            one.__enter__()
+    for one in (busy, newer, asking):
+        assert (one._work, one._lock) == (None, None)
+
+
+def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
+    with new_database(server) as other, Database(other) as at_work:
+        at_work.claim(str(tmp_path))
+        with Database(database), Database(database, reads=True) as reader:
+            holder = Answers(reader).holder()
+        assert holder is not None
+        with Database(database, reads=True) as reader:
+            assert Answers(reader).holder() is None

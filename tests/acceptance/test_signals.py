@@ -1,0 +1,299 @@
+"""A signal ends a process within seconds, wherever it is, and not more than it should."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.paths import ROOT
+
+# Says what is told of a signal, and then what the process did.
+BEGIN = """
+import ctypes, os, signal, sys, threading, time
+from processor import stop
+from processor.stop import Stop, Stopped
+
+def say(line):
+    print(line, flush=True)
+
+def hold():  # where no handler of Python's is called, as what waits in C is not interrupted
+    lock, libc = ctypes.create_string_buffer(128), ctypes.CDLL(None)
+    while True:
+        libc.pthread_mutex_lock(lock)
+
+it = Stop(lambda name: say(f"told {name}"))
+"""
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+Script = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def script() -> Script:
+    """A function that runs a script, sends a signal at each line "now", and gives its exit code and its other lines."""
+
+    def done(text: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[str]]:
+        command = [sys.executable, "-c", BEGIN + textwrap.dedent(text)]
+        said = []
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        ) as going:
+            try:
+                assert going.stdout is not None
+                for line in going.stdout:
+                    if line == "now\n":
+                        going.send_signal(number)
+                    else:
+                        said.append(line.rstrip())
+                return going.wait(30), said
+            finally:
+                going.kill()
+
+    return done
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_raised_once_and_told_by_its_name(number: signal.Signals, script: Script) -> None:
+    text = """
+    try:
+        with it:
+            try:
+                say("now")
+                time.sleep(20)
+            except Stopped as stopped:
+                say(f"stopped by {stopped}")
+                raise
+    except Stopped as stopped:
+        say(f"left by {stopped}")
+        sys.exit(it.exit_code)
+    """
+    assert script(text, number) == (1, [f"stopped by {number.name}", f"left by {number.name}"])
+
+
+def test_nothing_is_left_open(script: Script) -> None:
+    text = """
+    before = os.listdir("/proc/self/fd")
+    with it:
+        pass
+    for _ in range(500):
+        if os.listdir("/proc/self/fd") != before:
+            time.sleep(0.01)
+    say(os.listdir("/proc/self/fd") == before)
+    """
+    assert script(text) == (0, ["True"])
+
+
+def test_what_ends_is_not_interrupted_by_a_late_signal(script: Script) -> None:
+    text = """
+    with it:
+        pass
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    time.sleep(0.2)
+    say("goes on")
+    """
+    assert script(text) == (0, ["goes on"])
+
+
+def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
+    """`timeout` of coreutils sends it to the process, and then to the group that the process is in."""
+    text = """
+    it.exit_code = 7
+    with it:
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            say("now")
+            time.sleep(1)
+            say("ends in order")
+    """
+    assert script(text) == (0, ["ends in order"])
+
+
+def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
+    text = """
+    stop.TWICE_SECONDS = 0
+    it.exit_code = 7
+    with it:
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            say("now")
+            time.sleep(20)
+            say("too late")
+    """
+    assert script(text) == (7, ["told SIGTERM"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script: Script) -> None:
+    text = """
+    it.exit_code = 3
+    stop.TWICE_SECONDS = 0
+    with it:
+        it.breaks_off(lambda: say("broken off"))
+        it.breaks_off(lambda: say("now"))
+        threading.Timer(0.1, say, ("now",)).start()
+        hold()
+    """
+    assert script(text, number) == (3, ["broken off", f"told {number.name}"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
+def test_what_a_signal_cannot_interrupt_is_ended_after_a_while(script: Script) -> None:
+    text = """
+    stop.SECONDS = 0.3
+    with it:
+        threading.Timer(0.1, say, ("now",)).start()
+        hold()
+    """
+    assert script(text) == (1, ["told SIGTERM"])
+
+
+def test_what_holds_the_process_up_is_broken_off(script: Script) -> None:
+    text = """
+    woken = threading.Event()
+    with it:
+        it.breaks_off(lambda: say(threading.current_thread() is threading.main_thread()))
+        it.breaks_off(woken.set)
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            say(woken.wait(10))
+    """
+    assert script(text) == (0, ["False", "True"])
+
+
+def test_what_does_not_end_by_itself_is_ended(script: Script) -> None:
+    text = """
+    stop.SECONDS = 0.3
+    it.exit_code = 5
+    with it:
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            say("stopped")
+            time.sleep(20)
+            say("too late")
+    """
+    assert script(text) == (5, ["stopped", "told SIGTERM"])
+
+
+def test_what_ends_in_time_is_left_alone(script: Script) -> None:
+    text = """
+    stop.SECONDS = 0.3
+    try:
+        with it:
+            say("now")
+            time.sleep(20)
+    except Stopped:
+        time.sleep(0.6)
+        say("has ended")
+    """
+    assert script(text) == (0, ["has ended"])
+
+
+def test_a_process_is_ended_even_where_that_cannot_be_told(script: Script) -> None:
+    text = """
+    stop.SECONDS = 0.3
+    it._say = None
+    with it:
+        try:
+            say("now")
+            time.sleep(20)
+        except Stopped:
+            time.sleep(20)
+    """
+    assert script(text) == (1, [])
+
+
+def test_a_child_takes_signals_by_default(script: Script) -> None:
+    text = """
+    with it:
+        ready, begun = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.write(begun, b"x")
+            time.sleep(20)
+            os._exit(9)
+        os.read(ready, 1)
+        os.kill(pid, signal.SIGTERM)
+        say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        say("goes on")
+    pid = os.fork()
+    if not pid:
+        os._exit([signal.getsignal(number) for number in stop.SIGNALS] != [signal.SIG_IGN] * 2)
+    say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    """
+    assert script(text) == (0, [str(-signal.SIGTERM), "goes on", "0"])
+
+
+def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> None:
+    """psycopg2 decodes by Python's `encodings`, and takes what is raised there for its own."""
+    code = """
+    def decode(begin, resent, clock, end, swallow):
+        try:
+            begin()
+            while not resent() and clock() < end:
+                pass
+        except BaseException:
+            swallow()
+    """
+    text = f"""
+    import functools, operator
+    space = {{"__name__": "encodings.utf_8"}}
+    exec({textwrap.dedent(code)!r}, space)
+    begin = functools.partial(os.write, 1, b"now\\n")  # in C, as no other frame of Python's is to be interrupted
+    resent = functools.partial(operator.attrgetter("_resent"), it)
+    with it:
+        try:
+            space["decode"](begin, resent, time.monotonic, time.monotonic() + 20, lambda: say("swallowed"))
+            time.sleep(20)
+        except Stopped as stopped:
+            say(f"stopped by {{stopped}}")
+            time.sleep(0.6)
+            say("now")  # a second signal counts as one, though the first came twice
+            time.sleep(5)
+            say("too late")
+    """
+    assert script(text) == (1, ["stopped by SIGTERM", "told SIGTERM"])
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_python_swallows_comes_again(number: signal.Signals, script: Script) -> None:
+    """What is raised while an object is tidied up goes nowhere, and would be printed with a traceback."""
+    text = """
+    class Tidied:
+        def __del__(self):
+            say("now")
+            time.sleep(2)
+
+    with it:
+        begun = time.monotonic()
+        try:
+            del [Tidied()][0]
+            time.sleep(20)
+        except Stopped as stopped:
+            say(f"stopped by {stopped} {time.monotonic() - begun < 5}")
+    """
+    assert script(text, number) == (0, [f"stopped by {number.name} True"])
+
+
+def test_what_else_cannot_be_raised_is_told_as_ever(script: Script) -> None:
+    text = """
+    class Broken:
+        def __del__(self):
+            raise ValueError("broken")
+
+    with it:
+        del [Broken()][0]
+    """
+    code, said = script(text)
+    assert (code, said[-1]) == (0, "ValueError: broken")

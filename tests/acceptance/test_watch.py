@@ -1,0 +1,549 @@
+"""A watch as a process: files come in any way, what it needs goes away and comes back, and the tables end right."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import boto3
+import pytest
+
+from processor import pipeline
+from processor.batches import Limits
+from processor.lake.location import lake_at
+from processor.lake.notifications import Silence
+from processor.output.run_tally import Record
+from processor.plan import Plan
+from processor.signals import Stopped
+from processor.watch import Watch
+from state.connection import Database
+from state.store import Store
+from tests.support.ingesting import Silence as Quiet
+from tests.support.lines import events
+from tests.support.postgres import new_database
+from tests.support.processes import Run, ask, held, holders, is_waiting, wait_until
+from tests.support.program import HEADER, contents, run
+from tests.support.prometheus import samples
+from tests.support.proxies import S3Fault, S3Proxy
+from tests.support.servers import Server
+from tests.support.tables import Model, counted, is_there, write_lake
+
+FILES = int(os.environ.get("WATCH_FILES") or "100")
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """An empty folder."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def queue(bucket: str) -> str:
+    """The URL of a queue that is told of the objects of the bucket, but for those below lake/quiet/."""
+    sqs = boto3.client("sqs", endpoint_url=bucket)
+    url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
+    name = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    told = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/told/"}]}}
+    configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": told}
+    boto3.client("s3", endpoint_url=bucket).put_bucket_notification_configuration(
+        Bucket="events",
+        NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[list-item]
+    )
+    sqs.purge_queue(QueueUrl=url)  # S3 tells of the configuration itself
+    return url
+
+
+def watch(*options: str, lake: Path | str, database: str, **environment: str) -> Run:
+    """A watch that goes on."""
+    return Run("watch", *options, lake=lake, database=database, **environment)
+
+
+def stop(going_on: Run, number: signal.Signals = signal.SIGTERM) -> None:
+    """End a watch as an operator does."""
+    going_on.process.send_signal(number)
+    assert going_on.end() == 0
+
+
+def is_up(database: str) -> bool:
+    """Whether a watch has counted what its first listing found."""
+    return is_there(database, "command = 'watch' and seconds > 0")
+
+
+def wait_for(database: str, lake: Path) -> None:
+    """Wait until the present files of a folder count."""
+    wait_until(
+        lambda: {file.key: file.fingerprint for file in lake_at(str(lake)).files()}.items() <= counted(database).items()
+    )
+
+
+def wait_for_word(going_on: Run, word: str, times: int) -> None:
+    """Wait until a watch has said something so many times."""
+    wait_until(lambda: going_on.errors.count(word) == times)
+
+
+def watches(database: str) -> list[tuple[object, ...]]:
+    """How many watches there were, each with its exit code, and what it counted."""
+    return ask(database, "select exit_code, error, files_counted from state.runs where command = 'watch'")
+
+
+def test_objects_that_come_in_any_way_end_as_the_oracle_says(bucket: str, queue: str, database: str) -> None:
+    draw, lake, patience = random.Random(8), dict[str, bytes](), max(60, FILES)
+    s3, sqs = boto3.client("s3", endpoint_url=bucket), boto3.client("sqs", endpoint_url=bucket)
+
+    def tell(key: str) -> None:
+        body = {"Records": [{"s3": {"bucket": {"name": "events"}, "object": {"key": quote_plus(f"lake/{key}")}}}]}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+
+    with watch("--queue", queue, "--interval", "3", lake="s3://events/lake/", database=database) as going_on:
+        wait_until(lambda: is_up(database))
+        for number in range(FILES):
+            key = f"{draw.choice(('told', 'told', 'quiet'))}/ä b+%{number}.tsv"
+            if lake and draw.random() < 0.25:
+                key = draw.choice(list(lake))
+            lake[key] = events(draw.randrange(40), draw.randrange(1, 40), f"title {number}")
+            s3.put_object(Bucket="events", Key=f"lake/{key}", Body=lake[key])
+            if draw.random() < 0.3:
+                tell(draw.choice(list(lake)))
+            if draw.random() < 0.1:
+                gone = draw.choice(list(lake))
+                s3.delete_object(Bucket="events", Key=f"lake/{gone}")
+                del lake[gone]
+                tell(gone)
+            if draw.random() < 0.05:
+                sqs.send_message(QueueUrl=queue, MessageBody=draw.choice(("", "{", "[" * 5000, "{}")) or " ")
+        wanted = {key: f"{hashlib.md5(data).hexdigest()}-{len(data)}" for key, data in lake.items()}
+        wait_until(lambda: wanted.items() <= counted(database).items(), patience)
+        nightly = run("--prune", lake="s3://events/lake/", database=database)
+        assert (nightly.returncode, nightly.stderr) == (0, "")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        wait_until(
+            lambda: (
+                set(
+                    sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"].values()  # type: ignore[arg-type]
+                )
+                == {"0"}
+            ),
+            patience,
+        )
+        stop(going_on)
+        told = ("passed over", "at work on this database", "watch goes on")  # the nightly run may take a while
+        assert all(any(word in line for word in told) for line in going_on.errors.splitlines()), going_on.errors
+    Model().check(database, lake, pruned=True)
+    assert len(watches(database)) == 1
+
+
+def test_files_that_are_written_in_any_way_are_counted_without_a_listing(lake: Path, database: str) -> None:
+    write_lake(lake, {"a.tsv": events(1, 9, "before")})
+    with watch("--interval", "9999", lake=lake, database=database) as going_on:
+        wait_for(database, lake)
+        draw = random.Random(3)
+        for number in range(20):
+            data = events(draw.randrange(40), draw.randrange(1, 40), f"title {number}")
+            folder = lake / draw.choice((".", "year=2019/month=02", "x/y/z"))
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{draw.randrange(12)}.tsv"
+            if number % 3:
+                with path.open("wb", buffering=0) as file:
+                    for start in range(0, len(data), 500):
+                        file.write(data[start : start + 500])
+                        time.sleep(0.01)
+            else:
+                written = lake / "_written.tsv"
+                written.write_bytes(data)
+                written.rename(path)
+        (lake.parent / "moved" / "in").mkdir(parents=True)
+        (lake.parent / "moved" / "in" / "b.tsv").write_bytes(events(3, 7, "moved"))
+        (lake.parent / "moved").rename(lake / "moved")
+        (lake / "link.tsv").symlink_to(lake / "a.tsv")
+        wait_for(database, lake)
+        stop(going_on)
+        assert going_on.errors == ""
+    Model().check(database, contents(lake) | {"link.tsv": (lake / "a.tsv").read_bytes()})
+
+
+def test_a_file_that_is_written_to_all_the_time_is_no_failure(lake: Path, database: str) -> None:
+    line = events(1, 1, "grows").splitlines(keepends=True)[1]
+    with watch("--interval", "1", lake=lake, database=database) as going_on:
+        with (lake / "grows.tsv").open("wb", buffering=0) as file:
+            file.write(HEADER + line * 20_000)
+            for _ in range(150):
+                file.write(line * 50)
+                time.sleep(0.02)
+        wait_for(database, lake)
+        stop(going_on)
+        assert going_on.errors == ""
+    Model().check(database, contents(lake))
+
+
+def test_an_interval_is_enough(bucket: str, database: str) -> None:
+    s3, lake = boto3.client("s3", endpoint_url=bucket), {}
+    with watch("--interval", "1", lake="s3://events/lake/", database=database) as going_on:
+        for number in range(3):
+            lake[f"{number}.tsv"] = events(number, 9, "t")
+            s3.put_object(Bucket="events", Key=f"lake/{number}.tsv", Body=lake[f"{number}.tsv"])
+            wait_until(lambda: len(counted(database)) == len(lake))
+        stop(going_on, signal.SIGINT)
+    Model().check(database, lake)
+
+
+def test_a_database_that_is_away_is_waited_out(own_server: tuple[str, Server], lake: Path) -> None:
+    uri, server = own_server
+    with new_database(uri) as database:
+        with watch("--interval", "5", lake=lake, database=database, DATABASE_WAIT="1") as going_on:
+            write_lake(lake, {"a.tsv": events(1, 9, "a")})
+            wait_for(database, lake)
+            for number in range(2):
+                server.kill(signal.SIGKILL)
+                try:
+                    write_lake(lake, {"a.tsv": events(2, 9, "b"), f"{number}.tsv": events(number, 30, "c")})
+                    wait_for_word(going_on, "\n", 2 * number + 1)
+                    time.sleep(3)  # for longer than is waited for one connection
+                finally:
+                    server.start()
+                wait_for(database, lake)
+                wait_for_word(going_on, "\n", 2 * number + 2)
+            stop(going_on)
+            assert going_on.errors.splitlines()[1::2] == ["watch goes on"] * 2
+        Model().check(database, contents(lake))
+        assert watches(database) == [(0, None, 4)]
+
+
+def test_a_folder_that_is_away_is_waited_out(lake: Path, database: str) -> None:
+    write_lake(lake, {"a.tsv": events(1, 9, "a")})
+    with watch("--interval", "1", lake=lake, database=database) as going_on:
+        wait_for(database, lake)
+        away = lake.rename(lake.with_name("away"))
+        wait_until(lambda: "cannot be listed" in going_on.errors)
+        away.rename(lake)
+        wait_until(lambda: "watch goes on" in going_on.errors)
+        write_lake(lake, {"b.tsv": events(1, 9, "b")})
+        wait_for(database, lake)
+        stop(going_on)
+        assert len(going_on.errors.splitlines()) == 2
+    Model().check(database, contents(lake))
+
+
+def test_an_s3_that_is_away_is_waited_out(bucket: str, queue: str, database: str) -> None:
+    s3, fault = boto3.client("s3", endpoint_url=bucket), list[S3Fault]()
+    lake = {"told/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
+    with (
+        closing(S3Proxy(bucket, lambda _: fault[0] if fault else None)) as proxy,
+        watch("--queue", queue, "--interval", "2", lake="s3://events/lake/", database=database,
+              AWS_ENDPOINT_URL_S3=proxy.url) as going_on,
+    ):  # fmt: skip
+        wait_until(lambda: is_up(database))
+        for number, kind in enumerate(("503", "reset"), 1):
+            fault.append(kind)  # type: ignore[arg-type]
+            lake[f"told/{number}.tsv"] = events(number, 9, kind)
+            for key, data in lake.items():
+                s3.put_object(Bucket="events", Key=f"lake/{key}", Body=data)
+            wait_for_word(going_on, "; watch waits\n", number)
+            fault.clear()
+            wait_until(lambda: counted(database).keys() == lake.keys())
+            wait_for_word(going_on, "watch goes on\n", number)
+        stop(going_on)
+        assert len(going_on.errors.splitlines()) == 4
+    Model().check(database, lake)
+
+
+def test_a_queue_that_is_away_leaves_the_listing(bucket: str, queue: str, database: str) -> None:
+    with watch("--queue", queue, "--interval", "1", lake="s3://events/lake/", database=database) as going_on:
+        wait_until(lambda: is_up(database))
+        boto3.client("sqs", endpoint_url=bucket).delete_queue(QueueUrl=queue)
+        wait_until(lambda: "the queue cannot be used" in going_on.errors)
+        data = events(1, 9, "a")
+        boto3.client("s3", endpoint_url=bucket).put_object(Bucket="events", Key="lake/a.tsv", Body=data)
+        wait_until(lambda: counted(database))
+        boto3.client("sqs", endpoint_url=bucket).create_queue(QueueName="arrivals")
+        wait_until(lambda: "the queue answers again" in going_on.errors)
+        stop(going_on)
+        assert len(going_on.errors.splitlines()) == 2
+    Model().check(database, {"a.tsv": data})
+
+
+def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -> None:
+    write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(300)})
+    slow = """
+    create function slow() returns trigger language plpgsql as $$ begin perform pg_sleep(0.02); return null; end $$;
+    create trigger slow after insert on state.lake_files execute function slow();
+    select 1
+    """
+    with Database(database):
+        pass
+    ask(database, slow)
+    with watch(lake=lake, database=database, BATCH_ROWS="1") as going_on:
+        wait_until(lambda: len(counted(database)) > 3)
+        nightly = run("forget", "0.tsv", lake=lake, database=database)
+        assert (nightly.returncode, nightly.stderr) == (0, "")
+        assert 0 < len(counted(database)) < 299
+        verified = run("verify", "--since", "zzz", lake=lake, database=database)
+        assert (verified.returncode, verified.stderr) == (0, "")
+        stop(going_on)
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+def test_a_watch_waits_for_another_run_and_goes_on_after_it(lake: Path, database: str) -> None:
+    with Database(database) as other:
+        other.claim(str(lake))
+        with watch(lake=lake, database=database) as going_on:
+            wait_until(lambda: "at work on this database" in going_on.errors)
+            other.__exit__()
+            wait_until(lambda: is_up(database))
+            with Database(database) as third:
+                third.claim(str(lake))
+                write_lake(lake, {"a.tsv": events(1, 9, "a")})
+                wait_until(lambda: going_on.errors.count("at work on this database") == 2)
+                assert counted(database) == {}
+            wait_for(database, lake)
+            stop(going_on)
+            assert len(going_on.errors.splitlines()) == 3  # one for each time it waits, and one that it goes on
+    Model().check(database, contents(lake))
+    assert watches(database) == [(0, None, 1)]
+
+
+@pytest.mark.parametrize("change", ["pruned", "replaced"])
+def test_what_a_watch_read_ahead_does_not_undo_another_run(
+    lake: Path, database: str, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
+    monkeypatch.setattr("processor.watch.SPELL", 0.0)
+    place, states = lake_at(str(lake)), list[dict[object, object]]()
+
+    class Interrupted(Store):
+        turns = 0
+
+        def take_turn(self, lake_url: str) -> bool:
+            self.turns += 1
+            if self.turns == 2:  # one file is counted, and the last one read
+                (lake / "3.tsv").unlink()
+                if change == "replaced":
+                    write_lake(lake, {"3.tsv": events(3, 50, "after")})
+                with Database(database, wait=5) as other:
+                    other.claim(lake_url)
+                    pipeline.run(place, Store(other), Plan(prune=True), Quiet())
+                states.append(counted(database))
+            return super().take_turn(lake_url)
+
+    class Once(Silence):
+        def wait(self, seconds: float) -> list[str]:
+            del seconds
+            raise Stopped("SIGTERM")
+
+    with Database(database, wait=5, shares=True) as db:
+        db.claim(place.url)
+        plan, record = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Record(Quiet())
+        watching = Watch(place, Interrupted(db), Once(), plan, 9999, record, lambda: None, lambda _: None)
+        with pytest.raises(Stopped):
+            watching.go_on()
+    states.append(counted(database))
+    assert states == [{file.key: file.fingerprint for file in place.files()}] * 2
+    assert record.did["files_counted"] == 1
+    Model().check(database, contents(lake), pruned=True)
+
+
+def test_a_watch_ends_where_the_database_is_given_to_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
+    (tmp_path / "moved").mkdir()
+    with watch("--interval", "1", lake=lake, database=database) as going_on:
+        wait_until(lambda: is_up(database))
+        assert run("--relocated", lake=tmp_path / "moved", database=database).returncode == 0
+        assert going_on.end() == 2
+        assert going_on.errors.splitlines()[-1].startswith("this database holds the lake")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_signal_ends_a_watch_with_0_wherever_it_is(lake: Path, database: str, seed: int) -> None:
+    draw = random.Random(seed)
+    write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(60)})
+    with watch(lake=lake, database=database) as going_on:
+        wait_until(lambda: is_there(database, "command = 'watch'"))
+        time.sleep(draw.uniform(0, 0.6))
+        stop(going_on, draw.choice((signal.SIGTERM, signal.SIGINT)))
+        broken_off = ("the database broke off (canceling statement", "watch goes on")
+        assert all(line.startswith(broken_off) for line in going_on.errors.splitlines()), going_on.errors
+    assert [row[:2] for row in watches(database)] == [(0, None)]
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+def test_a_signal_ends_a_watch_with_0_while_a_statement_waits(lake: Path, database: str) -> None:
+    with Database(database):
+        pass
+    write_lake(lake, {"a.tsv": events(1, 9, "a")})
+    with held(database, "lock table state.file_sessions"), watch(lake=lake, database=database) as going_on:
+        wait_until(lambda: is_waiting(database))
+        stop(going_on)
+    assert watches(database) == [(0, None, 0)]
+
+
+def test_a_killed_watch_hinders_nobody(lake: Path, database: str) -> None:
+    write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(60)})
+    with watch(lake=lake, database=database) as going_on:
+        wait_until(lambda: len(counted(database)) > 3)
+        going_on.process.kill()
+        going_on.process.wait()
+    shown = run("status", lake=lake, database=database).stdout
+    assert "watch, which has not ended; it was last at work at" in shown
+    wait_until(lambda: not holders(database))
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+def test_a_file_that_cannot_be_read_is_not_told_all_the_time(lake: Path, database: str) -> None:
+    write_lake(lake, {"broken.tsv": b"no header\n"})
+    with watch("--interval", "1", lake=lake, database=database) as going_on:
+        wait_until(lambda: going_on.errors.count("not counted broken.tsv") == 2)
+        time.sleep(2.5)
+        assert going_on.errors.count("not counted broken.tsv") <= 3
+        write_lake(lake, {"broken.tsv": events(1, 9, "mended")})
+        wait_for(database, lake)
+        stop(going_on)
+    Model().check(database, contents(lake))
+
+
+def memory(process: int) -> int:
+    """The bytes that a process holds."""
+    (line,) = (
+        line
+        for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+        if line.startswith("VmRSS")
+    )
+    return int(line.split()[1]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is asked of Linux")
+def test_memory_does_not_grow_with_what_came(lake: Path, database: str) -> None:
+    with watch("--interval", "2", lake=lake, database=database) as going_on:
+        sizes = []
+        for first in range(0, 300, 100):
+            write_lake(lake, {f"{n}.tsv": events(n % 40, 5, "t") for n in range(first, first + 100)})
+            wait_for(database, lake)
+            time.sleep(3)  # the report is drawn, which takes memory once
+            sizes.append(memory(going_on.process.pid))
+        stop(going_on)
+    assert sizes[2] - sizes[1] < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--queue", "https://sqs.eu-west-1.amazonaws.com/1/q"], "QUEUE_URL"),
+        (["--interval", "0"], "above 0"),
+        (["--interval", "soon"], "above 0"),
+        (["--prune"], "--prune"),
+    ],
+)
+def test_a_wrong_setting_of_a_folder_ends_a_watch_with_2(
+    options: list[str], word: str, lake: Path, database: str
+) -> None:
+    before = [option for option in options if option == "--prune"]
+    done = run(*before, "watch", *[o for o in options if o not in before], lake=lake, database=database)
+    assert (done.returncode, word in done.stderr, len(done.stderr.splitlines())) == (2, True, 1)
+
+
+def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) -> None:
+    for place, url in (
+        ("s3://events/lake/", f"{queue}-not"),
+        ("s3://events/lake/", "arrivals"),
+        ("s3://no-such-bucket/", queue),
+    ):
+        done = run("watch", lake=place, database=database, QUEUE_URL=url)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert run("watch", lake="s3://events/", database=database, WATCH_INTERVAL="-1").returncode == 2
+
+
+def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
+    """What a lake lists and what it gives of each name alone."""
+    lake = lake_at(url)
+    files = {file.key: file for file in lake.files()}
+    assert files
+    for name in {*files, *names}:
+        yield files.get(name), lake.look(name)
+
+
+def test_one_file_of_a_folder_is_looked_at_as_it_is_listed(lake: Path) -> None:
+    names = ["a.tsv", "x/b.tsv.gz", "x/_c.tsv", "d.csv", "ä ö.tsv"]
+    write_lake(lake.parent, {"outside.tsv": b""})
+    write_lake(lake, dict.fromkeys(names, b"1"))
+    (lake / "in.tsv").symlink_to(lake / "a.tsv")
+    (lake / "out.tsv").symlink_to(lake.parent / "outside.tsv")
+    (lake / "loop.tsv").symlink_to(lake / "loop.tsv")
+    (lake / "y").symlink_to(lake / "x")
+    (lake / "folder.tsv").mkdir()
+    odd = [
+        "in.tsv",
+        "out.tsv",
+        "loop.tsv",
+        "y/b.tsv.gz",
+        "folder.tsv",
+        "../outside.tsv",
+        "/etc/a.tsv",
+        "no.tsv",
+        "no/a.tsv",
+    ]
+    assert all(listed == alone for listed, alone in looked(str(lake), [*names, *odd]))
+
+
+def test_one_object_is_looked_at_as_it_is_listed(bucket: str) -> None:
+    s3 = boto3.client("s3", endpoint_url=bucket)
+    names = ["a.tsv", "a.tsv.gz", "x/b.tsv", "x/b.tsv.old", "x/_c.tsv", "ä +%.tsv"]
+    for name in names:
+        s3.put_object(Bucket="events", Key=f"lake/{name}", Body=b"1")
+    odd = ["x/b", "x/b.ts", "no.tsv", "", "../lake/a.tsv", "z/b.tsv"]
+    assert all(listed == alone for listed, alone in looked("s3://events/lake/", [*names, *odd]))
+
+
+def test_nothing_is_left_waiting_of_objects_elsewhere(bucket: str, queue: str, database: str) -> None:
+    sqs = boto3.client("sqs", endpoint_url=bucket)
+    places: list[tuple[str, str]] = [("events", "lake2/a.tsv"), ("other", "lake/a.tsv"), ("events", "lake/a.csv")]
+    for name, key in places:
+        body = {"Records": [{"s3": {"bucket": {"name": name}, "object": {"key": key}}}]}
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
+    sqs.send_message(QueueUrl=queue, MessageBody='{"Service": "Amazon S3", "Event": "s3:TestEvent"}')
+    with watch("--queue", queue, lake="s3://events/lake/", database=database) as going_on:
+        wait_until(
+            lambda: "outside of the lake" in going_on.errors and "passed over: it is the test" in going_on.errors
+        )
+        is_empty: Callable[[], bool] = lambda: "Messages" not in sqs.receive_message(QueueUrl=queue)  # noqa: E731
+        wait_until(is_empty)
+        stop(going_on)
+        assert len(going_on.errors.splitlines()) == 2
+
+
+def test_a_watch_is_scraped(database: str, tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": events(5, 20, "first") + b"bad line\n"})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def scraped() -> dict[str, float]:
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return samples(answer.read().decode())
+        return {}
+
+    with Run("watch", "--interval", "1", "--metrics", str(port), lake=lake, database=database) as going:
+        wait_until(lambda: scraped().get("event_lake_last_success_timestamp_seconds{}"))
+        first = scraped()
+        assert first['event_lake_files_total{outcome="counted"}'] == 1
+        assert first['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 1
+        assert first["event_lake_commit_duration_seconds_count{}"] == 1
+        write_lake(lake, {"b.tsv": events(7, 9, "second"), "c.tsv": b"no header\n"})
+        wait_until(lambda: scraped().get("event_lake_failed_files{}"))
+        wait_until(lambda: scraped()['event_lake_files_total{outcome="counted"}'] == 2)
+        wait_until(lambda: scraped()["event_lake_last_run_exit_code{}"] == 1)
+        assert scraped()["event_lake_lock_held{}"] == 0
+        going.process.terminate()
+        assert going.end() == 0
+    ((reasons,),) = ask(database, "select reasons from state.runs where command = 'watch'")
+    assert reasons == {"wrong_field_count": 1}
+    assert run("--metrics", "x.prom", "watch", lake=lake, database=database).returncode == 2

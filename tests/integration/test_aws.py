@@ -1,0 +1,448 @@
+"""Settings of AWS that are wrong, and credentials that something else renews while the program is up."""
+
+import json
+import socket
+import threading
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from threading import Event
+from typing import Any, Literal
+from urllib.parse import quote_plus
+
+import pytest
+from botocore.exceptions import ClientError
+
+from processor.lake.aws import MEANINGS, REGION, RIGHT, Blame, RefusedError, _made, _trouble, refusal
+from processor.lake.base import LakeError, LakeSettingError
+from processor.lake.location import lake_at
+from processor.lake.sqs import Queue
+from tests.support.folders import as_nobody
+from tests.support.lines import FILES, LAKE, events
+from tests.support.odd_s3 import Asked, OddS3, Refusal
+from tests.support.processes import Run, wait_until
+from tests.support.program import run
+from tests.support.tables import Model, counted
+
+EXPIRED = Refusal(400, "ExpiredToken", "The provided token has expired.")
+
+
+@pytest.fixture
+def keyless(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> OddS3:
+    """An S3 that the settings name without credentials."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    return odd
+
+
+class Keys:
+    """A shared credentials file that something else writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, key: str, region: str = "") -> None:
+        text = f"[default]\naws_access_key_id={key}\naws_secret_access_key=x\naws_session_token=t\n{region}"
+        new = self.path.with_suffix(f".{threading.get_ident()}")
+        new.write_text(text, encoding="utf-8")
+        new.rename(self.path)
+
+
+@pytest.fixture
+def keys(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Keys:
+    """The file, which holds the key OLD."""
+    assert keyless
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    made = Keys(tmp_path / "credentials")
+    made.write("OLD")
+    return made
+
+
+def only(key: str, refusal: Refusal = EXPIRED) -> object:
+    """Refuses all that ask with another key."""
+    return lambda asked: None if asked.access_key == key else refusal
+
+
+def test_a_watch_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
+    odd.put({"a.tsv": FILES["a.tsv"]})
+    with Run("watch", "--interval", "1", lake=LAKE, database=database) as going:
+        wait_until(lambda: "a.tsv" in counted(database))
+        odd.refuse = only("NEW")  # type: ignore[assignment]
+        wait_until(lambda: "have expired; renew them; watch waits" in going.errors)
+        keys.write("NEW")
+        odd.put({"b.tsv": FILES["b.tsv"]})
+        wait_until(lambda: "b.tsv" in counted(database))
+        going.process.terminate()
+        assert going.end() == 0
+        assert len(going.errors.splitlines()) == 2
+    Model().check(database, {key: FILES[key] for key in ("a.tsv", "b.tsv")})
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"])
+def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
+    odd: OddS3,
+    keys: Keys,
+    database: str,
+    code: str,
+) -> None:
+    lake = {f"{number:02}.tsv": events(number, 9, f"t{number}") for number in range(40)}
+    odd.put(lake)
+
+    def refuse(asked: Asked) -> Refusal | None:
+        if asked.what != "get" or len(odd.gets()) < 20:
+            return None
+        keys.write("NEW")
+        return None if asked.access_key == "NEW" else Refusal(403, code)
+
+    odd.refuse = refuse
+    done = run("--workers", "2", lake=LAKE, database=database)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {asked.access_key for asked in odd.asked} == {"OLD", "NEW"}
+    Model().check(database, lake)
+
+
+def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated(odd: OddS3, keys: Keys) -> None:
+    odd.put(FILES)
+    lake = lake_at(LAKE)
+    files = list(lake.files())
+    is_taken_up = Event()
+
+    def refuse(asked: Asked) -> Refusal | None:
+        if asked.access_key == "NEW":
+            is_taken_up.set()
+            return None
+        if len(odd.gets()) > 1:
+            is_taken_up.wait(30)
+        return EXPIRED
+
+    odd.refuse = refuse
+    keys.write("NEW")
+    with ThreadPool(2) as pool:
+        assert pool.map(lambda file: lake.open(file).read(), files[:2]) == [FILES["a.tsv"], FILES["b.tsv"]]
+
+
+def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd.put(FILES)
+    files, lake, made = list(lake_at(LAKE).files()), lake_at(LAKE), list[str]()
+
+    def make(service: Literal["s3", "sqs"]) -> Any:
+        made.append(service)
+        return _made(service)
+
+    monkeypatch.setattr("processor.lake.aws._made", make)
+    with ThreadPool(len(files)) as pool:
+        assert pool.map(lambda file: lake.open(file).read(), files) == list(FILES.values())
+    assert made == ["s3"]
+
+
+@pytest.mark.parametrize("left", ["the same", "none", "half a file"])
+def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: Keys, left: str) -> None:
+    odd.put(FILES)
+    lake = lake_at(LAKE)
+    assert list(lake.files())
+    if left == "none":
+        keys.path.unlink()
+    elif left == "half a file":
+        keys.path.write_text("[default", encoding="utf-8")
+    odd.refuse = lambda _: EXPIRED
+    asked = len(odd.asked)
+    with pytest.raises(LakeError, match="the AWS credentials have expired; renew them"):
+        list(lake.files())
+    assert [request.access_key for request in odd.asked[asked:]] == ["OLD"]
+    keys.write("NEW")
+    odd.refuse = only("NEW")  # type: ignore[assignment]
+    assert len(list(lake.files())) == len(FILES)
+
+
+def test_a_queue_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
+    odd.put({"a.tsv": FILES["a.tsv"]})
+    queue = f"{odd.url}/1/arrivals"
+    with Run("watch", "--interval", "999", "--queue", queue, lake=LAKE, database=database) as going:
+        wait_until(lambda: "a.tsv" in counted(database))
+        odd.refuse = only("NEW")  # type: ignore[assignment]
+        wait_until(lambda: "the queue cannot be used (ExpiredToken)" in going.errors)
+        keys.write("NEW")
+        odd.put({"b.tsv": FILES["b.tsv"]})
+        body = {"Records": [{"s3": {"bucket": {"name": "lake"}, "object": {"key": quote_plus("p/b.tsv")}}}]}
+        odd.messages.append({"MessageId": "1", "ReceiptHandle": "1", "Body": json.dumps(body)})
+        wait_until(lambda: "b.tsv" in counted(database))
+        wait_until(lambda: "the queue answers again" in going.errors)
+        wait_until(lambda: any(asked.what == "delete" for asked in odd.asked))
+        going.process.terminate()
+        assert going.end() == 0
+        assert len(going.errors.splitlines()) == 2
+
+
+QUEUE = [
+    (EXPIRED, LakeSettingError, "the AWS credentials have expired; renew them"),
+    (Refusal(403, "AccessDeniedException", "User: x is not authorized to perform: sqs:receivemessage on resource: y"),
+     LakeSettingError, "allow sqs:receivemessage, or fix QUEUE_URL"),
+    (Refusal(403, "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt on resource: y"),
+     LakeSettingError, "allow kms:Decrypt"),
+    (Refusal(403, "AccessDeniedException"), LakeSettingError, "allow sqs:ReceiveMessage and sqs:DeleteMessage"),
+    (Refusal(403, "InvalidClientTokenId"), LakeSettingError, "AWS does not know these credentials"),
+    (Refusal(403, "InvalidSignatureException", "Signature expired: a is now earlier than b"), LakeError, "the clock"),
+    (Refusal(400, "AWS.SimpleQueueService.NonExistentQueue"), LakeSettingError, "no such queue; fix QUEUE_URL"),
+    (Refusal(400, "QueueDoesNotExist"), LakeSettingError, "no such queue; fix QUEUE_URL"),
+    (Refusal(400, "KmsDisabled"), LakeSettingError, "KMS key cannot be used; enable or restore"),
+    (Refusal(400, "ThrottlingException"), LakeError, "run again later"),
+    (Refusal(400, "Strange"), LakeError, "look the error Strange up"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refusal", "kind", "says"), QUEUE, ids=range(len(QUEUE)))
+def test_a_queue_that_is_refused_says_what_to_do(
+    odd: OddS3,
+    monkeypatch: pytest.MonkeyPatch,
+    refusal: Refusal,
+    kind: type,
+    says: str,
+) -> None:
+    monkeypatch.setattr("processor.lake.aws.ATTEMPTS", 1)
+    odd.refuse = lambda _: refusal
+    with pytest.raises(LakeError, match=says) as told:
+        Queue(f"{odd.url}/1/arrivals", LAKE, print)
+    assert type(told.value) is kind
+
+
+def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
+    warned: list[str] = []
+    queue = Queue(f"{odd.url}/1/arrivals", LAKE, warned.append)
+    body = json.dumps({"Records": [{"s3": {"bucket": {"name": "lake"}, "object": {"key": "p/b.tsv"}}}]})
+    odd.messages += [{"Body": body}, {"ReceiptHandle": "1"}, {}]
+    assert queue.wait(0) == ["b.tsv"]
+    assert ["passed over" in line for line in warned] == [True, True]
+
+
+# Settings that make botocore raise something at its start or at the first request.
+
+WRONG = [
+    ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"},
+     "AWS_WEB_IDENTITY_TOKEN_FILE names /no/such"),
+    ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such"}, "role ARN"),
+    ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/",
+      "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/no/such"},
+     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names /no/such"),
+    ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/"}, "Unsupported host"),
+    ({"AWS_PROFILE": "no-such-profile"}, "no-such-profile"),
+    ({"AWS_CA_BUNDLE": "/no/such"}, "AWS_CA_BUNDLE names /no/such"),
+    ({"AWS_CA_BUNDLE": "/usr"}, "AWS_CA_BUNDLE names /usr"),
+    ({"AWS_CA_BUNDLE": "/etc/passwd"}, "AWS_CA_BUNDLE names /etc/passwd, which is no file of certificates"),
+    ({"REQUESTS_CA_BUNDLE": "/no/such"}, "REQUESTS_CA_BUNDLE names /no/such, which is no file of certificates"),
+    ({"AWS_CONFIG_FILE": "/etc/passwd"}, "Unable to parse config file"),
+    ({"AWS_CONFIG_FILE": "/usr"}, "AWS_CONFIG_FILE leads to /usr"),
+    ({"AWS_SHARED_CREDENTIALS_FILE": "/usr"}, "AWS_SHARED_CREDENTIALS_FILE leads to /usr"),
+    ({"AWS_SHARED_CREDENTIALS_FILE": "/etc/passwd"}, "Unable to parse config file"),
+    ({"AWS_DEFAULT_REGION": "eu west"}, "eu west"),
+    ({"AWS_ENDPOINT_URL": "localhost:9000"}, "AWS_ENDPOINT_URL is no URL; write it as https://host:port"),
+    ({"AWS_ENDPOINT_URL": "ftp://localhost"}, "AWS_ENDPOINT_URL is no URL"),
+    ({"AWS_ENDPOINT_URL": "http://localhost:99999"}, "AWS_ENDPOINT_URL is no URL"),
+    ({"AWS_ENDPOINT_URL": "http://localhost:0"}, "AWS_ENDPOINT_URL is no URL"),
+    ({"AWS_ENDPOINT_URL": "http://"}, "AWS_ENDPOINT_URL is no URL"),
+    ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is no URL"),
+    ({"AWS_ENDPOINT_URL_S3": "localhost:9000"}, "AWS_ENDPOINT_URL_S3 is no URL"),
+    ({"AWS_METADATA_SERVICE_TIMEOUT": "soon"}, "AWS_METADATA_SERVICE_TIMEOUT has a value that cannot be read"),
+    ({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "x"}, "AWS_METADATA_SERVICE_NUM_ATTEMPTS has a value"),
+    ({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CREDENTIAL_EXPIRATION": "soon"},
+     "AWS_CREDENTIAL_EXPIRATION has a value that cannot be read"),
+    ({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CREDENTIAL_EXPIRATION": "2020-01-01T00:00:00Z"},
+     "the AWS credentials have expired; renew them"),
+    ({"AWS_ACCESS_KEY_ID": "x"}, "AWS_SECRET_ACCESS_KEY"),
+    ({"AWS_DEFAULTS_MODE": "x"}, "defaults mode"),
+    ({"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "x"}, "endpoint mode"),
+    ({"AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "x"}, "request_min_compression_size_bytes"),
+    ({"AWS_REQUEST_PAYER": "me"}, "AWS_REQUEST_PAYER can only be requester"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "says"), WRONG, ids=range(len(WRONG)))
+def test_a_wrong_setting_is_told_at_the_first_request(
+    keyless: OddS3, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], says: str
+) -> None:
+    assert keyless
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(LakeSettingError, match=says) as told:
+        list(lake_at(LAKE).files())
+    assert "\n" not in str(told.value)
+
+
+def test_a_bucket_that_cannot_be_one_is_told(odd: OddS3) -> None:
+    assert odd
+    with pytest.raises(LakeSettingError, match=r"^LAKE_URL or QUEUE_URL is wrong: .*Invalid bucket name"):
+        list(lake_at(f"s3://{300 * 'a'}/").files())
+
+
+@pytest.mark.parametrize("process", ["/no/such", "echo rubbish", "false", "echo {}"])
+def test_a_process_for_credentials_that_fails_is_told(
+    keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str
+) -> None:
+    assert keyless
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(LakeSettingError):
+        list(lake_at(LAKE).files())
+
+
+@pytest.mark.parametrize("name", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def test_a_file_that_may_not_be_read_is_told(
+    keyless: OddS3,
+    monkeypatch: pytest.MonkeyPatch,
+    open_folder: Path,
+    name: str,
+) -> None:
+    assert keyless
+    path = open_folder / "file"
+    path.write_text("", encoding="utf-8")
+    path.chmod(0)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(open_folder / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(open_folder / "none"))
+    monkeypatch.setenv(name, str(path))
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {path}, which"):
+        list(lake_at(LAKE).files())
+    monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(open_folder))
+    (open_folder / ".aws").mkdir()
+    path.rename(open_folder / ".aws" / ("config" if "CONFIG" in name else "credentials"))
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
+        list(lake_at(LAKE).files())
+    (open_folder / ".aws").chmod(0)  # as a home that is another account's
+    with as_nobody():
+        assert not list(lake_at(LAKE).files())
+    monkeypatch.setenv(name, str(open_folder / ".aws" / "config"))
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
+        list(lake_at(LAKE).files())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [WRONG[0][0], {"AWS_PROFILE": "no-such-profile"}, {"AWS_CA_BUNDLE": "/no/such"}, WRONG[24][0]],
+    ids=["token", "profile", "bundle", "expired"],
+)
+def test_every_command_ends_with_2_by_a_wrong_setting(
+    keyless: OddS3, monkeypatch: pytest.MonkeyPatch, database: str, settings: dict[str, str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "x")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+        keyless.put(FILES)
+        assert run(lake=LAKE, database=database).returncode == 0
+    for command in ([], ["--prune"], ["--rebuild"], ["--dry-run"], ["status"], ["verify"], ["watch"],
+                    ["watch", "--queue", f"{keyless.url}/1/arrivals"]):  # fmt: skip
+        done = run(*command, lake=LAKE, database=database, **settings)
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    found = json.loads(run("doctor", "--json", lake=LAKE, database=database, **settings).stdout)
+    assert [check["check"] for check in found["checks"] if check["ok"] is False] == ["lake"]
+    Model().check(database, FILES)
+
+
+def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("token", encoding="utf-8")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(LakeError, match="the AWS credentials cannot be had") as told:
+        list(lake_at(LAKE).files())
+    assert not isinstance(told.value, LakeSettingError)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
+    keyless.sts = Refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+    with pytest.raises(LakeSettingError, match=r"AssumeRoleWithWebIdentity was refused \(AccessDenied\)"):
+        list(lake_at(LAKE).files())
+
+    keyless.sts = Refusal(503, "ServiceUnavailable")
+    with pytest.raises(LakeError, match="ServiceUnavailable") as told:
+        list(lake_at(LAKE).files())
+    assert not isinstance(told.value, LakeSettingError)
+
+
+def test_what_refuses_to_renew_credentials_refuses_no_object() -> None:
+    answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    error = _trouble(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
+    assert isinstance(error, RefusedError)
+    assert error.blame is Blame.CREDENTIALS
+    assert "AssumeRoleWithWebIdentity was refused (AccessDenied); allow AssumeRoleWithWebIdentity" in error.advice
+
+
+def test_an_endpoint_of_the_configuration_that_is_none_is_told(
+    keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert keyless
+    (tmp_path / "config").write_text("[default]\nendpoint_url = ftp://x\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    with pytest.raises(LakeSettingError, match=r"the AWS_\* settings are wrong"):
+        list(lake_at(LAKE).files())
+
+
+# What has to change, a word of the line that says so, and the codes of S3, SQS and STS that mean it.
+CODES = [
+    (Blame.CREDENTIALS, "expired", "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired"),
+    (Blame.CREDENTIALS, "does not know", """
+     InvalidAccessKeyId InvalidClientTokenId InvalidToken AuthFailure InvalidSecurity
+     UnrecognizedClientException MissingAuthenticationToken MissingSecurityHeader CredentialsNotSupported
+     InvalidIdentityToken IDPCommunicationError IDPRejectedClaim
+     """),
+    (Blame.CREDENTIALS, "does not belong", "SignatureDoesNotMatch InvalidSignatureException IncompleteSignature"),
+    (Blame.SETTING, "disabled", "AccountProblem AllAccessDisabled NotSignedUp OptInRequired UnauthorizedAccess"),
+    (Blame.CLOCK, "clock", "RequestTimeTooSkewed RequestInTheFuture"),
+    (Blame.SETTING, "AWS_DEFAULT_REGION", """
+     AuthorizationHeaderMalformed PermanentRedirect TemporaryRedirect Redirect 301 302 307
+     IllegalLocationConstraintException IncorrectEndpoint InvalidRegionName
+     """),
+    (Blame.SETTING, "LAKE_URL", "NoSuchBucket InvalidBucketName"),
+    (Blame.SERVICE, "AWS_ENDPOINT_URL", "MethodNotAllowed NotImplemented 404 405 501 InvalidURI"),
+    (Blame.SETTING, "QUEUE_URL", """
+     NonExistentQueue QueueDoesNotExist InvalidAddress QueueDeletedRecently
+     AWS.SimpleQueueService.NonExistentQueue
+     """),
+    (Blame.RIGHT, "", "AccessDenied AccessDeniedException 403 401 KmsAccessDenied KMS.AccessDeniedException"),
+    (Blame.OBJECT, "archive", "InvalidObjectState"),
+    (Blame.OBJECT, "KMS key", """
+     KMS.DisabledException KMS.NotFoundException KMS.InvalidStateException KmsInvalidState
+     KMS.KMSInvalidStateException KMS.InvalidKeyUsageException KMS.OptInRequired KmsDisabled KmsNotFound
+     KmsInvalidKeyUsage KmsOptInRequired
+     """),
+    (Blame.NOTHING, "run again later", """
+     BandwidthLimitExceeded InternalError InternalFailure OperationAborted OverLimit 429 408
+     PriorRequestNotComplete RequestLimitExceeded RequestThrottled RequestThrottledException RequestTimeout
+     ServiceUnavailable SlowDown Throttling ThrottlingException ThrottledException TooManyRequestsException
+     KMS.ThrottlingException KmsThrottled
+     """),
+    (Blame.UNKNOWN, "look the error", "InvalidRequest Strange 400"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("blame", "word", "codes"), CODES, ids=range(len(CODES)))
+def test_every_code_says_what_has_to_change(blame: Blame, word: str, codes: str) -> None:
+    for code in codes.split():
+        status = int(code) if code.isdigit() else 400
+        said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+        found = refusal(ClientError(said, "x"))
+        name = code.removeprefix("AWS.SimpleQueueService.")
+        assert (found.code, found.blame, word in found.advice) == (name, blame, True)
+        assert blame is not Blame.RIGHT or not found.advice
+
+
+def test_every_code_that_is_known_is_held() -> None:
+    held = " ".join(codes for _, _, codes in CODES[:-1]).replace("AWS.SimpleQueueService.", "")
+    assert set(held.split()) == set(MEANINGS)
+
+
+@pytest.mark.parametrize("text", ["kms:Decrypt", "s3:GetObject", "sqs:receivemessage"])
+def test_a_right_is_shown_only_where_it_looks_like_one(text: str) -> None:
+    found = RIGHT.search(f"is not authorized to perform: {text} on resource: x")
+    assert found is not None
+    assert found[1] == text
+
+
+@pytest.mark.parametrize("text", ["kms:\x9bDecrypt", "s3:Get<script>", "x" * 50 + ":Get", "kms", "S3:*", "a:b:c"])
+def test_what_looks_like_no_right_is_not_shown(text: str) -> None:
+    found = RIGHT.search(f"is not authorized to perform: {text} on resource: x")
+    assert found is None or found[1] == "s3:Get"
+
+
+@pytest.mark.parametrize("text", ["eu west", "eu-west-1; x", "EU", "-1", "", "eu-\x9b"])
+def test_what_looks_like_no_region_is_not_shown(text: str) -> None:
+    assert REGION.fullmatch(text) is None

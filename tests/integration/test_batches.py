@@ -1,0 +1,342 @@
+"""Files in batches: how they are gathered, and that a file in a batch fares as one alone does."""
+
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from datetime import date
+from io import BytesIO
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import cursor
+
+from processor import pipeline
+from processor.batches import HOPELESS, LIMITS, Limits, batches
+from processor.lake.base import FileError, LakeError, LakeFile
+from processor.lake.location import lake_at
+from processor.plan import Plan
+from processor.reducers.events import Rejection
+from processor.reducers.partial import Counts, Partial, Span, Text
+from processor.reducing.byte_ranges import Reduced, Stretch, reduced
+from processor.reducing.copy_rows import DAY, copy_rows
+from processor.reducing.process_pool import LostWorkerError, Pool
+from state.batch_writer import BatchWriter, numbered
+from state.connection import Database, DatabaseError
+from state.staging import StagingLostError
+from state.store import Store
+from tests.support.fuzzed import Memory
+from tests.support.ingesting import Silence, count
+from tests.support.lines import events
+from tests.support.older import execute
+from tests.support.program import HEADER
+from tests.support.tables import Model, write_lake
+
+MANY = Limits(rows=10**9, size=10**9, seconds=10**9)
+
+
+class Lines:
+    """Reduces files of so many lines each, after a while if that is said, and fails at some."""
+
+    def __init__(self, sizes: list[int], fails: dict[int, Exception] | None = None) -> None:
+        self.files = [LakeFile(f"{n:02}.tsv", "1-1", len(events(0, size, "t"))) for n, size in enumerate(sizes)]
+        self._sizes, self._fails, self.asked = sizes, fails or {}, list[str]()
+
+    def results(self, file: LakeFile) -> Iterator[Reduced]:
+        number = int(file.key[:2])
+        self.asked.append(file.key)
+        if number in self._fails:
+            raise self._fails.pop(number)
+        yield from reduced(Memory(events(0, self._sizes[number], "t")), Stretch(file), 1000)
+
+
+def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
+    """The keys of the batches."""
+    return [[item.file.key for item in batch] for batch in batches(lines.files, lines, Silence(), limits)]
+
+
+def test_all_files_are_one_batch_within_the_limits() -> None:
+    assert gathered(Lines([3, 5, 2]), MANY) == [["00.tsv", "01.tsv", "02.tsv"]]
+    assert gathered(Lines([]), MANY) == []
+
+
+def test_a_batch_ends_with_the_file_that_reaches_the_rows() -> None:
+    lines = Lines([3])
+    ((item,),) = batches(lines.files, lines, Silence(), MANY)
+    assert item.rows
+    two = MANY._replace(rows=2 * item.rows)
+    assert gathered(Lines([3] * 4), two) == [["00.tsv", "01.tsv"], ["02.tsv", "03.tsv"]]
+    assert gathered(Lines([3] * 3), two._replace(rows=two.rows + 1)) == [["00.tsv", "01.tsv", "02.tsv"]]
+
+
+def test_a_batch_ends_before_the_file_that_would_pass_the_bytes() -> None:
+    size = Lines([3]).files[0].size
+    assert gathered(Lines([3, 3, 3]), MANY._replace(size=2 * size)) == [["00.tsv", "01.tsv"], ["02.tsv"]]
+    assert gathered(Lines([3, 3, 3]), MANY._replace(size=2 * size - 1)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
+
+
+def test_a_batch_waits_no_longer_than_the_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(0, 1)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    assert gathered(Lines([1] * 4), MANY._replace(seconds=2)) == [["00.tsv", "01.tsv"], ["02.tsv", "03.tsv"]]
+
+
+def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
+    lines = Lines([3, 200, 3])
+    limits = MANY._replace(rows=12)
+    found = list(batches(lines.files, lines, Silence(), limits))
+    assert [[item.rows is None for item in batch] for batch in found] == [[False], [True], [False]]
+    large = found[1][0]
+    first, second = (b"".join(b"".join(part.values()) for part in large.read().rows) for _ in range(2))  # type: ignore[union-attr]
+    assert first == second
+    assert lines.asked.count("01.tsv") == 2
+
+
+def test_a_large_file_that_comes_first_is_the_first_batch() -> None:
+    assert gathered(Lines([200, 3, 200]), MANY._replace(rows=12)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
+
+
+def test_what_a_batch_holds_unless_a_plan_says_otherwise() -> None:
+    assert Limits() == LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
+    assert HOPELESS == 1_000_000
+
+
+def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
+    lines = Lines([3, 3, 3], {1: FileError("it is broken")})
+    (batch,) = batches(lines.files, lines, Silence(), MANY)
+    assert [str(item.error) for item in batch] == ["None", "it is broken", "None"]
+    assert batch[1].rows == 0
+
+
+def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
+    lines, found = Lines([3, 3, 3], {2: LakeError("it is away")}), list[int]()
+    with pytest.raises(LakeError):
+        found.extend(len(batch) for batch in batches(lines.files, lines, Silence(), MANY))
+    assert found == [2]
+
+
+def test_a_file_whose_process_was_lost_is_read_again() -> None:
+    lines, silence = Lines([3, 3], {1: LostWorkerError("a process ended")}), Silence()
+    (batch,) = batches(lines.files, lines, silence, MANY)
+    assert [item.error for item in batch] == [None, None]
+    assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
+
+
+def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
+    lines = Lines([3])
+    ((item,),) = batches(lines.files, lines, Silence(), MANY)
+    before = item.read()
+    item.read_again(StagingLostError("lost"))
+    assert lines.asked == ["00.tsv"] * 2
+    assert item.read() is not before
+    assert item.read().rows == before.rows
+
+
+def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(database: str, tmp_path: Path) -> None:
+    lake = {f"{name}.tsv": events(5, 10, name).replace(b"\tu1\t", b"\tu%s\t" % name.encode()) for name in "abcd"}
+    write_lake(tmp_path, {"a.tsv": lake["a.tsv"]})
+    count(tmp_path, database, Plan())
+    execute(database, "alter table state.file_user_days add constraint no_c check (user_id <> 'uc')")
+    write_lake(tmp_path, lake | {"bad.tsv": b"no header\n"})
+    outcome, errors = count(tmp_path, database, Plan())
+    assert sorted(errors) == ["bad.tsv", "c.tsv"]
+    assert "no_c" in errors["c.tsv"]
+    assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 1, 2)
+    execute(database, "alter table state.file_user_days drop constraint no_c")
+    model = Model()
+    model.counting = {key: data for key, data in lake.items() if key != "c.tsv"}
+    model.compare(database)
+    count(tmp_path, database, Plan())
+    model.check(database, lake | {"bad.tsv": b"no header\n"})
+
+
+class Told(Database):
+    """A database that keeps the names of the statements that it executes."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, wait=5)
+        self.names: list[str] = []
+
+    def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        self.names.append(name)
+        super().execute(cur, name, **parameters)
+
+
+def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(database: str, tmp_path: Path) -> None:
+    lake = {f"{n}.tsv": events(n, 10, "title") for n in range(3)}
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan())
+    before = execute(database, "select file_id, key from state.lake_files order by key")
+    for key in lake:
+        (tmp_path / key).touch()
+    with Told(database) as db:
+        db.claim(str(tmp_path), relocated=True)
+        outcome = pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), Silence())
+    assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
+    assert db.names.count("record_same") == 3
+    assert not {"retract", "change_article_days", "record_files"} & set(db.names)
+    assert execute(database, "select file_id, key from state.lake_files order by key") == before
+
+
+def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried, waited, said = list[str](), list[float](), list[str]()
+
+    def attempt() -> None:
+        tried.append("x")
+        raise psycopg2.OperationalError("away")
+
+    monkeypatch.setattr(time, "sleep", waited.append)
+    with pytest.raises(DatabaseError, match="the database refused: away; run again later"):
+        Database(database, say=said.append).retried(attempt)
+    assert (len(tried), len(waited)) == (5, 4)
+    assert said == ["the database broke off (away); trying again"] * 4
+
+
+def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, tried, said = psycopg2.connect, list[str](), list[str]()
+    refused = 'connection to server at "x" failed: Connection refused'
+
+    def second(**parameters: str) -> object:
+        tried.append("x")
+        if len(tried) == 1:
+            raise psycopg2.OperationalError(refused)
+        return connect(**parameters)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(psycopg2, "connect", second)
+    with Database(database, wait=60, say=said.append):
+        pass
+    assert said == [f"waiting for the database, 60 s at most ({refused})"]
+
+
+def test_a_store_tells_of_its_database(database: str) -> None:
+    said = list[str]()
+    with Database(database) as db:
+        store = Store(db)
+        store.say_to(said.append)
+        db.say("x")
+        assert (store.connections, said) == (1, ["x"])
+
+
+def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
+    count(tmp_path, database, Plan(limits=MANY))
+    assert execute(database, "select count(distinct commit_id), count(*) from state.lake_files") == [(1, 3)]
+
+
+def test_the_latest_text_of_a_file_in_several_partials_is_shown(database: str, tmp_path: Path) -> None:
+    lines = []
+    for second in (5, 1, 9, 3):
+        texts = {"id": "a", "title": f"t{second}", "category": f"c{10 - second}"}
+        lines.append(f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps(texts)}\n")
+    lake = {"a.tsv": HEADER + "".join(lines).encode()}
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan(chunk=100, workers=2))
+    assert execute(database, "select title, category from article_performance") == [("t9", "c1")]
+    Model().check(database, lake)
+
+
+NAMES = ["a", "a\tb", "a\nb", "a\rb", "a\\b", "\\N", "\\.", "\u2028"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -> None:
+    partial = Partial(
+        article_days={(name, 17942): Counts(1, 2), (name, 17943): Counts(3, 4)},
+        user_days={(name, -1): Counts(5, 6)},
+        sessions={(name, f"{name}s"): Span(7, 8, 9)},
+        titles={name: Text(17942 * DAY, f"{name}t")},
+        categories={name: Text(17944 * DAY - 1, f"{name}c")},
+        rejections={(0, 1): Rejection("columns", b"\\x\t\0")},
+    )
+    write_lake(tmp_path, {})
+    count(tmp_path, database, Plan())
+    with Database(database) as db, db.transaction(fenced=False) as cur:
+        BatchWriter(db, cur).prepare()
+        for table, rows in copy_rows(partial).items():
+            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(numbered(rows, 3))))
+        found = {}
+        for table in ("article_days", "user_days", "sessions", "rejected_lines"):
+            cur.execute(f"select * from pg_temp.new_{table} order by 3")
+            found[table] = cur.fetchall()
+    one, two = date(2019, 2, 15), date(2019, 2, 16)
+    assert found["article_days"] == [
+        (3, name, one, 1, 2, 17942 * DAY, None, f"{name}t", None),
+        (3, name, two, 3, 4, None, 17944 * DAY - 1, None, f"{name}c"),
+    ]
+    assert found["user_days"] == [(3, name, date(1969, 12, 31), 5, 6)]
+    assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]
+    assert [(*row[:4], bytes(row[4])) for row in found["rejected_lines"]] == [(3, 0, 1, "columns", b"\\x\t\0")]
+    assert copy_rows(Partial()) == {}
+
+
+@pytest.mark.parametrize("shown", ["title", "category"])
+def test_the_text_before_the_latest_is_found_behind_later_rows_without_one(
+    database: str, tmp_path: Path, shown: str
+) -> None:
+    other = "category" if shown == "title" else "title"
+
+    def file(second: int, **texts: str) -> bytes:
+        return (
+            HEADER + f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps({'id': 'a'} | texts)}\n".encode()
+        )
+
+    lake = {
+        "a.tsv": file(1, **{shown: "first"}),
+        "b.tsv": file(2, **{shown: "second"}),
+        "c.tsv": file(3, **{other: "later"}),
+        "d.tsv": file(4),
+    }
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan())
+    lake["b.tsv"] = file(2)
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan())
+    assert execute(database, f"select {shown}, {other} from article_performance") == [("first", "later")]
+    Model().check(database, lake)
+
+
+BALLAST = """
+insert into state.articles (article_id, clicks, last_date)
+select repeat('x', 800) || n, 0, '2019-02-15' from generate_series(1, 3000) as n;
+insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
+select n, n, 0, 1, repeat('x', 800), n from generate_series(1, 3000) as n
+"""
+
+
+@pytest.mark.parametrize(("ballast", "way"), [("select", "join_sessions"), (BALLAST, "look_up_sessions")])
+def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
+    database: str, tmp_path: Path, ballast: str, way: str
+) -> None:
+    lake = {f"{n}.tsv": events(n, 40, f"t{n}") for n in range(4)}
+    write_lake(tmp_path, {"0.tsv": lake["0.tsv"]})
+    count(tmp_path, database, Plan())
+    execute(database, ballast)
+    write_lake(tmp_path, lake)
+    with Told(database) as db:
+        db.claim(str(tmp_path), relocated=True)
+        assert not pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), Silence()).files_failed
+    assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
+    Model().check(database, lake)
+
+
+def test_rejected_lines_of_many_files_keep_their_numbers(database: str, tmp_path: Path) -> None:
+    lake = {f"{n}.tsv": HEADER + b"bad\n" * n + events(n, 30, "t").split(b"\n", 1)[1] + b"bad\n" for n in range(4)}
+    write_lake(tmp_path, lake)
+    count(tmp_path, database, Plan(chunk=700, limits=MANY))
+    Model().check(database, lake)
+
+
+def test_the_text_of_a_compressed_file_is_guessed() -> None:
+    seen: list[LakeFile] = []
+
+    class Asked(Pool):
+        def results(self, file: LakeFile) -> Iterator[Reduced]:
+            seen.append(file)
+            raise FileError("never mind")
+
+    files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
+    pool = Asked(lake_at("."), [], 1000, 1)
+    assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=899))] == [1, 1]
+    assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=900))] == [2]
+    assert len(seen) == 4

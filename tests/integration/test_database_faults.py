@@ -1,0 +1,580 @@
+"""The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from datetime import date
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.errors import DeadlockDetected
+from psycopg2.extensions import cursor, parse_dsn
+
+from processor.batches import Limits
+from processor.lake.location import lake_at
+from processor.pipeline import run as run_pipeline
+from processor.plan import Plan
+from state.batch_writer import Reading, Version
+from state.connection import SEARCH_PATH, Database
+from state.store import Store
+from tests.support.ingesting import Silence, count
+from tests.support.lines import PLAN, events
+from tests.support.pgbouncer import free_port
+from tests.support.postgres import administrate, as_role, new_database, new_server
+from tests.support.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
+from tests.support.program import CLICK, HEADER, contents, run
+from tests.support.proxies import Cut, PostgresProxy
+from tests.support.servers import Server, inject, oldest_server
+from tests.support.tables import Model, write_lake
+
+BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
+ONE = Limits(rows=1)  # each file is a batch of its own
+LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(10, 30, "c")}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A folder of three files, of which the first alone is about a user `bad`."""
+    write_lake(tmp_path / "lake", LAKE)
+    return tmp_path / "lake"
+
+
+@pytest.mark.parametrize(
+    ("number", "at"),
+    [(signal.SIGKILL, 2), (signal.SIGQUIT, 9), (signal.SIGKILL, 30), (signal.SIGQUIT, 55), (signal.SIGKILL, 80)],
+)
+def test_a_server_that_dies_and_comes_back_is_waited_for(
+    own_server: tuple[str, Server], lake: Path, number: signal.Signals, at: int
+) -> None:
+    """SIGQUIT is what `pg_ctl stop --mode immediate` sends."""
+    uri, server = own_server
+    died = threading.Event()
+
+    def fault(statement: int, _: bytes) -> Cut | None:
+        if statement == at:
+            server.kill(number)
+            died.set()
+        return None
+
+    with new_database(uri) as database:
+        with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as going_on:
+            try:
+                assert died.wait(DEADLINE)
+                wait_until(lambda: "waiting for the database" in going_on.errors)
+            finally:
+                server.start()
+            assert going_on.end() == 0
+        Model().check(database, LAKE)
+
+
+def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
+    own_server: tuple[str, Server], lake: Path
+) -> None:
+    uri, server = own_server
+    with new_database(uri) as database:
+        with Database(database):
+            pass  # which makes the schema
+        with (
+            held(database, "lock table state.file_sessions"),
+            Run(lake=lake, database=database, DATABASE_WAIT="1") as going_on,
+        ):
+            try:
+                wait_until(lambda: is_waiting(database))
+                server.kill(signal.SIGKILL)
+                assert going_on.end() == 1
+            finally:
+                server.start()
+            *notes, line = going_on.errors.splitlines()
+            assert line.startswith("no connection to the database: ")
+            assert line.endswith("; look at DATABASE_URL")
+            assert all(note.startswith(("waiting for the database", "the database broke off")) for note in notes)
+        assert run(lake=lake, database=database).returncode == 0
+        Model().check(database, LAKE)
+
+
+class Relapsing(Store):
+    """A store on a server that dies after some files, and comes back as it was after the first of them."""
+
+    def __init__(self, database: Database, server: Server) -> None:
+        """The store in a database of that server."""
+        super().__init__(database)
+        self._server, self._commits = server, 0
+
+    def _commit(self) -> None:
+        self._commits += 1
+        if self._commits == 1:
+            self._server.keep()
+        if self._commits == 3:
+            self._server.relapse()
+
+    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+        """Ingest, and die perhaps."""
+        versions = super().ingest(reads)
+        self._commit()
+        return versions
+
+    def forget(self, key: str) -> bool:
+        """Forget, and die perhaps."""
+        was_known = super().forget(key)
+        self._commit()
+        return was_known
+
+
+@pytest.mark.parametrize("plan", [Plan(limits=ONE), Plan(workers=2, limits=ONE), Plan(prune_all=True)])
+def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, plan: Plan) -> None:
+    """As where it is failed over to a standby that lags."""
+    lake = tmp_path / "lake"
+    files = {f"{name}.tsv": events(5, 10 + number, name) for number, name in enumerate("abcd")}
+    write_lake(lake, files)
+    with new_server() as (uri, home), new_database(uri) as database:
+        model = Model()
+        if plan.prune_all:
+            count(lake, database, Plan())
+            model.check(database, files)
+            for key in files:
+                (lake / key).unlink()
+            files = {}
+        silence = Silence()
+        with Database(database) as db:
+            db.claim(str(lake), relocated=True)
+            outcome = run_pipeline(lake_at(str(lake)), Relapsing(db, Server(home)), plan, silence)
+        assert (outcome.files_counted, outcome.files_forgotten) == ((0, 4) if plan.prune_all else (4, 0))
+        assert not silence.errors
+        model.check(database, files, pruned=plan.prune_all)
+
+
+@pytest.mark.parametrize("before", [b"", events(3, 8, "before")])
+def test_a_file_that_failed_is_tried_and_told_once_whatever_became_of_the_connection(
+    database: str, lake: Path, before: bytes
+) -> None:
+    with Database(database):
+        pass  # which makes the schema
+    if before:
+        write_lake(lake, {"a.tsv": before})
+        count(lake, database, PLAN)
+    write_lake(lake, {"a.tsv": b"no header", "b.tsv": events(6, 21, "b"), "d.tsv": events(6, 22, "d")})
+    cuts = 0
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal cuts
+        if cuts or not text.startswith(b"COMMIT") or ask(database, HAS_FAILED) == [(0,)]:
+            return None
+        cuts += 1
+        return "before"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("--json", lake=lake, database=proxy.url)
+    assert (done.returncode, cuts, done.stderr.count("not counted a.tsv")) == (1, 1, 1)
+    assert json.loads(done.stdout)["files_failed"] == 1
+    assert ask(database, "select files_failed from state.runs order by run_id desc limit 1") == [(1,)]
+
+
+HAS_FAILED = "select count(*) from state.lake_files where error is not null"
+
+
+def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: str, database: str, lake: Path) -> None:
+    limit, name = "alter database {} connection limit ", parse_dsn(database)["dbname"]
+    with held(database, "select"):
+        administrate(server, limit + "1", name)
+        with Run(lake=lake, database=database) as going_on:
+            wait_until(lambda: "too many connections" in going_on.errors)
+            administrate(server, limit + "3", name)
+            assert going_on.end() == 0
+    Model().check(database, LAKE)
+
+
+def test_too_few_connections_are_told(database: str, lake: Path) -> None:
+    administrate(as_role("postgres", database), "alter database {} connection limit 1", parse_dsn(database)["dbname"])
+    done = run(lake=lake, database=database, DATABASE_WAIT="1")
+    assert done.returncode == 1
+    assert "too many connections" in done.stderr.splitlines()[-1]
+    assert "two" in done.stderr.splitlines()[-1]
+
+
+def test_a_slow_database_is_waited_for(database: str, lake: Path) -> None:
+    def fault(_number: int, _text: bytes) -> Cut | None:
+        time.sleep(0.02)
+        return None
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run(lake=lake, database=proxy.url, DATABASE_WAIT="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    Model().check(database, LAKE)
+
+
+def test_a_server_that_never_answers_is_given_up(lake: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://etl@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        done = run(lake=lake, database=url, DATABASE_WAIT="1")
+    assert (done.returncode, "timeout expired" in done.stderr.splitlines()[-1]) == (1, True)
+
+
+# Serialization failure, deadlock, lock timeout, statement timeout, out of memory, disk full, an I/O error.
+PASSING = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
+
+
+@pytest.mark.parametrize("state", PASSING)
+def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> None:
+    inject(database, state, times=2)
+    outcome, errors = count(lake, database, PLAN)
+    assert (outcome.files_counted, errors) == (3, {})
+    assert ask(database, "select last_value from public.failed") == [(3,)]
+    Model().check(database, LAKE)
+
+
+@pytest.mark.parametrize(
+    ("state", "advice", "attempts"),
+    [
+        ("53100", "free space on the database's disk, then run again", 5),
+        ("40001", "run again later", 5),
+        (
+            "42501",
+            "grant this role the right and let no policy hide rows from it, or name another role in DATABASE_URL",
+            1,
+        ),
+    ],
+)
+def test_what_stays_is_told_and_the_other_files_count(
+    database: str, lake: Path, state: str, advice: str, attempts: int
+) -> None:
+    inject(database, state, times=1000)
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        *["the database broke off (made for a test); trying again"] * (2 * (attempts - 1)),  # in the batch, and alone
+        f"not counted a.tsv: the database refused: made for a test; {advice}",
+    ]
+    Model().check(database, LAKE | {"a.tsv": b""})
+    ask(database, "drop trigger fail on user_performance; select 1")
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, LAKE)
+
+
+def test_what_hinders_all_files_is_found_out_by_the_first_of_a_batch(database: str, tmp_path: Path) -> None:
+    write_lake(tmp_path / "lake", {f"{number}.tsv": HEADER + BAD for number in range(9)})
+    inject(database, "53100", times=1000)
+    administrate(
+        database,
+        "create trigger fail before insert on state.lake_files for each row execute function public.fail()",
+    )
+    done = run(lake=tmp_path / "lake", database=database)
+    *tried, told = done.stderr.splitlines()
+    assert (done.returncode, told) == (
+        1, "the database refused: made for a test; free space on the database's disk, then run again"
+    )  # fmt: skip
+    # the batch, its first file, and the record of why that failed, each in five attempts
+    assert tried == ["the database broke off (made for a test); trying again"] * 3 * 4
+
+
+def test_what_was_taken_of_a_batch_is_reported_where_the_database_goes_away_meanwhile(
+    database: str, tmp_path: Path
+) -> None:
+    write_lake(tmp_path / "lake", LAKE | {"d.tsv": events(3, 5, "d")})
+    inject(database, "XX000", times=1000)
+    administrate(
+        database,
+        """
+        create function public.gone() returns trigger language plpgsql as $$
+        begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+        create trigger gone before insert on state.lake_files
+        for each row when (new.key = 'd.tsv') execute function public.gone()
+        """,
+    )
+    done = run("--json", lake=tmp_path / "lake", database=database)
+    assert done.returncode == 1
+    assert [line for line in done.stderr.splitlines() if line.startswith("counted")] == [
+        "counted b.tsv: 20 events", "counted c.tsv: 30 events"
+    ]  # fmt: skip
+
+
+def configure(database: str, setting: str) -> None:
+    """Set something for the role that counts, in this database."""
+    administrate(
+        as_role("postgres", database), f"alter role etl in database {{}} set {setting}", parse_dsn(database)["dbname"]
+    )
+
+
+def test_a_statement_timeout_of_the_role_is_told_and_the_other_files_count(database: str, lake: Path) -> None:
+    model = Model()
+    count(lake, database, PLAN)
+    model.check(database, LAKE)
+    write_lake(lake, {"a.tsv": HEADER + BAD * 5, "c.tsv": LAKE["c.tsv"] + CLICK})
+    configure(database, "statement_timeout = '1s'")
+    with held(database, "update user_performance set clicks = clicks where user_id = 'bad'"):
+        done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("not counted a.tsv: the database refused: canceling statement due to statement timeout")
+    assert told.endswith("; raise statement_timeout for this role, then run again")
+    model.check(database, contents(lake) | {"a.tsv": b""})
+    configure(database, "statement_timeout = 0")
+    assert run(lake=lake, database=database).returncode == 0
+    model.check(database, contents(lake))
+
+
+def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> None:
+    """They hold a user's row and want an article's; the run, which writes articles first, holds that one."""
+    count(lake, database, PLAN)
+    write_lake(lake, {"a.tsv": HEADER + BAD * 5})
+    undone = False
+    with (
+        closing(psycopg2.connect(database)) as other,
+        other.cursor() as cur,
+        Run(lake=lake, database=database) as going_on,
+    ):
+        cur.execute("update user_performance set clicks = clicks where user_id = 'bad'")
+        wait_until(lambda: is_waiting(database))
+        try:
+            cur.execute("update article_performance set clicks = clicks where article_id = 'a1'")
+        except DeadlockDetected:
+            undone = True
+        other.rollback()
+        assert going_on.end() == 0
+        assert undone != ("the database broke off (deadlock detected); trying again" in going_on.errors)
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["default_transaction_isolation = serializable"],
+        ["default_transaction_isolation = 'repeatable read'", "default_transaction_deferrable = on"],
+        [
+            "datestyle = 'SQL, DMY'",
+            "timezone = 'Pacific/Kiritimati'",
+            "intervalstyle = 'sql_standard'",
+            "bytea_output = escape",
+            "standard_conforming_strings = off",
+            "extra_float_digits = -15",
+            "client_encoding = LATIN1",
+            "search_path = pg_catalog",
+            "client_min_messages = debug1",
+        ],
+    ],
+    ids=["serializable", "repeatable read", "odd"],
+)
+def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, settings: list[str]) -> None:
+    for setting in settings:
+        configure(database, setting)
+    write_lake(lake, {"d.tsv": HEADER + CLICK.replace(b'"T"', '"Übergröße \\\\ \\" ✓"'.encode()) + b"bad\\ \xff\n"})
+    for number in range(2):
+        write_lake(lake, {"c.tsv": events(number, 20 + number, "c")})
+        outcome, errors = count(lake, database, Plan())
+        assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
+        Model().check(as_role("postgres", database), contents(lake))
+    assert run("verify", lake=lake, database=database).returncode == 0
+
+
+# What is set, in a role's words, and what holds.
+RELIED_ON = {
+    "client_min_messages": ("debug1", "warning"),
+    "datestyle": ("'SQL, DMY'", "ISO, DMY"),
+    "default_transaction_isolation": ("serializable", "serializable"),
+    "enable_bitmapscan": ("off", "on"),
+    "enable_indexonlyscan": ("off", "on"),
+    "enable_indexscan": ("off", "on"),
+    "enable_nestloop": ("off", "on"),
+    "extra_float_digits": ("-15", "1"),
+    "idle_in_transaction_session_timeout": ("'1min'", "0"),
+    "jit": ("on", "off"),
+    "row_security": ("on", "off"),
+    "search_path": ("pg_catalog", "state, public, pg_temp"),
+    "client_connection_check_interval": ("0", "1s"),
+    "transaction_timeout": ("'1min'", "0"),
+}
+
+
+def shown(cur: cursor, name: str) -> object:
+    cur.execute(f"show {name}")
+    (row,) = cur.fetchall()
+    return row[0]
+
+
+def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(database: str) -> None:
+    """Also in those that only read, and in the one that holds the lock."""
+    for name, (asked, _) in RELIED_ON.items():
+        configure(database, f"{name} = {asked}")
+    wanted = {name: held for name, (_, held) in RELIED_ON.items()}
+    with Database(database) as db, Database(database, reads=True) as reader:
+        for one in (db, reader):
+            with one.transaction(fenced=False) as cur:
+                assert {name: shown(cur, name) for name in wanted} == wanted
+                assert shown(cur, "transaction_isolation") == "read committed"
+                assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
+            assert one._work is not None
+            with one._work.cursor() as cur:  # what a pooler hands on is as it was, and as others left it
+                assert shown(cur, "jit") == "on"
+                cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it at the beginning only
+            one._work.commit()
+            with one.transaction(fenced=False) as cur:
+                cur.execute("select date '2019-02-15'")
+                assert cur.fetchone() == (date(2019, 2, 15),)
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert {name: shown(cur, name) for name in wanted} == wanted
+
+
+def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
+    """A pooler hands the connection on to others."""
+    with Database(database) as db, Database(database, reads=True) as reader:
+        for one in (db, reader):
+            with one.transaction(fenced=False):
+                pass
+        assert db._lock is not None
+        db._lock.commit()
+        for connection in (db._work, reader._work, db._lock):
+            assert connection is not None
+            with connection.cursor() as cur:
+                cur.execute("select name from pg_settings where source = 'session' and name not like 'transaction_%'")
+                assert cur.fetchall() == []
+
+
+def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
+    """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
+    port = str(free_port())
+    with oldest_server(listen_addresses="127.0.0.1", port=port) as server, new_database(server) as database:
+        url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
+        for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
+            configure(database, f"{name} = 77")
+        with Database(url) as db, db.transaction(fenced=False) as cur:
+            assert [shown(cur, f"tcp_keepalives_{name}") for name in ("idle", "interval", "count")] == ["30", "10", "3"]
+            assert db._lock is not None
+            with db._lock.cursor() as locked:
+                assert shown(locked, "tcp_keepalives_idle") == "30"
+            assert db._work is not None
+            found = db._work.info.dsn_parameters
+        wanted = {
+            "application_name": "event-lake", "client_encoding": "UTF8", "connect_timeout": "10",
+            "keepalives_count": "3", "keepalives_idle": "30", "keepalives_interval": "10", "tcp_user_timeout": "60000",
+        }  # fmt: skip
+        assert found.items() >= wanted.items()
+        others = {name: "7" for name in wanted if name != "client_encoding"}
+        words = "&".join(f"{name}={value}" for name, value in others.items())
+        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(fenced=False):
+            assert db._work is not None
+            assert db._work.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
+        assert run(lake=lake, database=url).returncode == 0
+        Model().check(database, LAKE)
+
+
+def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:
+    count(lake, database, PLAN)
+    ask(
+        database,
+        "alter table state.file_sessions enable row level security;"
+        "alter table state.file_sessions force row level security; select 1",
+    )
+    write_lake(lake, {"d.tsv": events(7, 30, "c")})
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    assert "row-level security" in done.stderr
+    ask(database, "alter table state.file_sessions no force row level security; select 1")
+    assert run(lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+@pytest.mark.parametrize("setting", ["transaction_timeout", "idle_in_transaction_session_timeout"])
+def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: str) -> None:
+    """The one that holds the lock is open as long as the run is."""
+    configure(database, f"{setting} = '300ms'")
+    with Database(database) as db:
+        db.claim(str(lake))
+        with db.transaction() as cur:
+            cur.execute("select pg_sleep(0.4)")
+            time.sleep(0.4)
+        assert db.connections == 1
+        assert db._lock is not None
+        with db._lock.cursor() as cur:
+            assert shown(cur, "application_name") != ""
+
+
+@pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
+def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: str, setting: str, found: str) -> None:
+    configure(database, f"synchronous_commit = {setting}")
+    with Database(database) as db, db.transaction(fenced=False) as cur:
+        cur.execute("show synchronous_commit")
+        assert cur.fetchone() == (found,)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role(database: str, asks: bool) -> None:
+    """A lock that is held for long is no idle transaction, and a statement sees what was committed before it began."""
+    with Database(database) as db:
+        db.claim("/lake")
+    for setting in (
+        "default_transaction_isolation = serializable",
+        "idle_in_transaction_session_timeout = '7min'",
+        "transaction_timeout = '7min'",
+        "tcp_keepalives_idle = 7200",
+        "client_min_messages = debug1",
+        "search_path = pg_catalog",
+    ):
+        configure(database, setting)
+    wanted = {
+        "transaction_isolation": "read committed",
+        "transaction_read_only": "on" if asks else "off",
+        "idle_in_transaction_session_timeout": "0",
+        "transaction_timeout": "0",
+        "client_connection_check_interval": "1s",
+        "client_min_messages": "warning",
+        "search_path": SEARCH_PATH,
+    }
+    with Database(database, reads=asks) as db, db.transaction(fenced=False) as cur:
+        for connection in (cur.connection, db._lock):
+            if connection is not None:
+                with connection.cursor() as found:
+                    found.execute("select name, current_setting(name) from unnest(%s::text[]) as name", [[*wanted]])
+                    assert dict(found.fetchall()) == wanted
+        assert (db._lock is None) == asks
+
+
+def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:
+    configure(database, "default_transaction_read_only = on")
+    done = run(lake=lake, database=database)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.endswith("; name a database that can be written to")
+
+
+@pytest.fixture
+def small_disk(server: str) -> Iterator[Path]:
+    """A disk of 1 MiB that the server may write to."""
+    home = Path(parse_dsn(server)["host"])
+    disk = home / "small"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=1m,uid={home.stat().st_uid},mode=700", "none", str(disk)]
+    with ExitStack() as stack:
+        stack.callback(disk.rmdir)
+        if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
+            pytest.skip("mounting a small disk takes root and a kernel that lets it")
+        stack.callback(subprocess.run, ["umount", str(disk)], check=True)
+        yield disk
+
+
+def test_a_full_disk_is_told_and_the_files_that_fit_count(
+    server: str, database: str, lake: Path, small_disk: Path
+) -> None:
+    administrate(server, f"create tablespace small location '{small_disk}'")
+    try:
+        administrate(server, "grant create on tablespace small to etl")
+        configure(database, "temp_tablespaces = small")
+        lines = (CLICK.replace(b"s1", b"s%d" % i).replace(b"u1", b"u%d" % i) for i in range(30_000))
+        write_lake(lake, {"big.tsv": HEADER + b"".join(lines)})
+        done = run(lake=lake, database=database)
+        assert done.returncode == 1
+        told = done.stderr.splitlines()[-1]
+        assert told.startswith("not counted big.tsv: the database refused: could not extend file")
+        assert told.endswith("; free space on the database's disk, then run again")
+        Model().check(database, LAKE | {"big.tsv": b""})
+        configure(database, "temp_tablespaces = ''")
+        assert run(lake=lake, database=database).returncode == 0
+        Model().check(database, contents(lake))
+    finally:
+        administrate(server, "drop tablespace small")

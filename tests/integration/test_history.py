@@ -1,0 +1,381 @@
+"""Whatever happened before, both tables are what one pass over the present files gives."""
+
+import os
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+from psycopg2 import sql
+from psycopg2.extensions import cursor
+
+from processor import batches
+from processor.lake.location import lake_at
+from processor.plan import Plan, PruneError
+from processor.rebuild import rebuild as rebuild_lake
+from processor.run_tally import Outcome
+from state.batch_writer import Version
+from state.connection import Database, DatabaseError
+from state.store import Store
+from tests.support.histories import Histories, end_connection
+from tests.support.ingesting import Silence, count
+from tests.support.oracle import REQUIRED
+from tests.support.postgres import as_role
+from tests.support.tables import Model, tables
+
+COUNTED = (
+    "article_performance",
+    "user_performance",
+    "state.articles",
+    "state.file_rejected_lines",
+    *(f"state.file_{name}" for name in ("article_days", "user_days", "sessions")),
+)
+
+
+def test_any_history_gives_one_pass_over_the_present_files(database: str) -> None:
+    with Database(database):
+        pass  # which makes the schema
+
+    class Here(Histories):
+        url = database
+
+    run_state_machine_as_test(Here, settings=settings(max_examples=100, stateful_step_count=12))
+
+
+def text(*events: tuple[str, str, str, str]) -> bytes:
+    """A file of events: (time, session, user, article)."""
+    lines = ["\t".join(REQUIRED)]
+    lines += [f'{time}\t{session}\tarticle_viewed\t{user}\t{{"id":"{it}"}}' for time, session, user, it in events]
+    return "\n".join(lines).encode()
+
+
+ONE = text(("2019-02-15 23:59:59", "s", "u", "a"), ("2019-02-15 12:00:00", "t", "u", "b"))
+TWO = text(("2019-02-16 00:00:01", "s", "u", "a"), ("2019-02-16 12:00:00", "t", "v", "c"))
+BROKEN = b"no header\n"
+
+
+class Lake:
+    """A folder of files, each write at a time of its own."""
+
+    def __init__(self, folder: Path, **files: bytes) -> None:
+        self.folder, self.time = folder, 1_550_000_000
+        self.files: dict[str, bytes] = {}
+        for name, data in files.items():
+            self.put(name, data)
+
+    def put(self, name: str, data: bytes, time: int | None = None) -> None:
+        self.time += 1
+        path = self.folder / f"{name}.tsv"
+        path.write_bytes(data)
+        os.utime(path, (time or self.time, time or self.time))
+        self.files[path.name] = data
+
+    def remove(self, name: str) -> None:
+        (self.folder / f"{name}.tsv").unlink()
+        del self.files[f"{name}.tsv"]
+
+
+def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> Outcome:
+    place = lake_at(str(lake.folder))
+    with Database(url, wait=5) as db:
+        db.claim(place.url)
+        return rebuild_lake(place, Store(db), plan, listener or Silence())
+
+
+def rows_as_stored(url: str) -> list[list[tuple[object, ...]]]:
+    """Every row with where it lies and which transaction wrote it: any write shows."""
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
+        found = []
+        for table in COUNTED:
+            name = sql.Identifier(*table.split("."))
+            cur.execute(sql.SQL("select ctid, xmin, t.* from {} as t order by ctid").format(name))
+            found.append(cur.fetchall())
+    return found
+
+
+def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, one=ONE, two=TWO)
+    count(tmp_path, database, Plan())
+    before = rows_as_stored(database)
+    lake.put("one", ONE)
+    outcome, _ = count(tmp_path, database, Plan())
+    assert (outcome.files_counted, outcome.files_unchanged) == (0, 2)
+    assert rows_as_stored(database) == before
+    model = Model()
+    model.check(database, lake.files)
+    lake.put("two", ONE)
+    count(tmp_path, database, Plan())
+    assert rows_as_stored(database) != before
+    model.check(database, lake.files)
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_the_error_of_a_changed_file_goes_when_the_file_does(database: str, tmp_path: Path, anew: bool) -> None:
+    lake, model = Lake(tmp_path, one=ONE, two=TWO, never=BROKEN), Model()
+    count(tmp_path, database, Plan())
+    model.check(database, lake.files)
+    lake.put("one", BROKEN)
+    count(tmp_path, database, Plan())
+    assert model.check(database, lake.files).failed == {"one.tsv", "never.tsv"}
+    lake.remove("one")
+    lake.remove("never")
+    if anew:
+        rebuild(lake, database, Plan())
+    else:
+        count(tmp_path, database, Plan())
+    found = model.check(database, lake.files)
+    assert not found.failed
+    assert found.counting.keys() == {"one.tsv", "two.tsv"}
+
+
+def test_the_error_of_a_changed_file_goes_when_the_old_one_is_back(database: str, tmp_path: Path) -> None:
+    lake, model = Lake(tmp_path), Model()
+    lake.put("one", ONE, time=1)
+    count(tmp_path, database, Plan())
+    lake.put("one", BROKEN, time=2)
+    model.counting = {"one.tsv": ONE}
+    count(tmp_path, database, Plan())
+    assert model.check(database, lake.files).failed == {"one.tsv"}
+    lake.put("one", ONE, time=1)
+    outcome, _ = count(tmp_path, database, Plan())
+    assert (outcome.files_unchanged, model.check(database, lake.files).failed) == (1, set())
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_pruning_is_refused_where_more_than_half_are_gone(database: str, tmp_path: Path, anew: bool) -> None:
+    def run(plan: Plan) -> Outcome:
+        return rebuild(lake, database, plan) if anew else count(tmp_path, database, plan)[0]
+
+    lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO), Model()
+    count(tmp_path, database, Plan())
+    model.check(database, lake.files)
+    for name in "abc":
+        lake.remove(name)
+    with pytest.raises(PruneError, match="3 of 4 counted files are gone"):
+        run(Plan(prune=True))
+    model.check(database, lake.files)
+    lake.put("a", ONE)
+    assert run(Plan(prune=True)).files_forgotten == 2
+    model.check(database, lake.files, pruned=True)
+    for name in "ad":
+        lake.remove(name)
+    with pytest.raises(PruneError, match="empty"):
+        run(Plan(prune=True))
+    model.check(database, lake.files)
+    assert run(Plan(prune_all=True)).files_forgotten == 2
+    assert not model.check(database, lake.files, pruned=True).user_performance
+
+
+def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> None:
+    lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE), Model()
+    count(tmp_path, database, Plan())
+    model.check(database, lake.files)
+    for name in "abc":
+        lake.remove(name)
+    lake.put("d", TWO)
+    for _ in range(2):
+        with pytest.raises(PruneError, match="3 of 4 counted files are gone"):
+            count(tmp_path, database, Plan(prune=True))
+        model.check(database, lake.files)
+
+
+def test_a_forgotten_file_counts_again_where_it_is_present(database: str, tmp_path: Path) -> None:
+    lake, model = Lake(tmp_path, one=ONE, two=TWO), Model()
+    count(tmp_path, database, Plan())
+    with Database(database) as db:
+        db.claim(str(tmp_path))
+        assert Store(db).forget("one.tsv")
+        assert not Store(db).forget("one.tsv")
+    model.counting = {"two.tsv": TWO}
+    model.compare(database)
+    assert count(tmp_path, database, Plan())[0].files_counted == 1
+    model.check(database, lake.files)
+
+
+class Onlooker(Silence):
+    """A listener that looks at the database from outside after each file."""
+
+    def __init__(self, url: str, query: str) -> None:
+        super().__init__()
+        self.seen: list[object] = []
+        self._url, self._query = url, query
+
+    def counted(self, _: Version) -> None:
+        with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cur:
+            cur.execute(self._query)
+            self.seen.append(cur.fetchall())
+
+
+def test_readers_keep_the_old_tables_until_a_rebuild_is_done(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, one=ONE)
+    count(tmp_path, database, Plan())
+    lake.put("one", TWO)
+    lake.put("two", ONE)
+    query = "select user_id, date, clicks from user_performance order by 1, 2"
+    onlooker = Onlooker(database, query)
+    rebuild(lake, database, Plan(), onlooker)
+    assert onlooker.seen[0] == onlooker.seen[1]
+    with closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
+        cur.execute(query)
+        assert cur.fetchall() != onlooker.seen[0]
+    Model().check(database, lake.files)
+
+
+@pytest.mark.parametrize("name", ["article_performance", "category_performance", "freshness", "state.file_sessions"])
+def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    """A backup that runs meanwhile is one, too."""
+    lake = Lake(tmp_path, one=ONE, two=TWO)
+    count(tmp_path, database, Plan())
+    query = sql.SQL("select to_jsonb(t) - 'age' from {} as t order by 1").format(sql.Identifier(*name.split(".")))
+    with closing(psycopg2.connect(database)) as reader, reader.cursor() as cur:
+        cur.execute(query)
+        before = cur.fetchall()
+        reader.rollback()
+        reader.set_session(isolation_level="REPEATABLE READ")
+        cur.execute("select 1")
+        lake.put("one", TWO)
+        rebuild(lake, database, Plan())
+        cur.execute(query)
+        assert cur.fetchall() == before
+    Model().check(database, lake.files)
+
+
+class Uncommitted(Database):
+    """A database whose connection ends when the rebuild's last statement was executed, before its COMMIT."""
+
+    def __init__(self, url: str, wait: float) -> None:
+        super().__init__(url, wait)
+        self._url = url
+
+    def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        super().execute(cur, name, **parameters)
+        if name == "take_over_shadow":
+            end_connection(as_role("postgres", self._url), cur.connection.info.backend_pid)
+
+
+def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, **dict.fromkeys("abcd", ONE))
+    count(tmp_path, database, Plan())
+    for name in "abcd":
+        lake.remove(name)
+    lake.put("e", ONE)
+    count(tmp_path, database, Plan(prune_all=True))
+    with Uncommitted(database, wait=5) as db:
+        db.claim(str(tmp_path), relocated=True)
+        with pytest.raises(DatabaseError):
+            rebuild_lake(lake_at(str(tmp_path)), Store(db), Plan(), Silence())
+    for name in "fghijk":
+        lake.put(name, TWO)
+    assert count(tmp_path, database, Plan())[1] == {}
+    Model().check(database, lake.files)
+
+
+def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path) -> None:
+    """More microseconds than a bigint holds; they come and go by one file and by many."""
+    ends = ("0001-01-01 00:00:00", "9999-12-31 23:59:59")
+    whole = [(end, f"s{i}", "u", "a") for i in range(40) for end in ends]
+    lake = Lake(tmp_path, first=text(*whole[::2]), **{f"b{i}": text(it) for i, it in enumerate(whole[1::2])})
+    lake.put("whole", text(*[(end, f"{session}'", user, it) for end, session, user, it in whole]))
+    model = Model()
+    assert count(tmp_path, database, Plan())[1] == {}
+    model.check(database, lake.files)
+    lake.remove("first")
+    lake.remove("whole")
+    count(tmp_path, database, Plan(prune=True))
+    model.check(database, lake.files, pruned=True)
+    lake.put("first", text(*whole))
+    rebuild(lake, database, Plan())
+    model.check(database, lake.files)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_whose_many_rejected_lines_come_first_counts(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(batches, "HOPELESS", 10)
+    good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
+    header, events = good.split(b"\n", 1)
+    lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
+    outcome, errors = count(tmp_path, database, Plan(workers=workers, chunk=200))
+    assert (outcome.files_counted, outcome.rejected) == (1, 30)
+    assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
+    model = Model()
+    model.check(database, lake.files)
+    rebuild(lake, database, Plan(workers=workers, chunk=200))
+    model.check(database, lake.files)
+
+
+def test_a_rebuild_writes_no_row_of_the_bi_tables_that_is_right(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, one=ONE, two=TWO)
+    count(tmp_path, database, Plan())
+    before = rows_as_stored(database)
+    rebuild(lake, database, Plan())
+    assert rows_as_stored(database)[:2] == before[:2]
+
+
+def test_counting_beside_the_tables_takes_no_lock_for_each_file(database: str, tmp_path: Path) -> None:
+    lake = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO, e=ONE)
+    onlooker = Onlooker(
+        database,
+        "select count(*) from pg_locks join pg_stat_activity using (pid)"
+        " where datname = current_database() and application_name <> ''",  # not those of an onlooker that is leaving
+    )
+    rebuild(lake, database, Plan(limits=batches.Limits(rows=1)), onlooker)
+    assert onlooker.seen[1:-1] == onlooker.seen[2:]
+
+
+def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
+    """File n holds 2 ** n clicks of users, articles and sessions of its own, so each sum tells which files it holds."""
+    lake = Lake(tmp_path)
+    files = 7
+    for n in range(files):
+        its = [(f"2019-02-15 12:00:{i % 60:02}", f"s{n}.{i}", f"u{n}.{i % 3}", f"a{i % 5}") for i in range(2**n)]
+        lake.put(f"f{n}", text(*its))
+    with Database(database):
+        pass  # which makes the schema
+    seen: set[tuple[int, ...]] = set()
+    begun, done = threading.Event(), threading.Event()
+
+    def poll() -> None:
+        with closing(psycopg2.connect(database)) as connection:
+            connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+            is_last = False
+            while not is_last:
+                is_last = done.is_set()  # looks once more, when all is counted
+                with connection, connection.cursor() as cur:
+                    sums = []
+                    for query in (
+                        "select coalesce(sum(clicks), 0) from article_performance",
+                        "select coalesce(sum(clicks), 0) from user_performance",
+                        "select coalesce(sum(sessions), 0) from user_performance",
+                        "select coalesce(sum(2 ^ substr(key, 2, 1)::integer), 0)::bigint from state.lake_files",
+                        "select coalesce(sum(clicks), 0) from state.file_article_days",
+                    ):
+                        cur.execute(query)
+                        sums.append(int((cur.fetchone() or (-1,))[0]))
+                    seen.add(tuple(sums))
+                begun.set()
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    try:
+        assert begun.wait(60)
+        count(tmp_path, database, Plan(chunk=100))
+        for n in range(0, files, 2):
+            lake.remove(f"f{n}")
+        count(tmp_path, database, Plan(prune_all=True, chunk=100))
+    finally:
+        done.set()
+        reader.join()
+    one_after_another = {2 ** (n + 1) - 1 for n in range(files)}
+    then_pruned = {2**files - 1 - sum(2**m for m in range(0, n, 2)) for n in range(1, files + 2, 2)}
+    assert {sums[0] for sums in seen} <= {0} | one_after_another | then_pruned
+    assert all(len(set(sums)) == 1 for sums in seen)
+    assert len(seen) > 1
+    Model().check(database, lake.files)
+    assert tables(database).user_performance

@@ -1,0 +1,395 @@
+"""Both lakes: what they list, how they read, and how S3 goes wrong, over HTTP."""
+
+import errno
+import gzip
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from backports import zstd
+
+from processor import pipeline
+from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, LakeSettingError, storable
+from processor.lake.location import lake_at
+from processor.lake.text import BLOCK, text
+from processor.plan import Plan
+from processor.reducing.byte_ranges import Stretch, partials
+from state.connection import Database
+from state.store import Store
+from tests.support.ingesting import Silence
+from tests.support.lines import LATER, events
+from tests.support.program import HEADER, outcome, run
+from tests.support.proxies import Request, S3Fault, S3Proxy, put
+from tests.support.tables import Model, write_lake
+
+T = TypeVar("T")
+DATA = bytes(range(256)) * 4096
+
+
+@pytest.fixture
+def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
+    """A proxy before the S3 server, which the settings name."""
+    with closing(S3Proxy(bucket)) as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
+        yield made
+
+
+def read(url: str, key: str, start: int = 0, stop: int | None = None) -> bytes:
+    lake = lake_at(url)
+    (file,) = (file for file in lake.files() if file.key == key)
+    return b"".join(text(lake, file, start, stop))
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The S3 server lists ten objects at a time."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_listing_has_as_many_pages_as_it_needs_and_ends_at_the_folder(proxy: S3Proxy) -> None:
+    bucket = proxy.server
+    for number in range(35):
+        put(bucket, f"lake/{number % 7}/ä +%{number}.tsv", b"")
+    for other in ("lake2/a.tsv", "lake/_a.tsv", "lake/x/.a.tsv", "lake/a.csv", "a.tsv"):
+        put(bucket, other, b"")
+    files = list(lake_at("s3://events/lake").files())
+    assert {file.key for file in files} == {f"{number % 7}/ä +%{number}.tsv" for number in range(35)}
+    assert (len(files), len(proxy.requests)) == (35, 4)
+
+
+def test_without_credentials_it_reads_anonymously(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    put(bucket, "lake/a.tsv", DATA)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    assert read("s3://events/lake/", "a.tsv") == DATA
+
+
+@pytest.mark.parametrize("place", ["s3", "folder"])
+def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket: str, tmp_path: Path) -> None:
+    lake = {"a.tsv": DATA, "b.tsv.gz": gzip.compress(DATA), "c.tsv.zst": zstd.compress(DATA), "empty.tsv": b""}
+    for key, data in lake.items():
+        put(bucket, f"lake/{key}", data)
+        (tmp_path / key).write_bytes(data)
+    url = "s3://events/lake/" if place == "s3" else str(tmp_path)
+    assert read(url, "a.tsv", 300_001, 700_003) == DATA[300_001:700_003]
+    assert read(url, "a.tsv", 1_000_000, 9_000_000) == DATA[1_000_000:]
+    assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
+
+
+def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Path, database: str) -> None:
+    escaped = [os.fsdecode(name) for name in (b"a\x80.tsv", b"a\\udc80\x80.tsv", b"a\x80\x80.tsv")]
+    readable = {name: events(1, 9, "a") for name in (r"a\udc80.tsv", r"a\\udc80\udc80.tsv", r"a\udc80\udc80.tsv")}
+    write_lake(tmp_path, readable | dict.fromkeys(escaped, HEADER))
+    for counted in (len(readable), 0):
+        done = run("--json", lake=tmp_path, database=database)
+        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
+        assert all(f"not counted {storable(name)}: its name holds" in done.stderr for name in escaped)
+    for command in (["verify"], ["--rebuild", "--json"]):
+        done = run(*command, lake=tmp_path, database=database)
+        assert (done.returncode, done.stderr.count("its name holds")) == (1, 3)
+    for name in escaped:
+        (tmp_path / name).unlink()
+    assert run("--json", lake=tmp_path, database=database).returncode == 0
+    Model().check(database, readable)
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
+def test_broken_compression_is_told(tmp_path: Path, name: str, pack: type) -> None:
+    for broken in (pack(DATA)[:-5], pack(DATA) + b"x", b"no such thing"):
+        (tmp_path / name).write_bytes(broken)
+        with pytest.raises(FileError, match="compression is broken"):
+            read(str(tmp_path), name)
+
+
+def test_links_out_of_the_folder_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "lake").mkdir()
+    (tmp_path / "outside.tsv").write_bytes(b"x")
+    (tmp_path / "lake" / "inside.tsv").write_bytes(b"y")
+    (tmp_path / "lake" / "out.tsv").symlink_to(tmp_path / "outside.tsv")
+    (tmp_path / "lake" / "in.tsv").symlink_to(tmp_path / "lake" / "inside.tsv")
+    (tmp_path / "lake" / "dangling.tsv").symlink_to(tmp_path / "lake" / "none")
+    os.mkfifo(tmp_path / "lake" / "pipe.tsv")
+    assert {file.key for file in lake_at(str(tmp_path / "lake")).files()} == {"inside.tsv", "in.tsv"}
+
+
+@pytest.mark.parametrize("change", ["grown", "cut", "gone"])
+def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_bytes(DATA)
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    blocks = text(lake, file)
+    if change != "gone":
+        next(blocks)
+    path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
+    with pytest.raises(FileError, match="the next run"):
+        list(blocks)
+
+
+def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
+    path, data = tmp_path / "a.tsv", events(0, 6000, "old")
+    path.write_bytes(data)
+    (file,) = lake_at(str(tmp_path)).files()
+    stop = data.rindex(b"\n", 0, -1) + 1
+    assert BLOCK < stop <= 2 * BLOCK
+
+    def overwrite(_: int) -> None:
+        with path.open("r+b") as other:
+            other.write(data.replace(b"old", b"new"))
+        os.utime(path, ns=(1, 1))
+
+    with pytest.raises(FileError, match="it was changed while it was being read; the next run"):
+        list(partials(lake_at(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, is_left: bool) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
+    files = lake_at(str(lake)).files()
+    assert next(files).key == "a.tsv"
+    lake.rename(tmp_path / "away")
+    if is_left:  # as the place of a mount is, without the folders that were seen
+        lake.mkdir()
+    with pytest.raises(LakeError, match="went away while it was being listed; run again"):
+        list(files)
+
+
+def failing(call: Callable[..., T], end: bytes, code: int) -> Callable[..., T]:
+    """The same call of the system, which fails for every path that ends so."""
+
+    def call_or_fail(path: object, *arguments: object, **options: object) -> T:
+        if isinstance(path, bytes) and path.endswith(end):
+            raise OSError(code, os.strerror(code), path)
+        return call(path, *arguments, **options)
+
+    return call_or_fail
+
+
+# What a disk, a network mount or the system says where a file may well be there.
+MAY_BE_THERE = [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.ENOMEM, errno.EHOSTDOWN]
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+@pytest.mark.parametrize("name", ["a.tsv", "2019/b.tsv", "link.tsv"])
+def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
+    tmp_path: Path, name: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
+    (tmp_path / "link.tsv").symlink_to("a.tsv")
+    lake, end = lake_at(str(tmp_path)), f"/{name}".encode()
+    assert len(list(lake.files())) == 3
+    call = "stat" if name == "link.tsv" else "lstat"
+    monkeypatch.setattr(os, call, failing(getattr(os, call), end, code))
+    words = f"tsv in the lake cannot be looked at: {os.strerror(code)}; "
+    with pytest.raises(LakeError, match=re.escape(words)):
+        list(lake.files())
+    with pytest.raises(LakeError, match=re.escape(words)):
+        lake.look(name)
+
+
+@pytest.mark.parametrize("code", [errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
+def test_a_file_that_is_deleted_while_the_folder_is_listed_is_passed_over(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
+    monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/a.tsv", code))
+    lake = lake_at(str(tmp_path))
+    assert [file.key for file in lake.files()] == ["b.tsv"]
+    assert lake.look("a.tsv") is None
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+def test_a_folder_that_cannot_be_listed_does_not_look_deleted(
+    tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
+    lake = lake_at(str(tmp_path))
+    for end, kind in ((b"/2019/", LakeError), (b"/", LakeSettingError)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", failing(os.scandir, end, code))
+            with pytest.raises(kind, match=re.escape(f"listed ({os.strerror(code)}); ")):
+                list(lake.files())
+
+
+def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_listing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Entry:
+        """One of a file system that does not say what its entries are."""
+
+        name, path = b"2019", os.fsencode(tmp_path / "2019")
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            assert not follow_symlinks
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "scandir", lambda _: [Entry()])
+    with pytest.raises(LakeError, match="2019 in the lake cannot be looked at: Input/output error; "):
+        list(lake_at(str(tmp_path)).files())
+
+
+@pytest.mark.parametrize("code", MAY_BE_THERE)
+def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
+    tmp_path: Path, database: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
+    write_lake(tmp_path, files)
+    lake = lake_at(str(tmp_path))
+    with Database(database, wait=5) as db:
+        db.claim(lake.url)
+        assert pipeline.run(lake, Store(db), Plan(), Silence()).files_counted == 5
+        monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
+        with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be looked at"):
+            pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), Silence())
+    Model().check(database, files)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_file_whose_server_loses_it_while_it_is_read_fails(
+    tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tsv").write_bytes(DATA)
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    looks = iter(range(1000))
+
+    def stale(descriptor: int) -> os.stat_result:
+        if next(looks) == at:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return os.stat(descriptor)
+
+    monkeypatch.setattr(os, "fstat", stale)
+    with pytest.raises(FileError, match=r"it cannot be read on \(Stale file handle\); look at its disk"):
+        list(text(lake, file))
+
+
+def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
+    write_lake(tmp_path, {"2019/a.tsv": HEADER})
+    lake = lake_at(str(tmp_path))
+    (file,) = lake.files()
+    (tmp_path / "2019" / "a.tsv").unlink()
+    (tmp_path / "2019").rmdir()
+    (tmp_path / "2019").write_bytes(b"")
+    with pytest.raises(ChangedError, match="gone since it was listed"):
+        list(text(lake, file))
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
+def test_what_passes_is_tried_again(proxy: S3Proxy, fault: S3Fault) -> None:
+    put(proxy.server, "lake/a.tsv", DATA)
+    proxy.fault = lambda request: fault if request.number == 1 else None
+    assert read("s3://events/lake/", "a.tsv") == DATA
+    resumed = [request.range for request in proxy.requests if "list-type" not in request.path]
+    if fault in ("truncated", "too short"):
+        begins = [int(str(stretch).removeprefix("bytes=").partition("-")[0]) for stretch in resumed]
+        assert begins == sorted(begins)
+        assert begins[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("500", "InternalError"),
+        ("503", "SlowDown"),
+        ("403", "s3:GetObject"),
+        ("no body", "cannot be read"),
+        ("whole", "other bytes"),
+    ],
+)
+def test_what_stays_is_told_and_the_other_files_count(
+    proxy: S3Proxy, database: str, fault: S3Fault, words: str
+) -> None:
+    lake = {"a.tsv": events(1, 9, "a"), "b.tsv": events(2, 9, "b")}
+    for key, data in lake.items():
+        put(proxy.server, f"lake/{key}", data)
+    proxy.fault = lambda request: fault if "/a.tsv" in request.path else None
+    done = run(lake="s3://events/lake/", database=database)
+    (line,) = (line for line in done.stderr.splitlines() if "a.tsv" in line)
+    assert done.returncode == 1
+    assert words in line
+    Model().check(database, {"b.tsv": lake["b.tsv"], "a.tsv": b""})
+    proxy.fault = lambda _: None
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    Model().check(database, lake)
+
+
+def test_an_object_that_is_replaced_is_counted_by_the_next_run(proxy: S3Proxy, database: str) -> None:
+    server = proxy.server
+    put(server, "lake/a.tsv", events(1, 9, "old"))
+
+    def replace(request: Request) -> None:
+        if "a.tsv" in request.path and request.number == 1:
+            put(server, "lake/a.tsv", events(2, 12, "new"))
+
+    proxy.fault = replace
+    done = run(lake="s3://events/lake/", database=database)
+    assert (done.returncode, "replaced since it was listed" in done.stderr) == (1, True)
+    assert run(lake="s3://events/lake/", database=database).returncode == 0
+    Model().check(database, {"a.tsv": events(2, 12, "new")})
+
+
+def test_an_object_replaced_while_it_is_read_is_noticed(proxy: S3Proxy) -> None:
+    server = proxy.server
+    put(server, "lake/a.tsv", DATA)
+
+    def replace(request: Request) -> S3Fault | None:
+        if "list-type" in request.path or request.number > 1:
+            return None
+        return "truncated"
+
+    proxy.fault = replace
+    lake = lake_at("s3://events/lake/")
+    (file,) = lake.files()
+    blocks = text(lake, file)
+    next(blocks)
+    put(server, "lake/a.tsv", DATA[::-1])
+    with pytest.raises(FileError, match="replaced"):
+        list(blocks)
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_listing_that_fails_on_its_second_page_counts_nothing(proxy: S3Proxy, database: str) -> None:
+    for number in range(11):
+        put(proxy.server, f"lake/{number:04}.tsv", HEADER)
+    proxy.fault = lambda request: "500" if "continuation-token" in request.path else None
+    done = run("--prune-all", lake="s3://events/lake/", database=database)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "cannot be listed" in done.stderr
+    assert proxy.gets() == []
+
+
+def test_a_refused_listing_and_a_missing_bucket_are_settings(proxy: S3Proxy) -> None:
+    with pytest.raises(LakeSettingError, match="no bucket"):
+        list(lake_at("s3://missing/lake/").files())
+    proxy.fault = lambda _: "403"
+    with pytest.raises(LakeSettingError, match="s3:ListBucket"):
+        list(lake_at("s3://events/lake/").files())
+
+
+def test_s3_that_is_away_ends_the_run(proxy: S3Proxy) -> None:
+    put(proxy.server, "lake/a.tsv", DATA)
+    lake = lake_at("s3://events/lake/")
+    (file,) = lake.files()
+    proxy.close()
+    with pytest.raises(LakeError, match="cannot be reached"):
+        list(text(lake, LakeFile(*file)))
+
+
+def test_a_second_run_reads_nothing(proxy: S3Proxy, database: str) -> None:
+    for key, data in LATER.items():
+        put(proxy.server, f"lake/{key}", data)
+    assert run(lake="s3://events/lake/", database=database).returncode == 1
+    Model().check(database, LATER)
+    assert sorted(proxy.gets()) == sorted(f"/events/lake/{key}" for key in LATER)
+    proxy.requests.clear()
+    assert outcome(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == len(LATER) - 1
+    assert proxy.gets() == ["/events/lake/broken.tsv"]

@@ -1,0 +1,111 @@
+"""The schema is the sum of its steps, and databases of any step are brought up to it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from processor.lake.location import lake_at
+from processor.plan import Plan
+from processor.rebuild import rebuild
+from processor.verify import verify
+from state import connection as room
+from state.connection import Database, DatabaseError, migrations
+from state.store import Store
+from tests.support.ingesting import Silence, count
+from tests.support.older import OLDER, execute, make_older, older_lake
+from tests.support.paths import ROOT
+from tests.support.program import run
+from tests.support.tables import Model
+
+# What each kind of object says of itself; the order of columns is left out, as a step can only add at the end.
+CATALOG = """
+select 'column', format('%s.%s.%s', table_schema, table_name, column_name),
+    concat_ws(' ', data_type, numeric_precision, numeric_scale, is_nullable, column_default, collation_name,
+        identity_generation, generation_expression)
+from information_schema.columns where table_schema in ('state', 'public')
+union all
+select 'constraint', format('%s.%s', conrelid::regclass, conname), pg_get_constraintdef(oid)
+from pg_constraint where connamespace in ('state'::regnamespace, 'public'::regnamespace) and contype <> 'n'
+union all
+select 'index', format('%s.%s', schemaname, indexname), indexdef from pg_indexes where schemaname in ('state', 'public')
+union all
+select 'view', format('%s.%s', schemaname, viewname), definition from pg_views where schemaname in ('state', 'public')
+union all
+select 'table', oid::regclass::text, concat_ws(' ', relkind, relpersistence, relreplident, reloptions)
+from pg_class where relnamespace in ('state'::regnamespace, 'public'::regnamespace)
+union all
+select 'comment', format('%s.%s', objoid::regclass, objsubid), ''
+from pg_description where classoid = 'pg_class'::regclass and objoid >= 16384 and objsubid = 0
+union all
+select 'comment', format('%s.%s', attrelid::regclass, attname), col_description(attrelid, attnum)
+from pg_attribute inner join pg_class on pg_class.oid = attrelid
+where relnamespace in ('state'::regnamespace, 'public'::regnamespace) and col_description(attrelid, attnum) is not null
+union all
+select 'comment', oid::regclass::text, obj_description(oid, 'pg_class')
+from pg_class where relnamespace in ('state'::regnamespace, 'public'::regnamespace)
+union all
+select 'comment', nspname, obj_description(oid, 'pg_namespace') from pg_namespace where nspname = 'state'
+"""
+
+
+def test_the_steps_are_numbered_from_one() -> None:
+    assert list(migrations()) == list(range(1, len(migrations()) + 1))
+    assert len(list((ROOT / "state" / "migrations").iterdir())) == len(migrations())
+
+
+def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
+    make_older(database, max(migrations()))
+    summed = set(execute(database, CATALOG))
+    execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
+    execute(database, "drop owned by current_user")
+    with Database(database):
+        pass
+    assert set(execute(database, CATALOG)) == summed
+    assert execute(database, "select step from state.steps order by step") == [(step,) for step in migrations()]
+
+
+@pytest.mark.parametrize("data", sorted(OLDER.glob("*.sql")), ids=lambda path: path.stem)
+def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: Path, data: Path) -> None:
+    make_older(database, int(data.stem))
+    execute(database, data.read_text(encoding="utf-8"))
+    files = older_lake(tmp_path / "lake")
+    outcome, _ = count(tmp_path / "lake", database, Plan())
+    assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 3, 1)
+    Model(knows_newest=False).check(database, files)
+    lake = lake_at(str(tmp_path / "lake"))
+    with Database(database) as db:
+        db.claim(lake.url)
+        assert not list(verify(lake, Store(db), Plan(), Silence()))
+        rebuild(lake, Store(db), Plan(), Silence())
+    Model().check(database, files)
+    assert execute(database, "select max(step) from state.steps") == [(max(migrations()),)]
+
+
+def test_a_newer_database_is_refused(database: str, tmp_path: Path) -> None:
+    with Database(database):
+        pass
+    execute(database, "insert into state.steps (step) values (9999)")
+    done = run(lake=tmp_path, database=database)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"the database is at step 9999 of the schema and this program at {max(migrations())}: use the newer one\n"
+    )
+
+
+def test_a_step_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Database(database):
+        pass
+    last = max(migrations())
+    shutil.copytree(ROOT / "state", tmp_path / "state")
+    (tmp_path / "state" / "migrations" / f"{last + 1:04}_good.sql").write_text(
+        "create table state.good ();", encoding="utf-8"
+    )
+    wrong = "create table state.wrong (); select 1 / 0;"
+    (tmp_path / "state" / "migrations" / f"{last + 2:04}_wrong.sql").write_text(wrong, encoding="utf-8")
+    monkeypatch.setattr(room, "ROOM", tmp_path / "state")
+    with pytest.raises(DatabaseError, match="division by zero"), Database(database):
+        pass
+    found = execute(database, "select max(step), to_regclass('state.good') is null from state.steps")
+    assert found == [(last + 1, False)]
+    assert execute(database, "select to_regclass('state.wrong')") == [(None,)]

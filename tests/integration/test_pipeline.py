@@ -1,0 +1,80 @@
+"""Counting whole lakes into a real Postgres."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from processor.plan import Plan
+from tests.support import strategies
+from tests.support.ingesting import count
+from tests.support.processes import ask
+from tests.support.program import CLICK, HEADER
+from tests.support.tables import Model, write_lake
+
+
+def test_any_lake_gives_one_pass_over_it(database: str) -> None:
+    model = Model()
+
+    @given(strategies.lakes(), strategies.lakes())
+    @settings(max_examples=100)
+    def check(lake: dict[str, bytes], later: dict[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            write_lake(Path(folder), lake)
+            count(Path(folder), database, Plan(prune_all=True, chunk=4096))
+            model.check(database, lake, pruned=True)
+            write_lake(Path(folder), later)
+            count(Path(folder), database, Plan(prune_all=True, chunk=300))
+            model.check(database, lake | later, pruned=True)
+
+    check()
+
+
+@pytest.mark.parametrize("touched", [False, True])
+def test_the_error_of_a_version_goes_with_it(database: str, tmp_path: Path, touched: bool) -> None:
+    """The version that counts is back: with the fingerprint that it had, or with another one."""
+    path, when = tmp_path / "a.tsv", (1_550_000_000, 1_550_000_000)
+    good = HEADER + CLICK
+
+    def errors() -> tuple[object, ...]:
+        (found,) = ask(database, "select error is null, failed_at is null, events from state.lake_files")
+        return found
+
+    path.write_bytes(good)
+    os.utime(path, when)
+    count(tmp_path, database, Plan())
+    assert errors() == (True, True, 1)
+    path.write_bytes(b"broken\n")
+    _, told = count(tmp_path, database, Plan())
+    assert (list(told), errors()) == (["a.tsv"], (False, False, 1))
+    path.write_bytes(good)
+    os.utime(path, (when[0], when[1] + touched))
+    outcome, told = count(tmp_path, database, Plan())
+    assert (outcome.files_unchanged, told, errors()) == (1, {}, (True, True, 1))
+    path.write_bytes(b"broken\n")
+    count(tmp_path, database, Plan())
+    path.write_bytes(HEADER + CLICK * 2)
+    count(tmp_path, database, Plan())
+    assert errors() == (True, True, 2)
+
+
+def test_a_file_that_never_counted_is_forgotten_once_it_is_gone(database: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_bytes(b"broken\n")
+    (tmp_path / "b.tsv").write_bytes(HEADER + CLICK)
+    count(tmp_path, database, Plan())
+    for name in ("a.tsv", "b.tsv"):
+        (tmp_path / name).unlink()
+    count(tmp_path, database, Plan())
+    assert ask(database, "select key, error from state.lake_files") == [("b.tsv", None)]
+
+
+def test_the_error_of_a_file_that_counts_goes_when_the_file_does(database: str, tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_bytes(HEADER + CLICK)
+    count(tmp_path, database, Plan())
+    (tmp_path / "a.tsv").write_bytes(b"broken\n")
+    count(tmp_path, database, Plan())
+    (tmp_path / "a.tsv").unlink()
+    count(tmp_path, database, Plan())
+    assert ask(database, "select key, events, error from state.lake_files") == [("a.tsv", 1, None)]

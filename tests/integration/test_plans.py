@@ -1,0 +1,174 @@
+"""The statements that ingest files look up what they touch: none reads what grows with history.
+
+A plan says what a statement reads; what it reads of an index is counted by running it.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import cursor
+
+from processor import pipeline
+from processor.lake.location import lake_at
+from processor.plan import Plan
+from state.connection import Database
+from state.store import Store
+from tests.support.ingesting import Silence, count
+from tests.support.lines import events
+from tests.support.postgres import copy_of
+from tests.support.processes import ask, wait_until
+from tests.support.program import HEADER
+from tests.support.tables import write_lake
+
+GROWING = {
+    "article_performance", "articles", "category_days", "file_article_days", "file_rejected_lines", "file_sessions",
+    "file_user_days", "lake_files", "session_days", "user_performance",
+}  # fmt: skip
+# What a history of 300 files left, of each kind of row many a file and of one file few: more days, more files of a day,
+# more articles, more sessions of a user, files that share an article or a session, and a user of many events.
+HISTORY = """
+create temporary table numbered as
+select (select max(file_id) from state.lake_files) + n as file_id, n from generate_series(1, 300) as n;
+insert into state.lake_files (file_id, key, fingerprint, content_hash, size, lines, events)
+select file_id, 'made/' || n || '.tsv', 'made', sha256(n::text::bytea), 1, 1, 1 from numbered;
+create temporary table made as
+select file_id, n.n, date '2015-01-01' + numbered.n as date
+from numbered cross join generate_series(1, 300) as n (n);
+insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
+select file_id * 1000, file_id * 1000 + 1, file_id, 1, md5('u' || n), md5('s' || file_id || '.' || n) from made;
+insert into state.file_user_days (file_id, date, displays, clicks, user_id)
+select file_id, date, 1, 1, md5('u' || n) from made;
+insert into state.file_article_days (file_id, date, displays, clicks, article_id, title_at, title)
+select file_id, date, 1, 1, md5('a' || file_id || '.' || n), 1, 'title' from made;
+insert into state.file_rejected_lines (file_id, line_number, reason, raw) select file_id, n, 'nul_byte', '' from made;
+insert into state.articles (article_id, title_at, title, clicks, last_date)
+select md5('a' || file_id || '.' || n), 1, 'title', 1, date from made;
+insert into article_performance (article_id, date, title, displays, clicks, cumulative_clicks)
+select md5('a' || file_id || '.' || n), date, 'title', 1, 1, 1 from made;
+insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)
+select md5('u' || n), date, 1, 1, 1, 1 from made;
+insert into state.category_days (date, displays, clicks, category) select date, 1, 1, 'c' || n from made;
+insert into state.session_days (date, sessions, session_seconds)
+select date '1900-01-01' + n, 300, 300 from generate_series(1, 20000) as n;
+analyze
+"""
+# Every file of that history has the articles, sessions and users of the small files, too, on a day of theirs.
+SHARED = """
+insert into state.file_article_days (file_id, date, displays, clicks, article_id, title_at, category_at,
+    title, category)
+select files.file_id, '2019-02-14', 1, 1, 'a' || n % 5, 1000 * files.file_id + n, 1000 * files.file_id, 'old' || n, 'c'
+from state.lake_files as files cross join generate_series(0, 99) as n where fingerprint = 'made';
+insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
+select 1550185200000000 + files.file_id, 1550188790000000 + files.file_id, files.file_id, 1, 'u' || n % 3, 's' || n % 4
+from state.lake_files as files cross join generate_series(0, 11) as n where fingerprint = 'made';
+insert into state.file_user_days (file_id, date, displays, clicks, user_id)
+select files.file_id, '2019-02-14', 1000, 1, 'u' || n
+from state.lake_files as files cross join generate_series(0, 2) as n where fingerprint = 'made';
+analyze
+"""
+WRITING = (
+    "retract", "merge_new", "number_rejected_lines", "recall_texts", "change_article_days", "change_articles",
+    "change_category_days", "append_article_performance", "append_articles", "rewrite_article_performance",
+    "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "delete_empty", "record_files",
+    "record_same", "find_files",
+)  # fmt: skip
+
+
+class Explained(Database):
+    """A database that keeps the plan of every statement that it executes."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, wait=5)
+        self.plans: dict[str, list[str]] = {}
+
+    def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        if name in WRITING:
+            for statement in re.split(r";\n", self.queries[name]):
+                cur.execute(f"explain {statement}", parameters)
+                self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
+        super().execute(cur, name, **parameters)
+
+
+def scans(plan: list[str]) -> Iterator[str]:
+    """The tables that a plan reads through."""
+    for line in plan:
+        if found := re.search(r"Seq Scan on (\w+)", line):
+            yield found[1]
+
+
+@pytest.fixture
+def counted(database: str, tmp_path: Path) -> str:
+    """A database with a long history and one small file."""
+    write_lake(tmp_path, {"a.tsv": events(10, 60, "first") + b"bad\n"})
+    count(tmp_path, database, Plan())
+    with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
+        cur.execute(HISTORY)
+    return database
+
+
+def changed_twice(folder: Path) -> Iterator[None]:
+    """A small file that is new, replaced, cut and touched, beside one that goes on with what it holds."""
+    once = events(5, 9, "once").replace(b"2019-02-15", b"2019-03-01")
+    for data in (events(12, 50, "second") + b"bad\n", events(12, 40, "third"), once, HEADER):
+        write_lake(folder, {"a.tsv": data, "b.tsv": data, "c.tsv": events(13, 5, "same")})
+        yield
+
+
+def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted: str, tmp_path: Path) -> None:
+    lake, plans = lake_at(str(tmp_path)), dict[str, list[str]]()
+    for _ in changed_twice(tmp_path):
+        with Explained(counted) as db:
+            db.claim(lake.url)
+            assert not pipeline.run(lake, Store(db), Plan(), Silence()).files_failed
+            for name, plan in db.plans.items():
+                plans.setdefault(name, []).extend(plan)
+    assert plans.keys() == set(WRITING) - {"merge_new"}
+    assert {name: read for name, plan in plans.items() if (read := GROWING.intersection(scans(plan)))} == {}
+
+
+READ = """
+select sum(coalesce(idx_tup_fetch, 0) + coalesce(seq_tup_read, 0)) from pg_stat_user_tables
+where schemaname in ('state', 'public') and relname not in ('lake_files', 'runs', 'steps', 'lake')
+"""
+OTHERS = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+
+
+def rows_read(url: str, folder: Path) -> int:
+    """How many rows the ingestion of small files reads."""
+    wait_until(lambda: ask(url, OTHERS) == [(0,)])  # what a session read is told at its end
+    (before,) = ask(url, READ)[0]
+    lake = lake_at(str(folder))
+    for _ in changed_twice(folder):
+        with Database(url, wait=5) as db:
+            db.claim(lake.url)
+            assert not pipeline.run(lake, Store(db), Plan(), Silence()).files_failed
+    wait_until(lambda: ask(url, OTHERS) == [(0,)])
+    (after,) = ask(url, READ)[0]
+    return int(str(after)) - int(str(before))
+
+
+def test_no_more_rows_are_read_where_more_files_share_articles_users_and_sessions(
+    database: str, tmp_path: Path
+) -> None:
+    read = []
+    for files in (20, 300):
+        with copy_of(database) as url:
+            folder = tmp_path / str(files)
+            write_lake(folder, {"first.tsv": events(10, 60, "first") + b"bad\n"})
+            count(folder, url, Plan())
+            with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
+                cur.execute(HISTORY.replace("300", str(files)) + "; " + SHARED)
+            read.append(rows_read(url, folder))
+    assert read[1] < 1.2 * read[0]
+
+
+def test_the_plans_are_of_tables_that_would_be_read_through(counted: str) -> None:
+    """The check itself can fail: without its index a table is read through."""
+    with closing(psycopg2.connect(counted)) as connection, connection.cursor() as cur:
+        cur.execute("drop index state.file_sessions_first, state.file_sessions_last")
+        cur.execute("explain select * from state.file_sessions where hashtextextended(session_id, 0) = 1")
+        assert list(scans([row[0] for row in cur.fetchall()])) == ["file_sessions"]

@@ -1,0 +1,189 @@
+"""Processes that reduce ahead: whatever becomes of them, the tables are one pass's, and none is left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import psycopg2
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from processor import pipeline
+from processor.batches import Limits
+from processor.lake.base import FileError, LakeFile
+from processor.lake.location import lake_at
+from processor.plan import Plan
+from processor.reducers.fold import reduce_text
+from processor.reducing.byte_ranges import partials, stretches
+from processor.reducing.process_pool import Pool
+from processor.run_tally import Outcome
+from processor.verify import verify
+from state.connection import Database
+from state.store import Store
+from tests.support import strategies
+from tests.support.fuzzed import Memory
+from tests.support.ingesting import Silence, count
+from tests.support.lines import events
+from tests.support.partials import merged, says
+from tests.support.paths import ROOT
+from tests.support.processes import wait_until
+from tests.support.program import contents, run
+from tests.support.tables import Model, write_lake
+
+if TYPE_CHECKING:
+    from processor.reducers.partial import Partial
+
+LAKE = {
+    "a.tsv": events(10, 60, "first"),
+    "b.tsv": b"no header\n",
+    "c.tsv": events(20, 60, "second") + b"bad line\n",
+    **{f"small/{n}.tsv": events(n, 2, "small") for n in range(30)},
+}
+
+
+def workers(pid: int) -> list[int]:
+    """The living processes of a process's pool."""
+    found = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in children.read_text(encoding="utf-8").split():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"processor.reducing.process_worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+    return found
+
+
+def first_workers(pid: int) -> list[int]:
+    """The first two processes of a process's pool, waited for."""
+    wait_until(lambda: len(workers(pid)) > 1)
+    return workers(pid)
+
+
+def is_alive(pid: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    return False
+
+
+@given(strategies.files(), st.integers(1, 30))
+@settings(max_examples=200)
+def test_stretches_say_together_what_the_file_says(data: bytes, chunks: int) -> None:
+    file, chunk = LakeFile("a.tsv", "1-1", len(data)), len(data) // chunks + 1
+    found: list[Partial] = []
+    try:
+        for stretch in stretches(file, chunk):
+            found += partials(Memory(data), stretch, chunk)
+    except FileError:
+        return
+    assert says(merged(*found)) == says(merged(*reduce_text([data], chunk=chunk)))
+
+
+def test_a_line_is_read_on_in_its_own_stretch_only() -> None:
+    data = events(0, 2, "a") + b"x" * 3_000_000 + b"\n" + events(0, 1, "b").partition(b"\n")[2]
+    file, read = LakeFile("a.tsv", "1-1", len(data)), list[int]()
+    for stretch in stretches(file, 1000):
+        for _ in partials(Memory(data), stretch, 1000, read.append):
+            pass
+    assert sum(read) < 3 * len(data)
+
+
+@pytest.mark.parametrize("chunk", [150, 3000])
+def test_any_number_of_processes_gives_one_pass(database: str, tmp_path: Path, chunk: int) -> None:
+    write_lake(tmp_path, LAKE)
+    outcome, errors = count(tmp_path, database, Plan(workers=3, chunk=chunk))
+    assert list(errors) == ["b.tsv"]
+    assert (outcome.files_counted, outcome.files_failed) == (32, 1)
+    Model().check(database, LAKE)
+    later = LAKE | {"a.tsv": events(30, 90, "third"), "small/7.tsv": events(1, 9, "more")}
+    write_lake(tmp_path, later)
+    count(tmp_path, database, Plan(workers=2, chunk=chunk))
+    Model().check(database, later)
+    with Database(database, wait=5) as db:
+        lake = lake_at(str(tmp_path))
+        db.claim(lake.url)
+        assert not list(verify(lake, Store(db), Plan(workers=2, chunk=chunk), Silence()))
+
+
+def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # noqa: ARG001
+    lake = {"a.tsv": events(10, 400, "first"), "b.tsv": events(5, 300, "second")}
+    for key, data in lake.items():
+        boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
+    place, silence = lake_at("s3://events/lake/"), Silence()
+    with Database(database, wait=5) as db:
+        db.claim(place.url)
+        assert pipeline.run(place, Store(db), Plan(workers=2, chunk=9000), silence).files_counted == 2
+    assert not silence.errors
+    Model().check(database, lake)
+
+
+class Killing(Silence):
+    """Kills every process of the pool once a file was counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def counted(self, version: object) -> None:
+        del version
+        for pid in workers(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+
+    def warn(self, line: str) -> None:
+        self.warnings.append(line)
+
+
+def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) -> None:
+    lake = {f"{n}.tsv": events(n, 3000, "title") for n in range(8)}
+    write_lake(tmp_path, lake)
+    place, listener = lake_at(str(tmp_path)), Killing()
+    with Database(database, wait=5) as db:
+        db.claim(place.url)
+        plan = Plan(workers=2, chunk=10_000, limits=Limits(rows=1))
+        outcome = pipeline.run(place, Store(db), plan, listener)
+    assert outcome == Outcome(files_counted=8, events=24_000, seconds=outcome.seconds)
+    assert listener.warnings
+    Model().check(database, lake)
+    assert not workers(os.getpid())
+
+
+def test_a_pool_that_is_left_leaves_no_process(tmp_path: Path) -> None:
+    write_lake(tmp_path, {f"{n}.tsv": events(n, 3000, "title") for n in range(4)})
+    lake = lake_at(str(tmp_path))
+    with Pool(lake, sorted(lake.files()), 5000, 2):
+        found = first_workers(os.getpid())
+    assert not any(map(is_alive, found))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_no_process_survives_its_parent(database: str, tmp_path: Path, number: signal.Signals) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"0.tsv": events(0, 10, "first")})
+    assert run(lake=lake, database=database).returncode == 0
+    padding = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t%s\n" % (b"x" * 1_000_000)
+    write_lake(lake, {f"{n}.tsv": events(n, 9, "long") + 20 * padding for n in range(3)})
+    command = [sys.executable, str(ROOT / "run.py"), "--workers", "2"]
+    settings = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
+    with closing(psycopg2.connect(database)) as other, other.cursor() as cur:
+        cur.execute("lock table state.lake_files in exclusive mode")  # so that the run is still at work
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=settings, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        found = first_workers(process.pid)
+        process.send_signal(number)
+        _, words = process.communicate(timeout=60)
+        wait_until(lambda: not any(map(is_alive, found)))
+    assert process.returncode != 0
+    assert b"Traceback" not in words
+    assert run("--workers", "2", lake=lake, database=database).returncode == 0
+    Model().check(database, contents(lake))
+
+
+def test_the_number_of_processes_is_a_positive_one(database: str, tmp_path: Path) -> None:
+    done = run("--workers", "0", lake=tmp_path, database=database)
+    assert done.returncode == 2
+    assert "--workers" in done.stderr

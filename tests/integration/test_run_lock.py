@@ -1,0 +1,439 @@
+"""When a watch lists, counts, tries again, draws and leaves its lock: by a clock of the test, in a real database."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor import backoff as outage
+from processor import watch
+from processor.batches import Limits
+from processor.lake.base import ChangedError, LakeError, LakeFile
+from processor.lake.folder import Folder
+from processor.lake.notifications import Silence
+from processor.lake.selection import Selection
+from processor.output.run_tally import Record
+from processor.plan import Plan
+from processor.signals import Stopped
+from processor.watch import Watch
+from state.batch_writer import Version
+from state.connection import BusyError, Database, DatabaseAwayError, DatabaseError, SupersededError
+from state.store import Store
+from tests.support.ingesting import Silence as Quiet
+from tests.support.lines import events
+from tests.support.older import execute
+from tests.support.program import contents
+from tests.support.tables import Model, write_lake
+
+INTERVAL = 10.0
+
+
+class Clock:
+    """The time, which goes on when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+class Told(Silence):
+    """Tells of what a script says, one step for each time it is waited for; a signal comes at its end."""
+
+    def __init__(self, clock: Clock, steps: list[Callable[[], list[str]] | None]) -> None:
+        self._clock, self._steps = clock, iter(steps)
+        self.waits: list[float] = []
+        self.settlements: list[set[str]] = []
+        self.is_closed = False
+
+    def wait(self, seconds: float) -> list[str]:
+        self.waits.append(round(seconds, 3))
+        step = next(self._steps, stopped)
+        if step is None:
+            self._clock.now += seconds
+            return []
+        return step()
+
+    def settled(self, keys: Collection[str]) -> None:
+        self.settlements.append(set(keys))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def stopped() -> list[str]:
+    raise Stopped("SIGTERM")
+
+
+class Lines(Quiet):
+    """Keeps the lines that are told, and takes time for each file that is counted."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.counts = Counter[str]()
+        self.clock, self.took = clock, 0.0
+
+    def warn(self, line: str) -> None:
+        self.lines.append(line)
+
+    def counted(self, version: Version) -> None:
+        del version
+        self.counts["counted"] += 1
+        self.clock.now += self.took
+
+    def failed(self, key: str, error: str) -> None:
+        super().failed(key, error)
+        self.counts[key] += 1
+
+
+class Turns(Store):
+    """A store that notes when the lock is taken and left."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.turns: list[str] = []
+        self.errors: list[Exception] = []
+
+    def take_turn(self, lake_url: str) -> bool:
+        if self.errors:
+            raise self.errors.pop()
+        self.turns.append("take")
+        return super().take_turn(lake_url)
+
+    def end_turn(self, did: Any = None) -> None:
+        self.turns.append("give")
+        super().end_turn(did)
+
+
+class Place(Folder):
+    """A folder some of whose files cannot be read for a while."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
+        self.changing = Counter[str]()
+        self.opened = Counter[str]()
+        self.looks: list[str] = []
+        self.listings = 0
+        self.away: list[Exception] = []
+
+    def files(self) -> Iterator[LakeFile]:
+        self.listings += 1
+        if self.away:
+            raise self.away.pop()
+        return super().files()
+
+    def look(self, path: str) -> LakeFile | None:
+        self.looks.append(path)
+        return super().look(path)
+
+    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Any:
+        self.opened[file.key] += 1
+        if self.changing[file.key]:
+            self.changing[file.key] -= 1
+            raise ChangedError("it was replaced while it was read")
+        return super().open(file, start, stop)
+
+
+class Scene:
+    """A watch of a folder with all that it is made of."""
+
+    def __init__(self, uri: str, clock: Clock, lake: Place, store: Turns) -> None:
+        self.uri, self.clock, self.lake, self.store = uri, clock, lake, store
+        self.lines = Lines(clock)
+        self.drawn: list[float] = []
+        self.batches: list[float] = []
+        self.drawing = 0.0
+        self.drawing_fails = False
+
+    def go_on(self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = Stopped, **plan: Any) -> None:
+        """Go on from listing to listing, as the steps say what is told meanwhile."""
+        self.told = Told(self.clock, list(steps))
+        self.watch = Watch(
+            self.lake, self.store, self.told, Plan(workers=1, **plan), INTERVAL, Record(self.lines),
+            self.draw, self.batches.append,
+        )  # fmt: skip
+        with pytest.raises(ends):
+            self.watch.go_on()
+
+    def draw(self) -> None:
+        if self.drawing_fails:
+            raise DatabaseError("no right")
+        self.drawn.append(self.clock.now)
+        self.clock.now += self.drawing
+
+    def write(self, *names: str, lines: int = 9) -> Callable[[], list[str]]:
+        """A step that writes files and tells of them."""
+
+        def step() -> list[str]:
+            write_lake(Path(self.lake.url), {name: events(1, lines, "t") for name in names})
+            return list(names)
+
+        return step
+
+
+@pytest.fixture
+def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A watch of an empty folder."""
+    (tmp_path / "lake").mkdir()
+    clock = Clock()
+    monkeypatch.setattr(watch, "time", clock)
+    monkeypatch.setattr(outage, "time", clock)
+    lake = Place(tmp_path / "lake")
+    with Database(database, wait=5, shares=True) as db:
+        db.claim(lake.url)
+        yield Scene(database, clock, lake, Turns(db))
+
+
+def test_the_lake_is_listed_at_intervals(scene: Scene) -> None:
+    scene.go_on(None, None, None)
+    assert scene.lake.listings == 3
+    # The first report is drawn at once, and nothing is new after it.
+    assert scene.told.waits == [0.0, INTERVAL, INTERVAL, INTERVAL]
+    assert len(scene.drawn) == 1
+
+
+def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
+    scene.go_on(None, None, list)
+    turns = scene.store.turns
+    assert turns[0] == "give"  # it was held when the watch began
+    assert turns[1::2] == ["take"] * (len(turns) // 2)
+    assert turns[::2] == ["give"] * (len(turns) // 2 + 1)
+    assert len(scene.batches) == len(turns) // 2
+
+
+@pytest.mark.parametrize(("took", "breaths"), [(0.0, 0), (watch.SPELL / 2, 1), (watch.SPELL + 0.1, 3)])
+def test_the_lock_is_left_for_others_between_batches(scene: Scene, took: float, breaths: int) -> None:
+    scene.lines.took = took
+    scene.write(*"abcd")
+    scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
+    scene.go_on(limits=Limits(rows=1))
+    assert scene.clock.slept == [watch.BREATH] * breaths
+    assert scene.store.turns[: 3 + 2 * breaths] == ["give", "take", *["give", "take"] * breaths, "give"]
+    assert scene.lines.counts["counted"] == 4
+    Model().check(scene.uri, contents(Path(scene.lake.url)))
+
+
+def test_what_changed_is_tried_at_its_time_and_then_settled(scene: Scene) -> None:
+    scene.lake.changing["a.tsv"] = 3
+    scene.go_on(None, scene.write("a.tsv"), None, None, None, list)
+    assert scene.told.waits[2:5] == [watch.AGAIN, 2 * watch.AGAIN, 4 * watch.AGAIN]
+    assert scene.told.settlements == [set(), set(), set(), {"a.tsv"}]
+    assert (scene.lines.counts["counted"], scene.lines.errors) == (1, {})
+    assert scene.lake.listings == 1
+    assert scene.watch._changed == {}
+
+
+def test_a_pause_has_an_end(scene: Scene) -> None:
+    later = watch.Later(0, 40.0, "1")
+    file = LakeFile("a", "2", 1)
+    first = Watch._later(None, file, 0.5, 60.0)
+    assert (first.at, first.pause, first.fingerprint) == (scene.clock.now + 0.5, 0.5, "2")
+    assert Watch._later(later, file, 0.5, 60.0).pause == 60.0
+    assert Watch._later(later._replace(pause=30.0), file, 0.5, 90.0).pause == 60.0
+
+
+def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_time(scene: Scene) -> None:
+    write_lake(Path(scene.lake.url), {"a.tsv": b"no header\n"})
+    tried: list[float] = []
+    begun = scene.clock.now
+
+    def note() -> None:
+        if scene.lines.counts["a.tsv"] > len(tried):
+            tried.append(scene.clock.now - begun)
+
+    def step() -> list[str]:
+        note()
+        scene.clock.now = max(scene.clock.now, scene.watch._listing_at)
+        return []
+
+    scene.go_on(*[step] * 30)
+    # At once, at the next listing, and then twice as long after that each time, at the next listing.
+    assert tried == [0, 10, 20, 40, 80, 160]
+    assert scene.lines.counts == {"a.tsv": len(tried)}
+
+
+def test_a_file_that_failed_is_tried_at_once_where_it_changed(scene: Scene) -> None:
+    def broken(text: bytes) -> Callable[[], list[str]]:
+        def step() -> list[str]:
+            write_lake(Path(scene.lake.url), {"a.tsv": text})
+            return ["a.tsv"]
+
+        return step
+
+    scene.go_on(broken(b"no\n"), lambda: ["a.tsv"], broken(b"none\n"), scene.write("a.tsv"), broken(b"x\n"))
+    assert scene.lines.counts == {"a.tsv": 3, "counted": 1}
+    assert scene.told.settlements == [{"a.tsv"}] * 5
+
+
+def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
+    path = Path(scene.lake.url, "a.tsv")
+    write_lake(path.parent, {"a.tsv": b"no header\n"})
+
+    def away() -> list[str]:
+        path.rename(path.with_name("kept"))
+        scene.clock.now += INTERVAL
+        return []
+
+    def back() -> list[str]:
+        assert scene.watch._failed == {}
+        path.with_name("kept").rename(path)
+        return ["a.tsv"]
+
+    scene.go_on(away, back)
+    assert scene.lines.counts == {"a.tsv": 2}
+
+
+def test_what_counts_is_no_failure_any_more(scene: Scene) -> None:
+    write_lake(Path(scene.lake.url), {"a.tsv": b"no header\n"})
+    scene.go_on(scene.write("a.tsv"))
+    assert scene.watch._failed == scene.watch._changed == {}
+
+
+def test_files_outside_the_selection_are_neither_listed_nor_looked_at(scene: Scene) -> None:
+    scene.write("2019-02-14.tsv", "2019-02-16.tsv")()
+    scene.go_on(scene.write("2019-02-15.tsv", "2019-02-17.tsv"), selection=Selection("2019-02-16"))
+    assert scene.lake.looks == ["2019-02-17.tsv"]
+    assert scene.lines.counts == {"counted": 2}
+    assert scene.told.settlements == [{"2019-02-15.tsv", "2019-02-17.tsv"}]
+
+
+def test_a_file_that_is_told_of_twice_is_looked_at_once(scene: Scene) -> None:
+    scene.go_on(None, lambda: scene.write("a.tsv")() * 2, lambda: ["no.tsv"])
+    assert scene.lake.looks == ["a.tsv", "no.tsv"]
+    assert scene.told.settlements == [{"a.tsv"}, {"no.tsv"}]
+
+
+def test_the_report_is_drawn_when_nothing_comes_and_no_more_often_than_the_lake_is_listed(scene: Scene) -> None:
+    begun = scene.clock.now
+    scene.go_on(None, scene.write("a.tsv"), None, scene.write("b.tsv"), None, None)
+    assert [at - begun for at in scene.drawn] == [0, INTERVAL, 2 * INTERVAL]
+
+
+def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene) -> None:
+    begun = scene.clock.now
+
+    def busy() -> list[str]:
+        scene.clock.now += INTERVAL / 4
+        return scene.write(f"{scene.clock.now}.tsv")()
+
+    scene.go_on(*[busy] * 30)
+    assert len(scene.drawn) >= 2
+    gaps = [after - before for before, after in zip(scene.drawn, scene.drawn[1:], strict=False)]
+    assert all(INTERVAL <= gap <= 3 * INTERVAL for gap in gaps), (begun, scene.drawn)
+
+
+@pytest.mark.parametrize(("drawing", "draws"), [(0.0, 2), (watch.LAST_DRAWING - 0.1, 2), (watch.LAST_DRAWING, 1)])
+def test_what_is_not_drawn_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, drawing: float, draws: int) -> None:
+    scene.drawing = drawing
+    scene.go_on(list, scene.write("a.tsv"))
+    assert len(scene.drawn) == 1
+    scene.watch.end()
+    assert (len(scene.drawn), scene.told.is_closed) == (draws, True)
+    scene.watch.end()
+    assert len(scene.drawn) == draws  # nothing is new
+
+
+@pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseAwayError("away")])
+def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: Exception) -> None:
+    scene.go_on(scene.write("a.tsv"))
+    before = len(scene.drawn)
+    scene.store.errors.append(error)
+    scene.watch.end()
+    assert len(scene.drawn) == before
+
+
+@pytest.mark.parametrize("error", [LakeError("no bucket"), DatabaseError("no right"), BusyError("busy; wait")])
+def test_what_is_wrong_at_the_beginning_ends_a_watch(scene: Scene, error: Exception) -> None:
+    if isinstance(error, LakeError):
+        scene.lake.away.append(error)
+    else:
+        scene.store.errors.append(error)
+    scene.go_on(ends=type(error))
+    assert scene.lines.lines == []
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (LakeError("the bucket is away; look"), "the bucket is away; look; watch waits"),
+        (DatabaseError("the database is away"), "the database is away; watch waits"),
+        (BusyError("another run; it stops"), "another run; watch waits"),
+    ],
+)
+def test_what_is_away_later_is_told_and_waited_for(scene: Scene, error: Exception, line: str) -> None:
+    def fails() -> list[str]:
+        if isinstance(error, LakeError):
+            scene.lake.away.append(error)
+            scene.clock.now += INTERVAL
+            return []
+        scene.store.errors.append(error)
+        return scene.write("a.tsv")()
+
+    scene.go_on(fails, list)
+    assert scene.lines.lines == [line, "watch goes on"]
+    assert len(scene.clock.slept) == 1
+    assert 0 < scene.clock.slept[0] <= outage.FIRST
+    # The lake is listed at once, which finds what was told meanwhile.
+    assert scene.lake.listings == (3 if isinstance(error, LakeError) else 2)
+    assert scene.lines.counts["counted"] == (0 if isinstance(error, LakeError) else 1)
+
+
+def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
+    def fails() -> list[str]:
+        scene.store.errors.append(SupersededError("another lake"))
+        scene.clock.now += INTERVAL
+        return []
+
+    scene.go_on(fails, ends=SupersededError)
+    assert scene.lines.lines == []
+
+
+def test_a_batch_that_is_broken_off_gives_the_lock_back_and_is_no_batch(scene: Scene) -> None:
+    scene.drawing_fails = True
+    scene.go_on(list, list)
+    assert scene.store.turns.count("take") == scene.store.turns.count("give") - 1
+    assert len(scene.batches) == scene.lake.listings
+
+
+def test_an_outage_is_told_once_and_left_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, lines = Clock(), list[str]()
+    monkeypatch.setattr(outage, "time", clock)
+    monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
+    away = outage.Outage(lines.append, "back")
+    away.over()
+    assert lines == []
+    for _ in range(9):
+        away.tell("away")
+        away.pause()
+    assert clock.slept == [0.75 * min(outage.FIRST * 2**n, outage.MOST) for n in range(9)]
+    away.pause(0.1)
+    assert clock.slept[-1] == 0.1
+    away.over()
+    away.over()
+    assert lines == ["away", "back"]
+    away.tell("again")
+    away.pause()
+    assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * outage.FIRST)
+    outage.Outage(lines.append, "back").pause()
+    assert clock.slept[-1] == 0.75 * outage.FIRST
+
+
+def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -> None:
+    def newer() -> list[str]:
+        execute(scene.uri, "insert into state.steps (step) values (9999)")
+        return scene.write("a.tsv")()
+
+    scene.go_on(newer, ends=SupersededError)
+    assert scene.lines.counts == {}
+    assert execute(scene.uri, "select count(*) from state.lake_files") == [(0,)]
+    scene.watch.end()
+    assert scene.lines.counts == {}

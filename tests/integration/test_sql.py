@@ -1,0 +1,113 @@
+"""No SQL is built from data: what a cursor is given was written by hand."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from processor.plan import Plan
+from state.connection import Database
+from tests.support.ingesting import count
+from tests.support.older import execute
+from tests.support.paths import ROOT
+from tests.support.postgres import as_role
+from tests.support.program import CLICK, HEADER, contents
+from tests.support.tables import Model, write_lake
+
+SOURCES = sorted([ROOT / "run.py", *(ROOT / "processor").rglob("*.py"), *(ROOT / "state").rglob("*.py")])
+CALLS = {"execute", "executemany", "copy_expert", "copy_from", "mogrify", "callproc", "execute_values", "execute_batch"}
+
+
+def is_written_by_hand(node: ast.expr) -> bool:
+    """Whether an expression is a literal, a statement of `queries.sql`, a file of ours, or has names only put in."""
+    match node:
+        case ast.Constant(value=str()):
+            return True
+        case ast.Subscript(value=ast.Attribute(attr="queries")):
+            return True
+        case ast.Call(func=ast.Attribute(attr="read_text"), args=[]):
+            return True
+        case ast.Call(func=ast.Attribute(attr="format", value=ast.Call() as template), args=parts, keywords=[]):
+            return is_sql(template, "SQL") and all(is_sql(part, "Identifier") for part in parts)
+        case _:
+            return False
+
+
+def is_sql(node: ast.expr, name: str) -> bool:
+    """Whether an expression is a part of `psycopg2.sql`: SQL of a literal, or an Identifier of anything."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="sql"), attr=attribute), args=[argument]):
+            return attribute == name and (name == "Identifier" or isinstance(argument, ast.Constant))
+        case _:
+            return False
+
+
+def wrong_calls(source: str) -> list[int]:
+    """The lines of a module on which a cursor may be given what was not written by hand."""
+    wrong = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        # Database.execute takes the cursor and the name of a statement.
+        if called in CALLS and not (called == "execute" and len(node.args) == 2 and is_name(node)):
+            wrong += [] if node.args and is_written_by_hand(node.args[0]) else [node.lineno]
+    return wrong
+
+
+def is_name(node: ast.Call) -> bool:
+    """Whether a call is one of `Database.execute`, which looks its statement up by its name."""
+    assert isinstance(node.func, ast.Attribute)
+    owner = node.func.value
+    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "database")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_no_sql_is_built_from_data(path: Path) -> None:
+    assert wrong_calls(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "cur.execute(f'select {x}')",
+        "cur.execute('select ' + x)",
+        "cur.execute('select %s' % x)",
+        "cur.execute(x)",
+        "cur.copy_expert(x, file)",
+        "cur.execute(sql.SQL(x))",
+        "cur.execute(sql.SQL('{}').format(sql.SQL(x)))",
+        "cur.execute(f'{x}', [1])",
+    ],
+)
+def test_the_guard_sees_what_is_built(source: str) -> None:
+    assert wrong_calls(source) == [1]
+
+
+@pytest.mark.parametrize("name", ["queries.sql", "schema.sql"])
+def test_no_statement_builds_another(name: str) -> None:
+    text = (ROOT / "state" / name).read_text(encoding="utf-8").lower()
+    assert "execute" not in text
+    assert "format(" not in text
+
+
+def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_path: Path) -> None:
+    """They have the names of the temporary ones, and may be written to."""
+    write_lake(tmp_path, {"a.tsv": HEADER + CLICK, "b.tsv": HEADER + CLICK})
+    with Database(database) as db:
+        made = re.findall(
+            r"create temporary table pg_temp\.(\w+) (\(.*?\n?\)) on commit", db.queries["create_new"], re.DOTALL
+        )
+    assert len(made) == 12
+    owner = as_role("postgres", database)
+    execute(
+        owner,
+        *(f"create table public.{name} {columns}" for name, columns in made),
+        "grant all on all tables in schema public to etl",
+    )
+    _, errors = count(tmp_path, database, Plan())
+    assert errors == {}
+    Model().check(owner, contents(tmp_path))
+    for name, _ in made:
+        assert execute(owner, f"select from public.{name}") == []

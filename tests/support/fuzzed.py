@@ -1,0 +1,233 @@
+"""What one input of the fuzz target means: the program and the oracle must make the same of it, without an exception.
+
+The first byte says what the others are: a file as it is stored, a line, a timestamp, or attributes.
+"""
+
+import functools
+import gzip
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from io import BytesIO
+from itertools import chain
+
+from backports import zstd
+
+from processor import batches
+from processor.lake.base import FileError, LakeFile
+from processor.lake.text import is_compressed, text
+from processor.output.console import printable
+from processor.reducers.events import Event, HeaderError, Rejection, columns, json_object, parse, timestamp
+from processor.reducers.fast_fold import FastFold
+from processor.reducers.fold import reduce_text
+from processor.reducers.partial import Partial
+from processor.reducing.byte_ranges import reduced, stretches
+from tests.support import oracle, strategies
+from tests.support.ingesting import Silence
+from tests.support.partials import merged, numbered, rejected, says
+
+HEADER = "\t".join(oracle.REQUIRED).encode()
+EPOCH = datetime(1970, 1, 1)
+MICROSECOND = timedelta(microseconds=1)
+LONG = b"\x0e"  # stands for a text nearly as long as an id may be
+VERY_LONG = b"\x0f"  # where it comes first, for one nearly as long as a line may be
+BLOCKS = (1, 7, 64, 4096)
+CHUNKS = (1, 20, 200, 100_000)
+
+# Every way to reduce a text; each must give what the oracle gives.
+REDUCERS: dict[str, Callable[..., Iterable[Partial]]] = {
+    "clear": reduce_text,
+    "fast": functools.partial(reduce_text, fold=FastFold),
+}
+
+
+class Memory:
+    """A lake that holds one file."""
+
+    url = "memory"
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def files(self) -> Iterator[LakeFile]:
+        yield from ()
+
+    def look(self, _: str) -> None:
+        """Nothing is there by a name."""
+
+    def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> BytesIO:
+        return BytesIO(self._data[start:stop])
+
+
+def check(data: bytes) -> None:
+    """Fail unless the program makes of an input what the oracle makes of it."""
+    CHECKS[data[0] % len(CHECKS)](data[1:]) if data else None
+
+
+def check_timestamp(data: bytes) -> None:
+    """Fail unless a text is the same time for both, or none."""
+    found = timestamp(decoded(data))
+    try:
+        assert found == (oracle.utc(decoded(data)) - EPOCH) // MICROSECOND
+    except oracle.LineError:
+        assert found is None
+
+
+def check_attributes(data: bytes) -> None:
+    """Fail unless a text is a JSON object for both, or none."""
+    found = json_object(decoded(data))
+    try:
+        wanted = oracle.json_object(decoded(data))
+    except ValueError:
+        assert found is None
+    else:
+        assert found is not None
+        assert found.keys() == wanted.keys()
+        assert all(found[key] == value for key, value in wanted.items() if isinstance(value, str))
+
+
+def check_line(data: bytes) -> None:
+    """Fail unless a line is the same event for both, or rejected for the same reason."""
+    one = lengthened(data).replace(b"\n", b"")
+    if one:
+        found = parse(one, columns(HEADER))
+        assert found == as_the_oracle_says(one)
+        if isinstance(found, Rejection):
+            assert printable(found.raw.decode(errors="replace")).isprintable()
+
+
+def as_the_oracle_says(data: bytes) -> Event | Rejection:
+    """What a line is, in the program's terms."""
+    try:
+        return of_the_program(oracle.parse(data, list(oracle.REQUIRED)))
+    except oracle.LineError as error:
+        return Rejection(str(error), data[: oracle.RAW_BYTES])
+
+
+def of_the_program(event: oracle.Event) -> Event:
+    """The oracle's event as the program's."""
+    at = (event.when - EPOCH) // MICROSECOND
+    return Event(at, event.user, event.session, event.name, event.article, event.title, event.category)
+
+
+def check_file(data: bytes) -> None:
+    """Fail unless a file's lines say the same to both, however it is cut, or it can be read by neither.
+
+    Two bytes go before it: how it is cut, and how it is stored.
+    """
+    if len(data) < 2:
+        return
+    block, chunk = BLOCKS[data[0] % 4], CHUNKS[data[0] // 4 % 4]
+    stored, file = storage(data[1], lengthened(data[2:]))
+    lake = Memory(stored)
+    try:
+        wanted: oracle.FileReading | None = oracle.read_file(stored, file.key)
+    except oracle.Unreadable:
+        wanted = None
+    try:
+        long = max(chunk, len(stored) // 20)
+        results = chain.from_iterable(reduced(lake, stretch, long) for stretch in stretches(file, long))
+        reading = batches.reading(file, results, Silence())
+        list(reading.rows)
+    except FileError:
+        assert wanted is None
+    else:
+        assert wanted is not None
+        version = reading.version()
+        assert (version.events, version.rejected) == (len(wanted.events), len(wanted.rejected))
+        assert version.lines == version.events + version.rejected + wanted.empty
+        assert version.newest_at == oracle.newest_at(wanted)
+        assert version.reasons == Counter(bad.reason for bad in wanted.rejected)
+    try:
+        plain = b"".join(text(lake, file))
+    except FileError:
+        return
+    try:
+        expected = rejected(plain)
+    except oracle.Unreadable:
+        expected = None
+    block = max(block, len(plain) // 1000)
+    for name, reduce in REDUCERS.items():
+        blocks = (plain[at : at + block] for at in range(0, len(plain), block))
+        try:
+            whole = merged(*reduce(blocks, chunk=chunk))
+        except HeaderError:
+            assert expected is None, name
+            continue
+        assert expected is not None, name
+        assert numbered(whole) == [(bad.line_number, bad.reason) for bad in expected], name
+        assert {one.raw for one in whole.rejections.values()} == {bad.raw for bad in expected}, name
+        if wanted is not None:
+            total = Partial()
+            for event in wanted.events:
+                total.add(of_the_program(event))
+            total.empty = wanted.empty
+            assert says(whole)[0] == says(total)[0], name
+            assert (whole.events, whole.empty) == (total.events, total.empty), name
+            assert whole.newest_at == total.newest_at == oracle.newest_at(wanted), name
+
+
+def storage(how: int, data: bytes) -> tuple[bytes, LakeFile]:
+    """The bytes of a file and its name: plain, compressed, damaged, or compressed by whoever wrote the input."""
+    suffix = (".tsv", ".tsv.gz", ".tsv.zst")[how % 3]
+    if suffix != ".tsv" and how // 3 % 4:
+        data = gzip.compress(data, 1, mtime=0) if suffix == ".tsv.gz" else zstd.compress(data, 1)
+        if how // 3 % 4 == 3:
+            at = how // 12 * len(data) // 22
+            data = data[:at] + bytes([how]) + data[at + 1 :]
+    file = LakeFile(f"a{suffix}", f"1-{len(data)}", len(data))
+    assert is_compressed(file) == (suffix != ".tsv")
+    return data, file
+
+
+def lengthened(data: bytes) -> bytes:
+    """The bytes with the marks of long texts replaced by them."""
+    data = data.replace(VERY_LONG, b" " * (oracle.MAX_LINE_BYTES - 60), 1)
+    return data.replace(LONG, b"x" * 333)
+
+
+def decoded(data: bytes) -> str:
+    """Text for what gets text only: a line is known to be UTF-8 before its fields are looked at."""
+    return lengthened(data).decode(errors="replace")
+
+
+CHECKS = (check_file, check_line, check_timestamp, check_attributes)
+
+
+def seeds() -> Iterator[bytes]:
+    """Inputs to begin with, from the pools of the strategies."""
+    for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
+        yield b"\x02" + time.encode()
+    articles = [f'{{"id":{article},"title":"t"}}' for article in strategies.ARTICLES + strategies.ODD_ARTICLES]
+    texts = [f'{{"category":{text},"id":1}}' for text in strategies.TEXTS + strategies.ODD_TEXTS]
+    members = [f"{{{member}}}" for member in strategies.MEMBERS]
+    bodies = [*strategies.NULL_ATTRIBUTES, *strategies.BAD_JSON, *strategies.UNWANTED_TEXT, *articles, *texts, *members]
+    bodies = [body for body in bodies if len(body) < 2000]
+    yield from (b"\x03" + body.encode() for body in bodies)
+    lines = [line(name, '{"id":"a"}') for name in strategies.EVENT_NAMES + strategies.ODD_EVENT_NAMES]
+    lines += [line(oracle.CLICK, body) for body in bodies]
+    lines += [line(oracle.CLICK, "{}") + fault for fault in strategies.BAD_UTF8]
+    yield from (b"\x01" + one for one in lines)
+    for how in range(0, 256, 5):
+        body = b"\n".join([HEADER, *lines[how % 7 : 6 + how % 7], lines[how % len(lines)], b"", lines[-how % 50], b""])
+        yield bytes([0, how, how]) + body
+    for compress, how in ((gzip.compress, 1), (zstd.compress, 2)):
+        yield bytes([0, 37, how]) + compress(b"\n".join([HEADER, *lines[:4]]))
+    for header in strategies.WRONG_HEADERS:
+        if len(header) < 2000:
+            yield b"\0\0\0" + header + b"\n" + lines[0]
+
+
+def line(name: str, attributes: str) -> bytes:
+    """A line of a file."""
+    return f"2019-02-15 03:07:03.662 +0000\ts1\t{name}\tu1\t{attributes}".encode()
+
+
+def words() -> Iterator[bytes]:
+    """Pieces that an input is worth being given."""
+    yield from (b"\n", b"\r\n", b"\t", b"\0", rb"\N", b'"', b"\\", b"\xef\xbb\xbf", LONG, VERY_LONG, b"1e999", b"NaN")
+    yield from (b'{"id":', b'"title":', b'"category":', rb"\u0000", rb"\ud800", rb"\udc00", b"[[[[[[[[", b"]]]]]]]]")
+    yield from (name.encode() for name in strategies.EVENT_NAMES[:3] + oracle.REQUIRED)
+    yield from (offset.encode() for offset in strategies.OFFSETS if offset)
+    yield from strategies.BAD_UTF8
+    yield HEADER + b"\n"

@@ -1,0 +1,357 @@
+"""Histories of a lake and its runs, drawn by hypothesis and compared with the oracle after each run."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg2
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from psycopg2.extensions import cursor
+
+from processor import pipeline
+from processor.batches import LIMITS, Limits
+from processor.lake.location import lake_at
+from processor.plan import Plan, PruneError
+from processor.rebuild import rebuild
+from processor.reducers.fold import CHUNK
+from processor.spark.session import Engine
+from processor.verify import verify
+from state.connection import Database
+from state.store import Store
+from tests.support import strategies
+from tests.support.ingesting import Silence
+from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
+from tests.support.tables import Model, Tables, clear, tables, write_lake
+
+PICKS = st.integers(0, 7)
+PLANS = st.builds(Plan, prune_all=st.booleans())
+WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
+STATEMENTS = st.integers(1, 150)
+MOST_TASKS = 50
+CLOCK = 1_550_000_000_000_000_000
+
+
+class Crash(BaseException):
+    """The end of a program that had no time to tidy up."""
+
+
+class Doomed(Database):
+    """A database at whose nth statement or COMMIT the program dies, or one of its two connections does."""
+
+    def __init__(self, url: str, statement: int, victim: str) -> None:
+        """The victim is "program", "work" or "lock"."""
+        super().__init__(url, wait=5)
+        self._url, self._left, self._victim = url, statement, victim
+
+    @contextmanager
+    def transaction(self, fenced: bool = True) -> Iterator[cursor]:
+        with super().transaction(fenced) as cur:
+            yield cur
+            self._come_to(cur)
+
+    def execute(self, cur: cursor, name: str, **parameters: object) -> None:
+        self._come_to(cur)
+        super().execute(cur, name, **parameters)
+
+    def _come_to(self, cur: cursor) -> None:
+        self._left -= 1
+        if self._left == 0 and self._victim == "program":
+            Histories.drawn["crashes"] += 1
+            raise Crash
+        if self._left == 0:
+            Histories.drawn["lost connections"] += 1
+            victim = (self._lock if self._victim == "lock" else self._work) or cur.connection
+            end_connection(self._url, victim.info.backend_pid)
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+
+def end_connection(url: str, pid: int) -> None:
+    """The server ends a connection, as at its restart."""
+    admin = psycopg2.connect(url)
+    with admin, admin.cursor() as cur:
+        cur.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+    admin.close()
+
+
+class Histories(RuleBasedStateMachine):
+    """A lake whose files come, change and go, runs of every kind and crashes between them."""
+
+    url: str
+    engine: ClassVar[Engine | None] = None  # what reduces in some of the histories, instead of processes
+    drawn: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        """An empty lake and an empty database."""
+        super().__init__()
+        clear(self.url)
+        self._place = tempfile.TemporaryDirectory()
+        self.folder = Path(self._place.name)
+        self.clock = CLOCK
+        self.lake: dict[str, bytes] = {}
+        self.times: dict[str, int] = {}
+        self.gone: list[tuple[str, bytes, int]] = []
+        self.versions: dict[tuple[str, str], bytes] = {}
+        self.model = Model()
+        self.counted = True
+        self.chunk, self.workers, self.reducing = CHUNK, 1, self.engine
+        self.drawn["histories"] += 1
+
+    def teardown(self) -> None:
+        """Count what is left, and leave no file behind."""
+        try:
+            if not self.counted:
+                self.run(Plan())
+        finally:
+            self._place.cleanup()
+
+    # The lake
+
+    def _write(self, key: str, data: bytes, time: int | None = None) -> None:
+        if (self.workers > 1 or self.reducing) and len(data) > MOST_TASKS * self.chunk:
+            return  # the thousands of tasks of a long line, each for a few bytes of it, would take minutes
+        if time is None:
+            self.clock += 1_000_000_000
+            time = self.clock
+        write_lake(self.folder, {key: data})
+        os.utime(self.folder / key, ns=(time, time))
+        self.lake[key], self.times[key], self.counted = data, time, False
+        self.versions[key, f"{time}-{len(data)}"] = data
+
+    def _pick(self, pick: int) -> str:
+        keys = sorted(self.lake)
+        return keys[pick % len(keys)]
+
+    def _text(self, key: str) -> bytes:
+        try:
+            return decompressed(self.lake[key], key)
+        except Unreadable:
+            assume(False)
+            raise
+
+    def _take(self, key: str) -> bytes:
+        (self.folder / key).unlink()
+        data = self.lake.pop(key)
+        self.gone.append((key, data, self.times.pop(key)))
+        self.counted = False
+        return data
+
+    @initialize(
+        chunk=st.sampled_from([CHUNK, 1, 100, 1000, 10_000]),
+        workers=WORKERS,
+        engine=st.sampled_from([False, False, False, True]),
+        limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(size=400), Limits(seconds=0)]),
+        lake=strategies.lakes(),
+    )
+    def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
+        self.limits = limits
+        self.reducing = self.engine if engine else None
+        # a process or a task for each byte would take its time
+        self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
+        for key, data in lake.items():
+            self._write(key, data)
+
+    @rule(file=strategies.named_files())
+    def put(self, file: tuple[str, bytes]) -> None:
+        self._write(*file)
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS, text=strategies.files())
+    def replace(self, pick: int, text: bytes) -> None:
+        key = self._pick(pick)
+        self._write(key, strategies.packed(text, key))
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS, lines=st.integers(0, 16))
+    def cut(self, pick: int, lines: int) -> None:
+        key = self._pick(pick)
+        self._write(key, strategies.packed(b"\n".join(self._text(key).split(b"\n")[:lines]), key))
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS, share=st.floats(0, 1))
+    def tear(self, pick: int, share: float) -> None:
+        key = self._pick(pick)
+        self._write(key, self.lake[key][: int(share * len(self.lake[key]))])
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS, lines=st.lists(strategies.good_lines(), min_size=1, max_size=4))
+    def grow(self, pick: int, lines: list[bytes]) -> None:
+        key = self._pick(pick)
+        self._write(key, strategies.packed(b"\n".join([self._text(key).rstrip(b"\r\n"), *lines]), key))
+
+    @precondition(lambda self: len(self.lake) > 1)
+    @rule(pick=PICKS, other=PICKS, line=st.integers(1, 16))
+    def move_line(self, pick: int, other: int, line: int) -> None:
+        source, target = self._pick(pick), self._pick(other)
+        lines, its = self._text(source).split(b"\n"), self._text(target).split(b"\n")
+        assume(source != target and line < len(lines))
+        its.insert(1, lines.pop(line))
+        self._write(source, strategies.packed(b"\n".join(lines), source))
+        self._write(target, strategies.packed(b"\n".join(its), target))
+
+    @precondition(lambda self: len(self.lake) > 1)
+    @rule(pick=PICKS, other=PICKS)
+    def swap(self, pick: int, other: int) -> None:
+        a, b = self._pick(pick), self._pick(other)
+        one, two = self.lake[a], self.lake[b]
+        self._write(a, two)
+        self._write(b, one)
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS, key=strategies.keys())
+    def rename(self, pick: int, key: str) -> None:
+        old = self._pick(pick)
+        time = self.times[old]
+        self._write(key, self._take(old), time)
+
+    @precondition(lambda self: any(key.endswith(".tsv") for key in self.lake))
+    @rule(pick=PICKS, suffix=st.sampled_from([".gz", ".zst"]))
+    def compress(self, pick: int, suffix: str) -> None:
+        plain = sorted(key for key in self.lake if key.endswith(".tsv"))
+        key = plain[pick % len(plain)] + suffix
+        self._write(key, strategies.packed(self._take(key.removesuffix(suffix)), key))
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS)
+    def touch(self, pick: int) -> None:
+        key = self._pick(pick)
+        self._write(key, self.lake[key])
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS)
+    def recompress(self, pick: int) -> None:
+        key = self._pick(pick)
+        self._write(key, strategies.packed(self._text(key), key, level=9))
+
+    @precondition(lambda self: self.lake)
+    @rule(pick=PICKS)
+    def remove(self, pick: int) -> None:
+        self._take(self._pick(pick))
+
+    @precondition(lambda self: self.gone)
+    @rule(pick=PICKS, as_it_was=st.booleans())
+    def restore(self, pick: int, as_it_was: bool) -> None:
+        key, data, time = self.gone[-1 - pick % len(self.gone)]
+        self._write(key, data, time if as_it_was else None)
+
+    # The program
+
+    def _plans(self, plan: Plan) -> Plan:
+        return Plan(plan.prune, plan.prune_all, self.workers, self.reducing, self.chunk, self.limits)
+
+    def _listed(self) -> dict[str, bytes]:
+        return {key: data for key, data in self.lake.items() if is_lake_file(key)}
+
+    def _changed(self) -> set[str]:
+        """The keys whose text is not what counts."""
+        listed = self._listed()
+        return {
+            key
+            for key in listed.keys() - expected(listed).failed
+            if key not in self.model.counting
+            or decompressed(self.model.counting[key], key) != decompressed(listed[key], key)
+        }
+
+    def _check(self, pruned: bool) -> Tables:
+        found = self.model.check(self.url, self.lake, pruned)
+        present = {key: f"{self.times[key]}-{len(data)}" for key, data in self._listed().items()}
+        for key in present.keys() - found.failed:
+            assert found.counting[key].fingerprint == present[key]
+        self.counted = True
+        return found
+
+    def _run(self, db: Database, plan: Plan) -> None:
+        listed = self._listed()
+        counted = self.model.counting.keys() | (listed.keys() - expected(listed).failed)
+        gone = counted - listed.keys()
+        changed = self._changed()
+        prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
+        self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
+        with db:
+            lake = lake_at(str(self.folder))
+            db.claim(lake.url, relocated=True)
+            try:
+                outcome = pipeline.run(lake, Store(db), self._plans(plan), Silence())
+            except PruneError:
+                assert plan.prune
+                assert not prune
+                self._check(False)
+                return
+        assert prune or not plan.prune
+        found = self._check(prune)
+        assert outcome.files_failed == len(found.failed)
+        assert outcome.files_forgotten == (len(gone) if prune else 0)
+        assert outcome.files_counted == len(changed)
+        assert outcome.files_counted + outcome.files_unchanged + outcome.files_failed == len(listed)
+        assert outcome.events == sum(found.counting[key].events for key in changed)
+        assert outcome.rejected == sum(found.counting[key].rejected for key in changed)
+
+    @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans()))
+    def run(self, plan: Plan) -> None:
+        self._run(Database(self.url, wait=5), plan)
+
+    @rule(
+        plan=st.builds(Plan, prune_all=st.booleans()),
+        statement=st.integers(1, 150),
+        victim=st.sampled_from(["work", "lock"]),
+    )
+    def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:
+        self._run(Doomed(self.url, statement, victim), plan)
+
+    @rule(plan=PLANS, statement=STATEMENTS, anew=st.booleans())
+    def crash(self, plan: Plan, statement: int, anew: bool) -> None:
+        lake = lake_at(str(self.folder))
+        before = dict(self.model.counting)
+        try:
+            with Doomed(self.url, statement, "program") as db:
+                db.claim(lake.url, relocated=True)
+                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan), Silence())
+        except Crash:
+            pass
+        self.counted = False
+        self.model.counting = {}
+        for key, file in tables(self.url).counting.items():
+            data = self.versions[key, file.fingerprint]
+            assert data in (before.get(key), self.lake.get(key))
+            self.model.counting[key] = data
+        assert before.keys() - self.model.counting.keys() <= (
+            before.keys() - self.lake.keys() if plan.prune_all else set()
+        )
+        self.model.compare(self.url)
+
+    @rule(plan=PLANS)
+    def rebuild(self, plan: Plan) -> None:
+        lake = lake_at(str(self.folder))
+        with Database(self.url, wait=5) as db:
+            db.claim(lake.url, relocated=True)
+            rebuild(lake, Store(db), self._plans(plan), Silence())
+        self._check(plan.prune_all)
+        self.drawn["rebuilds"] += 1
+
+    @precondition(lambda self: self.model.counting)
+    @rule(pick=PICKS)
+    def forget(self, pick: int) -> None:
+        keys = sorted(self.model.counting)
+        key = keys[pick % len(keys)]
+        with Database(self.url, wait=5) as db:
+            db.claim(str(self.folder), relocated=True)
+            assert Store(db).forget(key)
+        del self.model.counting[key]
+        self.counted = False
+        self.model.compare(self.url)
+
+    @precondition(lambda self: self.counted)
+    @rule()
+    def verify(self) -> None:
+        lake = lake_at(str(self.folder))
+        with Database(self.url, wait=5) as db:
+            db.claim(lake.url, relocated=True)
+            assert not list(verify(lake, Store(db), self._plans(Plan()), Silence()))
+        self.model.compare(self.url)

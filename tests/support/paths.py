@@ -1,0 +1,14 @@
+"""Where things are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+SHARED = ROOT.parent / "shared"
+
+
+def module_named(name: str) -> Path:
+    """The file of a test module, by its name without a folder; raises ValueError unless there is one."""
+    (path,) = (ROOT / "tests").rglob(name)
+    return path

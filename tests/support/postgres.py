@@ -1,0 +1,78 @@
+"""Real Postgres servers, and databases on them."""
+
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import parse_dsn
+
+from state import embedded
+from tests.support.paths import ROOT
+
+
+@contextmanager
+def copy_of(url: str) -> Iterator[str]:
+    """The URI of a copy of a database."""
+    name, template = f"copy_{uuid.uuid4().hex}", parse_dsn(url)["dbname"]
+    owner = as_role("postgres", url)
+    admin = psycopg2.connect(owner.replace(f"/{template}?", "/postgres?"))
+    admin.autocommit = True
+    with closing(admin), admin.cursor() as cur:
+        cur.execute(sql.SQL("create database {} template {}").format(*map(sql.Identifier, (name, template))))
+        make_roles(owner.replace(f"/{template}?", f"/{name}?"))
+        yield url.replace(f"/{template}?", f"/{name}?")
+        cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+def administrate(url: str, statement: str, *names: str) -> None:
+    """Execute a statement that no transaction may hold, with these names in it."""
+    with closing(psycopg2.connect(url)) as admin:
+        admin.autocommit = True
+        with admin.cursor() as cur:
+            cur.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def tune(url: str) -> None:
+    """Make a server that is thrown away faster: no test pulls the plug of the machine."""
+    administrate(url, "alter system set fsync = off")
+    administrate(url, "select pg_reload_conf()")
+
+
+@contextmanager
+def new_server() -> Iterator[tuple[str, Path]]:
+    """A Postgres server that is thrown away: the URI of a database on it, and its folder."""
+    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "server")
+        with embedded.server("tests", home) as uri:
+            tune(uri)
+            yield uri, home
+
+
+@contextmanager
+def new_database(server: str) -> Iterator[str]:
+    """The URI of an empty database on a server, for the role that counts."""
+    name = f"test_{uuid.uuid4().hex}"
+    administrate(server, "create database {}", name)
+    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
+    make_roles(uri)
+    yield as_role("etl", uri)
+    administrate(server, "drop database {} with (force)", name)
+
+
+def make_roles(uri: str) -> None:
+    """Let the role that counts into a database of the owner's, as the documentation says."""
+    owner = psycopg2.connect(uri)
+    with owner, owner.cursor() as cur:
+        cur.execute((ROOT / "state" / "roles.sql").read_text(encoding="utf-8"))
+    owner.close()
+
+
+def as_role(role: str, uri: str) -> str:
+    """The URI of the same database for another role."""
+    return re.sub("//[^@/]*@", f"//{role}@", uri)

@@ -1,0 +1,115 @@
+"""A server of the oldest version that the program works with, as Debian installs it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import psycopg2
+import pytest
+
+from state import embedded
+from state.connection import Database
+from tests.support.postgres import administrate
+from tests.support.processes import ask, wait_until
+
+OLDEST = Path("/usr/lib/postgresql/15/bin")
+
+
+def is_up(folder: str, port: str) -> bool:
+    """Whether a server answers, in whatever language it says so."""
+    with suppress(psycopg2.OperationalError):
+        return ask(f"postgresql://postgres@/postgres?host={folder}&port={port}", "select 1") == [(1,)]
+    return False
+
+
+@contextmanager
+def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **settings: str) -> Iterator[str]:
+    """The URI of a database on a server of the oldest version, which logs what changes for publications."""
+    if not (OLDEST / "postgres").exists():
+        pytest.skip("PostgreSQL 15 is not installed in Debian's way")
+    is_root = os.geteuid() == 0
+    account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if is_root else {}
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        data, log = Path(folder, "data"), Path(folder, "log")
+        words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D", str(data)]
+        subprocess.run([OLDEST / "initdb", *words], check=True, capture_output=True, cwd="/", **account)
+        place = {"listen_addresses": "", "unix_socket_directories": folder}
+        port = settings.setdefault("port", "5432")
+        settings = {**place, "wal_level": "logical", "fsync": "off", **settings}
+        with log.open("wb") as said:
+            server = subprocess.Popen(
+                [OLDEST / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())],
+                stdout=said, stderr=said, cwd="/", env={**os.environ, **environment}, **account,
+            )  # fmt: skip
+        try:
+            wait_until(lambda: is_up(folder, port))
+            # as the tests' own server names it, so that `new_database` finds its place in it
+            name = embedded.database_name("tests")
+            uri = f"postgresql://postgres@/{name}?host={folder}&port={port}"
+            administrate(uri.replace(name, "postgres"), "create database {}", name)
+            yield uri
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait()
+
+
+class Server:
+    """A server of its own that may be killed."""
+
+    def __init__(self, home: Path) -> None:
+        """The server in a folder, which runs."""
+        self._home = home
+
+    def kill(self, number: signal.Signals) -> None:
+        """End it in the midst of its work, and wait until none of its processes is left."""
+        process = int(embedded._note(self._home)[0])
+        os.kill(process, number)
+        with (self._home / "server.lock").open("rb") as lock:
+            wait_until(lambda: embedded._locked(lock.fileno()))
+
+    def keep(self) -> None:
+        """Keep what it holds now, for `relapse`; it starts anew, as it does after a crash."""
+        self.kill(signal.SIGKILL)
+        subprocess.run(["cp", "-a", self._home / "data", self._home / "kept"], check=True)  # to the same account
+        self.start()
+
+    def relapse(self) -> None:
+        """Let it die, and come back as it was kept."""
+        self.kill(signal.SIGKILL)
+        shutil.rmtree(self._home / "data")
+        (self._home / "kept").rename(self._home / "data")
+        self.start()
+
+    def start(self) -> None:
+        """Start it again, in the same place; it is stopped by whoever made it."""
+        with embedded.server("tests", self._home):
+            pass
+
+
+def inject(database: str, state: str, times: int) -> None:
+    """Let so many statements that write a row of the user `bad` fail with an SQLSTATE; those undone count too."""
+    with Database(database):
+        pass  # which makes the schema
+    administrate(
+        database,
+        f"""
+        create sequence public.failed;
+        create function public.fail() returns trigger language plpgsql as $$
+        begin
+            if nextval('public.failed') <= {times} then
+                raise exception 'made for a test' using errcode = '{state}';
+            end if;
+            return new;
+        end $$;
+        create trigger fail before insert on public.user_performance
+        for each row when (new.user_id = 'bad') execute function public.fail()
+        """,
+    )

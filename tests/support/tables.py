@@ -1,0 +1,153 @@
+"""What the tables of a database hold, in the oracle's terms."""
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import psycopg2
+from psycopg2 import sql
+
+from tests.support.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
+from tests.support.processes import ask
+
+# What is kept added up, and what it is added up from.
+ADDED_UP = {
+    "state.category_days": (
+        "select date, sum(displays), sum(clicks), category from article_performance group by date, category"
+    ),
+    "state.session_days": (
+        "select date, sum(sessions), sum(session_seconds) from user_performance where sessions > 0 group by date"
+    ),
+}
+
+
+class File(NamedTuple):
+    """What the checkpoint says of a version that counts: its fingerprint, its lines by kind, and its latest event."""
+
+    fingerprint: str
+    lines: int
+    events: int
+    rejected: int
+    newest_at: int | None
+
+
+class Tables(NamedTuple):
+    """Both BI tables, the rejected lines by file, the files that count, and those that could not be read."""
+
+    article_performance: dict[tuple[str, date], ArticleRow]
+    user_performance: dict[tuple[str, date], UserRow]
+    rejected: dict[str, list[Rejected]]
+    counting: dict[str, File]
+    failed: set[str]
+
+
+def tables(url: str) -> Tables:
+    """What a database holds now."""
+    connection = psycopg2.connect(url)
+    try:
+        with connection, connection.cursor() as cur:
+            cur.execute("set transaction isolation level repeatable read")
+            cur.execute(
+                "select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate"
+                " from article_performance"
+            )
+            articles = {row[:2]: ArticleRow(*row) for row in cur.fetchall()}
+            cur.execute(
+                "select user_id, date, sessions, session_seconds, average_session_seconds, displays, clicks,"
+                " click_through_rate from user_performance"
+            )
+            users = {row[:2]: UserRow(*row) for row in cur.fetchall()}
+            for days, sums in ADDED_UP.items():
+                cur.execute(f"table {days}")
+                found = Counter(cur.fetchall())
+                cur.execute(sums)
+                assert found == Counter(cur.fetchall())
+            cur.execute("select key, line_number, reason, raw from state.rejected_lines order by key, line_number")
+            rejected: dict[str, list[Rejected]] = {}
+            for key, number, reason, raw in cur.fetchall():
+                rejected.setdefault(key, []).append(Rejected(number, reason, bytes(raw)))
+            cur.execute("select key, fingerprint, lines, events, rejected, newest_at, error from state.lake_files")
+            files = cur.fetchall()
+            counting = {key: File(*numbers) for key, *numbers, _ in files if numbers[0] is not None}
+            failed = {row[0] for row in files if row[-1] is not None}
+            assert len(counting.keys() | failed) == len(files)  # each either counts or says why not
+            return Tables(articles, users, rejected, counting, failed)
+    finally:
+        connection.close()
+
+
+def clear(url: str) -> None:
+    """Empty a database that was used, but for its schema."""
+    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
+        cur.execute(
+            "select schemaname, tablename from pg_tables"
+            " where schemaname in ('state', 'public') and tablename <> 'steps'"
+        )
+        for name in cur.fetchall():
+            cur.execute(sql.SQL("delete from {}").format(sql.Identifier(*name)))
+
+
+class Model:
+    """What a database should hold after runs over a lake that changes: a mirror of the contract's promise."""
+
+    def __init__(self, knows_newest: bool = True) -> None:
+        """Nothing was counted yet; an older program did not record a file's latest event."""
+        self._knows_newest = knows_newest
+        self.counting: dict[str, bytes] = {}
+
+    def check(self, url: str, lake: Mapping[str, bytes], pruned: bool = False) -> Tables:
+        """Fail unless the tables are what one pass gives over the lake, whose present state was just counted.
+
+        A file that cannot be read keeps what its last readable version gave, and one that is gone does until pruned.
+        """
+        lake = {key: data for key, data in lake.items() if is_lake_file(key)}
+        failed = expected(lake).failed
+        if pruned:
+            self.counting = {key: data for key, data in self.counting.items() if key in lake}
+        self.counting |= {key: data for key, data in lake.items() if key not in failed}
+        found = self.compare(url)
+        assert found.failed == failed
+        return found
+
+    def compare(self, url: str) -> Tables:
+        """Fail unless the tables are what one pass gives over the files that count."""
+        wanted, found = expected(self.counting), tables(url)
+        assert found.article_performance == wanted.article_performance
+        assert found.user_performance == wanted.user_performance
+        assert found.rejected == wanted.rejected
+        readings = {key: read_file(data, key) for key, data in self.counting.items()}
+        assert {key: file[1:] for key, file in found.counting.items()} == {
+            key: (
+                len(reading.events) + len(reading.rejected) + reading.empty,
+                len(reading.events),
+                len(reading.rejected),
+                newest_at(reading) if self._knows_newest or found.counting[key].newest_at is not None else None,
+            )
+            for key, reading in readings.items()
+        }
+        return found
+
+
+def write_lake(folder: Path, lake: Mapping[str, bytes]) -> None:
+    """Make a folder hold these files."""
+    for key, data in lake.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def is_there(database: str, what: str) -> bool:
+    """Whether the history of runs has such a one."""
+    if ask(database, "select to_regclass('state.runs')") == [(None,)]:
+        return False
+    return ask(database, f"select exists (select from state.runs where {what})") == [(True,)]
+
+
+def counted(database: str) -> dict[object, object]:
+    """The fingerprint of each file that counts."""
+    if not is_there(database, "true"):
+        return {}
+    return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]

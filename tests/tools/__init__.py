@@ -1,0 +1,1 @@
+"""Longer tests that run by themselves: soak, fuzz, mutants."""

@@ -1,0 +1,210 @@
+"""Holds small mutants of the program against the tests that should notice them: `make mutants`, some hours for 200.
+
+MUTANTS (200 unless set) is how many are tried, SEED draws others, and IN, a part of a path, keeps to a file or folder.
+Each one is tried in a copy of the tree, by the tests of its room, until the first that fails. What was noticed stands
+in `.mutants` and is not tried again by the next call; what no test missed is printed there and tried each time.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from tests.support.paths import ROOT, module_named
+from tests.tools.mutations import Mutant, mutants
+
+DONE = ROOT / ".mutants" / "noticed"
+START_SECONDS, END_SECONDS = 60, 30
+FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+
+# Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
+# tests, and single tests of those that take long. A room that is not named here is not mutated.
+ROOMS = {
+    "processor/cli.py": "options json_log",
+    "processor/report/page.py": "page",
+    "processor/report/page.html": "page",
+    "processor/report/summary.py": "summary picture page",
+    "processor/report/figure_process.py": "figure_process",
+    "processor/signals.py": "signals",
+    "processor/watch.py": "run_lock watch::test_what_a_watch_read_ahead_does_not_undo_another_run",
+    "processor/lake/notifications.py": "notifications",
+    "processor/backoff.py": "run_lock sqs",
+    "processor/lake/sqs.py": "sqs",
+    "processor/lake/aws.py": "aws sqs lake_s3",
+    "processor/lake/folder.py": "names lake",
+    "processor/lake/text.py": "parsing lake limits",
+    "processor/lake/location.py": "parsing names lake"
+    " limits::test_a_file_that_holds_more_text_than_the_limit_counts_nowhere"
+    " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere lake_s3::test_a_file_with_an_error_is_not_read"
+    " lake_s3::test_a_lake_with_etags_is_not_warned_of",
+    "processor/lake/base.py": "lake_s3 names secrets::test_passwords_in_urls_go",
+    "processor/lake/s3.py": "lake_s3",
+    "processor/lake/read_ahead.py": "read_ahead",
+    "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_counts",
+    "processor/spark/reducer.py": "spark_reducer",
+    "processor/spark/session.py": "spark_reducer",
+    "processor/spark/executor.py": "spark_reducer",
+    "state/migrations/": "migrations",
+    "state/roles.sql": "roles",
+    "state/schema.sql": "migrations plans security views roles",
+    "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
+    " sql plans pipeline history",
+    "state/store.py": "batches rejected run_lock pipeline"
+    " history::test_a_forgotten_file_counts_again_where_it_is_present commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
+    "state/comparison.py": "verify",
+    "state/staging.py": "spark_reducer"
+    " spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
+    "processor/reducing/copy_rows.py": "batches pipeline",
+    "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
+    " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
+    " commands::test_status_tells_what_changed_since metrics::test_a_run_tells_what_it_did",
+    "state/connection.py": "batches sql migrations run_lock"
+    " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    " database_faults::test_a_transaction_takes_what_it_takes"
+    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
+    " runners::test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost"
+    " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
+    " runners::test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know"
+    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
+    " runners",
+    "state/errors.py": "refusals::test_each_state_has_its_advice"
+    " refusals::test_a_connection_that_broke_has_no_state_and_is_made_again refusals database_faults tls",
+    "state/embedded.py": "embedded",
+}
+STATEMENTS = {
+    "settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
+    " database_faults::test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role"
+    " database_faults::test_who_is_gone_is_noticed_soon_over_a_network",
+    "server|wait_little|discard_temporary": "database_faults doctor",
+    "(report|lake)_state|failed_files|newest_files|(category|session)_days|busiest|cumulative|first_": "page commands",
+    "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|end_run|go_on|step|record_step": "migrations"
+    " runners commands",
+    "catch_up": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
+    "last_runs|history|health|totals|size": "metrics commands",
+    "rights|writability|write_nothing": "doctor roles",
+    "article_|user_|rejected_lines": "rejected commands",
+    "differing_": "verify",
+    "take_over_shadow|create_shadow": "verify history",
+    "has_staged|clear_staged|name_piece|stage_|take_": "spark",
+    "": "batches rejected plans pipeline history",
+}
+
+
+def files() -> list[str]:
+    """The files of the tree, those that are not committed yet among them."""
+    names = subprocess.check_output(FILES, cwd=ROOT, encoding="utf-8").split("\0")
+    return [name for name in names if (ROOT / name).is_file()]
+
+
+def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
+    """The first test that fails with a mutant in place, "time-out" after so many seconds; empty where none does."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+        copy = Path(folder, "tree")
+        Path(folder).chmod(0o755)  # Postgres runs as another account where we are root
+        for name in files():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+        (copy / ".venv").symlink_to(ROOT / ".venv")
+        if mutant is not None:
+            source = (copy / mutant.path).read_bytes()
+            (copy / mutant.path).write_bytes(source[: mutant.start] + mutant.text + source[mutant.stop :])
+        (copy / "tmp").mkdir(mode=0o755)
+        arguments = [
+            f"{module_named(f'test_{file}.py').relative_to(ROOT)}{colons}{test}" for file, colons, test in named(tests)
+        ]
+        with (copy / "tmp" / "output").open("w+", encoding="utf-8") as output, subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *arguments],
+            cwd=copy, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(copy / "tmp")},
+        ) as process:  # fmt: skip
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = -1
+                process.send_signal(signal.SIGINT)  # which ends its servers
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_SECONDS)
+            finally:
+                end_all(f"TMPDIR={copy / 'tmp'}".encode())
+            output.seek(0)
+            said = output.read()
+        if code == 0:
+            return ""
+        if mutant is None:
+            raise SystemExit(f"{said}\nthe tests fail without a mutant, too")
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        return "time-out" if code == -1 else failed[1] if failed else said.strip().splitlines()[-1]
+
+
+def end_all(setting: bytes) -> None:
+    """End the processes that a trial left, which its setting tells."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if setting in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+
+
+def named(tests: str) -> list[tuple[str, str, str]]:
+    """The files of a room's tests, some with the name of a single test behind two colons."""
+    return [test.partition("::") for test in tests.split()]
+
+
+def tests_of(mutant: Mutant) -> str:
+    """The tests that should notice a mutant."""
+    if mutant.path != "state/queries.sql":
+        return next(tests for room, tests in ROOMS.items() if mutant.path.startswith(room))
+    before = (ROOT / mutant.path).read_bytes()[: mutant.start].decode()
+    name = re.findall(r"^-- (\w+):", before, re.MULTILINE)[-1]
+    return next(tests for names, tests in STATEMENTS.items() if re.match(names, name))
+
+
+def is_mutated(path: str) -> bool:
+    """Whether tests are known that should notice a mutant of a file."""
+    return path == "state/queries.sql" or any(map(path.startswith, ROOMS))
+
+
+def main() -> int:
+    """Try as many mutants as are asked for; 1 where no test missed one."""
+    number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
+    rooms = [it for it in files() if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
+    all_of_them = [mutant for path in rooms if is_mutated(path) for mutant in mutants(ROOT, path)]
+    drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
+    DONE.parent.mkdir(exist_ok=True)
+    DONE.touch()
+    noticed = dict(json.loads(line) for line in DONE.read_text(encoding="utf-8").splitlines())
+    seconds, missed = dict[str, float](), list[Mutant]()
+    for place, mutant in enumerate(drawn, 1):
+        tests = tests_of(mutant)
+        if mutant.name not in noticed:
+            if tests not in seconds:
+                begun = time.monotonic()
+                trial(tests, None, 3600)
+                seconds[tests] = time.monotonic() - begun
+            begun = time.monotonic()
+            by = trial(tests, mutant, START_SECONDS + 2 * seconds[tests])
+            spent = time.monotonic() - begun
+            if by:
+                noticed[mutant.name] = by
+                with DONE.open("a", encoding="utf-8") as file:
+                    print(json.dumps([mutant.name, by]), file=file)
+            else:
+                missed.append(mutant)
+            print(
+                f"{place}/{len(drawn)} {by or 'MISSED'} ({spent:.0f} s): {mutant.path}:{mutant.line} {mutant.change}",
+                flush=True,
+            )
+    print(f"{len(drawn) - len(missed)} of {len(drawn)} noticed, of {len(all_of_them):,} that there are; missed:")
+    for mutant in missed:
+        print(f"{mutant.path}:{mutant.line}: {mutant.change}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Files without measure: memory stays flat, and what comes of them is right or said."""
+
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+import pytest
+from backports import zstd
+
+from processor import batches
+from processor.batches import HOPELESS
+from processor.lake.base import FileError, LakeFile, LakeSettingError
+from processor.lake.location import lake_at
+from processor.lake.text import BLOCK, text
+from processor.reducers.fold import ENTRIES
+from processor.reducers.partial import Partial
+from processor.reducing.byte_ranges import Stretch, reduced
+from state.batch_writer import Version
+from state.staging import Staged
+from tests.support.fuzzed import HEADER, REDUCERS, Memory, line
+from tests.support.ingesting import Silence
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+EVENT = line("app_opened", "{}")
+
+
+def blocks(unit: bytes, size: int) -> Iterator[bytes]:
+    """A text of so many bytes at least, of one unit again and again, which takes no memory."""
+    block = unit * (BLOCK // len(unit))
+    return repeat(block, size // len(block) + 1)
+
+
+class Stream:
+    """A stream of a text that is made as it is read."""
+
+    def __init__(self, text: Iterable[bytes]) -> None:
+        self._text, self._held, self.close = iter(text), b"", lambda: None
+
+    def read(self, size: int = -1, /) -> bytes:
+        held = self._held or next(self._text, b"")
+        self._held = held[size:]
+        return held[:size]
+
+
+class Made(Memory):
+    """A lake of one file that is made as it is read."""
+
+    def __init__(self, text: Callable[[], Iterable[bytes]]) -> None:
+        self._text = text
+
+    def look(self, _: str) -> None:
+        """Nothing is there by a name."""
+
+    def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> Stream:  # type: ignore[override]
+        del start, stop
+        return Stream(self._text())
+
+
+def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int = 64 * MIB) -> Version:
+    """What is read of a file that is made as it is read, within so many bytes of memory."""
+    tracemalloc.start()
+    try:
+        file = LakeFile(key, "1-1", 1 << 50)
+        reading = batches.reading(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
+        for _ in reading.rows:
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < most
+    return reading.version()
+
+
+def test_a_line_of_10_gb_is_one_rejected_line() -> None:
+    found = version(lambda: chain([HEADER, b"\n", EVENT, b"\n"], blocks(b"x", 10 * GIB), [b"\n", EVENT, b"\n"]))
+    assert (found.lines, found.events, found.rejected) == (3, 2, 1)
+
+
+def test_a_file_of_one_line_of_10_gb_has_no_header() -> None:
+    with pytest.raises(FileError, match="longer than 1 MiB"):
+        version(lambda: blocks(b"x", 10 * GIB))
+
+
+def test_empty_lines_take_no_memory() -> None:
+    found = version(lambda: chain([HEADER, b"\n"], blocks(b"\n", BLOCK), [EVENT]), most=8 * MIB)
+    assert found.lines == found.empty + 1
+    assert found.empty >= BLOCK
+
+
+@pytest.mark.parametrize("reduce", REDUCERS.values(), ids=REDUCERS)
+def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., Iterable[Partial]]) -> None:
+    def text() -> Iterator[bytes]:
+        yield HEADER + b"\n"
+        for user in range(3 * ENTRIES):
+            yield b"2019-02-15 03:07:03\ts\ta\t%x\t\n" % user
+
+    sizes = [len(partial) for partial in reduce(text())]
+    assert sum(sizes) == 3 * ENTRIES
+    assert max(sizes) < 1.1 * ENTRIES
+
+
+def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
+    lines = 2_500_000
+    file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
+    reading = batches.reading(file, reduced(made, Stretch(file), 32 * MIB), Silence())
+    written = 0
+
+    def write() -> None:
+        nonlocal written
+        for rows in reading.rows:
+            assert not isinstance(rows, Staged)
+            written += rows["rejected_lines"].count(b"\n")
+
+    with pytest.raises(FileError, match=f"{lines} of its {lines} lines were rejected"):
+        write()
+    assert 0.5 * HOPELESS < written <= HOPELESS
+
+
+@pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])
+def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_TEXT_GIB", "1")
+    with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or set MAX_TEXT_GIB"):
+        version(lambda: packed(key, chain([HEADER, b"\n", EVENT, b"\n"], blocks(b"x", 2 * GIB))), key)
+
+
+def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
+    """A text compressed as its key says, as it comes."""
+    pack = zstd.ZstdCompressor(level=1) if key.endswith(".zst") else zlib.compressobj(1, wbits=31)
+    yield from filter(None, map(pack.compress, text))
+    yield pack.flush()
+
+
+def test_the_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_TEXT_GIB", "much")
+    with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB"):
+        lake_at(str(tmp_path))
+
+
+@pytest.mark.parametrize("key", ["a.tsv", "a.tsv.zst"])
+def test_a_file_that_grows_while_it_is_read_counts_nowhere(key: str, tmp_path: Path) -> None:
+    path = tmp_path / key
+    data = b"\n".join([HEADER, *[EVENT] * 20_000])
+    path.write_bytes(zstd.compress(data) if key.endswith("zst") else data)
+    (file,) = lake_at(str(tmp_path)).files()
+    reading = text(lake_at(str(tmp_path)), file)
+    next(reading)
+    with path.open("ab") as more:
+        more.write(b"\n" + EVENT)
+    with pytest.raises(FileError, match="changed while it was being read"):
+        list(reading)

@@ -1,0 +1,118 @@
+"""What a folder tells of its files as they come."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import watchfiles
+
+from processor.lake.base import LakeSettingError
+from processor.lake.location import lake_at
+from processor.lake.notifications import MOST, QUIET, Silence, Writes, arrivals_of
+from tests.support.program import HEADER
+from tests.support.tables import write_lake
+
+PATIENCE = 30.0
+
+
+def told(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
+    """What is told once something is written: at least what is wanted, and what comes within a moment after it."""
+    warned: list[str] = []
+    found: set[str] = set()
+    with closing(Writes(str(lake), warned.append)) as writes:
+        writes.renew()
+        write()
+        end = time.monotonic() + PATIENCE
+        while not found >= wanted and time.monotonic() < end:
+            found |= set(writes.wait(1))
+        found |= set(writes.wait(1.5))
+    assert warned == []
+    return found
+
+
+@pytest.mark.parametrize("above", ["lake", ".läke/_x/lost+found"])
+def test_files_are_told_by_their_keys_and_hidden_ones_not(above: str, tmp_path: Path) -> None:
+    lake = tmp_path / above
+    lake.mkdir(parents=True)
+    shown = {"a.tsv", "é/b.tsv.gz", "x_/c.tsv"}
+    hidden = ["_a.tsv", ".b/a.tsv", "x/_temporary/0/a.tsv", "lost+found/a.tsv", "x/d.csv"]
+    assert told(lake, lambda: write_lake(lake, dict.fromkeys([*hidden, *shown], HEADER)), shown) == shown
+
+
+def test_of_a_folder_that_is_moved_in_all_that_is_not_hidden_is_told(tmp_path: Path) -> None:
+    lake, moved = tmp_path / "lake", tmp_path / "moved"
+    lake.mkdir()
+    names = ["ö.tsv", "in/b.tsv", "in/_temporary/c.tsv", ".in/d.tsv", "in/lost+found/e.tsv", "f.csv"]
+    write_lake(moved, dict.fromkeys(names, HEADER))
+    shown = {"moved/ö.tsv", "moved/in/b.tsv"}
+    assert told(lake, lambda: moved.rename(lake / "moved"), shown) == shown
+
+
+def test_what_is_deleted_is_not_told(tmp_path: Path) -> None:
+    write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
+    assert told(tmp_path, (tmp_path / "a.tsv").unlink, set()) == set()
+
+
+def test_a_file_is_told_at_once_when_nothing_was_written_to_it_for_a_while(tmp_path: Path) -> None:
+    warned: list[str] = []
+    with closing(Writes(str(tmp_path), warned.append)) as writes, (tmp_path / "a.tsv").open("wb", buffering=0) as file:
+        writes.renew()
+        begun, told_early = time.monotonic(), list[str]()
+        while time.monotonic() < begun + 3 * QUIET:
+            file.write(HEADER)
+            told_early += writes.wait(QUIET / 8)
+        last = time.monotonic()
+        assert (told_early, writes.wait(PATIENCE), warned) == ([], ["a.tsv"], [])
+        assert QUIET / 2 < time.monotonic() - last < PATIENCE / 2
+
+
+def test_no_more_than_a_batch_is_told_at_a_time(tmp_path: Path) -> None:
+    with closing(Writes(str(tmp_path), pytest.fail)) as writes:
+        writes._told.update({f"{number}.tsv": 0.0 for number in range(MOST + 5)})
+        assert [len(writes.wait(0)) for _ in range(3)] == [MOST, 5, 0]
+
+
+def test_a_folder_at_the_same_place_is_watched_in_place_of_the_first(tmp_path: Path) -> None:
+    lake, found = tmp_path / "lake", list[str]()
+    lake.mkdir()
+    with closing(Writes(str(lake), pytest.fail)) as writes:
+        writes.renew()
+        thread = writes._thread
+        writes.renew()
+        assert writes._thread is thread
+        lake.rename(tmp_path / "away")
+        writes.renew()
+        lake.mkdir()
+        writes.renew()
+        assert writes._thread is not thread
+        assert thread is not None
+        assert not thread.is_alive()
+        write_lake(lake, {"a.tsv": HEADER})
+        end = time.monotonic() + PATIENCE
+        while "a.tsv" not in found and time.monotonic() < end:
+            found += writes.wait(1)
+    assert "a.tsv" in found
+
+
+def test_a_folder_that_cannot_be_watched_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> object:
+        raise OSError("no more watches")
+
+    warned: list[str] = []
+    monkeypatch.setattr(watchfiles, "watch", fail)
+    with closing(Writes(str(tmp_path), warned.append)) as writes:
+        for _ in range(3):
+            writes.renew()
+            assert writes.wait(0) == []
+    assert warned == ["the lake folder cannot be watched (no more watches): it is only listed"]
+
+
+def test_who_tells_of_a_lake(tmp_path: Path, bucket: str) -> None:
+    assert isinstance(arrivals_of(lake_at(str(tmp_path)), "", pytest.fail), Writes)
+    assert isinstance(arrivals_of(lake_at("s3://events/lake/"), "", pytest.fail), Silence)
+    with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):
+        arrivals_of(lake_at(str(tmp_path)), f"{bucket}/1/x", pytest.fail)
+    with pytest.raises(LakeSettingError, match="QUEUE_URL is no URL of a queue"):
+        arrivals_of(lake_at("s3://events/lake/"), "x", pytest.fail)

@@ -1,0 +1,176 @@
+"""Numbers, days and times are what our own patterns say, whatever Python's parsers take or learn to take."""
+
+import math
+from datetime import date
+
+import pytest
+
+from processor import cli
+from processor.lake import selection as changes
+from processor.lake.base import LakeSettingError
+from processor.lake.location import lake_at
+from processor.lake.selection import Selection, date_of
+from processor.lake.text import text_limit
+from processor.parsing import day, decimal, is_written_as_day, whole
+from processor.reducers import events
+from tests.support import oracle
+
+# What int() or float() take, or might one day, and no setting may.
+ODD_NUMBERS = [
+    "", " ", " 7", "7 ", "\t7", "7\n", "+7", "-7", "1_0", "0x10", "0b1", "0o7", "1e2", "1E2", "1.", ".5", "1,5",
+    "1.5.2", "inf", "nan", "NaN", "Infinity", "\u0667", "\uff17", "\u00b2", "\U0001d7d5", "7\u00a0", "\ufeff7", "7\0",
+    "9" * 10, "9" * 5000,
+]  # fmt: skip
+ODD_DAYS = [
+    "", "20190215", "2019-W07-5", "2019W075", "2019-W07", "2019-046", "2019-2-15", "19-02-15", "2019-02-15 ",
+    " 2019-02-15", "2019-02-15\n", "2019/02/15", "2019-02-15T00", "+2019-02-15",
+    "\u0662\u0660\u0661\u0669-02-15", "2019-02-1\uff15",
+    "02019-02-15", "today",
+]  # fmt: skip
+NO_DAYS = ["2019-02-29", "2019-13-01", "2019-00-10", "2019-01-00", "0000-01-01", "1900-02-29"]
+# Each is a time by ISO 8601 or by a library's grammar, and none by the contract.
+ODD_TIMES = [
+    "2019-02-15 24:00:00", "2019-02-15T24:00:00Z", "2019-02-15 24:00:00.000 +0000", "2019-12-31 24:00:00",
+    "2019-02-15 24:00:01", "2019-02-15 25:00:00", "2019-02-15 23:60:00", "2019-02-15 23:59:60", "2016-12-31 23:59:60.5",
+    "2019-02-15 99:99:99", "2019-W07-5 03:07:03", "2019-046 03:07:03", "20190215T030703", "2019-02-15 03:07:03,662",
+    "2019-02-15 0\u0663:07:03", "2019-02-15 03:07:03.\u0666", "2019-02-15 03:07:03 +24:00",
+    "2019-02-15 03:07:03 +01:60",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999_999_999)])
+def test_a_whole_number_is_digits(text: str, number: int) -> None:
+    assert (whole(text), decimal(text)) == (number, float(number))
+
+
+def test_a_decimal_number_is_digits_and_perhaps_a_point() -> None:
+    assert (decimal("2.5"), decimal("0.25"), decimal("0.0")) == (2.5, 0.25, 0.0)
+    assert whole("2.5") is None
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS)
+def test_other_spellings_are_no_number(text: str) -> None:
+    assert (whole(text), decimal(text)) == (None, None)
+
+
+def test_a_day_is_one_of_the_calendar() -> None:
+    assert day("2019-02-15") == date(2019, 2, 15)
+    assert day("2020-02-29") == date(2020, 2, 29)
+    assert [day(text) for text in NO_DAYS + ODD_DAYS] == [None] * len(NO_DAYS + ODD_DAYS)
+    assert all(map(is_written_as_day, ["2019-02-15", *NO_DAYS]))
+    assert not any(map(is_written_as_day, ODD_DAYS))
+
+
+class Grown:
+    """A library that takes whatever it is given, as one that has learned every grammar."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"{name} was asked")
+
+    def __call__(self, *_: object, **__: object) -> object:
+        raise AssertionError("it was asked")
+
+
+@pytest.mark.parametrize("text", ODD_TIMES)
+def test_no_library_is_asked_about_what_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(oracle.LineError):
+        oracle.utc(text)
+    monkeypatch.setattr(events, "datetime", Grown())
+    assert events.timestamp(text) is None
+    line = f"{text}\ts\tapp_opened\tu\t".encode()
+    assert events.parse(line, events.Columns(0, 1, 2, 3, 4, 5)) == events.Rejection("bad_timestamp", line)
+
+
+@pytest.mark.parametrize("text", ["2019-02-15 00:00:00", "2019-02-15 23:59:59 +23:59", "2019-02-15 09:19:29-00:00"])
+def test_the_first_and_the_last_of_hours_minutes_and_seconds_are_times(text: str) -> None:
+    assert events.timestamp(text) is not None
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS)
+@pytest.mark.parametrize("name", ["MAX_TEXT_GIB", "WATCH_INTERVAL", "DATABASE_WAIT", "--workers", "--interval"])
+def test_a_setting_that_is_no_number_is_wrong(
+    name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "\0" in text or (not text and name.isupper()):
+        return  # no variable holds the one, and the other is the usual value
+    if name.isupper():
+        monkeypatch.setenv(name, text)
+    if name == "MAX_TEXT_GIB":
+        with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB is no whole number of GiB above 0"):
+            lake_at(str(tmp_path))
+        return
+    words = {"WATCH_INTERVAL": ["watch"], "DATABASE_WAIT": []}.get(name, ["watch", f"{name}={text}"])
+    with pytest.raises(SystemExit) as ended:
+        cli.options_of(words)
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(("argument --workers: ", "argument --interval: ", "DATABASE_WAIT is no number of seconds"))
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("MAX_TEXT_GIB", "0"), ("WATCH_INTERVAL", "0"), ("--workers", "0"), ("--interval", "0")]
+)
+def test_zero_is_too_small(name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name.isupper():
+        monkeypatch.setenv(name, text)
+    if name == "MAX_TEXT_GIB":
+        with pytest.raises(LakeSettingError, match="above 0"):
+            lake_at(str(tmp_path))
+        return
+    with pytest.raises(SystemExit):
+        cli.options_of(["watch"] if name.isupper() else ["watch", name, text])
+
+
+def test_settings_that_are_numbers_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DATABASE_WAIT": "0", "WATCH_INTERVAL": "09", "MAX_TEXT_GIB": "2"}.items():
+        monkeypatch.setenv(name, value)
+    options = cli.options_of(["watch", "--workers", "3"])
+    assert (options.wait, options.interval, options.workers) == (0, 9, 3)
+    assert text_limit() == 2 * 1024**3
+    monkeypatch.setenv("DATABASE_WAIT", "2.5")
+    assert cli.options_of([]).wait == 2.5
+    for name in ("DATABASE_WAIT", "WATCH_INTERVAL", "MAX_TEXT_GIB"):
+        monkeypatch.setenv(name, "")
+    options = cli.options_of(["watch"])
+    assert (options.wait, options.interval, text_limit()) == (60, 60, 64 * 1024**3)
+    assert not math.isnan(options.wait)
+
+
+@pytest.mark.parametrize("text", [*ODD_DAYS[1:], *NO_DAYS])
+def test_a_day_to_explain_is_a_day(text: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.options_of(["explain", "a1", text])
+    assert cli.options_of(["explain", "a1", "2019-02-15"]).day == date(2019, 2, 15)
+    assert cli.options_of(["explain", "a1"]).day is None
+
+
+@pytest.mark.parametrize("text", ODD_DAYS)
+def test_what_is_not_written_as_a_day_is_a_key(text: str) -> None:
+    assert cli.options_of(["--since", text]).since == text
+    if text:
+        assert not Selection(since=text).holds("")
+        assert Selection(since=text).holds(text)
+        assert Selection(until=text).holds(f"{text}/2030-01-01")
+
+
+@pytest.mark.parametrize("text", NO_DAYS)
+def test_what_is_written_as_a_day_and_none_is_refused(text: str) -> None:
+    for end in ("--since", "--until"):
+        with pytest.raises(SystemExit):
+            cli.options_of([end, text])
+
+
+def test_a_date_in_a_key_is_in_ascii_digits() -> None:
+    assert date_of("2019-02-15.tsv") == "2019-02-15"
+    assert date_of("20\u0661\u0669-02-15.tsv") is None
+    assert date_of("2019-02-1\uff15.tsv") is None
+    assert date_of("\u06622019-02-15\u0662.tsv") == "2019-02-15"
+    for key in ("12019-02-15", "2019-02-151", "1019-02-15", "2119-02-15", "2019-00-15", "2019-13-15", "2019-02-00"):
+        assert date_of(key) is None
+    assert date_of("2019-02-32.tsv") is None
+    for key in ("2019_02_15", "2019/02/15", "2019.02.15", "20190215", "year=2019/month=02/day=15"):
+        assert date_of(key) == "2019-02-15"
+    assert [changes.date_of(f"20{month}31") for month in ("1901", "1912", "9910")] == [
+        "2019-01-31", "2019-12-31", "2099-10-31",
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""Small objects are fetched ahead, within a bound, and what fails of one of them fails where it is opened."""
+
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from processor.lake.base import ChangedError, LakeFile, LakeSettingError, Stream
+from processor.lake.location import lake_at
+from processor.lake.read_ahead import MOST_BYTES, ReadAhead, objects_ahead
+from tests.support.processes import wait_until
+
+FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
+
+
+class Objects:
+    """A lake that keeps which objects were opened, and answers once it may."""
+
+    url = "s3://made/"
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def files(self) -> Iterator[LakeFile]:
+        return iter(FILES)
+
+    def look(self, _: str) -> None:
+        """Nothing is there by a name."""
+
+    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
+        self.opened.append(file.key)
+        self.may_answer.wait()
+        if file.key == "07.tsv":
+            raise ChangedError("it was replaced")
+        return io.BytesIO(f"{file.key} {start} {stop}".encode())
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Objects:
+    monkeypatch.setenv("LAKE_AHEAD", "5")
+    return Objects()
+
+
+def test_what_is_expected_is_asked_for_at_once_and_no_more_than_the_setting_says(objects: Objects) -> None:
+    objects.may_answer.clear()
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        wait_until(lambda: len(objects.opened) == 5)
+        assert sorted(objects.opened) == [file.key for file in FILES[:5]]
+        objects.may_answer.set()
+        assert ahead.open(FILES[0]).read() == b"00.tsv 0 None"
+        wait_until(lambda: len(objects.opened) == 6)
+        assert objects.opened[5] == "05.tsv"
+
+
+def test_every_object_is_read_once_and_in_any_case_as_it_is(objects: Objects) -> None:
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        for file in FILES:
+            if file.key == "07.tsv":
+                with pytest.raises(ChangedError):
+                    ahead.open(file)
+            else:
+                assert ahead.open(file).read() == f"{file.key} 0 None".encode()
+        assert sorted(objects.opened) == [file.key for file in FILES]
+
+
+def test_what_was_passed_over_makes_room(objects: Objects) -> None:
+    with closing(ReadAhead(objects)) as ahead:
+        ahead.expect(FILES)
+        for file in FILES[4::5]:
+            assert ahead.open(file).read() == f"{file.key} 0 None".encode()
+        wait_until(lambda: len(objects.opened) == len(FILES))
+
+
+def test_ranges_large_objects_and_what_was_not_expected_are_read_as_ever(objects: Objects) -> None:
+    with closing(ReadAhead(objects)) as ahead:
+        large = LakeFile("large.tsv", "1-1", MOST_BYTES + 1)
+        ahead.expect([large, FILES[1]])
+        wait_until(lambda: objects.opened == ["01.tsv"])
+        assert ahead.open(large).read() == b"large.tsv 0 None"
+        assert ahead.open(FILES[1], 3, 5).read() == b"01.tsv 3 5"
+        assert ahead.open(FILES[2]).read() == b"02.tsv 0 None"
+        assert ahead.open(FILES[1]._replace(fingerprint="2-2")).read() == b"01.tsv 0 None"
+        assert objects.opened.count("01.tsv") == 3
+
+
+def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("lake")
+    (folder / "a.tsv").write_bytes(b"a")
+    (file,) = (lake := lake_at(str(folder))).files()
+    ahead = ReadAhead(lake)
+    ahead.expect([file])
+    (folder / "a.tsv").unlink()
+    with pytest.raises(ChangedError):
+        ahead.open(file)
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "many", "1_0", "\u0663"])
+def test_the_number_is_one(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("LAKE_AHEAD", wrong)
+    with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a whole number above 0"):
+        objects_ahead()
