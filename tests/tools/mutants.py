@@ -57,7 +57,8 @@ ROOMS = {
     "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
     " sql plans pipeline history",
     "state/store.py": "batches rejected run_lock pipeline"
-    " history::test_a_forgotten_file_counts_again_where_it_is_present commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
+    " history::test_a_forgotten_file_counts_again_where_it_is_present"
+    " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
     "state/comparison.py": "verify",
     "state/staging.py": "spark_reducer"
     " spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
