@@ -296,7 +296,7 @@ def test_the_library_is_what_its_package_gives() -> None:
     """To make it anew: the licence as it stands at the head of the file, then what javascript_bundle() gives."""
     import vl_convert
 
-    text = (ROOT / "processor" / "vega.js").read_text(encoding="utf-8")
+    text = (ROOT / "processor" / "report" / "vega.js").read_text(encoding="utf-8")
     assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]
 
 

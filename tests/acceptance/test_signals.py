@@ -13,8 +13,8 @@ from tests.support.paths import ROOT
 # Says what is told of a signal, and then what the process did.
 BEGIN = """
 import ctypes, os, signal, sys, threading, time
-from processor import stop
-from processor.stop import Stop, Stopped
+from processor import signals as stop
+from processor.signals import Stop, Stopped
 
 def say(line):
     print(line, flush=True)
