@@ -4,7 +4,7 @@
 import sys
 
 from processor.cli import main
-from processor.environment import command_line
+from processor.environment import read_command_line
 
 if __name__ == "__main__":
-    sys.exit(main(command_line()))
+    sys.exit(main(read_command_line()))

@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks.bench import STATE, clean, new_database, rows
 from benchmarks.processes import ROOT
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.reducers.fold import CHUNK
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import Stretch, partials
@@ -180,8 +180,8 @@ class Scale:
 def copied(lake: Path) -> int:
     """The bytes that the merged partials of a lake's files are as rows for COPY."""
     total = 0
-    place = lake_at(str(lake))
-    for file in place.files():
+    place = open_lake(str(lake))
+    for file in place.list_files():
         whole = Partial()
         for partial in partials(place, Stretch(file), CHUNK):
             whole.merge(partial)

@@ -1,34 +1,35 @@
-"""What is away for a while is told once, waited for longer each time, and told once when it is back."""
+"""Waiting for what is unavailable: one line when that begins, longer waits each time, one line when it is over."""
 
 import random
 import time
 from collections.abc import Callable
 
-FIRST, MOST = 0.5, 30.0
+FIRST_SECONDS, MAX_SECONDS = 0.5, 30.0
 
 
-class Outage:
-    """Whether something that is relied on is away, and for how long to leave it alone."""
+class Backoff:
+    """Waits longer each time for a database, a lake or a queue that is unavailable."""
 
     def __init__(self, warn: Callable[[str], None], back: str) -> None:
-        """Nothing is away; `warn` gets a line when something is, and the line `back` when it is back."""
+        """Start as available; `warn` logs the line that `report` gets, and the line `back` when the trouble ends."""
         self._warn, self._back = warn, back
-        self._pause: float | None = None
+        self._seconds: float | None = None
 
-    def tell(self, line: str) -> None:
-        """Say what is away, unless that was said."""
-        if self._pause is None:
-            self._pause = FIRST
+    def report(self, line: str) -> None:
+        """Warn that something is unavailable, once until `end`."""
+        if self._seconds is None:
+            self._seconds = FIRST_SECONDS
             self._warn(line)
 
-    def pause(self, most: float = MOST) -> None:
-        """Leave it alone for longer than the last time, but for no more than so many seconds."""
-        pause = self._pause or FIRST
-        self._pause = min(2 * pause, MOST)
-        time.sleep(min(pause * random.uniform(0.5, 1), most))  # noqa: S311 so that many do not come back at once
+    def wait(self, max_seconds: float = MAX_SECONDS) -> None:
+        """Sleep for about twice as long as the last time, at most `max_seconds`."""
+        seconds = self._seconds or FIRST_SECONDS
+        self._seconds = min(2 * seconds, MAX_SECONDS)
+        # The random factor keeps many processes from coming back at once.
+        time.sleep(min(seconds * random.uniform(0.5, 1), max_seconds))  # noqa: S311
 
-    def over(self) -> None:
-        """All that was asked for was given."""
-        if self._pause is not None:
-            self._pause = None
+    def end(self) -> None:
+        """Everything is available again: warn so if `report` warned, and start with short waits the next time."""
+        if self._seconds is not None:
+            self._seconds = None
             self._warn(self._back)

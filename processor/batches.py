@@ -8,7 +8,7 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 from processor.lake.base import FileError, LakeFile
-from processor.lake.text import text_size
+from processor.lake.text import estimate_text_size
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, newest
 from processor.reducing.byte_ranges import Reduced
@@ -133,7 +133,7 @@ def batches(files: Sequence[LakeFile], reducer: Reducer, progress: Progress, lim
     batch: list[Item] = []
     rows, size, begun = 0, 0, 0.0
     for file in files:
-        if batch and size + text_size(file) > limits.size:
+        if batch and size + estimate_text_size(file) > limits.size:
             yield batch
             batch, rows, size = [], 0, 0
         try:
@@ -147,7 +147,7 @@ def batches(files: Sequence[LakeFile], reducer: Reducer, progress: Progress, lim
             batch, rows, size = [], 0, 0
         begun = begun if batch else time.monotonic()
         batch.append(item)
-        rows, size = rows + (item.rows or 0), size + text_size(file)
+        rows, size = rows + (item.rows or 0), size + estimate_text_size(file)
         if item.rows is None or rows >= limits.rows or time.monotonic() >= begun + limits.seconds:
             yield batch
             batch, rows, size = [], 0, 0

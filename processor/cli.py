@@ -5,8 +5,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from processor.environment import setting
-from processor.parsing import day, decimal, is_written_as_day, whole
+from processor.environment import read_setting
+from processor.parsing import has_day_form, parse_day, parse_decimal, parse_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,10 @@ class Arguments(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program with one line."""
-        from processor.lake.base import without_passwords
+        from processor.lake.base import remove_passwords
         from processor.output.console import Console
 
-        line = f"{without_passwords(message)}; see python {self.prog} --help"
+        line = f"{remove_passwords(message)}; see python {self.prog} --help"
         try:
             console = console_of(False)
         except SettingError:
@@ -119,14 +119,14 @@ def arguments() -> Arguments:
     watch.add_argument(
         "--queue",
         metavar="URL",
-        default=setting("QUEUE_URL"),
+        default=read_setting("QUEUE_URL"),
         help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)",
     )
     watch.add_argument(
         "--interval",
         metavar="SECONDS",
         type=positive,
-        default=setting("WATCH_INTERVAL", "60"),
+        default=read_setting("WATCH_INTERVAL", "60"),
         help="list the whole lake so often (WATCH_INTERVAL; 60)",
     )
     command(
@@ -194,8 +194,8 @@ def arguments() -> Arguments:
 def defaults() -> dict[str, object]:
     """What the options of more than one command are without a word of them."""
     return {
-        "lake": setting("LAKE_URL"),
-        "database": setting("DATABASE_URL"),
+        "lake": read_setting("LAKE_URL"),
+        "database": read_setting("DATABASE_URL"),
         "relocated": False,
         "json": False,
         "workers": 0,
@@ -208,7 +208,7 @@ def defaults() -> dict[str, object]:
 
 def positive(text: str) -> int:
     """The whole number above 0 that a text says."""
-    number = whole(text)
+    number = parse_integer(text)
     if not number:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return number
@@ -216,7 +216,7 @@ def positive(text: str) -> int:
 
 def date_or_key(text: str) -> str:
     """The same text, unless it is written as a date that is none."""
-    if is_written_as_day(text) and day(text) is None:
+    if has_day_form(text) and parse_day(text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no date that there is")
     return text
 
@@ -259,10 +259,10 @@ def options_of(argv: list[str]) -> argparse.Namespace:
         if (options.user is None) == (options.article is None):
             parser.error("explain takes an ARTICLE or --user USER, and a DAY")
         if options.day is not None:
-            options.day = day(options.day)
+            options.day = parse_day(options.day)
             if options.day is None:
                 parser.error("the DAY to explain is no date; write it as 2019-02-15")
-    options.wait = decimal(setting("DATABASE_WAIT", "60"))
+    options.wait = parse_decimal(read_setting("DATABASE_WAIT", "60"))
     if options.wait is None:
         complain("DATABASE_WAIT is no number of seconds; write it as 60")
     options.limits = limits(complain)
@@ -271,7 +271,7 @@ def options_of(argv: list[str]) -> argparse.Namespace:
     if options.workers and options.engine:
         parser.error("--workers and --engine are two ways to reduce: say one of them")
     if options.command in ("count", "rebuild", "verify") and not options.workers:
-        options.engine = options.engine or setting("ENGINE")
+        options.engine = options.engine or read_setting("ENGINE")
     options.workers = options.workers or cores()
     return options
 
@@ -280,9 +280,9 @@ def limits(complain: "Callable[[str], object]") -> "Limits":
     """The most that a batch of files may hold, from BATCH_ROWS, BATCH_MIB and BATCH_SECONDS."""
     from processor.batches import LIMITS, MIB, Limits
 
-    rows = whole(setting("BATCH_ROWS", str(LIMITS.rows)))
-    size = whole(setting("BATCH_MIB", str(LIMITS.size // MIB)))
-    seconds = decimal(setting("BATCH_SECONDS", str(LIMITS.seconds)))
+    rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
+    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.size // MIB)))
+    seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
     if not rows:
         complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
     if not size:
@@ -302,7 +302,7 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
         if options.metrics is not None:
             complain(f"--metrics goes with counting and watch, not with {options.command}")
         return None
-    named = setting("METRICS") if options.metrics is None else options.metrics
+    named = read_setting("METRICS") if options.metrics is None else options.metrics
     if not named:
         return None
     try:
@@ -321,8 +321,8 @@ def console_of(json: bool) -> "Console":
     """Who says how the run goes on, as LOG_FORMAT and LOG_LEVEL want it; raises SettingError."""
     from processor.output.console import LEVELS, Console
 
-    level = setting("LOG_LEVEL", "info")
-    form = setting("LOG_FORMAT", "text")
+    level = read_setting("LOG_LEVEL", "info")
+    form = read_setting("LOG_FORMAT", "text")
     if level not in LEVELS:
         raise SettingError(f"LOG_LEVEL is none of {', '.join(LEVELS)}; set it to one of them")
     if form == "text":
@@ -336,7 +336,7 @@ def console_of(json: bool) -> "Console":
 
 def main(argv: list[str]) -> int:
     """Run one command; the exit code. Every failure is one line on standard error."""
-    from processor.signals import Stop, Stopped
+    from processor.signals import Signals, StopRequest
 
     def tell(signal_name: str) -> None:
         line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {what_then}"
@@ -346,7 +346,7 @@ def main(argv: list[str]) -> int:
             console.error(line)
 
     console, what_then = None, "the next run goes on from here"
-    stop = Stop(tell)
+    stop = Signals(tell)
     try:
         with stop:
             options = options_of(argv)
@@ -377,6 +377,6 @@ def main(argv: list[str]) -> int:
                 return perform(options, console, stop)
             finally:
                 console.end()
-    except Stopped as signal_name:
+    except StopRequest as signal_name:
         tell(str(signal_name))
         return stop.exit_code

@@ -10,21 +10,21 @@ import sys
 from pathlib import Path
 
 
-def text_of(raw: bytes) -> str:
+def decode_utf8(raw: bytes) -> str:
     r"""The text of bytes that the system gave.
 
-    >>> text_of(b"\xc3\xa9\xff")
+    >>> decode_utf8(b"\xc3\xa9\xff")
     'é\udcff'
     """
     return raw.decode("utf-8", "surrogateescape")
 
 
-def raw_of(text: str) -> bytes:
-    """The bytes for the system, of which `text_of` makes the text."""
+def encode_utf8(text: str) -> bytes:
+    """The bytes for the system, of which `decode_utf8` makes the text."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def command_line() -> list[str]:
+def read_command_line() -> list[str]:
     """The arguments behind the program's name.
 
     From the system, where it says: of what Python reads of them by some locales, EUC-JP for one, no way leads back.
@@ -33,9 +33,9 @@ def command_line() -> list[str]:
         words = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
     except OSError:
         words = [os.fsencode(word) for word in sys.argv]
-    return [text_of(word) for word in words[len(words) - len(sys.argv) + 1 :]]
+    return [decode_utf8(word) for word in words[len(words) - len(sys.argv) + 1 :]]
 
 
-def setting(name: str, otherwise: str = "") -> str:
+def read_setting(name: str, otherwise: str = "") -> str:
     """The text of a variable of the environment; `otherwise` where it is unset or empty."""
-    return text_of(os.environb.get(name.encode(), b"")) or otherwise
+    return decode_utf8(os.environb.get(name.encode(), b"")) or otherwise

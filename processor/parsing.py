@@ -11,33 +11,33 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _DAY = re.compile("([0-9]{4})-([0-9]{2})-([0-9]{2})")
 
 
-def whole(text: str) -> int | None:
+def parse_integer(text: str) -> int | None:
     """The whole number from 0 to 999,999,999 that a text writes, or None.
 
-    >>> whole("060"), whole("1_0"), whole(" 1"), whole("-1"), whole("\u0661")
+    >>> parse_integer("060"), parse_integer("1_0"), parse_integer(" 1"), parse_integer("-1"), parse_integer("\u0661")
     (60, None, None, None, None)
     """
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
-def decimal(text: str) -> float | None:
+def parse_decimal(text: str) -> float | None:
     """The number that a text writes in digits, with a point or without, or None.
 
-    >>> decimal("2.5"), decimal("1e2"), decimal("inf"), decimal(".5")
+    >>> parse_decimal("2.5"), parse_decimal("1e2"), parse_decimal("inf"), parse_decimal(".5")
     (2.5, None, None, None)
     """
     return float(text) if _DECIMAL.fullmatch(text) else None
 
 
-def is_written_as_day(text: str) -> bool:
+def has_day_form(text: str) -> bool:
     """Whether a text has the form YYYY-MM-DD, be there such a day or not."""
     return _DAY.fullmatch(text) is not None
 
 
-def day(text: str) -> date | None:
+def parse_day(text: str) -> date | None:
     """The day that a text of the form YYYY-MM-DD names, or None.
 
-    >>> day("2019-02-15"), day("2019-02-29"), day("20190215")
+    >>> parse_day("2019-02-15"), parse_day("2019-02-29"), parse_day("20190215")
     (datetime.date(2019, 2, 15), None, None)
     """
     match = _DAY.fullmatch(text)

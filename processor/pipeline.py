@@ -31,8 +31,8 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
     begun = time.monotonic()
     outcome = Outcome()
     connections = store.connections
-    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
-    known = {key: file for key, file in store.files().items() if plan.selection.holds(key)}
+    present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
+    known = {key: file for key, file in store.files().items() if plan.selection.includes(key)}
     todo = to_count(present.values(), known, store, outcome)
     listener.begin(len(todo), sum(file.size for file in todo))
     failed = set[str]()

@@ -87,7 +87,7 @@ def to_count(
 
 def to_prune(plan: Plan, present: Collection[str], known: dict[str, KnownFile], outcome: Outcome) -> list[str]:
     """The keys of the counted files to prune, in order; raises PruneError where so many can hardly be right."""
-    counted = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.holds(key)}
+    counted = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.includes(key)}
     gone = counted.difference(present)
     if not present and not plan.prune_all:
         raise PruneError("nothing was pruned: the lake's listing is empty; say --prune-all if that is right", outcome)

@@ -25,7 +25,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome
     """
     begun = time.monotonic()
     outcome = Outcome()
-    present, known = sorted(lake.files()), store.files()
+    present, known = sorted(lake.list_files()), store.files()
     pruned = to_prune(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
     with store.shadow() as shadow:
         kept = {key: known[key] for key in known.keys() - set(pruned)}

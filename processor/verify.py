@@ -17,7 +17,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     Files that are gone, outside the plan's selection or cannot be read count as what they gave when they were counted;
     the listener is told of the last. Raises LakeError, DatabaseError.
     """
-    present, known = sorted(file for file in lake.files() if plan.selection.holds(file.key)), store.files()
+    present, known = sorted(file for file in lake.list_files() if plan.selection.includes(file.key)), store.files()
     with store.shadow() as shadow:
         _count_beside(_pool(lake, present, store, plan), present, known, shadow, listener, Outcome(), plan.limits)
         yield from shadow.differences()

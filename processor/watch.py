@@ -6,10 +6,10 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from processor import pipeline
-from processor.backoff import Outage
+from processor.backoff import Backoff
 from processor.batches import Item, batches
-from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, storable
-from processor.lake.notifications import Arrivals
+from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, escape_unstorable
+from processor.lake.notifications import Notifications
 from processor.output.run_tally import Record
 from processor.plan import Plan, to_count
 from processor.reducing.process_pool import Pool
@@ -47,7 +47,7 @@ class Watch:
         self,
         lake: Lake,
         store: Store,
-        arrivals: Arrivals,
+        arrivals: Notifications,
         plan: Plan,
         interval: float,
         record: Record,
@@ -57,7 +57,7 @@ class Watch:
         """A watch that lists the lake each `interval` seconds, and draws no more often; the lock is held."""
         self._lake, self._store, self._arrivals, self._plan = lake, store, arrivals, plan
         self._interval, self._record, self._draw, self._done = interval, record, draw, done
-        self._outage = Outage(record.warn, "watch goes on")
+        self._backoff = Backoff(record.warn, "watch goes on")
         self._begun = self._turn_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._is_up = False
@@ -68,7 +68,7 @@ class Watch:
     def go_on(self) -> NoReturn:
         """Count what is there and what comes; raises SupersededError, and before all is up LakeError, DatabaseError."""
         self._store.end_turn()
-        self._store.say_to(self._outage.tell)
+        self._store.say_to(self._backoff.report)
         while True:
             try:
                 if time.monotonic() >= self._listing_at:
@@ -82,9 +82,9 @@ class Watch:
                     raise
                 # A run that lost its lock would say that it stops.
                 line = str(error).rpartition(";")[0] if isinstance(error, BusyError) else str(error)
-                self._outage.tell(f"{line}; watch waits")
+                self._backoff.report(f"{line}; watch waits")
                 self._listing_at = 0  # what was told meanwhile is found by it
-                self._outage.pause()
+                self._backoff.wait()
 
     def end(self) -> None:
         """Draw what is not drawn yet, unless it takes long or something is away."""
@@ -96,9 +96,9 @@ class Watch:
 
     def _count_all(self) -> None:
         """Count all that a listing finds new or changed."""
-        self._arrivals.renew()
-        holds = self._plan.selection.holds
-        present = [file for file in self._lake.files() if holds(file.key)]
+        self._arrivals.restart()
+        holds = self._plan.selection.includes
+        present = [file for file in self._lake.list_files() if holds(file.key)]
         with self._turn():
             known = {key: file for key, file in self._store.files().items() if holds(key)}
             self._is_up = True
@@ -126,9 +126,9 @@ class Watch:
             self._draw_now()
 
     def _count_named(self, names: list[str]) -> None:
-        keys = set(map(storable, names))
+        keys = set(map(escape_unstorable, names))
         before = {key: self._changed.get(key) for key in keys}
-        looked = (self._lake.look(name) for name in names if self._plan.selection.holds(storable(name)))
+        looked = (self._lake.find(name) for name in names if self._plan.selection.includes(escape_unstorable(name)))
         present = [file for file in looked if file is not None]
         if present:
             with self._turn():
@@ -136,7 +136,7 @@ class Watch:
         for key in keys:
             if self._changed.get(key) is before[key]:  # it did not change once more while it was read
                 self._changed.pop(key, None)
-        self._arrivals.settled(keys - self._changed.keys())
+        self._arrivals.acknowledge(keys - self._changed.keys())
 
     def _count(self, todo: list[LakeFile]) -> None:
         """Count files, unless they are to be tried later; the lock is held."""
@@ -200,7 +200,7 @@ class Watch:
             raise
         self._done(time.monotonic() - begun)
         self._give()
-        self._outage.over()
+        self._backoff.end()
 
     def _breathe(self) -> bool:
         """Leave the lock for others for a moment; whether one took it."""

@@ -12,12 +12,12 @@ from typing import NamedTuple
 from processor.commands.drawing import PAGE
 from processor.commands.messages import DONE, FAILED, FailedError, nothing_there
 from processor.lake.base import FileError, Lake, LakeError
-from processor.lake.location import caution, lake_at, reads_as
-from processor.lake.read_ahead import objects_ahead
-from processor.lake.text import text_limit
+from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
+from processor.lake.read_ahead import read_objects_ahead
+from processor.lake.text import read_text_limit
 from processor.output.console import RED, Console, several, sized
 from processor.output.metrics_export import TextFile
-from processor.signals import Stop
+from processor.signals import Signals
 from state import embedded
 from state.connection import Database, DatabaseError, UnusedDatabaseError
 from state.embedded import EmbeddedError, NoDatabaseError
@@ -42,7 +42,7 @@ class Finding(NamedTuple):
     says: str
 
 
-def doctor(options: Namespace, console: Console, stop: Stop) -> int:
+def doctor(options: Namespace, console: Console, stop: Signals) -> int:
     """The exit code of a look at everything that a run needs; nothing is changed, and no lock taken."""
     found = list(_findings(options, stop))
     is_bad = any(finding.is_right is False for finding in found)
@@ -55,7 +55,7 @@ def doctor(options: Namespace, console: Console, stop: Stop) -> int:
     return FAILED if is_bad else DONE
 
 
-def _findings(options: Namespace, stop: Stop) -> Iterator[Finding]:
+def _findings(options: Namespace, stop: Signals) -> Iterator[Finding]:
     wrong = list(_wrong_settings(options))
     yield from (Finding("settings", False, line) for line in wrong)
     if not wrong:
@@ -81,7 +81,7 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
 
 def _wrong_settings(options: Namespace) -> Iterator[str]:
     yield from options.wrong
-    for read in (text_limit, objects_ahead):
+    for read in (read_text_limit, read_objects_ahead):
         try:
             read()
         except LakeError as error:
@@ -95,8 +95,8 @@ def _wrong_settings(options: Namespace) -> Iterator[str]:
 
 
 def _lake(options: Namespace) -> str:
-    lake = lake_at(options.lake)
-    files = list(lake.files())
+    lake = open_lake(options.lake)
+    files = list(lake.list_files())
     if not files:
         raise FailedError(nothing_there(lake, options))
     failed = next((file for file in files if file.error is not None), None)
@@ -110,14 +110,14 @@ def _lake(options: Namespace) -> str:
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = sized(sum(file.size for file in files))
-    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {reads_as(lake)}"
-    return says if (line := caution(lake)) is None else f"{says}; {line}"
+    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {describe_access(lake)}"
+    return says if (line := describe_weak_fingerprints(lake)) is None else f"{says}; {line}"
 
 
-def _of_database(options: Namespace, stop: Stop) -> Iterator[Finding]:
+def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # told already
-        lake = lake_at(options.lake)
+        lake = open_lake(options.lake)
     checks: dict[str, Callable[[Database], str | None]] = {
         "roles": _roles,
         "schema": _schema,
@@ -139,7 +139,7 @@ def _of_database(options: Namespace, stop: Stop) -> Iterator[Finding]:
 
 
 @contextmanager
-def _database(lake: Lake | None, options: Namespace, stop: Stop) -> Iterator[Database]:
+def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[Database]:
     """The database that the settings name, to be read only, whatever is in it."""
     with ExitStack() as stack:
         url = options.database
@@ -148,7 +148,7 @@ def _database(lake: Lake | None, options: Namespace, stop: Stop) -> Iterator[Dat
                 raise FailedError("the server of its own has a database for each lake: name the lake first")
             url = stack.enter_context(embedded.server(lake.url, make=False))
         database = stack.enter_context(Database(url, 0, reads=True).as_it_is())
-        stop.breaks_off(database.cancel)
+        stop.call_on_signal(database.cancel)
         yield database
 
 

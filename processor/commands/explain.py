@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from processor.commands.messages import DONE, FailedError
 from processor.commands.status import plain
-from processor.lake.base import Lake, storable
+from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console, moment
 from state.connection import Database
 from state.reads import Answers
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def explain(_: Lake, database: Database, options: Namespace, console: Console) -> int:
     """Show which files made the numbers of an article or of a user."""
     what = "article" if options.user is None else "user"
-    name, day = storable(options.article if options.user is None else options.user), options.day
+    name, day = escape_unstorable(options.article if options.user is None else options.user), options.day
     answers = Answers(database)
     found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:

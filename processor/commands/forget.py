@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from processor.commands.drawing import redraw
 from processor.commands.messages import DONE, FailedError, unknown
-from processor.lake.base import Lake, storable
+from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
 from processor.output.run_tally import Record
 from processor.run_tally import Outcome
@@ -17,7 +17,7 @@ from state.store import Store
 def forget(_: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
     """Take back what one file gave."""
     begun = time.monotonic()
-    key = storable(options.key)
+    key = escape_unstorable(options.key)
     if not store.forget(key):
         raise FailedError(unknown(key))
     record.forgotten(key)

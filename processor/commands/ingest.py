@@ -10,7 +10,7 @@ from processor import pipeline
 from processor.commands.drawing import PAGE, PICTURE, draw
 from processor.commands.messages import DONE, FAILED, nothing_there
 from processor.lake.base import Lake
-from processor.lake.location import caution
+from processor.lake.location import describe_weak_fingerprints
 from processor.output.console import Console
 from processor.output.run_tally import Record
 from processor.plan import Plan, PruneError
@@ -57,7 +57,7 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
     draw(store, console, painter)
     with suppress(OSError):  # there is no current folder, as `draw` said
         console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
-    if (line := caution(lake)) is not None:
+    if (line := describe_weak_fingerprints(lake)) is not None:
         console.warn(line)
     if refusal:
         raise refusal

@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from processor.commands.messages import DONE, FailedError, unknown
-from processor.lake.base import Lake, storable
+from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
 from state.connection import Database
 from state.store import Store
@@ -11,7 +11,7 @@ from state.store import Store
 
 def rejected(_: Lake, database: Database, options: Namespace, console: Console) -> int:
     """Show the lines that count nowhere, of one file or of all."""
-    store, key = Store(database), None if options.key is None else storable(options.key)
+    store, key = Store(database), None if options.key is None else escape_unstorable(options.key)
     if key is not None and key not in store.files():
         raise FailedError(unknown(key))
     console.rejected(store.rejected_lines(key), options.tsv)

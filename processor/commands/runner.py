@@ -17,12 +17,12 @@ from processor.commands.status import show
 from processor.commands.verify import verify
 from processor.commands.watch import watch
 from processor.lake.base import Lake, LakeError, LakeSettingError
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.output.console import Console, printable
 from processor.output.metrics_export import MetricsError, served, tell
 from processor.output.run_tally import Record
 from processor.plan import PruneError
-from processor.signals import Stop, Stopped
+from processor.signals import Signals, StopRequest
 from processor.spark.session import Engine, EngineError, EngineSettingError
 from state import embedded
 from state.connection import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError
@@ -39,7 +39,7 @@ TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeE
 WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
 
 
-def perform(options: Namespace, console: Console, stop: Stop) -> int:
+def perform(options: Namespace, console: Console, stop: Signals) -> int:
     """The exit code of one command; where it fails, one line on standard error says why."""
     if options.command == "doctor":
         from processor.commands.doctor import doctor
@@ -65,11 +65,11 @@ def perform(options: Namespace, console: Console, stop: Stop) -> int:
     return code
 
 
-def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Stop) -> None:
+def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Signals) -> None:
     """Tell the metrics of a run that has ended; that they cannot be told fails no run."""
     with suppress(*TOLD):  # the run has told what hinders it; what the metrics said before stays
         at_once = Namespace(**{**vars(options), "wait": 0})
-        with asked(lake_at(options.lake), at_once, console, stop) as database:
+        with asked(open_lake(options.lake), at_once, console, stop) as database:
             answers = Answers(database)
             metrics.know(answers.health(), answers.holder())
     try:
@@ -78,10 +78,10 @@ def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Stop
         console.error(str(error))
 
 
-def performed(options: Namespace, console: Console, stop: Stop, metrics: "Metrics | None" = None) -> int:
+def performed(options: Namespace, console: Console, stop: Signals, metrics: "Metrics | None" = None) -> int:
     """The exit code of one command, whose numbers the metrics take in."""
     try:
-        lake = lake_at(options.lake)
+        lake = open_lake(options.lake)
         if options.command == "dry-run":
             with ExitStack() as stack:
                 database = None
@@ -108,7 +108,7 @@ def exit_code(error: BaseException) -> int:
 
 
 @contextmanager
-def locked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iterator[Database]:
+def locked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[Database]:
     """The database that the settings name, with its lock held and the run recorded."""
     with ExitStack() as stack:
         options.engine = stack.enter_context(Engine(options.engine)) if options.engine else None
@@ -120,21 +120,21 @@ def locked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iter
                 )
             url = stack.enter_context(embedded.server(lake.url))
         database = Database(url, options.wait, console.warn, shares=options.command == "watch")
-        stop.breaks_off(database.cancel)
+        stop.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.claim(lake.url, options.relocated, lambda: next(lake.files(), None), options.command)
+        database.claim(lake.url, options.relocated, lambda: next(lake.list_files(), None), options.command)
         yield database
 
 
 @contextmanager
-def asked(lake: Lake, options: Namespace, console: Console, stop: Stop) -> Iterator[Database]:
+def asked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[Database]:
     """The database that the settings name, to be read only, whatever run is at work on it."""
     with ExitStack() as stack:
         url = options.database
         if options.is_embedded:
             url = stack.enter_context(embedded.server(lake.url, make=False))
         database = Database(url, options.wait, console.warn, reads=True)
-        stop.breaks_off(database.cancel)
+        stop.call_on_signal(database.cancel)
         stack.enter_context(database)
         database.expect(lake.url, options.relocated)
         yield database
@@ -156,7 +156,7 @@ def recorded(
         code = act(lake, Store(database), options, console, record)
     except BaseException as raised:
         code = exit_code(raised)
-        error = f"stopped by {raised}" if isinstance(raised, Stopped) else str(raised) or type(raised).__name__
+        error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
         database.run_end = record.end(time.monotonic() - begun, code, error and printable(error))

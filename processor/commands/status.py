@@ -125,7 +125,7 @@ def show(lake: Lake, database: Database, options: Namespace, console: Console) -
     """Show what is counted, what has changed since, and the last run."""
     present, error = None, None
     try:
-        present = {file.key: file for file in lake.files()}.values()
+        present = {file.key: file for file in lake.list_files()}.values()
     except LakeError as raised:
         error = raised
     found = status(Answers(database), Store(database).files(), present)

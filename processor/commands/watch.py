@@ -6,11 +6,11 @@ from collections.abc import Callable
 from processor.commands.drawing import redraw
 from processor.commands.messages import DONE
 from processor.lake.base import Lake
-from processor.lake.notifications import arrivals_of
+from processor.lake.notifications import open_notifications
 from processor.output.console import Console, several
 from processor.output.run_tally import Record
 from processor.plan import Plan
-from processor.signals import Stopped
+from processor.signals import StopRequest
 from processor.watch import Watch
 from state.store import Store
 
@@ -27,10 +27,10 @@ def watch(
     plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
     watching = None
     try:
-        arrivals = arrivals_of(lake, options.queue, console.warn)
+        arrivals = open_notifications(lake, options.queue, console.warn)
         watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: redraw(store, console), done)
         watching.go_on()
-    except Stopped as signal_name:
+    except StopRequest as signal_name:
         if watching is not None:
             watching.end()
         did = record.did

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from processor.lake.base import LakeError, LakeSettingError, short
+from processor.lake.base import LakeError, LakeSettingError, describe_error
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -273,7 +273,7 @@ def _setting_error(error: Exception, core: "Session") -> LakeError:
         return kind(f"the AWS credentials cannot be had: {error.operation_name} was refused ({refused.code}); {advice}")
     if isinstance(error, of.ConnectionError | of.HTTPClientError):
         return LakeError(
-            f"the AWS credentials cannot be had: {short(error)}; look at the AWS_* settings and the network"
+            f"the AWS credentials cannot be had: {describe_error(error)}; look at the AWS_* settings and the network"
         )
     if isinstance(error, OSError) and error.filename:
         named = (name for name, value in os.environ.items() if name.startswith("AWS_") and value == error.filename)
@@ -284,7 +284,7 @@ def _setting_error(error: Exception, core: "Session") -> LakeError:
         return LakeSettingError(_EXPIRED)
     if not isinstance(error, of.BotoCoreError) and (name := _misread(core)):
         return LakeSettingError(f"{name} has a value that cannot be read; fix or unset it")
-    return LakeSettingError(f"the AWS_* settings are wrong: {short(error).rstrip('.')}; fix them")
+    return LakeSettingError(f"the AWS_* settings are wrong: {describe_error(error).rstrip('.')}; fix them")
 
 
 def _misread(core: "Session") -> str | None:
@@ -323,7 +323,7 @@ def _trouble(error: Exception) -> Exception:
         says = f"the AWS credentials cannot be renewed: {error.operation_name} was refused ({refused.code}); {advice}"
         return RefusedError(refused.code, Blame.CREDENTIALS, says)
     if isinstance(error, of.ConnectionError | of.HTTPClientError):
-        return UnreachableError(short(error))
+        return UnreachableError(describe_error(error))
     if isinstance(
         error,
         of.CredentialRetrievalError | of.MetadataRetrievalError | of.NoCredentialsError | of.PartialCredentialsError
@@ -331,14 +331,16 @@ def _trouble(error: Exception) -> Exception:
         | RuntimeError | OSError,
     ):  # fmt: skip
         says = (
-            _EXPIRED if isinstance(error, RuntimeError) else f"the AWS credentials cannot be renewed ({short(error)})"
+            _EXPIRED
+            if isinstance(error, RuntimeError)
+            else f"the AWS credentials cannot be renewed ({describe_error(error)})"
         )
         return RefusedError("NoCredentials", Blame.CREDENTIALS, says)
     if isinstance(error, of.ParamValidationError):
-        return LakeSettingError(f"LAKE_URL or QUEUE_URL is wrong: {short(error)}; fix it")
+        return LakeSettingError(f"LAKE_URL or QUEUE_URL is wrong: {describe_error(error)}; fix it")
     if isinstance(error, of.BotoCoreError) and not isinstance(error, ResponseParserError):
-        return LakeSettingError(f"the AWS_* settings are wrong: {short(error).rstrip('.')}; fix them")
-    return UnreachableError(f"its answer cannot be read ({short(error)})")
+        return LakeSettingError(f"the AWS_* settings are wrong: {describe_error(error).rstrip('.')}; fix them")
+    return UnreachableError(f"its answer cannot be read ({describe_error(error)})")
 
 
 def refusal(error: Any) -> RefusedError:

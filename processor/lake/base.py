@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-SHORT = 300  # characters
+UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
+MESSAGE_CHARACTERS = 300  # characters
 ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
 
 
@@ -55,30 +55,30 @@ class Lake(Protocol):
 
     url: str
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         """Every lake file below the URL, in no order; raises LakeError."""
 
-    def look(self, name: str) -> LakeFile | None:
-        """What `files` would give of one path below the URL now; None where it is no lake file. Raises LakeError."""
+    def find(self, name: str) -> LakeFile | None:
+        """Return one file below the URL as `list_files` would list it now, or None; raises LakeError."""
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """The bytes [start, stop) of the very version that was listed; raises FileError, also while it is read."""
 
 
-def listed(name: str, fingerprint: str, size: int, error: str | None = None) -> LakeFile:
+def make_lake_file(name: str, fingerprint: str, size: int, error: str | None = None) -> LakeFile:
     """A file of the lake by its path below the lake's URL; one whose name the database cannot hold has an error."""
-    key = storable(name)
+    key = escape_unstorable(name)
     error = error if key == name else "its name holds a NUL or is not valid UTF-8; rename it"
     return LakeFile(key, fingerprint, size, error)
 
 
-def storable(name: str) -> str:
+def escape_unstorable(name: str) -> str:
     r"""The key that names a file: its name, or what stands for one that the database cannot hold.
 
-    >>> storable("a\0.tsv")
+    >>> escape_unstorable("a\0.tsv")
     'a\\x00.tsv (escaped)'
     """
-    if not UNSTORABLE.search(name):
+    if not UNSTORABLE_CHARACTERS.search(name):
         return name
     escaped = ESCAPED.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
     return f"{escaped} (escaped)"  # a file that can be read may be called the same without that, and none with it
@@ -94,11 +94,11 @@ def is_hidden(part: str) -> bool:
     return part.startswith((".", "_")) or part == "lost+found"
 
 
-def short(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """What an error says, in one line without passwords."""
-    return without_passwords(" ".join(str(error).split()))[:SHORT] or type(error).__name__
+    return remove_passwords(" ".join(str(error).split()))[:MESSAGE_CHARACTERS] or type(error).__name__
 
 
-def without_passwords(text: str) -> str:
+def remove_passwords(text: str) -> str:
     """The text without the user and password of any URL in it."""
     return re.sub(r"//[^/@\s]*@", "//", text)

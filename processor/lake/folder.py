@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from processor.environment import raw_of, text_of
+from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import (
     ChangedError,
     FileError,
@@ -15,11 +15,11 @@ from processor.lake.base import (
     Stream,
     is_hidden,
     is_lake_file,
-    listed,
+    make_lake_file,
 )
 
 
-class Folder:
+class FolderLake:
     """A lake in a folder; the fingerprint is size and modification time.
 
     Names are bytes to the system and UTF-8 in keys, so nothing here goes through a Path, which reads by the locale.
@@ -27,10 +27,10 @@ class Folder:
 
     def __init__(self, path: str) -> None:
         """The lake below `path`, which is made absolute; raises OSError where there is no current folder."""
-        self._root = os.path.realpath(os.path.expanduser(raw_of(path)))
-        self.url = text_of(self._root)
+        self._root = os.path.realpath(os.path.expanduser(encode_utf8(path)))
+        self.url = decode_utf8(self._root)
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         """Every lake file below the folder; hidden folders and symbolic links that lead out of it are passed over.
 
         A folder below that cannot be listed ends it, and so does the lake's if it goes meanwhile: their files could not
@@ -48,18 +48,18 @@ class Folder:
                     ) from error
                 if isinstance(error, FileNotFoundError):
                     continue  # gone since it was seen, with its files
-                path = text_of(self._path(folder[:-1]))
+                path = decode_utf8(self._path(folder[:-1]))
                 raise LakeError(
                     f"the lake folder {path} cannot be listed ({error.strerror}); make it readable"
                 ) from error
             for entry in entries:
-                name = text_of(entry.name)
+                name = decode_utf8(entry.name)
                 if is_hidden(name):
                     continue
                 if self._is_folder(entry):
                     folders.append(folder + entry.name + b"/")
                 elif is_lake_file(name) and (status := self._status(folder + entry.name)):
-                    yield listed(text_of(folder) + name, _fingerprint(status), status.st_size)
+                    yield make_lake_file(decode_utf8(folder) + name, _fingerprint(status), status.st_size)
         if self._place() != begun:
             raise LakeError(
                 f"the lake folder {self.url} went away while it was being listed; run again when it is there to stay"
@@ -77,15 +77,15 @@ class Folder:
             return None
         return status.st_dev, status.st_ino
 
-    def look(self, name: str) -> LakeFile | None:
-        """What `files` would give of one path below the folder now; None where it is no lake file. Raises LakeError."""
-        path = self._path(raw_of(name))
+    def find(self, name: str) -> LakeFile | None:
+        """Return one file below the folder as `list_files` would list it now, or None; raises LakeError."""
+        path = self._path(encode_utf8(name))
         folder = os.path.dirname(path)
         # A link in between leads to what is passed over, or to what has another path.
         if not is_lake_file(name) or os.path.realpath(folder) != folder or not self._is_within(folder):
             return None
-        status = self._status(raw_of(name))
-        return None if status is None else listed(name, _fingerprint(status), status.st_size)
+        status = self._status(encode_utf8(name))
+        return None if status is None else make_lake_file(name, _fingerprint(status), status.st_size)
 
     def _is_within(self, path: bytes) -> bool:
         return os.path.commonpath((self._root, path)) == self._root
@@ -117,13 +117,14 @@ class Folder:
 
     @staticmethod
     def _unseen(path: bytes, error: OSError) -> LakeError:
+        name = decode_utf8(path)
         return LakeError(
-            f"{text_of(path)} in the lake cannot be looked at: {error.strerror}; check its disk and your rights to it"
+            f"{name} in the lake cannot be looked at: {error.strerror}; check its disk and your rights to it"
         )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
         """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""
-        return _FolderStream(self._path(raw_of(file.key)), file, start, stop)
+        return _FolderStream(self._path(encode_utf8(file.key)), file, start, stop)
 
 
 class _FolderStream:

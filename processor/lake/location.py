@@ -2,48 +2,48 @@
 
 import re
 
-from processor.lake.base import UNSTORABLE, Lake, LakeSettingError
-from processor.lake.folder import Folder
-from processor.lake.read_ahead import objects_ahead
-from processor.lake.s3 import S3
-from processor.lake.text import text_limit
+from processor.lake.base import UNSTORABLE_CHARACTERS, Lake, LakeSettingError
+from processor.lake.folder import FolderLake
+from processor.lake.read_ahead import read_objects_ahead
+from processor.lake.s3 import S3Lake
+from processor.lake.text import read_text_limit
 
 
-def lake_at(url: str) -> Lake:
+def open_lake(url: str) -> Lake:
     """The lake that a URL (`s3://bucket/prefix/`) or a folder's path names; raises LakeSettingError.
 
     What is refused is not repeated: it may be a URL with a password, set in the wrong place.
     """
     if not url:
         raise LakeSettingError("no lake is named: set LAKE_URL to s3://bucket/prefix/ or to a folder")
-    if UNSTORABLE.search(url):
+    if UNSTORABLE_CHARACTERS.search(url):
         raise LakeSettingError("LAKE_URL is not valid UTF-8; name the lake in UTF-8")
-    text_limit()
-    objects_ahead()
+    read_text_limit()
+    read_objects_ahead()
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or "?" in prefix or "#" in prefix:
             raise LakeSettingError("LAKE_URL is not of the form s3://bucket/prefix/; write it so")
-        return S3(bucket, prefix)
+        return S3Lake(bucket, prefix)
     if "://" in url:
         raise LakeSettingError("LAKE_URL is neither s3://bucket/prefix/ nor a folder; set it to one of them")
     try:
-        folder = Folder(url)
+        folder = FolderLake(url)
     except OSError:
         raise LakeSettingError("LAKE_URL is no path that leads to a folder; set it to one that does") from None
-    if UNSTORABLE.search(folder.url):
+    if UNSTORABLE_CHARACTERS.search(folder.url):
         raise LakeSettingError("LAKE_URL leads to a folder whose path is not valid UTF-8; rename it")
     return folder
 
 
-def reads_as(lake: Lake) -> str:
+def describe_access(lake: Lake) -> str:
     """As whom a lake is read, in words; raises LakeError."""
-    return lake.reads_as if isinstance(lake, S3) else "read as files"
+    return lake.access if isinstance(lake, S3Lake) else "read as files"
 
 
-def caution(lake: Lake) -> str | None:
+def describe_weak_fingerprints(lake: Lake) -> str | None:
     """What may escape a run over a lake that was listed, in a line; None where nothing does."""
-    if not isinstance(lake, S3) or not lake.goes_by_time:
+    if not isinstance(lake, S3Lake) or not lake.has_files_without_etag:
         return None
     return (
         "S3 lists files without an ETag, so that only LastModified and the size tell their versions apart: "

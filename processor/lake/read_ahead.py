@@ -5,20 +5,20 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import AsyncResult, ThreadPool
 
-from processor.environment import setting
+from processor.environment import read_setting
 from processor.lake.base import Lake, LakeFile, LakeSettingError, Stream
-from processor.lake.folder import Folder
-from processor.lake.text import BLOCK
-from processor.parsing import whole
+from processor.lake.folder import FolderLake
+from processor.lake.text import BLOCK_BYTES
+from processor.parsing import parse_integer
 
 # Larger objects keep the connection busy by themselves.
 MOST_BYTES = 4 * 1024 * 1024
 OBJECTS_AHEAD = 16
 
 
-def objects_ahead() -> int:
+def read_objects_ahead() -> int:
     """How many objects of a bucket are asked for ahead, from LAKE_AHEAD; raises LakeSettingError."""
-    count = whole(setting("LAKE_AHEAD", str(OBJECTS_AHEAD)))
+    count = parse_integer(read_setting("LAKE_AHEAD", str(OBJECTS_AHEAD)))
     if not count:
         raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {OBJECTS_AHEAD}")
     return count
@@ -32,9 +32,9 @@ class ReadAhead:
 
     def __init__(self, lake: Lake) -> None:
         """The same lake; nothing is expected yet. Raises LakeSettingError."""
-        self.url, self.files, self.look = lake.url, lake.files, lake.look
+        self.url, self.list_files, self.find = lake.url, lake.list_files, lake.find
         self._lake = lake
-        self._count = 0 if isinstance(lake, Folder) else objects_ahead()
+        self._count = 0 if isinstance(lake, FolderLake) else read_objects_ahead()
         self._threads: ThreadPool | None = None
         self._expected: Iterator[LakeFile] = iter(())
         self._fetched: deque[tuple[LakeFile, AsyncResult[bytes]]] = deque()
@@ -71,6 +71,6 @@ class ReadAhead:
     def _whole(self, file: LakeFile) -> bytes:
         stream = self._lake.open(file)
         try:
-            return b"".join(iter(lambda: stream.read(BLOCK), b""))
+            return b"".join(iter(lambda: stream.read(BLOCK_BYTES), b""))
         finally:
             stream.close()

@@ -16,9 +16,9 @@ from processor.lake.base import (
     LakeFile,
     LakeSettingError,
     Stream,
+    describe_error,
     is_lake_file,
-    listed,
-    short,
+    make_lake_file,
 )
 
 ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
@@ -40,10 +40,10 @@ class Item(NamedTuple):
     said_at: datetime | None
 
 
-class S3:
+class S3Lake:
     """A lake in S3 or what speaks like it; the fingerprint is the ETag, or else LastModified, and the size.
 
-    `goes_by_time` says whether a file was listed without an ETag.
+    `has_files_without_etag` says whether a file was listed without an ETag.
     """
 
     def __init__(self, bucket: str, prefix: str) -> None:
@@ -53,23 +53,23 @@ class S3:
         self._is_ordered = not bucket.endswith(UNORDERED)
         self.url = f"s3://{bucket}/{self._prefix}"
         self._client = Client("s3")
-        self.goes_by_time = False
+        self.has_files_without_etag = False
 
     @property
-    def reads_as(self) -> str:
+    def access(self) -> str:
         """Whether there are credentials, in words; raises LakeError."""
         return "read anonymously" if self._client.is_anonymous else "read with credentials"
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         """Every lake file below the prefix, from as many pages as there are; raises LakeError where one is missing."""
         for item in self._items(""):
             if is_lake_file(item.name):
                 file = _file(item)
-                self.goes_by_time = self.goes_by_time or file.fingerprint.startswith(MODIFIED)
+                self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
                 yield file
 
-    def look(self, name: str) -> LakeFile | None:
-        """What `files` would give of one path below the prefix now; None where it is no lake file. Raises LakeError.
+    def find(self, name: str) -> LakeFile | None:
+        """Return one file below the prefix as `list_files` would list it now, or None; raises LakeError.
 
         It is a listing of one object, as that says the same, takes no other right, and tells what is gone from what is
         forbidden, which the head of an object does not.
@@ -228,7 +228,7 @@ class S3:
 
     def _is_listed(self, file: LakeFile) -> bool:
         """Whether a file is listed as before."""
-        found = self.look(file.key)
+        found = self.find(file.key)
         return found is not None and found.fingerprint.replace(FRESH, "") == file.fingerprint.replace(FRESH, "")
 
 
@@ -266,17 +266,17 @@ def _file(item: Item) -> LakeFile:
     """A file of the lake as S3 lists it; one whose versions cannot be told apart has an error."""
     size, etag = item.said.get("Size"), (item.said.get("ETag") or "").strip('"')
     if size is None or size < 0:
-        return listed(item.name, "", 0, "S3 lists it without its size; look at AWS_ENDPOINT_URL")
+        return make_lake_file(item.name, "", 0, "S3 lists it without its size; look at AWS_ENDPOINT_URL")
     if not ETAG.fullmatch(_opaque(etag)):
         modified = _moment(item.said.get("LastModified"))
         if modified is None:
             error = "S3 lists it with neither ETag nor LastModified, so that its versions cannot be told apart"
-            return listed(item.name, "", size, f"{error}; look at AWS_ENDPOINT_URL")
+            return make_lake_file(item.name, "", size, f"{error}; look at AWS_ENDPOINT_URL")
         etag = MODIFIED + modified.strftime(TIME_FORMAT)
         # It may be replaced once more within the same second, so that the next run reads it again.
         if item.said_at is not None and item.said_at - modified <= GRAIN:
             etag += FRESH
-    return listed(item.name, f"{etag}-{size}", size)
+    return make_lake_file(item.name, f"{etag}-{size}", size)
 
 
 def _moment(said: object) -> datetime | None:
@@ -332,7 +332,7 @@ class _BrokenBody(Exception):  # noqa: N818
 
 
 class _S3Stream:
-    def __init__(self, lake: S3, file: LakeFile, start: int, stop: int | None) -> None:
+    def __init__(self, lake: S3Lake, file: LakeFile, start: int, stop: int | None) -> None:
         self._lake, self._file = lake, file
         self._position = start
         self._stop = file.size if stop is None else min(stop, file.size)
@@ -352,7 +352,7 @@ class _S3Stream:
                 reraise=True,
             )(self._read, size)
         except _BrokenBody as error:
-            raise FileError(f"it cannot be read ({short(error)}); the next run tries again") from error
+            raise FileError(f"it cannot be read ({describe_error(error)}); the next run tries again") from error
 
     def _read(self, size: int) -> bytes:
         from botocore.exceptions import BotoCoreError
@@ -365,7 +365,7 @@ class _S3Stream:
                 raise _BrokenBody("the connection ended before the object did")
         except (BotoCoreError, OSError) as error:
             self.close()
-            raise _BrokenBody(short(error)) from error
+            raise _BrokenBody(describe_error(error)) from error
         except BaseException:
             self.close()
             raise

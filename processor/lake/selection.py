@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from processor.parsing import day
+from processor.parsing import parse_day
 
 # 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
 _DATE = re.compile(
@@ -21,35 +21,37 @@ class Selection(NamedTuple):
     since: str | None = None
     until: str | None = None
 
-    def holds(self, key: str) -> bool:
+    def includes(self, key: str) -> bool:
         """Whether the file of that key is considered.
 
-        >>> Selection("2019-02-15").holds("year=2019/month=02/day=16/a.tsv"), Selection(until="b/").holds("b/c.tsv")
-        (True, True)
+        >>> Selection("2019-02-15").includes("year=2019/month=02/day=16/a.tsv")
+        True
+        >>> Selection(until="b/").includes("b/c.tsv")
+        True
         """
         return self._is_after_since(key) and self._is_before_until(key)
 
     def _is_after_since(self, key: str) -> bool:
         if self.since is None:
             return True
-        if day(self.since) is None:
+        if parse_day(self.since) is None:
             return key >= self.since
-        found = date_of(key)
+        found = find_date(key)
         return found is not None and found >= self.since
 
     def _is_before_until(self, key: str) -> bool:
         if self.until is None:
             return True
-        if day(self.until) is None:
+        if parse_day(self.until) is None:
             return key <= self.until or key.startswith(self.until)
-        found = date_of(key)
+        found = find_date(key)
         return found is not None and found <= self.until
 
 
 EVERY_FILE = Selection()
 
 
-def date_of(key: str) -> str | None:
+def find_date(key: str) -> str | None:
     """The first date in a key, as YYYY-MM-DD; None where there is none."""
     match = _DATE.search(key)
     return "-".join(match.groups()) if match else None

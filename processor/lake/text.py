@@ -5,22 +5,22 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
-from processor.environment import setting
+from processor.environment import read_setting
 from processor.lake.base import FileError, Lake, LakeFile, LakeSettingError, Stream
-from processor.parsing import whole
+from processor.parsing import parse_integer
 
 if TYPE_CHECKING:
     import io
 
-BLOCK = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 ZSTD_WINDOW_LOG = 27
 TEXT_GIB = 64
 COMPRESSED = 8  # times its size is what a compressed file may hold
 
 
-def text_limit() -> int:
+def read_text_limit() -> int:
     """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
-    limit = whole(setting("MAX_TEXT_GIB", str(TEXT_GIB)))
+    limit = parse_integer(read_setting("MAX_TEXT_GIB", str(TEXT_GIB)))
     if not limit:
         raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB above 0; write it as 64")
     return limit * 1024**3
@@ -31,12 +31,12 @@ def is_compressed(file: LakeFile) -> bool:
     return not file.key.endswith(".tsv")
 
 
-def text_size(file: LakeFile) -> int:
+def estimate_text_size(file: LakeFile) -> int:
     """How many bytes of text a file holds, of a compressed one a guess."""
     return file.size * (COMPRESSED if is_compressed(file) else 1)
 
 
-def text(
+def read_text(
     lake: Lake,
     file: LakeFile,
     start: int = 0,
@@ -52,12 +52,12 @@ def text(
     source = _Metered(lake.open(file, start, stop), read)
     try:
         stream = _decompressed(file, source)
-        left = text_limit() if is_compressed(file) else file.size
+        left = read_text_limit() if is_compressed(file) else file.size
         while block := _next_block(stream):
             left -= len(block)
             if left < 0:
                 raise FileError(
-                    f"it holds more than {text_limit() // 1024**3} GiB of text; "
+                    f"it holds more than {read_text_limit() // 1024**3} GiB of text; "
                     "write it as several files, or set MAX_TEXT_GIB to more"
                 )
             yield block
@@ -88,7 +88,7 @@ def _decompressed(file: LakeFile, source: Stream) -> Stream:
 
 def _next_block(stream: Stream) -> bytes:
     try:
-        return stream.read(BLOCK)
+        return stream.read(BLOCK_BYTES)
     except (EOFError, OSError, zlib.error) as error:
         raise FileError(f"its compression is broken ({error}); write it again") from error
     except Exception as error:

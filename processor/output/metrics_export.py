@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from processor.environment import raw_of, text_of
-from processor.lake.base import without_passwords
+from processor.environment import decode_utf8, encode_utf8
+from processor.lake.base import remove_passwords
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -71,12 +71,12 @@ def target_of(text: str) -> Target:
         if not is_right or parts.query or parts.fragment or not text.isprintable() or " " in text:
             raise MetricsSettingError("METRICS is no URL of a Pushgateway; write it as http://host:9091")
         user, password = (part if part is None else unquote(part) for part in (parts.username, parts.password))
-        return Gateway(without_passwords(text), user, password)
+        return Gateway(remove_passwords(text), user, password)
     if not text.endswith(".prom") or "\0" in text:
         raise MetricsSettingError(
             "METRICS is no PORT, HOST:PORT or http:// URL, nor a file that node_exporter reads: end its name in .prom"
         )
-    return TextFile(Path(os.fsdecode(raw_of(text))))
+    return TextFile(Path(os.fsdecode(encode_utf8(text))))
 
 
 def tell(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
@@ -131,7 +131,7 @@ def _write(path: Path, registry: "CollectorRegistry") -> None:
     try:
         write_to_textfile(str(path), _GoingOn(registry, path))
     except OSError as error:
-        name = text_of(os.fsencode(path))
+        name = decode_utf8(os.fsencode(path))
         raise MetricsError(
             f"the metrics cannot be written to {name} ({error.strerror}); make its folder, and make it writable"
         ) from error

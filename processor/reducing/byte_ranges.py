@@ -6,7 +6,7 @@ from math import ceil
 from typing import NamedTuple, TypeVar
 
 from processor.lake.base import FileError, Lake, LakeFile
-from processor.lake.text import BLOCK, is_compressed, text
+from processor.lake.text import BLOCK_BYTES, is_compressed, read_text
 from processor.reducers.events import HeaderError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import CHUNK, header_columns, reduce_text
@@ -105,7 +105,7 @@ def partials(
     """The partials of a stretch; `read` is told how many bytes came from the lake. Raises FileError, LakeError."""
     file, start, stop = stretch
     try:
-        header = header_columns(text(lake, file)) if start else None
+        header = header_columns(read_text(lake, file)) if start else None
         yield from reduce_text(_blocks(lake, stretch, read), start, stop, header, chunk, FastFold)
     except HeaderError as error:
         raise FileError(f"{error}; write it again") from error
@@ -115,11 +115,11 @@ def _blocks(lake: Lake, stretch: Stretch, read: Callable[[int], None]) -> Iterat
     """The bytes of a stretch, the one before it, and those that its last line has behind it."""
     file, start, stop = stretch
     has_line = not start
-    for block in text(lake, file, max(start - 1, 0), stop, read):
+    for block in read_text(lake, file, max(start - 1, 0), stop, read):
         has_line = has_line or b"\n" in block
         yield block
     # Where no line begins, one of any length may pass through, which is not read for every stretch of it.
-    size = BLOCK
+    size = BLOCK_BYTES
     while has_line and stop is not None and stop < file.size:
-        yield from text(lake, file, stop, stop + size, read)
+        yield from read_text(lake, file, stop, stop + size, read)
         stop, size = stop + size, min(2 * size, CHUNK)

@@ -8,7 +8,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from processor.lake.base import FileError, LakeError
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.lake.read_ahead import ReadAhead
 from processor.reducing.byte_ranges import reduced
 
@@ -25,7 +25,7 @@ def main(descriptor: int) -> None:
     gc.disable()  # what is reduced holds no cycles, and much of it
     with Connection(descriptor) as parent:
         url, chunk = parent.recv()
-        lake = ReadAhead(lake_at(url))
+        lake = ReadAhead(open_lake(url))
         while True:
             unit = parent.recv()
             lake.expect(stretch.file for stretch in unit)

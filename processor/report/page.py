@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processor.lake.base import without_passwords
+from processor.lake.base import remove_passwords
 from processor.report import charts
 from processor.report.page_data import MOST_LINES, Article, Overview
 from processor.report.summary import FIRM, Counts, Panel, percent, printable, wilson
@@ -66,7 +66,7 @@ def html(overview: Overview) -> str:
         .render(
             state=overview.state,
             policy="; ".join(_policy(vega, script)),
-            lake=overview.lake._replace(url=name(without_passwords(overview.lake.url))),
+            lake=overview.lake._replace(url=name(remove_passwords(overview.lake.url))),
             failed=overview.failed,
             newest=overview.newest,
             tiles=_tiles(overview),

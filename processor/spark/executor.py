@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from processor.lake.base import FileError, Lake, LakeError
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import Reduced, Stretch, partials, ready
 from processor.reducing.copy_rows import copy_rows
@@ -98,4 +98,4 @@ def staging(staging: Staging) -> Callable[[Iterable[tuple[Part, Share]]], Iterat
 @lru_cache(1)
 def _lake(url: str) -> Lake:
     """The lake of a URL, whose connections later tasks of the same process take up."""
-    return lake_at(url)
+    return open_lake(url)

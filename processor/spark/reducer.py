@@ -15,7 +15,7 @@ from itertools import chain
 from typing import NamedTuple, Self, TypeVar
 
 from processor.lake.base import FileError, Lake, LakeError, LakeFile
-from processor.lake.text import text_size
+from processor.lake.text import estimate_text_size
 from processor.reducing.byte_ranges import BUNDLE, Reduced, Stretch, reduced, stretches, units
 from processor.spark.executor import Job, Outcome, Part, Share, staging
 from processor.spark.session import Engine, EngineError, reason
@@ -128,7 +128,7 @@ def waves(files: Sequence[LakeFile], chunk: int, size: int) -> Iterator[Wave]:
     """Files bundled into jobs of so many bytes of text, more or less; a larger file is a job of its own."""
     wave, held = Wave([], []), 0
     for file in files:
-        text = text_size(file)
+        text = estimate_text_size(file)
         if wave.files and held + text > size:
             yield wave
             wave, held = Wave([], []), 0

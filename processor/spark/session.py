@@ -14,8 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from processor.lake.base import without_passwords
-from processor.parsing import whole
+from processor.lake.base import remove_passwords
+from processor.parsing import parse_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ class Engine:
         refusal = "it names no host:port"
         for address in self._master.removeprefix("spark://").split(","):
             host, _, port = address.rpartition(":")
-            number = whole(port)
+            number = parse_integer(port)
             if not host or number is None:
                 continue
             try:
@@ -169,4 +169,4 @@ def reason(words: str) -> str:
     )
     python = [line for line in raised if not line.startswith(("org.", "java.", "py4j.", "scala."))]
     line = (python or raised or words.strip().splitlines() or ["it does not say why"])[-1]
-    return without_passwords(" ".join(line.split()))[:300]
+    return remove_passwords(" ".join(line.split()))[:300]

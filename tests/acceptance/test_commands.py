@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from processor.lake.selection import Selection, date_of
+from processor.lake.selection import Selection, find_date
 from processor.plan import Plan
 from state import embedded
 from state.connection import Database, migrations
@@ -262,7 +262,7 @@ def test_a_selection_holds_by_date_or_by_key(selection: Selection, keys: str) ->
         "f": "f/year=2019/month=02/day=16/a.tsv",
         "g": "g/2019-13-01.tsv",
     }
-    assert "".join(name for name, key in lake.items() if selection.holds(key)) == keys
+    assert "".join(name for name, key in lake.items() if selection.includes(key)) == keys
 
 
 @pytest.mark.parametrize("end", ["--since", "--until"])
@@ -274,8 +274,8 @@ def test_a_date_that_is_none_is_no_key(end: str, lake: Path, database: str) -> N
 
 
 def test_dates_of_keys() -> None:
-    assert date_of("a/2019-02-15T03.tsv") == "2019-02-15"
-    assert date_of("a/1550200000123.tsv") is None
+    assert find_date("a/2019-02-15T03.tsv") == "2019-02-15"
+    assert find_date("a/1550200000123.tsv") is None
 
 
 def test_files_outside_the_selection_are_neither_counted_nor_gone(lake: Path, database: str) -> None:

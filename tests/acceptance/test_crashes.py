@@ -17,7 +17,7 @@ import pytest
 
 from processor import pipeline
 from processor.lake.base import LakeFile, Stream
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from state.connection import Database, migrations
 from state.store import Store
 from tests.support import made_lake
@@ -176,8 +176,8 @@ class EndingLake:
 
     def __init__(self, folder: Path, number: int) -> None:
         """The lake in a folder."""
-        self._lake, self._left = lake_at(str(folder)), number
-        self.url, self.files, self.look = self._lake.url, self._lake.files, self._lake.look
+        self._lake, self._left = open_lake(str(folder)), number
+        self.url, self.list_files, self.find = self._lake.url, self._lake.list_files, self._lake.find
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """The stream, which may end the process."""

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from processor.environment import raw_of, text_of
+from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import LakeSettingError
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from state import embedded
 from tests.support.paths import ROOT
 from tests.support.processes import Run, ask, wait_until
@@ -186,7 +186,7 @@ def test_a_current_folder_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkey
     gone.rmdir()
     try:
         with pytest.raises(LakeSettingError, match="no path that leads to a folder"):
-            lake_at("lake")
+            open_lake("lake")
     finally:
         os.chdir(before)
 
@@ -217,13 +217,13 @@ def test_a_relative_lake_below_a_folder_that_is_not_utf8_is_a_wrong_setting(
     (odd / "lake").mkdir(parents=True)
     monkeypatch.chdir(odd)
     with pytest.raises(LakeSettingError, match="path is not valid UTF-8; rename it"):
-        lake_at("lake")
+        open_lake("lake")
 
 
 def test_text_and_bytes_go_to_and_fro() -> None:
     for raw in (b"", "é日\U0001f600".encode(), b"\xff\xe9", bytes(range(1, 256))):
-        assert raw_of(text_of(raw)) == raw
-    assert text_of("é".encode()) == "é"
+        assert encode_utf8(decode_utf8(raw)) == raw
+    assert decode_utf8("é".encode()) == "é"
 
 
 @pytest.fixture

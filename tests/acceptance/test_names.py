@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from processor.lake.base import LakeError, LakeSettingError, is_lake_file, storable
-from processor.lake.location import lake_at
-from processor.lake.text import text
+from processor.lake.base import LakeError, LakeSettingError, escape_unstorable, is_lake_file
+from processor.lake.location import open_lake
+from processor.lake.text import read_text
 from processor.output.console import printable
 from tests.support.folders import as_nobody
 from tests.support.program import CLICK, HEADER, contents, outcome, run
@@ -129,9 +129,9 @@ def test_a_folder_whose_name_is_not_utf8_hides_no_other(tmp_path: Path) -> None:
     for folder in ("fine", os.fsdecode(b"\xff")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "a.tsv").write_bytes(HEADER)
-    assert {file.key: file.error is None for file in lake_at(str(tmp_path)).files()} == {
+    assert {file.key: file.error is None for file in open_lake(str(tmp_path)).list_files()} == {
         "fine/a.tsv": True,
-        storable(os.fsdecode(b"\xff/a.tsv")): False,
+        escape_unstorable(os.fsdecode(b"\xff/a.tsv")): False,
     }
 
 
@@ -153,7 +153,7 @@ def test_links_are_not_followed_out_of_the_lake(tmp_path: Path) -> None:
     (lake / "nowhere.tsv").symlink_to("nowhere")
     (lake / "folder.tsv").mkdir()
     os.mkfifo(lake / "pipe.tsv")
-    assert sorted(file.key for file in lake_at(str(lake)).files()) == ["a.tsv", "inside.tsv"]
+    assert sorted(file.key for file in open_lake(str(lake)).list_files()) == ["a.tsv", "inside.tsv"]
 
 
 def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
@@ -164,8 +164,8 @@ def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
             Path("d").mkdir()
             os.chdir("d")
         Path("a.tsv").write_bytes(HEADER)
-        (file,) = lake_at(str(open_folder)).files()
-        assert b"".join(text(lake_at(str(open_folder)), file)) == HEADER
+        (file,) = open_lake(str(open_folder)).list_files()
+        assert b"".join(read_text(open_lake(str(open_folder)), file)) == HEADER
     finally:
         os.chdir(before)
 
@@ -174,18 +174,18 @@ def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
 def test_what_is_hidden_in_a_folder_is_passed_over_and_not_the_folder_itself(tmp_path: Path, above: str) -> None:
     write_lake(tmp_path / above, dict.fromkeys(HIDDEN + NEARLY_HIDDEN, HEADER))
     (tmp_path / "outside.tsv").write_bytes(HEADER)
-    lake = lake_at(str(tmp_path / above))
-    assert lake.look(str(tmp_path / "outside.tsv")) is None
-    assert sorted(file.key for file in lake.files()) == sorted(NEARLY_HIDDEN)
-    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.look(key)] == NEARLY_HIDDEN
+    lake = open_lake(str(tmp_path / above))
+    assert lake.find(str(tmp_path / "outside.tsv")) is None
+    assert sorted(file.key for file in lake.list_files()) == sorted(NEARLY_HIDDEN)
+    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.find(key)] == NEARLY_HIDDEN
 
 
 def test_hidden_objects_are_passed_over_and_not_the_lakes_own_prefix(s3: Callable[[str], object]) -> None:
     for key in HIDDEN + NEARLY_HIDDEN:
         s3(f"_x/.y/lost+found/{key}")
-    lake = lake_at(f"{os.environ['LAKE_URL']}_x/.y/lost+found/")
-    assert sorted(file.key for file in lake.files()) == sorted(NEARLY_HIDDEN)
-    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.look(key)] == NEARLY_HIDDEN
+    lake = open_lake(f"{os.environ['LAKE_URL']}_x/.y/lost+found/")
+    assert sorted(file.key for file in lake.list_files()) == sorted(NEARLY_HIDDEN)
+    assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.find(key)] == NEARLY_HIDDEN
 
 
 @pytest.mark.parametrize("name", [".shut", "_shut", "lost+found", "a/lost+found"])
@@ -193,7 +193,7 @@ def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> Non
     (open_folder / name).mkdir(mode=0, parents=True)
     (open_folder / "a.tsv").write_bytes(HEADER)
     with as_nobody():
-        assert [file.key for file in lake_at(str(open_folder)).files()] == ["a.tsv"]
+        assert [file.key for file in open_lake(str(open_folder)).list_files()] == ["a.tsv"]
 
 
 @pytest.mark.parametrize(
@@ -213,29 +213,29 @@ def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
     for data, time in ((b"a", 1), (b"b", 2), (b"ab", 1), (b"a", 1_000_000_001)):
         (tmp_path / "a.tsv").write_bytes(data)
         os.utime(tmp_path / "a.tsv", ns=(time, time))
-        found.add(next(lake_at(str(tmp_path)).files()).fingerprint)
+        found.add(next(open_lake(str(tmp_path)).list_files()).fingerprint)
     assert len(found) == 4
 
 
 def test_a_lake_may_be_named_from_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write_lake(tmp_path, {"é/a.tsv": HEADER})
-    lake = lake_at("~/é")
-    assert (lake.url, [file.key for file in lake.files()]) == (f"{tmp_path}/é", ["a.tsv"])
+    lake = open_lake("~/é")
+    assert (lake.url, [file.key for file in lake.list_files()]) == (f"{tmp_path}/é", ["a.tsv"])
 
 
 @pytest.mark.parametrize("mode", [0, stat.S_IXUSR])
 def test_a_folder_that_cannot_be_listed_ends_the_listing(mode: int, open_folder: Path) -> None:
     (open_folder / "shut").mkdir(mode=mode)
     with as_nobody(), pytest.raises(LakeError, match=r"shut cannot be listed \(Permission denied\); make it readable"):
-        list(lake_at(str(open_folder)).files())
+        list(open_lake(str(open_folder)).list_files())
 
 
 def test_a_folder_that_goes_while_it_is_listed_is_gone(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.tsv").write_bytes(HEADER)
-    files = lake_at(str(tmp_path)).files()
+    files = open_lake(str(tmp_path)).list_files()
     first = next(files).key
     other = tmp_path / ("b" if first.startswith("a") else "a")
     (other / "x.tsv").unlink()
@@ -247,10 +247,10 @@ def test_a_file_that_cannot_be_opened_is_told(open_folder: Path) -> None:
     (open_folder / "a.tsv").write_bytes(HEADER)
     (open_folder / "a.tsv").chmod(0)
     with as_nobody():
-        lake = lake_at(str(open_folder))
-        (file,) = lake.files()
+        lake = open_lake(str(open_folder))
+        (file,) = lake.list_files()
         with pytest.raises(Exception, match=r"it cannot be opened \(Permission denied\); make it readable"):
-            list(text(lake, file))
+            list(read_text(lake, file))
 
 
 WRONG_LAKES = [
@@ -277,7 +277,7 @@ WRONG_LAKES = [
 @pytest.mark.parametrize("url", WRONG_LAKES, ids=range(len(WRONG_LAKES)))
 def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(LakeSettingError) as told:
-        list(lake_at(url).files())
+        list(open_lake(url).list_files())
     assert "hidden" not in str(told.value)
     assert "\n" not in str(told.value)
 
@@ -285,8 +285,8 @@ def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
 @pytest.mark.parametrize("url", ["s3://lake/a?b", "s3://lake/a#b", "s3://l", "s3://la ke/a", "s3://-lake/", "s3:///a"])
 def test_an_s3_url_is_a_bucket_and_a_prefix(url: str) -> None:
     with pytest.raises(LakeSettingError, match="not of the form s3://bucket/prefix/; write it so"):
-        lake_at(url)
-    assert lake_at("s3://Lake.0-_x/a b").url == "s3://Lake.0-_x/a b/"
+        open_lake(url)
+    assert open_lake("s3://Lake.0-_x/a b").url == "s3://Lake.0-_x/a b/"
 
 
 def test_an_empty_lake_is_counted(tmp_path: Path, database: str) -> None:

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from psycopg2 import sql
 
-from processor.lake.base import short, without_passwords
+from processor.lake.base import describe_error, remove_passwords
 from processor.output.console import printable
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
@@ -210,10 +210,10 @@ def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path
 
 
 def test_passwords_in_urls_go() -> None:
-    assert without_passwords("a postgresql://u:p@h/d, http://h/x@y b@c") == "a postgresql://h/d, http://h/x@y b@c"
+    assert remove_passwords("a postgresql://u:p@h/d, http://h/x@y b@c") == "a postgresql://h/d, http://h/x@y b@c"
 
 
 def test_what_an_error_says_is_one_short_line_without_passwords() -> None:
-    assert short(ValueError(" a\n\tb s3://user:pass@host ")) == "a b s3://host"
-    assert short(ValueError("x" * 301)) == "x" * 300
-    assert short(ValueError("")) == "ValueError"
+    assert describe_error(ValueError(" a\n\tb s3://user:pass@host ")) == "a b s3://host"
+    assert describe_error(ValueError("x" * 301)) == "x" * 300
+    assert describe_error(ValueError("")) == "ValueError"

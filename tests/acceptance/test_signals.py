@@ -13,8 +13,8 @@ from tests.support.paths import ROOT
 # Says what is told of a signal, and then what the process did.
 BEGIN = """
 import ctypes, os, signal, sys, threading, time
-from processor import signals as stop
-from processor.signals import Stop, Stopped
+from processor import signals
+from processor.signals import Signals, StopRequest
 
 def say(line):
     print(line, flush=True)
@@ -24,7 +24,7 @@ def hold():  # where no handler of Python's is called, as what waits in C is not
     while True:
         libc.pthread_mutex_lock(lock)
 
-it = Stop(lambda name: say(f"told {name}"))
+it = Signals(lambda name: say(f"told {name}"))
 """
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 Script = Callable[..., tuple[int, list[str]]]
@@ -62,10 +62,10 @@ def test_a_signal_is_raised_once_and_told_by_its_name(number: signal.Signals, sc
             try:
                 say("now")
                 time.sleep(20)
-            except Stopped as stopped:
+            except StopRequest as stopped:
                 say(f"stopped by {stopped}")
                 raise
-    except Stopped as stopped:
+    except StopRequest as stopped:
         say(f"left by {stopped}")
         sys.exit(it.exit_code)
     """
@@ -105,7 +105,7 @@ def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
         try:
             say("now")
             time.sleep(20)
-        except Stopped:
+        except StopRequest:
             say("now")
             time.sleep(1)
             say("ends in order")
@@ -115,13 +115,13 @@ def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
 
 def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
     text = """
-    stop.TWICE_SECONDS = 0
+    signals.REPEAT_SECONDS = 0
     it.exit_code = 7
     with it:
         try:
             say("now")
             time.sleep(20)
-        except Stopped:
+        except StopRequest:
             say("now")
             time.sleep(20)
             say("too late")
@@ -134,10 +134,10 @@ def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
 def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script: Script) -> None:
     text = """
     it.exit_code = 3
-    stop.TWICE_SECONDS = 0
+    signals.REPEAT_SECONDS = 0
     with it:
-        it.breaks_off(lambda: say("broken off"))
-        it.breaks_off(lambda: say("now"))
+        it.call_on_signal(lambda: say("broken off"))
+        it.call_on_signal(lambda: say("now"))
         threading.Timer(0.1, say, ("now",)).start()
         hold()
     """
@@ -147,7 +147,7 @@ def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script:
 @pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
 def test_what_a_signal_cannot_interrupt_is_ended_after_a_while(script: Script) -> None:
     text = """
-    stop.SECONDS = 0.3
+    signals.GRACE_SECONDS = 0.3
     with it:
         threading.Timer(0.1, say, ("now",)).start()
         hold()
@@ -159,12 +159,12 @@ def test_what_holds_the_process_up_is_broken_off(script: Script) -> None:
     text = """
     woken = threading.Event()
     with it:
-        it.breaks_off(lambda: say(threading.current_thread() is threading.main_thread()))
-        it.breaks_off(woken.set)
+        it.call_on_signal(lambda: say(threading.current_thread() is threading.main_thread()))
+        it.call_on_signal(woken.set)
         try:
             say("now")
             time.sleep(20)
-        except Stopped:
+        except StopRequest:
             say(woken.wait(10))
     """
     assert script(text) == (0, ["False", "True"])
@@ -172,13 +172,13 @@ def test_what_holds_the_process_up_is_broken_off(script: Script) -> None:
 
 def test_what_does_not_end_by_itself_is_ended(script: Script) -> None:
     text = """
-    stop.SECONDS = 0.3
+    signals.GRACE_SECONDS = 0.3
     it.exit_code = 5
     with it:
         try:
             say("now")
             time.sleep(20)
-        except Stopped:
+        except StopRequest:
             say("stopped")
             time.sleep(20)
             say("too late")
@@ -188,12 +188,12 @@ def test_what_does_not_end_by_itself_is_ended(script: Script) -> None:
 
 def test_what_ends_in_time_is_left_alone(script: Script) -> None:
     text = """
-    stop.SECONDS = 0.3
+    signals.GRACE_SECONDS = 0.3
     try:
         with it:
             say("now")
             time.sleep(20)
-    except Stopped:
+    except StopRequest:
         time.sleep(0.6)
         say("has ended")
     """
@@ -202,13 +202,13 @@ def test_what_ends_in_time_is_left_alone(script: Script) -> None:
 
 def test_a_process_is_ended_even_where_that_cannot_be_told(script: Script) -> None:
     text = """
-    stop.SECONDS = 0.3
-    it._say = None
+    signals.GRACE_SECONDS = 0.3
+    it._report = None
     with it:
         try:
             say("now")
             time.sleep(20)
-        except Stopped:
+        except StopRequest:
             time.sleep(20)
     """
     assert script(text) == (1, [])
@@ -229,7 +229,7 @@ def test_a_child_takes_signals_by_default(script: Script) -> None:
         say("goes on")
     pid = os.fork()
     if not pid:
-        os._exit([signal.getsignal(number) for number in stop.SIGNALS] != [signal.SIG_IGN] * 2)
+        os._exit([signal.getsignal(number) for number in signals.HANDLED] != [signal.SIG_IGN] * 2)
     say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     """
     assert script(text) == (0, [str(-signal.SIGTERM), "goes on", "0"])
@@ -256,7 +256,7 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
         try:
             space["decode"](begin, resent, time.monotonic, time.monotonic() + 20, lambda: say("swallowed"))
             time.sleep(20)
-        except Stopped as stopped:
+        except StopRequest as stopped:
             say(f"stopped by {{stopped}}")
             time.sleep(0.6)
             say("now")  # a second signal counts as one, though the first came twice
@@ -280,7 +280,7 @@ def test_a_signal_that_python_swallows_comes_again(number: signal.Signals, scrip
         try:
             del [Tidied()][0]
             time.sleep(20)
-        except Stopped as stopped:
+        except StopRequest as stopped:
             say(f"stopped by {stopped} {time.monotonic() - begun < 5}")
     """
     assert script(text, number) == (0, [f"stopped by {number.name} True"])

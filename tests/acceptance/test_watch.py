@@ -18,11 +18,11 @@ import pytest
 
 from processor import pipeline
 from processor.batches import Limits
-from processor.lake.location import lake_at
-from processor.lake.notifications import Silence
+from processor.lake.location import open_lake
+from processor.lake.notifications import NoNotifications
 from processor.output.run_tally import Record
 from processor.plan import Plan
-from processor.signals import Stopped
+from processor.signals import StopRequest
 from processor.watch import Watch
 from state.connection import Database
 from state.store import Store
@@ -82,7 +82,10 @@ def is_up(database: str) -> bool:
 def wait_for(database: str, lake: Path) -> None:
     """Wait until the present files of a folder count."""
     wait_until(
-        lambda: {file.key: file.fingerprint for file in lake_at(str(lake)).files()}.items() <= counted(database).items()
+        lambda: (
+            {file.key: file.fingerprint for file in open_lake(str(lake)).list_files()}.items()
+            <= counted(database).items()
+        )
     )
 
 
@@ -318,7 +321,7 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
 ) -> None:
     write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
     monkeypatch.setattr("processor.watch.SPELL", 0.0)
-    place, states = lake_at(str(lake)), list[dict[object, object]]()
+    place, states = open_lake(str(lake)), list[dict[object, object]]()
 
     class Interrupted(Store):
         turns = 0
@@ -335,19 +338,19 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
                 states.append(counted(database))
             return super().take_turn(lake_url)
 
-    class Once(Silence):
+    class Once(NoNotifications):
         def wait(self, seconds: float) -> list[str]:
             del seconds
-            raise Stopped("SIGTERM")
+            raise StopRequest("SIGTERM")
 
     with Database(database, wait=5, shares=True) as db:
         db.claim(place.url)
         plan, record = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Record(Quiet())
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, record, lambda: None, lambda _: None)
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequest):
             watching.go_on()
     states.append(counted(database))
-    assert states == [{file.key: file.fingerprint for file in place.files()}] * 2
+    assert states == [{file.key: file.fingerprint for file in place.list_files()}] * 2
     assert record.did["files_counted"] == 1
     Model().check(database, contents(lake), pruned=True)
 
@@ -464,11 +467,11 @@ def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) ->
 
 def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
     """What a lake lists and what it gives of each name alone."""
-    lake = lake_at(url)
-    files = {file.key: file for file in lake.files()}
+    lake = open_lake(url)
+    files = {file.key: file for file in lake.list_files()}
     assert files
     for name in {*files, *names}:
-        yield files.get(name), lake.look(name)
+        yield files.get(name), lake.find(name)
 
 
 def test_one_file_of_a_folder_is_looked_at_as_it_is_listed(lake: Path) -> None:

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from processor.lake.aws import MEANINGS, REGION, RIGHT, Blame, RefusedError, _made, _trouble, refusal
 from processor.lake.base import LakeError, LakeSettingError
-from processor.lake.location import lake_at
-from processor.lake.sqs import Queue
+from processor.lake.location import open_lake
+from processor.lake.sqs import QueueNotifications
 from tests.support.folders import as_nobody
 from tests.support.lines import FILES, LAKE, events
 from tests.support.odd_s3 import Asked, OddS3, Refusal
@@ -102,8 +102,8 @@ def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
 
 def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated(odd: OddS3, keys: Keys) -> None:
     odd.put(FILES)
-    lake = lake_at(LAKE)
-    files = list(lake.files())
+    lake = open_lake(LAKE)
+    files = list(lake.list_files())
     is_taken_up = Event()
 
     def refuse(asked: Asked) -> Refusal | None:
@@ -122,7 +122,7 @@ def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated
 
 def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.put(FILES)
-    files, lake, made = list(lake_at(LAKE).files()), lake_at(LAKE), list[str]()
+    files, lake, made = list(open_lake(LAKE).list_files()), open_lake(LAKE), list[str]()
 
     def make(service: Literal["s3", "sqs"]) -> Any:
         made.append(service)
@@ -137,8 +137,8 @@ def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("left", ["the same", "none", "half a file"])
 def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: Keys, left: str) -> None:
     odd.put(FILES)
-    lake = lake_at(LAKE)
-    assert list(lake.files())
+    lake = open_lake(LAKE)
+    assert list(lake.list_files())
     if left == "none":
         keys.path.unlink()
     elif left == "half a file":
@@ -146,11 +146,11 @@ def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: 
     odd.refuse = lambda _: EXPIRED
     asked = len(odd.asked)
     with pytest.raises(LakeError, match="the AWS credentials have expired; renew them"):
-        list(lake.files())
+        list(lake.list_files())
     assert [request.access_key for request in odd.asked[asked:]] == ["OLD"]
     keys.write("NEW")
     odd.refuse = only("NEW")  # type: ignore[assignment]
-    assert len(list(lake.files())) == len(FILES)
+    assert len(list(lake.list_files())) == len(FILES)
 
 
 def test_a_queue_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
@@ -200,13 +200,13 @@ def test_a_queue_that_is_refused_says_what_to_do(
     monkeypatch.setattr("processor.lake.aws.ATTEMPTS", 1)
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as told:
-        Queue(f"{odd.url}/1/arrivals", LAKE, print)
+        QueueNotifications(f"{odd.url}/1/arrivals", LAKE, print)
     assert type(told.value) is kind
 
 
 def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
     warned: list[str] = []
-    queue = Queue(f"{odd.url}/1/arrivals", LAKE, warned.append)
+    queue = QueueNotifications(f"{odd.url}/1/arrivals", LAKE, warned.append)
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": "lake"}, "object": {"key": "p/b.tsv"}}}]})
     odd.messages += [{"Body": body}, {"ReceiptHandle": "1"}, {}]
     assert queue.wait(0) == ["b.tsv"]
@@ -262,14 +262,14 @@ def test_a_wrong_setting_is_told_at_the_first_request(
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(LakeSettingError, match=says) as told:
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     assert "\n" not in str(told.value)
 
 
 def test_a_bucket_that_cannot_be_one_is_told(odd: OddS3) -> None:
     assert odd
     with pytest.raises(LakeSettingError, match=r"^LAKE_URL or QUEUE_URL is wrong: .*Invalid bucket name"):
-        list(lake_at(f"s3://{300 * 'a'}/").files())
+        list(open_lake(f"s3://{300 * 'a'}/").list_files())
 
 
 @pytest.mark.parametrize("process", ["/no/such", "echo rubbish", "false", "echo {}"])
@@ -280,7 +280,7 @@ def test_a_process_for_credentials_that_fails_is_told(
     (tmp_path / "config").write_text(f"[default]\ncredential_process = {process}\n", encoding="utf-8")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     with pytest.raises(LakeSettingError):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 @pytest.mark.parametrize("name", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
@@ -298,19 +298,19 @@ def test_a_file_that_may_not_be_read_is_told(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(open_folder / "none"))
     monkeypatch.setenv(name, str(path))
     with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {path}, which"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(open_folder))
     (open_folder / ".aws").mkdir()
     path.rename(open_folder / ".aws" / ("config" if "CONFIG" in name else "credentials"))
     with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     (open_folder / ".aws").chmod(0)  # as a home that is another account's
     with as_nobody():
-        assert not list(lake_at(LAKE).files())
+        assert not list(open_lake(LAKE).list_files())
     monkeypatch.setenv(name, str(open_folder / ".aws" / "config"))
     with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 @pytest.mark.parametrize(
@@ -344,16 +344,16 @@ def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(LakeError, match="the AWS credentials cannot be had") as told:
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     assert not isinstance(told.value, LakeSettingError)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
     keyless.sts = Refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     with pytest.raises(LakeSettingError, match=r"AssumeRoleWithWebIdentity was refused \(AccessDenied\)"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
     keyless.sts = Refusal(503, "ServiceUnavailable")
     with pytest.raises(LakeError, match="ServiceUnavailable") as told:
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     assert not isinstance(told.value, LakeSettingError)
 
 
@@ -373,7 +373,7 @@ def test_an_endpoint_of_the_configuration_that_is_none_is_told(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     with pytest.raises(LakeSettingError, match=r"the AWS_\* settings are wrong"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 # What has to change, a word of the line that says so, and the codes of S3, SQS and STS that mean it.

@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.batches import HOPELESS, LIMITS, Limits, batches
 from processor.lake.base import FileError, LakeError, LakeFile
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.events import Rejection
 from processor.reducers.partial import Counts, Partial, Span, Text
@@ -172,7 +172,7 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
         (tmp_path / key).touch()
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        outcome = pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), Silence())
+        outcome = pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), Silence())
     assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
@@ -315,7 +315,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     write_lake(tmp_path, lake)
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        assert not pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), Silence()).files_failed
+        assert not pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), Silence()).files_failed
     assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
     Model().check(database, lake)
 
@@ -336,7 +336,7 @@ def test_the_text_of_a_compressed_file_is_guessed() -> None:
             raise FileError("never mind")
 
     files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
-    pool = Asked(lake_at("."), [], 1000, 1)
+    pool = Asked(open_lake("."), [], 1000, 1)
     assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=899))] == [1, 1]
     assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=900))] == [2]
     assert len(seen) == 4

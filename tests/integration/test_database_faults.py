@@ -18,7 +18,7 @@ from psycopg2.errors import DeadlockDetected
 from psycopg2.extensions import cursor, parse_dsn
 
 from processor.batches import Limits
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.pipeline import run as run_pipeline
 from processor.plan import Plan
 from state.batch_writer import Reading, Version
@@ -144,7 +144,7 @@ def test_what_a_server_lost_that_it_had_committed_is_done_again(tmp_path: Path, 
         silence = Silence()
         with Database(database) as db:
             db.claim(str(lake), relocated=True)
-            outcome = run_pipeline(lake_at(str(lake)), Relapsing(db, Server(home)), plan, silence)
+            outcome = run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, silence)
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 4) if plan.prune_all else (4, 0))
         assert not silence.errors
         model.check(database, files, pruned=plan.prune_all)

@@ -13,7 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor
 
 from processor import batches
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild as rebuild_lake
 from processor.run_tally import Outcome
@@ -79,7 +79,7 @@ class Lake:
 
 
 def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> Outcome:
-    place = lake_at(str(lake.folder))
+    place = open_lake(str(lake.folder))
     with Database(url, wait=5) as db:
         db.claim(place.url)
         return rebuild_lake(place, Store(db), plan, listener or Silence())
@@ -268,7 +268,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
     with Uncommitted(database, wait=5) as db:
         db.claim(str(tmp_path), relocated=True)
         with pytest.raises(DatabaseError):
-            rebuild_lake(lake_at(str(tmp_path)), Store(db), Plan(), Silence())
+            rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), Silence())
     for name in "fghijk":
         lake.put(name, TWO)
     assert count(tmp_path, database, Plan())[1] == {}

@@ -13,9 +13,9 @@ import pytest
 from backports import zstd
 
 from processor import pipeline
-from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, LakeSettingError, storable
-from processor.lake.location import lake_at
-from processor.lake.text import BLOCK, text
+from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, LakeSettingError, escape_unstorable
+from processor.lake.location import open_lake
+from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan
 from processor.reducing.byte_ranges import Stretch, partials
 from state.connection import Database
@@ -39,9 +39,9 @@ def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
 
 
 def read(url: str, key: str, start: int = 0, stop: int | None = None) -> bytes:
-    lake = lake_at(url)
-    (file,) = (file for file in lake.files() if file.key == key)
-    return b"".join(text(lake, file, start, stop))
+    lake = open_lake(url)
+    (file,) = (file for file in lake.list_files() if file.key == key)
+    return b"".join(read_text(lake, file, start, stop))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_listing_has_as_many_pages_as_it_needs_and_ends_at_the_folder(proxy: S
         put(bucket, f"lake/{number % 7}/ä +%{number}.tsv", b"")
     for other in ("lake2/a.tsv", "lake/_a.tsv", "lake/x/.a.tsv", "lake/a.csv", "a.tsv"):
         put(bucket, other, b"")
-    files = list(lake_at("s3://events/lake").files())
+    files = list(open_lake("s3://events/lake").list_files())
     assert {file.key for file in files} == {f"{number % 7}/ä +%{number}.tsv" for number in range(35)}
     assert (len(files), len(proxy.requests)) == (35, 4)
 
@@ -91,7 +91,7 @@ def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Pat
     for counted in (len(readable), 0):
         done = run("--json", lake=tmp_path, database=database)
         assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
-        assert all(f"not counted {storable(name)}: its name holds" in done.stderr for name in escaped)
+        assert all(f"not counted {escape_unstorable(name)}: its name holds" in done.stderr for name in escaped)
     for command in (["verify"], ["--rebuild", "--json"]):
         done = run(*command, lake=tmp_path, database=database)
         assert (done.returncode, done.stderr.count("its name holds")) == (1, 3)
@@ -117,16 +117,16 @@ def test_links_out_of_the_folder_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "lake" / "in.tsv").symlink_to(tmp_path / "lake" / "inside.tsv")
     (tmp_path / "lake" / "dangling.tsv").symlink_to(tmp_path / "lake" / "none")
     os.mkfifo(tmp_path / "lake" / "pipe.tsv")
-    assert {file.key for file in lake_at(str(tmp_path / "lake")).files()} == {"inside.tsv", "in.tsv"}
+    assert {file.key for file in open_lake(str(tmp_path / "lake")).list_files()} == {"inside.tsv", "in.tsv"}
 
 
 @pytest.mark.parametrize("change", ["grown", "cut", "gone"])
 def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, change: str) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes(DATA)
-    lake = lake_at(str(tmp_path))
-    (file,) = lake.files()
-    blocks = text(lake, file)
+    lake = open_lake(str(tmp_path))
+    (file,) = lake.list_files()
+    blocks = read_text(lake, file)
     if change != "gone":
         next(blocks)
     path.unlink() if change == "gone" else path.write_bytes(DATA * 2 if change == "grown" else DATA[:300_000])
@@ -137,9 +137,9 @@ def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, chan
 def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
     path, data = tmp_path / "a.tsv", events(0, 6000, "old")
     path.write_bytes(data)
-    (file,) = lake_at(str(tmp_path)).files()
+    (file,) = open_lake(str(tmp_path)).list_files()
     stop = data.rindex(b"\n", 0, -1) + 1
-    assert BLOCK < stop <= 2 * BLOCK
+    assert BLOCK_BYTES < stop <= 2 * BLOCK_BYTES
 
     def overwrite(_: int) -> None:
         with path.open("r+b") as other:
@@ -147,14 +147,14 @@ def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> No
         os.utime(path, ns=(1, 1))
 
     with pytest.raises(FileError, match="it was changed while it was being read; the next run"):
-        list(partials(lake_at(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
+        list(partials(open_lake(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
 
 
 @pytest.mark.parametrize("is_left", [True, False])
 def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, is_left: bool) -> None:
     lake = tmp_path / "lake"
     write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
-    files = lake_at(str(lake)).files()
+    files = open_lake(str(lake)).list_files()
     assert next(files).key == "a.tsv"
     lake.rename(tmp_path / "away")
     if is_left:  # as the place of a mount is, without the folders that were seen
@@ -185,15 +185,15 @@ def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
 ) -> None:
     write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
     (tmp_path / "link.tsv").symlink_to("a.tsv")
-    lake, end = lake_at(str(tmp_path)), f"/{name}".encode()
-    assert len(list(lake.files())) == 3
+    lake, end = open_lake(str(tmp_path)), f"/{name}".encode()
+    assert len(list(lake.list_files())) == 3
     call = "stat" if name == "link.tsv" else "lstat"
     monkeypatch.setattr(os, call, failing(getattr(os, call), end, code))
     words = f"tsv in the lake cannot be looked at: {os.strerror(code)}; "
     with pytest.raises(LakeError, match=re.escape(words)):
-        list(lake.files())
+        list(lake.list_files())
     with pytest.raises(LakeError, match=re.escape(words)):
-        lake.look(name)
+        lake.find(name)
 
 
 @pytest.mark.parametrize("code", [errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
@@ -202,9 +202,9 @@ def test_a_file_that_is_deleted_while_the_folder_is_listed_is_passed_over(
 ) -> None:
     write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
     monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/a.tsv", code))
-    lake = lake_at(str(tmp_path))
-    assert [file.key for file in lake.files()] == ["b.tsv"]
-    assert lake.look("a.tsv") is None
+    lake = open_lake(str(tmp_path))
+    assert [file.key for file in lake.list_files()] == ["b.tsv"]
+    assert lake.find("a.tsv") is None
 
 
 @pytest.mark.parametrize("code", MAY_BE_THERE)
@@ -212,12 +212,12 @@ def test_a_folder_that_cannot_be_listed_does_not_look_deleted(
     tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
-    lake = lake_at(str(tmp_path))
+    lake = open_lake(str(tmp_path))
     for end, kind in ((b"/2019/", LakeError), (b"/", LakeSettingError)):
         with monkeypatch.context() as patch:
             patch.setattr(os, "scandir", failing(os.scandir, end, code))
             with pytest.raises(kind, match=re.escape(f"listed ({os.strerror(code)}); ")):
-                list(lake.files())
+                list(lake.list_files())
 
 
 def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_listing(
@@ -234,7 +234,7 @@ def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_lis
 
     monkeypatch.setattr(os, "scandir", lambda _: [Entry()])
     with pytest.raises(LakeError, match="2019 in the lake cannot be looked at: Input/output error; "):
-        list(lake_at(str(tmp_path)).files())
+        list(open_lake(str(tmp_path)).list_files())
 
 
 @pytest.mark.parametrize("code", MAY_BE_THERE)
@@ -243,7 +243,7 @@ def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
 ) -> None:
     files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
     write_lake(tmp_path, files)
-    lake = lake_at(str(tmp_path))
+    lake = open_lake(str(tmp_path))
     with Database(database, wait=5) as db:
         db.claim(lake.url)
         assert pipeline.run(lake, Store(db), Plan(), Silence()).files_counted == 5
@@ -258,8 +258,8 @@ def test_a_file_whose_server_loses_it_while_it_is_read_fails(
     tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.tsv").write_bytes(DATA)
-    lake = lake_at(str(tmp_path))
-    (file,) = lake.files()
+    lake = open_lake(str(tmp_path))
+    (file,) = lake.list_files()
     looks = iter(range(1000))
 
     def stale(descriptor: int) -> os.stat_result:
@@ -269,18 +269,18 @@ def test_a_file_whose_server_loses_it_while_it_is_read_fails(
 
     monkeypatch.setattr(os, "fstat", stale)
     with pytest.raises(FileError, match=r"it cannot be read on \(Stale file handle\); look at its disk"):
-        list(text(lake, file))
+        list(read_text(lake, file))
 
 
 def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
     write_lake(tmp_path, {"2019/a.tsv": HEADER})
-    lake = lake_at(str(tmp_path))
-    (file,) = lake.files()
+    lake = open_lake(str(tmp_path))
+    (file,) = lake.list_files()
     (tmp_path / "2019" / "a.tsv").unlink()
     (tmp_path / "2019").rmdir()
     (tmp_path / "2019").write_bytes(b"")
     with pytest.raises(ChangedError, match="gone since it was listed"):
-        list(text(lake, file))
+        list(read_text(lake, file))
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
@@ -347,9 +347,9 @@ def test_an_object_replaced_while_it_is_read_is_noticed(proxy: S3Proxy) -> None:
         return "truncated"
 
     proxy.fault = replace
-    lake = lake_at("s3://events/lake/")
-    (file,) = lake.files()
-    blocks = text(lake, file)
+    lake = open_lake("s3://events/lake/")
+    (file,) = lake.list_files()
+    blocks = read_text(lake, file)
     next(blocks)
     put(server, "lake/a.tsv", DATA[::-1])
     with pytest.raises(FileError, match="replaced"):
@@ -369,19 +369,19 @@ def test_a_listing_that_fails_on_its_second_page_counts_nothing(proxy: S3Proxy, 
 
 def test_a_refused_listing_and_a_missing_bucket_are_settings(proxy: S3Proxy) -> None:
     with pytest.raises(LakeSettingError, match="no bucket"):
-        list(lake_at("s3://missing/lake/").files())
+        list(open_lake("s3://missing/lake/").list_files())
     proxy.fault = lambda _: "403"
     with pytest.raises(LakeSettingError, match="s3:ListBucket"):
-        list(lake_at("s3://events/lake/").files())
+        list(open_lake("s3://events/lake/").list_files())
 
 
 def test_s3_that_is_away_ends_the_run(proxy: S3Proxy) -> None:
     put(proxy.server, "lake/a.tsv", DATA)
-    lake = lake_at("s3://events/lake/")
-    (file,) = lake.files()
+    lake = open_lake("s3://events/lake/")
+    (file,) = lake.list_files()
     proxy.close()
     with pytest.raises(LakeError, match="cannot be reached"):
-        list(text(lake, LakeFile(*file)))
+        list(read_text(lake, LakeFile(*file)))
 
 
 def test_a_second_run_reads_nothing(proxy: S3Proxy, database: str) -> None:

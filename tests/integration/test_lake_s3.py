@@ -11,8 +11,8 @@ from urllib.parse import quote_plus
 import pytest
 
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, LakeSettingError
-from processor.lake.location import lake_at
-from processor.lake.text import text
+from processor.lake.location import open_lake
+from processor.lake.text import read_text
 from tests.support.lines import FILES, LAKE, events
 from tests.support.odd_s3 import OLD, Asked, OddS3, Refusal
 from tests.support.processes import Run, ask, wait_until
@@ -22,9 +22,9 @@ from tests.support.tables import Model
 
 def read(key: str = "a.tsv") -> bytes:
     """What a lake file holds, as it is listed now."""
-    lake = lake_at(LAKE)
-    (file,) = (file for file in lake.files() if file.key == key)
-    return b"".join(text(lake, file))
+    lake = open_lake(LAKE)
+    (file,) = (file for file in lake.list_files() if file.key == key)
+    return b"".join(read_text(lake, file))
 
 
 def fingerprints(database: str) -> dict[object, object]:
@@ -110,7 +110,7 @@ def test_a_listing_that_is_not_whole_has_failed(odd: OddS3, fault: str) -> None:
     odd.put(FILES)
     odd.page, odd.edit = 2, edit
     with pytest.raises(LakeError, match=f"not whole: .*({says}); run again.*AWS_ENDPOINT_URL"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 def test_nothing_is_counted_by_a_listing_that_is_not_whole(odd: OddS3, database: str) -> None:
@@ -159,15 +159,15 @@ def test_one_file_is_not_looked_at_by_a_listing_that_is_not_whole(odd: OddS3, fa
     edit, _ = BROKEN[fault]
     odd.edit = edit
     with pytest.raises(LakeError, match="is not whole"):
-        lake_at(LAKE).look("a.tsv")
+        open_lake(LAKE).find("a.tsv")
 
 
 def test_a_file_that_is_not_there_is_none(odd: OddS3) -> None:
-    lake = lake_at(LAKE)
-    assert lake.look("a.tsv") is None
+    lake = open_lake(LAKE)
+    assert lake.find("a.tsv") is None
     odd.put({"a.tsv.gz": b"", "b/c.tsv": b"12"})
-    assert lake.look("a.tsv") is None
-    assert lake.look("b/c.tsv") is not None
+    assert lake.find("a.tsv") is None
+    assert lake.find("b/c.tsv") is not None
 
 
 def test_pages_out_of_order_are_noticed(odd: OddS3) -> None:
@@ -182,7 +182,7 @@ def test_pages_out_of_order_are_noticed(odd: OddS3) -> None:
 
     odd.edit = edit
     with pytest.raises(LakeError, match="out of order"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 def test_a_token_that_is_sent_twice_is_noticed_though_the_keys_go_on(odd: OddS3) -> None:
@@ -198,14 +198,14 @@ def test_a_token_that_is_sent_twice_is_noticed_though_the_keys_go_on(odd: OddS3)
 
     odd.edit = edit
     with pytest.raises(LakeError, match="the same continuation token twice"):
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
 
 
 def test_keys_are_ordered_by_their_bytes_in_utf8(odd: OddS3) -> None:
     names = ["a-b.tsv", "a.tsv", "a/b.tsv", "\ufffd.tsv", "\U0001f600.tsv", "é.tsv", "Z.tsv", " +%41.tsv"]
     odd.put(dict.fromkeys(names, b"x"))
     odd.page = 1
-    assert {file.key for file in lake_at(LAKE).files()} == set(names)
+    assert {file.key for file in open_lake(LAKE).list_files()} == set(names)
 
 
 def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -> None:
@@ -227,16 +227,16 @@ def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -
     # The endpoint takes any bucket; only its name says what it is.
     place = "s3://lake--use1-az4--x-s3/p/"
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if "session" in asked.key else None
-    lake = lake_at(place)
-    lake._client = lake_at(LAKE)._client  # type: ignore[attr-defined]
+    lake = open_lake(place)
+    lake._client = open_lake(LAKE)._client  # type: ignore[attr-defined]
     lake._bucket = "lake"  # type: ignore[attr-defined]
-    assert {file.key for file in lake.files()} == {"d.tsv", "x/b.tsv", "a.tsv", "x/a.tsv"}
-    assert lake.look("x/b.tsv") == next(file for file in lake.files() if file.key == "x/b.tsv")
-    assert lake.look("x/c.tsv") is None
+    assert {file.key for file in lake.list_files()} == {"d.tsv", "x/b.tsv", "a.tsv", "x/a.tsv"}
+    assert lake.find("x/b.tsv") == next(file for file in lake.list_files() if file.key == "x/b.tsv")
+    assert lake.find("x/c.tsv") is None
     assert {asked.key for asked in odd.asked} == {"p/", "p/x/"}
     pages["1"][1] = "x/b.tsv"
     with pytest.raises(LakeError, match="twice"):
-        list(lake.files())
+        list(lake.list_files())
 
 
 NAMES = ["a+b.tsv", "100%.tsv", "%41.tsv", "é ö.tsv", 'x/ü&<>".tsv', "~'(b)*!.tsv"]
@@ -265,7 +265,7 @@ def test_keys_are_read_as_they_are_sent(odd: OddS3, database: str, way: str) -> 
 def test_a_key_is_not_decoded_where_nobody_says_that_it_is_encoded(odd: OddS3) -> None:
     odd.put({"%41+.tsv": b"x"})
     odd.edit = lambda page: page["Contents"][0].update(Key="p/%41+.tsv") or page.update(EncodingType=None)
-    assert [file.key for file in lake_at(LAKE).files()] == ["%41+.tsv"]
+    assert [file.key for file in open_lake(LAKE).list_files()] == ["%41+.tsv"]
 
 
 def test_a_key_that_is_not_utf8_is_one_file_that_fails(odd: OddS3, database: str) -> None:
@@ -434,7 +434,7 @@ def test_a_field_that_cannot_be_read_is_told(odd: OddS3, name: str, value: str) 
 def test_whether_more_follows_may_be_said_in_capitals(odd: OddS3) -> None:
     odd.put(FILES)
     odd.page, odd.edit = 2, lambda page: page.update(IsTruncated=str(page["IsTruncated"]).title())
-    assert [file.key for file in lake_at(LAKE).files()] == list(FILES)
+    assert [file.key for file in open_lake(LAKE).list_files()] == list(FILES)
 
 
 @pytest.mark.parametrize(
@@ -495,9 +495,9 @@ def test_an_endpoint_that_knows_no_ranges_is_told_as_such(odd: OddS3) -> None:
 def test_a_range_is_not_held_against_the_checksum_of_the_whole(odd: OddS3) -> None:
     data = bytes(range(256)) * 4096
     odd.put({"a.tsv": data})
-    lake = lake_at(LAKE)
-    (file,) = lake.files()
-    assert b"".join(text(lake, file, 300_001, 700_003)) == data[300_001:700_003]
+    lake = open_lake(LAKE)
+    (file,) = lake.list_files()
+    assert b"".join(read_text(lake, file, 300_001, 700_003)) == data[300_001:700_003]
     assert "x-amz-checksum-mode" not in odd.asked[-1].headers
 
 
@@ -524,11 +524,11 @@ def test_weak_and_bare_etags_are_read(odd: OddS3, listed: str, answered: str) ->
     assert read() == FILES["a.tsv"]
     odd.put({"a.tsv": FILES["a.tsv"].upper()})
     odd.heeds_conditions = False
-    lake = lake_at(LAKE)
-    file = next(lake.files())
+    lake = open_lake(LAKE)
+    file = next(lake.list_files())
     odd.put({"a.tsv": FILES["a.tsv"]})
     with pytest.raises(ChangedError):
-        list(text(lake, file))
+        list(read_text(lake, file))
 
 
 def test_fingerprints_are_what_they_were(odd: OddS3) -> None:
@@ -541,7 +541,7 @@ def test_fingerprints_are_what_they_were(odd: OddS3) -> None:
         ('"%s-7"', f"{tag}-7-3"),
     ):
         etags(listed, "%s")(odd)
-        assert [file.fingerprint for file in lake_at(LAKE).files()] == [fingerprint]
+        assert [file.fingerprint for file in open_lake(LAKE).list_files()] == [fingerprint]
 
 
 @pytest.mark.parametrize("heeds", [True, False])
@@ -656,7 +656,7 @@ def once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_listing_that_is_refused_says_what_to_do(odd: OddS3, refusal: Refusal, code: int, says: str) -> None:
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as told:
-        list(lake_at(LAKE).files())
+        list(open_lake(LAKE).list_files())
     line = str(told.value)
     assert isinstance(told.value, LakeSettingError) == (code == 2)
     assert ("again" in line) == (says == AGAIN), line
@@ -781,7 +781,7 @@ def test_without_credentials_a_refusal_says_that_none_were_there(
 
 def test_a_file_with_an_error_is_not_read(odd: OddS3) -> None:
     odd.put(FILES)
-    lake = lake_at(LAKE)
+    lake = open_lake(LAKE)
     odd.edit = no_fields("Size")
-    assert {(file.fingerprint, file.size) for file in lake.files()} == {("", 0)}
-    assert all(isinstance(file, LakeFile) and file.error for file in lake.files())
+    assert {(file.fingerprint, file.size) for file in lake.list_files()} == {("", 0)}
+    assert all(isinstance(file, LakeFile) and file.error for file in lake.list_files())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify
@@ -73,7 +73,7 @@ def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: 
     outcome, _ = count(tmp_path / "lake", database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 3, 1)
     Model(knows_newest=False).check(database, files)
-    lake = lake_at(str(tmp_path / "lake"))
+    lake = open_lake(str(tmp_path / "lake"))
     with Database(database) as db:
         db.claim(lake.url)
         assert not list(verify(lake, Store(db), Plan(), Silence()))

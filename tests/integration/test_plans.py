@@ -13,7 +13,7 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from state.connection import Database
 from state.store import Store
@@ -119,7 +119,7 @@ def changed_twice(folder: Path) -> Iterator[None]:
 
 
 def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted: str, tmp_path: Path) -> None:
-    lake, plans = lake_at(str(tmp_path)), dict[str, list[str]]()
+    lake, plans = open_lake(str(tmp_path)), dict[str, list[str]]()
     for _ in changed_twice(tmp_path):
         with Explained(counted) as db:
             db.claim(lake.url)
@@ -141,7 +141,7 @@ def rows_read(url: str, folder: Path) -> int:
     """How many rows the ingestion of small files reads."""
     wait_until(lambda: ask(url, OTHERS) == [(0,)])  # what a session read is told at its end
     (before,) = ask(url, READ)[0]
-    lake = lake_at(str(folder))
+    lake = open_lake(str(folder))
     for _ in changed_twice(folder):
         with Database(url, wait=5) as db:
             db.claim(lake.url)

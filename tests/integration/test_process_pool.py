@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from processor import pipeline
 from processor.batches import Limits
 from processor.lake.base import FileError, LakeFile
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import reduce_text
 from processor.reducing.byte_ranges import partials, stretches
@@ -104,7 +104,7 @@ def test_any_number_of_processes_gives_one_pass(database: str, tmp_path: Path, c
     count(tmp_path, database, Plan(workers=2, chunk=chunk))
     Model().check(database, later)
     with Database(database, wait=5) as db:
-        lake = lake_at(str(tmp_path))
+        lake = open_lake(str(tmp_path))
         db.claim(lake.url)
         assert not list(verify(lake, Store(db), Plan(workers=2, chunk=chunk), Silence()))
 
@@ -113,7 +113,7 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
     lake = {"a.tsv": events(10, 400, "first"), "b.tsv": events(5, 300, "second")}
     for key, data in lake.items():
         boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
-    place, silence = lake_at("s3://events/lake/"), Silence()
+    place, silence = open_lake("s3://events/lake/"), Silence()
     with Database(database, wait=5) as db:
         db.claim(place.url)
         assert pipeline.run(place, Store(db), Plan(workers=2, chunk=9000), silence).files_counted == 2
@@ -140,7 +140,7 @@ class Killing(Silence):
 def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": events(n, 3000, "title") for n in range(8)}
     write_lake(tmp_path, lake)
-    place, listener = lake_at(str(tmp_path)), Killing()
+    place, listener = open_lake(str(tmp_path)), Killing()
     with Database(database, wait=5) as db:
         db.claim(place.url)
         plan = Plan(workers=2, chunk=10_000, limits=Limits(rows=1))
@@ -153,8 +153,8 @@ def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) 
 
 def test_a_pool_that_is_left_leaves_no_process(tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 3000, "title") for n in range(4)})
-    lake = lake_at(str(tmp_path))
-    with Pool(lake, sorted(lake.files()), 5000, 2):
+    lake = open_lake(str(tmp_path))
+    with Pool(lake, sorted(lake.list_files()), 5000, 2):
         found = first_workers(os.getpid())
     assert not any(map(is_alive, found))
 

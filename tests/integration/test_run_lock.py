@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from processor import backoff as outage
-from processor import watch
+from processor import backoff, watch
 from processor.batches import Limits
 from processor.lake.base import ChangedError, LakeError, LakeFile
-from processor.lake.folder import Folder
-from processor.lake.notifications import Silence
+from processor.lake.folder import FolderLake
+from processor.lake.notifications import NoNotifications
 from processor.lake.selection import Selection
 from processor.output.run_tally import Record
 from processor.plan import Plan
-from processor.signals import Stopped
+from processor.signals import StopRequest
 from processor.watch import Watch
 from state.batch_writer import Version
 from state.connection import BusyError, Database, DatabaseAwayError, DatabaseError, SupersededError
@@ -45,7 +44,7 @@ class Clock:
         self.now += seconds
 
 
-class Told(Silence):
+class Told(NoNotifications):
     """Tells of what a script says, one step for each time it is waited for; a signal comes at its end."""
 
     def __init__(self, clock: Clock, steps: list[Callable[[], list[str]] | None]) -> None:
@@ -62,7 +61,7 @@ class Told(Silence):
             return []
         return step()
 
-    def settled(self, keys: Collection[str]) -> None:
+    def acknowledge(self, keys: Collection[str]) -> None:
         self.settlements.append(set(keys))
 
     def close(self) -> None:
@@ -70,7 +69,7 @@ class Told(Silence):
 
 
 def stopped() -> list[str]:
-    raise Stopped("SIGTERM")
+    raise StopRequest("SIGTERM")
 
 
 class Lines(Quiet):
@@ -114,7 +113,7 @@ class Turns(Store):
         super().end_turn(did)
 
 
-class Place(Folder):
+class Place(FolderLake):
     """A folder some of whose files cannot be read for a while."""
 
     def __init__(self, path: Path) -> None:
@@ -125,15 +124,15 @@ class Place(Folder):
         self.listings = 0
         self.away: list[Exception] = []
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         self.listings += 1
         if self.away:
             raise self.away.pop()
-        return super().files()
+        return super().list_files()
 
-    def look(self, path: str) -> LakeFile | None:
+    def find(self, path: str) -> LakeFile | None:
         self.looks.append(path)
-        return super().look(path)
+        return super().find(path)
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Any:
         self.opened[file.key] += 1
@@ -154,7 +153,9 @@ class Scene:
         self.drawing = 0.0
         self.drawing_fails = False
 
-    def go_on(self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = Stopped, **plan: Any) -> None:
+    def go_on(
+        self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = StopRequest, **plan: Any
+    ) -> None:
         """Go on from listing to listing, as the steps say what is told meanwhile."""
         self.told = Told(self.clock, list(steps))
         self.watch = Watch(
@@ -186,7 +187,7 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     (tmp_path / "lake").mkdir()
     clock = Clock()
     monkeypatch.setattr(watch, "time", clock)
-    monkeypatch.setattr(outage, "time", clock)
+    monkeypatch.setattr(backoff, "time", clock)
     lake = Place(tmp_path / "lake")
     with Database(database, wait=5, shares=True) as db:
         db.claim(lake.url)
@@ -381,7 +382,7 @@ def test_what_is_away_later_is_told_and_waited_for(scene: Scene, error: Exceptio
     scene.go_on(fails, list)
     assert scene.lines.lines == [line, "watch goes on"]
     assert len(scene.clock.slept) == 1
-    assert 0 < scene.clock.slept[0] <= outage.FIRST
+    assert 0 < scene.clock.slept[0] <= backoff.FIRST_SECONDS
     # The lake is listed at once, which finds what was told meanwhile.
     assert scene.lake.listings == (3 if isinstance(error, LakeError) else 2)
     assert scene.lines.counts["counted"] == (0 if isinstance(error, LakeError) else 1)
@@ -406,25 +407,25 @@ def test_a_batch_that_is_broken_off_gives_the_lock_back_and_is_no_batch(scene: S
 
 def test_an_outage_is_told_once_and_left_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, lines = Clock(), list[str]()
-    monkeypatch.setattr(outage, "time", clock)
+    monkeypatch.setattr(backoff, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
-    away = outage.Outage(lines.append, "back")
-    away.over()
+    away = backoff.Backoff(lines.append, "back")
+    away.end()
     assert lines == []
     for _ in range(9):
-        away.tell("away")
-        away.pause()
-    assert clock.slept == [0.75 * min(outage.FIRST * 2**n, outage.MOST) for n in range(9)]
-    away.pause(0.1)
+        away.report("away")
+        away.wait()
+    assert clock.slept == [0.75 * min(backoff.FIRST_SECONDS * 2**n, backoff.MAX_SECONDS) for n in range(9)]
+    away.wait(0.1)
     assert clock.slept[-1] == 0.1
-    away.over()
-    away.over()
+    away.end()
+    away.end()
     assert lines == ["away", "back"]
-    away.tell("again")
-    away.pause()
-    assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * outage.FIRST)
-    outage.Outage(lines.append, "back").pause()
-    assert clock.slept[-1] == 0.75 * outage.FIRST
+    away.report("again")
+    away.wait()
+    assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * backoff.FIRST_SECONDS)
+    backoff.Backoff(lines.append, "back").wait()
+    assert clock.slept[-1] == 0.75 * backoff.FIRST_SECONDS
 
 
 def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -> None:

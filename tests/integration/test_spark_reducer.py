@@ -21,8 +21,8 @@ import psycopg2
 import pytest
 
 from processor.lake.base import FileError, Lake, LakeError, LakeFile
-from processor.lake.folder import Folder
-from processor.lake.location import lake_at
+from processor.lake.folder import FolderLake
+from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import BUNDLE, Stretch, ready
 from processor.spark import reducer as spark
@@ -321,12 +321,12 @@ def lake(tmp_path: Path) -> Lake:
     broken = HEADER.replace(b"EVENT_NAME", b"OTHER")
     files = {f"{n}.tsv": events(n, 40, "t") for n in range(6)}
     write_lake(tmp_path / "lake", files | {"1.tsv": broken + b"x\n" * 400, "4.tsv": b"no header\n"})
-    return lake_at(str(tmp_path / "lake"))
+    return open_lake(str(tmp_path / "lake"))
 
 
 def present(lake: Lake) -> list[LakeFile]:
     """The files of a lake in their order."""
-    return sorted(lake.files())
+    return sorted(lake.list_files())
 
 
 def count_of(some: SparkPool, file: LakeFile) -> int:
@@ -410,7 +410,7 @@ def test_a_lake_that_is_away_is_no_failure_of_its_files(
     def away(*_: object) -> None:
         raise LakeError("the lake is away")
 
-    monkeypatch.setattr(Folder, "open", away)
+    monkeypatch.setattr(FolderLake, "open", away)
     with pool(engine, Cluster(), lake) as some, pytest.raises(LakeError, match="the lake is away"):
         list(some.results(present(lake)[0]))
 

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
 from processor.lake import aws
-from processor.lake.base import LakeError, LakeSettingError, storable
-from processor.lake.sqs import Queue, notified
+from processor.lake.base import LakeError, LakeSettingError, escape_unstorable
+from processor.lake.sqs import QueueNotifications, parse_notification
 from tests.support.program import SECRET
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/q"
@@ -65,6 +65,9 @@ class Client:
         self.deleted.append([entry["ReceiptHandle"] for entry in Entries])
 
 
+Opener = Callable[..., QueueNotifications]
+
+
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client that a queue gets."""
@@ -80,27 +83,25 @@ def lines() -> list[str]:
 
 
 @pytest.fixture
-def opened(client: Client, lines: list[str]) -> Callable[..., Queue]:
+def opened(client: Client, lines: list[str]) -> Opener:
     """A function that opens a queue that holds some messages."""
 
-    def queue(*bodies: str, lake: str = "s3://events/lake/") -> Queue:
+    def queue(*bodies: str, lake: str = "s3://events/lake/") -> QueueNotifications:
         client.bodies += bodies
-        return Queue(URL, lake, lines.append)
+        return QueueNotifications(URL, lake, lines.append)
 
     return queue
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(0, 1), (0.2, 1), (1, 1), (1.2, 2), (20, 20), (20.1, 20), (300, 20)])
-def test_a_queue_is_waited_for_as_long_as_it_may_be(
-    opened: Callable[..., Queue], client: Client, seconds: float, asked: int
-) -> None:
+def test_a_queue_is_waited_for_as_long_as_it_may_be(opened: Opener, client: Client, seconds: float, asked: int) -> None:
     queue = opened()
     assert client.asked == [(10, 0)]  # at the beginning nothing is waited for
     assert queue.wait(seconds) == []
     assert client.asked[1:] == [(10, asked)]
 
 
-def test_what_a_queue_told_at_first_is_not_waited_for(opened: Callable[..., Queue], client: Client) -> None:
+def test_what_a_queue_told_at_first_is_not_waited_for(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv"))
     assert queue.wait(20) == ["a.tsv"]
     assert client.asked == [(10, 0), (10, 0)]
@@ -112,7 +113,7 @@ def test_what_a_queue_told_at_first_is_not_waited_for(opened: Callable[..., Queu
     ("messages", "calls"), [(0, 1), (1, 1), (9, 1), (10, 2), (11, 2), (20, 3), (95, 10), (100, 10), (250, 10)]
 )
 def test_a_full_queue_is_asked_on_until_so_many_are_held(
-    opened: Callable[..., Queue], client: Client, messages: int, calls: int
+    opened: Opener, client: Client, messages: int, calls: int
 ) -> None:
     queue = opened()
     client.bodies = [body(f"lake/{n}.tsv") for n in range(messages)]
@@ -120,7 +121,7 @@ def test_a_full_queue_is_asked_on_until_so_many_are_held(
     assert client.asked[1:] == [(10, 5), *[(10, 0)] * (calls - 1)]
 
 
-def test_names_come_once_and_as_the_lake_has_them(opened: Callable[..., Queue], lines: list[str]) -> None:
+def test_names_come_once_and_as_the_lake_has_them(opened: Opener, lines: list[str]) -> None:
     queue = opened(
         body("lake/b.tsv", "lake/a.tsv", "lake/b.tsv"), body("lake/x/%C3%A4+b.tsv.gz"), body("lake/a.tsv", "lake/a.csv")
     )
@@ -137,7 +138,7 @@ def test_names_come_once_and_as_the_lake_has_them(opened: Callable[..., Queue], 
     ],
 )
 def test_what_lies_elsewhere_is_told_once(
-    opened: Callable[..., Queue], client: Client, lines: list[str], lake: str, named: list[str]
+    opened: Opener, client: Client, lines: list[str], lake: str, named: list[str]
 ) -> None:
     queue = opened(
         *[body("lake/a.tsv"), body("lake2/a.tsv"), body("lake/a.tsv", bucket="other"), body("x", bucket="third")],
@@ -148,50 +149,50 @@ def test_what_lies_elsewhere_is_told_once(
     client.bodies = [body("x", bucket="third")]
     assert queue.wait(1) == []
     assert lines == ["the queue tells of objects outside of the lake, too: they are passed over"]
-    queue.settled([storable(name) for name in named])
+    queue.acknowledge([escape_unstorable(name) for name in named])
     assert sorted(chain.from_iterable(client.deleted)) == ["r1", "r2", "r3", "r4", "r5"]
 
 
-def test_a_message_is_deleted_once_all_that_it_names_is_settled(opened: Callable[..., Queue], client: Client) -> None:
+def test_a_message_is_deleted_once_all_that_it_names_is_settled(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv", "lake/b.tsv"), body("lake/a.tsv"), body("lake/c.csv"))
     queue.wait(1)
     assert client.deleted == [["r3"]]  # it names no lake file
-    queue.settled(["a.tsv"])
+    queue.acknowledge(["a.tsv"])
     assert client.deleted[1:] == [["r2"]]
-    queue.settled(["a.tsv", "z.tsv"])
-    queue.settled([])
+    queue.acknowledge(["a.tsv", "z.tsv"])
+    queue.acknowledge([])
     assert client.deleted[2:] == []
-    queue.settled(["b.tsv"])
+    queue.acknowledge(["b.tsv"])
     assert client.deleted[2:] == [["r1"]]
-    queue.settled(["b.tsv"])
+    queue.acknowledge(["b.tsv"])
     assert client.deleted[3:] == []
 
 
-def test_messages_are_deleted_ten_at_a_time(opened: Callable[..., Queue], client: Client) -> None:
+def test_messages_are_deleted_ten_at_a_time(opened: Opener, client: Client) -> None:
     queue = opened(*[body("lake/a.tsv")] * 25)
     queue.wait(1)
-    queue.settled(["a.tsv"])
+    queue.acknowledge(["a.tsv"])
     assert client.deleted == [[f"r{n}" for n in numbers] for numbers in (range(1, 11), range(11, 21), range(21, 26))]
 
 
-def test_messages_of_a_name_that_no_file_can_have_are_deleted_too(opened: Callable[..., Queue], client: Client) -> None:
+def test_messages_of_a_name_that_no_file_can_have_are_deleted_too(opened: Opener, client: Client) -> None:
     queue = opened(body(b"lake/a\\u0000.tsv".decode("unicode_escape")))
     (name,) = queue.wait(1)
-    queue.settled([storable(name)])
+    queue.acknowledge([escape_unstorable(name)])
     assert client.deleted == [["r1"]]
 
 
-def test_what_is_let_go_of_is_not_deleted(opened: Callable[..., Queue], client: Client) -> None:
+def test_what_is_let_go_of_is_not_deleted(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv"))
     queue.wait(1)
-    queue.renew()
-    queue.settled(["a.tsv"])
+    queue.restart()
+    queue.acknowledge(["a.tsv"])
     assert client.deleted == []
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"Event": "s3:TestEvent"}'])
 def test_a_message_that_is_no_notification_is_told_and_deleted(
-    opened: Callable[..., Queue], client: Client, lines: list[str], text: str
+    opened: Opener, client: Client, lines: list[str], text: str
 ) -> None:
     queue = opened(text, body("lake/a.tsv"))
     assert queue.wait(1) == ["a.tsv"]
@@ -206,7 +207,7 @@ def failure(code: str) -> ClientError:
 
 @pytest.mark.parametrize(("code", "advice"), (WRONG | PASSING).items())
 def test_a_queue_that_refuses_is_told_by_what_is_to_be_done(
-    opened: Callable[..., Queue], client: Client, code: str, advice: str
+    opened: Opener, client: Client, code: str, advice: str
 ) -> None:
     client.errors.append(failure(code))
     with pytest.raises(LakeError, match=rf"\({code.rpartition('.')[2] or 0}\): .*{advice}") as raised:
@@ -223,9 +224,7 @@ def test_a_queue_that_refuses_is_told_by_what_is_to_be_done(
         ValueError(f"https://u:{SECRET}@h/ is no URL"),
     ],
 )
-def test_a_queue_that_cannot_be_reached_is_told_in_a_line(
-    opened: Callable[..., Queue], client: Client, error: Exception
-) -> None:
+def test_a_queue_that_cannot_be_reached_is_told_in_a_line(opened: Opener, client: Client, error: Exception) -> None:
     client.errors.append(error)
     with pytest.raises(LakeError, match=r"the queue cannot be reached: .*; look at QUEUE_URL") as raised:
         opened()
@@ -235,7 +234,7 @@ def test_a_queue_that_cannot_be_reached_is_told_in_a_line(
 
 
 def test_a_queue_that_is_away_is_told_once_and_left_alone(
-    opened: Callable[..., Queue], client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    opened: Opener, client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
     monkeypatch.setattr("processor.backoff.time.sleep", slept.append)
@@ -254,7 +253,7 @@ def test_a_queue_that_is_away_is_told_once_and_left_alone(
 
 
 def test_what_came_before_a_queue_went_away_is_told(
-    opened: Callable[..., Queue], client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
+    opened: Opener, client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("processor.backoff.time.sleep", None)  # what was told is not to wait
     queue = opened(*[body(f"lake/{n}.tsv") for n in range(10)])
@@ -263,20 +262,18 @@ def test_what_came_before_a_queue_went_away_is_told(
     assert len(lines) == 1
 
 
-def test_a_message_that_cannot_be_deleted_comes_again(
-    opened: Callable[..., Queue], client: Client, lines: list[str]
-) -> None:
+def test_a_message_that_cannot_be_deleted_comes_again(opened: Opener, client: Client, lines: list[str]) -> None:
     queue = opened(body("lake/a.tsv"))
     queue.wait(1)
     client.errors.append(failure("InternalError"))
-    queue.settled(["a.tsv"])
+    queue.acknowledge(["a.tsv"])
     (line,) = lines
     assert line.endswith("; until then the lake is listed only")
-    queue.settled(["a.tsv"])
+    queue.acknowledge(["a.tsv"])
     assert client.deleted == []  # its receipt has been let go of: it gets another one
     client.bodies.append(body("lake/a.tsv"))
     assert queue.wait(1) == ["a.tsv"]
-    queue.settled(["a.tsv"])
+    queue.acknowledge(["a.tsv"])
     assert client.deleted == [["r2"]]
 
 
@@ -303,7 +300,7 @@ def wrapped(message: object) -> dict[str, object]:
     ],
 )
 def test_every_form_of_notification_is_read(message: object, objects: list[tuple[str, str]]) -> None:
-    assert notified(json.dumps(message)) == objects
+    assert parse_notification(json.dumps(message)) == objects
 
 
 @pytest.mark.parametrize(
@@ -316,4 +313,4 @@ def test_every_form_of_notification_is_read(message: object, objects: list[tuple
 )  # fmt: skip
 def test_what_is_no_notification_is_refused(body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        notified(body)
+        parse_notification(body)

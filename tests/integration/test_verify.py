@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.errors import UniqueViolation
 
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify
@@ -64,7 +64,7 @@ def lake(tmp_path: Path) -> Path:
 
 def differences(lake: Path, url: str) -> list[Difference]:
     """What `verify` finds."""
-    place = lake_at(str(lake))
+    place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
         return list(verify(place, Store(db), Plan(), Silence()))
@@ -72,7 +72,7 @@ def differences(lake: Path, url: str) -> list[Difference]:
 
 def mend(lake: Path, url: str) -> None:
     """Count anew."""
-    place = lake_at(str(lake))
+    place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
         rebuild(place, Store(db), Plan(), Silence())
@@ -199,7 +199,7 @@ def test_differences_come_in_flat_memory(lake: Path, database: str) -> None:
         "insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)"
         " select 'user ' || n, '2019-02-15', 0, 0, 1, 0 from generate_series(1, 40000) as n",
     )
-    place = lake_at(str(lake))
+    place = open_lake(str(lake))
     with Database(database) as db:
         db.claim(place.url)
         tracemalloc.start()

@@ -15,7 +15,7 @@ from backports import zstd
 
 from processor import batches
 from processor.lake.base import FileError, LakeFile
-from processor.lake.text import is_compressed, text
+from processor.lake.text import is_compressed, read_text
 from processor.output.console import printable
 from processor.reducers.events import Event, HeaderError, Rejection, columns, json_object, parse, timestamp
 from processor.reducers.fast_fold import FastFold
@@ -49,10 +49,10 @@ class Memory:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         yield from ()
 
-    def look(self, _: str) -> None:
+    def find(self, _: str) -> None:
         """Nothing is there by a name."""
 
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> BytesIO:
@@ -139,7 +139,7 @@ def check_file(data: bytes) -> None:
         assert version.newest_at == oracle.newest_at(wanted)
         assert version.reasons == Counter(bad.reason for bad in wanted.rejected)
     try:
-        plain = b"".join(text(lake, file))
+        plain = b"".join(read_text(lake, file))
     except FileError:
         return
     try:

@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.batches import LIMITS, Limits
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 from processor.reducers.fold import CHUNK
@@ -275,7 +275,7 @@ class Histories(RuleBasedStateMachine):
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
-            lake = lake_at(str(self.folder))
+            lake = open_lake(str(self.folder))
             db.claim(lake.url, relocated=True)
             try:
                 outcome = pipeline.run(lake, Store(db), self._plans(plan), Silence())
@@ -307,7 +307,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(plan=PLANS, statement=STATEMENTS, anew=st.booleans())
     def crash(self, plan: Plan, statement: int, anew: bool) -> None:
-        lake = lake_at(str(self.folder))
+        lake = open_lake(str(self.folder))
         before = dict(self.model.counting)
         try:
             with Doomed(self.url, statement, "program") as db:
@@ -328,7 +328,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
-        lake = lake_at(str(self.folder))
+        lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
             rebuild(lake, Store(db), self._plans(plan), Silence())
@@ -350,7 +350,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.counted)
     @rule()
     def verify(self) -> None:
-        lake = lake_at(str(self.folder))
+        lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
             assert not list(verify(lake, Store(db), self._plans(Plan()), Silence()))

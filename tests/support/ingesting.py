@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from processor import pipeline
-from processor.lake.location import lake_at
+from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.run_tally import Outcome
 from state.batch_writer import Version
@@ -46,7 +46,7 @@ class Silence:
 
 def count(folder: Path, url: str, plan: Plan) -> tuple[Outcome, dict[str, str]]:
     """Run once over a folder; the outcome and the errors by file."""
-    lake, silence = lake_at(str(folder)), Silence()
+    lake, silence = open_lake(str(folder)), Silence()
     with Database(url, wait=5) as db:
         db.claim(lake.url, relocated=True)
         return pipeline.run(lake, Store(db), plan, silence), silence.errors

@@ -12,8 +12,8 @@ from backports import zstd
 from processor import batches
 from processor.batches import HOPELESS
 from processor.lake.base import FileError, LakeFile, LakeSettingError
-from processor.lake.location import lake_at
-from processor.lake.text import BLOCK, text
+from processor.lake.location import open_lake
+from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.fold import ENTRIES
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import Stretch, reduced
@@ -29,7 +29,7 @@ EVENT = line("app_opened", "{}")
 
 def blocks(unit: bytes, size: int) -> Iterator[bytes]:
     """A text of so many bytes at least, of one unit again and again, which takes no memory."""
-    block = unit * (BLOCK // len(unit))
+    block = unit * (BLOCK_BYTES // len(unit))
     return repeat(block, size // len(block) + 1)
 
 
@@ -51,7 +51,7 @@ class Made(Memory):
     def __init__(self, text: Callable[[], Iterable[bytes]]) -> None:
         self._text = text
 
-    def look(self, _: str) -> None:
+    def find(self, _: str) -> None:
         """Nothing is there by a name."""
 
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> Stream:  # type: ignore[override]
@@ -85,9 +85,9 @@ def test_a_file_of_one_line_of_10_gb_has_no_header() -> None:
 
 
 def test_empty_lines_take_no_memory() -> None:
-    found = version(lambda: chain([HEADER, b"\n"], blocks(b"\n", BLOCK), [EVENT]), most=8 * MIB)
+    found = version(lambda: chain([HEADER, b"\n"], blocks(b"\n", BLOCK_BYTES), [EVENT]), most=8 * MIB)
     assert found.lines == found.empty + 1
-    assert found.empty >= BLOCK
+    assert found.empty >= BLOCK_BYTES
 
 
 @pytest.mark.parametrize("reduce", REDUCERS.values(), ids=REDUCERS)
@@ -136,7 +136,7 @@ def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
 def test_the_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_TEXT_GIB", "much")
     with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB"):
-        lake_at(str(tmp_path))
+        open_lake(str(tmp_path))
 
 
 @pytest.mark.parametrize("key", ["a.tsv", "a.tsv.zst"])
@@ -144,8 +144,8 @@ def test_a_file_that_grows_while_it_is_read_counts_nowhere(key: str, tmp_path: P
     path = tmp_path / key
     data = b"\n".join([HEADER, *[EVENT] * 20_000])
     path.write_bytes(zstd.compress(data) if key.endswith("zst") else data)
-    (file,) = lake_at(str(tmp_path)).files()
-    reading = text(lake_at(str(tmp_path)), file)
+    (file,) = open_lake(str(tmp_path)).list_files()
+    reading = read_text(open_lake(str(tmp_path)), file)
     next(reading)
     with path.open("ab") as more:
         more.write(b"\n" + EVENT)

@@ -9,8 +9,14 @@ import pytest
 import watchfiles
 
 from processor.lake.base import LakeSettingError
-from processor.lake.location import lake_at
-from processor.lake.notifications import MOST, QUIET, Silence, Writes, arrivals_of
+from processor.lake.location import open_lake
+from processor.lake.notifications import (
+    MAX_NAMES,
+    QUIET_SECONDS,
+    FolderNotifications,
+    NoNotifications,
+    open_notifications,
+)
 from tests.support.program import HEADER
 from tests.support.tables import write_lake
 
@@ -21,8 +27,8 @@ def told(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
     """What is told once something is written: at least what is wanted, and what comes within a moment after it."""
     warned: list[str] = []
     found: set[str] = set()
-    with closing(Writes(str(lake), warned.append)) as writes:
-        writes.renew()
+    with closing(FolderNotifications(str(lake), warned.append)) as writes:
+        writes.restart()
         write()
         end = time.monotonic() + PATIENCE
         while not found >= wanted and time.monotonic() < end:
@@ -57,35 +63,38 @@ def test_what_is_deleted_is_not_told(tmp_path: Path) -> None:
 
 def test_a_file_is_told_at_once_when_nothing_was_written_to_it_for_a_while(tmp_path: Path) -> None:
     warned: list[str] = []
-    with closing(Writes(str(tmp_path), warned.append)) as writes, (tmp_path / "a.tsv").open("wb", buffering=0) as file:
-        writes.renew()
+    with (
+        closing(FolderNotifications(str(tmp_path), warned.append)) as writes,
+        (tmp_path / "a.tsv").open("wb", buffering=0) as file,
+    ):
+        writes.restart()
         begun, told_early = time.monotonic(), list[str]()
-        while time.monotonic() < begun + 3 * QUIET:
+        while time.monotonic() < begun + 3 * QUIET_SECONDS:
             file.write(HEADER)
-            told_early += writes.wait(QUIET / 8)
+            told_early += writes.wait(QUIET_SECONDS / 8)
         last = time.monotonic()
         assert (told_early, writes.wait(PATIENCE), warned) == ([], ["a.tsv"], [])
-        assert QUIET / 2 < time.monotonic() - last < PATIENCE / 2
+        assert QUIET_SECONDS / 2 < time.monotonic() - last < PATIENCE / 2
 
 
 def test_no_more_than_a_batch_is_told_at_a_time(tmp_path: Path) -> None:
-    with closing(Writes(str(tmp_path), pytest.fail)) as writes:
-        writes._told.update({f"{number}.tsv": 0.0 for number in range(MOST + 5)})
-        assert [len(writes.wait(0)) for _ in range(3)] == [MOST, 5, 0]
+    with closing(FolderNotifications(str(tmp_path), pytest.fail)) as writes:
+        writes._told.update({f"{number}.tsv": 0.0 for number in range(MAX_NAMES + 5)})
+        assert [len(writes.wait(0)) for _ in range(3)] == [MAX_NAMES, 5, 0]
 
 
 def test_a_folder_at_the_same_place_is_watched_in_place_of_the_first(tmp_path: Path) -> None:
     lake, found = tmp_path / "lake", list[str]()
     lake.mkdir()
-    with closing(Writes(str(lake), pytest.fail)) as writes:
-        writes.renew()
+    with closing(FolderNotifications(str(lake), pytest.fail)) as writes:
+        writes.restart()
         thread = writes._thread
-        writes.renew()
+        writes.restart()
         assert writes._thread is thread
         lake.rename(tmp_path / "away")
-        writes.renew()
+        writes.restart()
         lake.mkdir()
-        writes.renew()
+        writes.restart()
         assert writes._thread is not thread
         assert thread is not None
         assert not thread.is_alive()
@@ -102,17 +111,17 @@ def test_a_folder_that_cannot_be_watched_is_told_once(tmp_path: Path, monkeypatc
 
     warned: list[str] = []
     monkeypatch.setattr(watchfiles, "watch", fail)
-    with closing(Writes(str(tmp_path), warned.append)) as writes:
+    with closing(FolderNotifications(str(tmp_path), warned.append)) as writes:
         for _ in range(3):
-            writes.renew()
+            writes.restart()
             assert writes.wait(0) == []
     assert warned == ["the lake folder cannot be watched (no more watches): it is only listed"]
 
 
 def test_who_tells_of_a_lake(tmp_path: Path, bucket: str) -> None:
-    assert isinstance(arrivals_of(lake_at(str(tmp_path)), "", pytest.fail), Writes)
-    assert isinstance(arrivals_of(lake_at("s3://events/lake/"), "", pytest.fail), Silence)
+    assert isinstance(open_notifications(open_lake(str(tmp_path)), "", pytest.fail), FolderNotifications)
+    assert isinstance(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail), NoNotifications)
     with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):
-        arrivals_of(lake_at(str(tmp_path)), f"{bucket}/1/x", pytest.fail)
+        open_notifications(open_lake(str(tmp_path)), f"{bucket}/1/x", pytest.fail)
     with pytest.raises(LakeSettingError, match="QUEUE_URL is no URL of a queue"):
-        arrivals_of(lake_at("s3://events/lake/"), "x", pytest.fail)
+        open_notifications(open_lake("s3://events/lake/"), "x", pytest.fail)

@@ -12,7 +12,7 @@ from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import Log
 from processor.output.metrics_export import Address, Gateway, TextFile
-from processor.signals import Stop, Stopped
+from processor.signals import Signals, StopRequest
 from tests.support.program import ODD, SECRET
 
 # Of each command the words that are enough for it.
@@ -353,8 +353,8 @@ def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def unsignalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """No signal is taken over: they are the tests' own."""
-    monkeypatch.setattr("processor.signals.Stop.__enter__", lambda stop: stop)
-    monkeypatch.setattr("processor.signals.Stop.__exit__", lambda *_: None)
+    monkeypatch.setattr("processor.signals.Signals.__enter__", lambda stop: stop)
+    monkeypatch.setattr("processor.signals.Signals.__exit__", lambda *_: None)
 
 
 @pytest.fixture
@@ -405,10 +405,10 @@ def test_main_tells_what_a_signal_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
 
-    def stopped(_: object, console: Console, stop: Stop) -> int:
+    def stopped(_: object, console: Console, stop: Signals) -> int:
         monkeypatch.setattr(console, "remaining", lambda: " with 3 files left")
         assert stop.exit_code == code
-        raise Stopped("SIGTERM")
+        raise StopRequest("SIGTERM")
 
     monkeypatch.setattr("processor.commands.runner.perform", stopped)
     assert program.main(words) == code
@@ -421,7 +421,7 @@ def test_main_tells_of_a_signal_before_it_knows_how_to(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(_: object) -> None:
-        raise Stopped("SIGINT")
+        raise StopRequest("SIGINT")
 
     monkeypatch.setattr(program, "options_of", stopped)
     assert program.main([]) == 1

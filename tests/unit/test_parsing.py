@@ -8,10 +8,10 @@ import pytest
 from processor import cli
 from processor.lake import selection as changes
 from processor.lake.base import LakeSettingError
-from processor.lake.location import lake_at
-from processor.lake.selection import Selection, date_of
-from processor.lake.text import text_limit
-from processor.parsing import day, decimal, is_written_as_day, whole
+from processor.lake.location import open_lake
+from processor.lake.selection import Selection, find_date
+from processor.lake.text import read_text_limit
+from processor.parsing import has_day_form, parse_day, parse_decimal, parse_integer
 from processor.reducers import events
 from tests.support import oracle
 
@@ -40,25 +40,25 @@ ODD_TIMES = [
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999_999_999)])
 def test_a_whole_number_is_digits(text: str, number: int) -> None:
-    assert (whole(text), decimal(text)) == (number, float(number))
+    assert (parse_integer(text), parse_decimal(text)) == (number, float(number))
 
 
 def test_a_decimal_number_is_digits_and_perhaps_a_point() -> None:
-    assert (decimal("2.5"), decimal("0.25"), decimal("0.0")) == (2.5, 0.25, 0.0)
-    assert whole("2.5") is None
+    assert (parse_decimal("2.5"), parse_decimal("0.25"), parse_decimal("0.0")) == (2.5, 0.25, 0.0)
+    assert parse_integer("2.5") is None
 
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)
 def test_other_spellings_are_no_number(text: str) -> None:
-    assert (whole(text), decimal(text)) == (None, None)
+    assert (parse_integer(text), parse_decimal(text)) == (None, None)
 
 
 def test_a_day_is_one_of_the_calendar() -> None:
-    assert day("2019-02-15") == date(2019, 2, 15)
-    assert day("2020-02-29") == date(2020, 2, 29)
-    assert [day(text) for text in NO_DAYS + ODD_DAYS] == [None] * len(NO_DAYS + ODD_DAYS)
-    assert all(map(is_written_as_day, ["2019-02-15", *NO_DAYS]))
-    assert not any(map(is_written_as_day, ODD_DAYS))
+    assert parse_day("2019-02-15") == date(2019, 2, 15)
+    assert parse_day("2020-02-29") == date(2020, 2, 29)
+    assert [parse_day(text) for text in NO_DAYS + ODD_DAYS] == [None] * len(NO_DAYS + ODD_DAYS)
+    assert all(map(has_day_form, ["2019-02-15", *NO_DAYS]))
+    assert not any(map(has_day_form, ODD_DAYS))
 
 
 class Grown:
@@ -97,7 +97,7 @@ def test_a_setting_that_is_no_number_is_wrong(
         monkeypatch.setenv(name, text)
     if name == "MAX_TEXT_GIB":
         with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB is no whole number of GiB above 0"):
-            lake_at(str(tmp_path))
+            open_lake(str(tmp_path))
         return
     words = {"WATCH_INTERVAL": ["watch"], "DATABASE_WAIT": []}.get(name, ["watch", f"{name}={text}"])
     with pytest.raises(SystemExit) as ended:
@@ -116,7 +116,7 @@ def test_zero_is_too_small(name: str, text: str, tmp_path: object, monkeypatch: 
         monkeypatch.setenv(name, text)
     if name == "MAX_TEXT_GIB":
         with pytest.raises(LakeSettingError, match="above 0"):
-            lake_at(str(tmp_path))
+            open_lake(str(tmp_path))
         return
     with pytest.raises(SystemExit):
         cli.options_of(["watch"] if name.isupper() else ["watch", name, text])
@@ -127,13 +127,13 @@ def test_settings_that_are_numbers_are_taken(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setenv(name, value)
     options = cli.options_of(["watch", "--workers", "3"])
     assert (options.wait, options.interval, options.workers) == (0, 9, 3)
-    assert text_limit() == 2 * 1024**3
+    assert read_text_limit() == 2 * 1024**3
     monkeypatch.setenv("DATABASE_WAIT", "2.5")
     assert cli.options_of([]).wait == 2.5
     for name in ("DATABASE_WAIT", "WATCH_INTERVAL", "MAX_TEXT_GIB"):
         monkeypatch.setenv(name, "")
     options = cli.options_of(["watch"])
-    assert (options.wait, options.interval, text_limit()) == (60, 60, 64 * 1024**3)
+    assert (options.wait, options.interval, read_text_limit()) == (60, 60, 64 * 1024**3)
     assert not math.isnan(options.wait)
 
 
@@ -149,9 +149,9 @@ def test_a_day_to_explain_is_a_day(text: str) -> None:
 def test_what_is_not_written_as_a_day_is_a_key(text: str) -> None:
     assert cli.options_of(["--since", text]).since == text
     if text:
-        assert not Selection(since=text).holds("")
-        assert Selection(since=text).holds(text)
-        assert Selection(until=text).holds(f"{text}/2030-01-01")
+        assert not Selection(since=text).includes("")
+        assert Selection(since=text).includes(text)
+        assert Selection(until=text).includes(f"{text}/2030-01-01")
 
 
 @pytest.mark.parametrize("text", NO_DAYS)
@@ -162,15 +162,15 @@ def test_what_is_written_as_a_day_and_none_is_refused(text: str) -> None:
 
 
 def test_a_date_in_a_key_is_in_ascii_digits() -> None:
-    assert date_of("2019-02-15.tsv") == "2019-02-15"
-    assert date_of("20\u0661\u0669-02-15.tsv") is None
-    assert date_of("2019-02-1\uff15.tsv") is None
-    assert date_of("\u06622019-02-15\u0662.tsv") == "2019-02-15"
+    assert find_date("2019-02-15.tsv") == "2019-02-15"
+    assert find_date("20\u0661\u0669-02-15.tsv") is None
+    assert find_date("2019-02-1\uff15.tsv") is None
+    assert find_date("\u06622019-02-15\u0662.tsv") == "2019-02-15"
     for key in ("12019-02-15", "2019-02-151", "1019-02-15", "2119-02-15", "2019-00-15", "2019-13-15", "2019-02-00"):
-        assert date_of(key) is None
-    assert date_of("2019-02-32.tsv") is None
+        assert find_date(key) is None
+    assert find_date("2019-02-32.tsv") is None
     for key in ("2019_02_15", "2019/02/15", "2019.02.15", "20190215", "year=2019/month=02/day=15"):
-        assert date_of(key) == "2019-02-15"
-    assert [changes.date_of(f"20{month}31") for month in ("1901", "1912", "9910")] == [
+        assert find_date(key) == "2019-02-15"
+    assert [changes.find_date(f"20{month}31") for month in ("1901", "1912", "9910")] == [
         "2019-01-31", "2019-12-31", "2099-10-31",
     ]  # fmt: skip

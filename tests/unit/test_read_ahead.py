@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from processor.lake.base import ChangedError, LakeFile, LakeSettingError, Stream
-from processor.lake.location import lake_at
-from processor.lake.read_ahead import MOST_BYTES, ReadAhead, objects_ahead
+from processor.lake.location import open_lake
+from processor.lake.read_ahead import MOST_BYTES, ReadAhead, read_objects_ahead
 from tests.support.processes import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
@@ -25,10 +25,10 @@ class Objects:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def files(self) -> Iterator[LakeFile]:
+    def list_files(self) -> Iterator[LakeFile]:
         return iter(FILES)
 
-    def look(self, _: str) -> None:
+    def find(self, _: str) -> None:
         """Nothing is there by a name."""
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
@@ -92,7 +92,7 @@ def test_ranges_large_objects_and_what_was_not_expected_are_read_as_ever(objects
 def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("lake")
     (folder / "a.tsv").write_bytes(b"a")
-    (file,) = (lake := lake_at(str(folder))).files()
+    (file,) = (lake := open_lake(str(folder))).list_files()
     ahead = ReadAhead(lake)
     ahead.expect([file])
     (folder / "a.tsv").unlink()
@@ -104,4 +104,4 @@ def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) ->
 def test_the_number_is_one(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("LAKE_AHEAD", wrong)
     with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a whole number above 0"):
-        objects_ahead()
+        read_objects_ahead()
