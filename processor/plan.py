@@ -1,4 +1,4 @@
-"""Which files a run ingests and prunes, as its options and the checkpoint say."""
+"""Which files a run ingests and which it prunes."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -8,47 +8,50 @@ from processor.batches import LIMITS, Limits
 from processor.lake.base import LakeFile
 from processor.lake.selection import EVERY_FILE, Selection
 from processor.reducers.fold import CHUNK
-from processor.run_tally import Outcome
 from state.batch_writer import KnownFile
-from state.store import Store
 
 if TYPE_CHECKING:
     from processor.spark.session import Engine
 
 
 class PruneError(Exception):
-    """Pruning was refused; the message says why and what to do, and `outcome` what the run did before."""
-
-    def __init__(self, message: str, outcome: "Outcome") -> None:
-        """Why, and what was done."""
-        super().__init__(message)
-        self.outcome = outcome
+    """Pruning was refused; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is asked for besides counting what is new or changed."""
+    """What a run is asked for besides ingesting what is new or changed."""
 
     prune: bool = False
     prune_all: bool = False
     workers: int = 1
-    engine: "Engine | None" = None  # reduces instead of the workers
-    chunk: int = CHUNK
+    engine: "Engine | None" = None  # reduces in place of the workers
+    chunk: int = CHUNK  # bytes of text
     limits: Limits = LIMITS  # of a batch
-    selection: Selection = EVERY_FILE  # files outside are neither counted nor taken for gone
+    selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the run retracts missing files."""
+        return self.prune or self.prune_all
 
 
 class Changes(NamedTuple):
-    """What a run finds: files in the order of their keys, and of those that counted and are gone what is known."""
+    """How the lake differs from the checkpoint: its files in the order of their keys, and the missing files."""
 
-    new: "list[LakeFile]"
-    changed: "list[LakeFile]"
-    unchanged: "list[LakeFile]"
-    gone: "list[KnownFile]"
+    new: list[LakeFile]
+    changed: list[LakeFile]
+    unchanged: list[LakeFile]
+    missing: list[KnownFile]  # those that were ingested
+
+    @property
+    def to_ingest(self) -> list[LakeFile]:
+        """The new and the changed files, in the order of their keys."""
+        return sorted(self.new + self.changed)
 
 
-def changes(present: "Iterable[LakeFile]", known: "Mapping[str, KnownFile]") -> Changes:
-    """How the present files differ from those that were counted."""
+def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) -> Changes:
+    """Return how the files that are present in the lake differ from the checkpoint, `known`."""
     found = Changes([], [], [], [])
     keys = set()
     for file in sorted(present):
@@ -60,41 +63,26 @@ def changes(present: "Iterable[LakeFile]", known: "Mapping[str, KnownFile]") -> 
             found.changed.append(file)
         else:
             found.unchanged.append(file)
-    found.gone.extend(known[key] for key in sorted(known.keys() - keys) if known[key].fingerprint is not None)
+    found.missing.extend(known[key] for key in sorted(known.keys() - keys) if known[key].fingerprint is not None)
     return found
 
 
-def lost(present: Mapping[str, LakeFile], known: Mapping[str, KnownFile], failed: Collection[str]) -> list[LakeFile]:
-    """The present files that a run counted, or found counted, and that the database does not know so any more."""
-    found = changes(present.values(), known)
-    return sorted(file for file in found.new + found.changed if file.key not in failed)
+def keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:
+    """Return the keys of the ingested files to retract, in order; none unless the plan prunes.
 
+    Raises PruneError where so many files are missing that LAKE_URL may be wrong, unless the plan has `prune_all`.
 
-def to_count(
-    present: Iterable[LakeFile], known: Mapping[str, KnownFile], store: Store, outcome: Outcome
-) -> list[LakeFile]:
-    """The present files that are new or changed, in order; the errors of versions that are present no more go."""
-    found = changes(present, known)
-    outcome.files_unchanged += len(found.unchanged)
-    for counted in [known[file.key] for file in found.unchanged] + found.gone:
-        if counted.error is not None:
-            store.clear_error(counted)
-    for key in known.keys() - {file.key for file in found.new + found.changed + found.unchanged}:
-        if known[key].fingerprint is None:
-            store.forget(key)  # it is gone and never counted: only its error goes
-    return sorted(found.new + found.changed)
-
-
-def to_prune(plan: Plan, present: Collection[str], known: dict[str, KnownFile], outcome: Outcome) -> list[str]:
-    """The keys of the counted files to prune, in order; raises PruneError where so many can hardly be right."""
-    counted = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.includes(key)}
-    gone = counted.difference(present)
+    Parameters: `present` are the keys of the lake's files, `known` is the checkpoint.
+    """
+    if not plan.prunes:
+        return []
+    ingested = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.holds(key)}
+    missing = ingested.difference(present)
     if not present and not plan.prune_all:
-        raise PruneError("nothing was pruned: the lake's listing is empty; say --prune-all if that is right", outcome)
-    if 2 * len(gone) > len(counted) and not plan.prune_all:
+        raise PruneError("nothing was pruned: the lake's listing is empty; pass --prune-all if that is right")
+    if 2 * len(missing) > len(ingested) and not plan.prune_all:
         raise PruneError(
-            f"nothing was pruned: {len(gone)} of {len(counted)} counted files are gone, more than half; "
-            "look at LAKE_URL, and say --prune-all if that is right",
-            outcome,
+            f"nothing was pruned: {len(missing)} of {len(ingested)} counted files are gone, more than half; "
+            "look at LAKE_URL, and pass --prune-all if that is right"
         )
-    return sorted(gone)
+    return sorted(missing)

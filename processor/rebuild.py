@@ -1,61 +1,55 @@
-"""Ingests the whole lake anew into tables beside the true ones, and takes them over."""
+"""Ingests the whole lake again beside the tables, and then puts the result in their place."""
 
-import time
-from typing import TYPE_CHECKING
-
-from processor.batches import Limits, batches
+from processor.batches import batches
+from processor.ingest_batch import ingest_batch, report_results
 from processor.lake.base import Lake, LakeFile
-from processor.pipeline import _pool, ingested, report
-from processor.plan import Plan, to_prune
-from processor.run_tally import Listener, Outcome
+from processor.listener import Listener
+from processor.pipeline import make_reducer
+from processor.plan import Plan, keys_to_prune
 from state.batch_writer import Failure, KnownFile, Recollection
 from state.comparison import Shadow
 from state.store import Store
 
-if TYPE_CHECKING:
-    from processor.reducing.process_pool import Pool
-    from processor.spark.reducer import SparkPool
 
+def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
+    """Ingest the whole lake again, in one transaction: readers see the old tables until it commits.
 
-def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Outcome:
-    """Count the whole lake anew, in one transaction: readers see the old tables until all of it is done.
-
-    Files that cannot be read keep what they gave, and so do those that are gone, unless the plan prunes them. Raises
-    LakeError, DatabaseError, BusyError, PruneError; nothing has changed then.
+    Files that cannot be read keep their contributions, and so do missing files, unless the plan prunes them. Raises
+    LakeError, DatabaseError, BusyError and PruneError; nothing has changed then.
     """
-    begun = time.monotonic()
-    outcome = Outcome()
-    present, known = sorted(lake.list_files()), store.files()
-    pruned = to_prune(plan, {file.key for file in present}, known, outcome) if plan.prune or plan.prune_all else []
+    present, known = sorted(lake.files()), store.files()
+    pruned = keys_to_prune(plan, {file.key for file in present}, known)
     with store.shadow() as shadow:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
-        _count_beside(_pool(lake, present, store, plan), present, kept, shadow, listener, outcome, plan.limits)
+        fill(shadow, lake, present, kept, store, plan, listener)
         shadow.take_over()
     for key in pruned:
-        outcome.files_forgotten += 1
         listener.forgotten(key)
-    outcome.seconds = round(time.monotonic() - begun, 3)
-    return outcome
 
 
-def _count_beside(
-    reducing: "Pool | SparkPool",
+def fill(
+    shadow: Shadow,
+    lake: Lake,
     present: list[LakeFile],
     known: dict[str, KnownFile],
-    shadow: Shadow,
+    store: Store,
+    plan: Plan,
     listener: Listener,
-    outcome: Outcome,
-    limits: Limits,
 ) -> None:
+    """Ingest files of the lake into the comparison tables, and report the result of each.
+
+    Files of the checkpoint `known` that are not `present`, or that cannot be read, contribute what they contributed
+    when they were ingested. Raises LakeError, DatabaseError and BusyError.
+    """
     listener.begin(len(present), sum(file.size for file in present))
     recalled = [
         Recollection(known[key], None)
         for key in known.keys() - {file.key for file in present}
         if known[key].fingerprint is not None
     ]
-    with reducing as pool:
-        for batch in batches(present, pool, listener, limits):
-            for results in ingested(batch, shadow, listener):
+    with make_reducer(lake, present, store, plan) as reducer:
+        for batch in batches(present, reducer, listener, plan.limits):
+            for results in ingest_batch(batch, shadow, listener):
                 for file, result in results:
                     if isinstance(result, Exception):
                         before = known.get(file.key)
@@ -63,6 +57,6 @@ def _count_beside(
                             recalled.append(Recollection(before, str(result)))
                         else:
                             shadow.fail([Failure(file.key, str(result))])
-                report(results, listener, outcome)
+                report_results(results, listener)
     if recalled:
         shadow.recall(recalled)

@@ -1,47 +1,76 @@
-"""What a run did, in numbers, and who hears of it while it goes on."""
+"""What a run did, in numbers."""
 
-from dataclasses import dataclass
-from typing import Protocol
+import json
+import time
+from collections import Counter
 
+from processor.listener import Listener, Listeners
 from state.batch_writer import Version
 
 
-class Listener(Protocol):
-    """Who is told how a run goes on."""
+class RunTally(Listeners):
+    """Adds up what it hears, and passes it on to other listeners.
 
-    def begin(self, files: int, size: int) -> None:
-        """So many files, of so many bytes, are to be counted."""
+    What `--json` prints, the history of runs, the metrics and the console's last line all follow from it.
+    """
+
+    def __init__(self, *listeners: Listener) -> None:
+        """Start at zero, and start the clock."""
+        super().__init__(*listeners)
+        self.files_counted = self.files_unchanged = self.files_failed = self.files_forgotten = 0
+        self.events = self.rejected = self.bytes = 0
+        self.reasons = Counter[str]()  # rejected lines by the code of the reason
+        self._begun = time.monotonic()
+        self._seconds: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, until the clock was stopped."""
+        return round(time.monotonic() - self._begun, 3) if self._seconds is None else self._seconds
+
+    def stop_clock(self) -> None:
+        """Leave what follows, such as drawing the report, out of the run's seconds."""
+        self._seconds = self.seconds
+
+    def summary(self) -> dict[str, float]:
+        """Return what `--json` prints: numbers of files, events and rejected lines; seconds."""
+        return {
+            "files_counted": self.files_counted,
+            "files_unchanged": self.files_unchanged,
+            "files_failed": self.files_failed,
+            "files_forgotten": self.files_forgotten,
+            "events": self.events,
+            "rejected": self.rejected,
+            "seconds": self.seconds,
+        }
+
+    def columns(self) -> dict[str, object]:
+        """Return what the history of runs keeps: the values of its columns by their names."""
+        return {**self.summary(), "bytes": self.bytes, "reasons": json.dumps(self.reasons)}
+
+    def listed(self, unchanged: int) -> None:
+        self.files_unchanged = unchanged
+        super().listed(unchanged)
 
     def read(self, size: int) -> None:
-        """So many bytes more were read."""
+        self.bytes += size
+        super().read(size)
 
-    def counted(self, version: Version) -> None:
-        """A file was counted."""
+    def ingested(self, version: Version) -> None:
+        self.files_counted += 1
+        self.events += version.events
+        self.rejected += version.rejected
+        self.reasons.update(version.reasons)
+        super().ingested(version)
 
-    def committed(self, seconds: float) -> None:
-        """A transaction that ingested files took so long."""
-
-    def same(self, key: str) -> None:
-        """A file was read again and holds the same."""
+    def unchanged(self, key: str) -> None:
+        self.files_unchanged += 1
+        super().unchanged(key)
 
     def forgotten(self, key: str) -> None:
-        """What a file gave was taken back."""
+        self.files_forgotten += 1
+        super().forgotten(key)
 
     def failed(self, key: str, error: str) -> None:
-        """A file counts nowhere."""
-
-    def warn(self, line: str) -> None:
-        """Something went wrong that the run makes good."""
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What a run did, as `--json` prints it: numbers of files, events and rejected lines; seconds."""
-
-    files_counted: int = 0
-    files_unchanged: int = 0
-    files_failed: int = 0
-    files_forgotten: int = 0
-    events: int = 0
-    rejected: int = 0
-    seconds: float = 0
+        self.files_failed += 1
+        super().failed(key, error)

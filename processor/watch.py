@@ -1,46 +1,45 @@
-"""The loop that stays up and counts what comes: told files at once, and all that a listing finds at intervals."""
+"""Stays up and ingests what comes: files that a notification names at once, and at intervals what a listing finds."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
-from processor import pipeline
-from processor.backoff import Backoff
-from processor.batches import Item, batches
-from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, escape_unstorable
-from processor.lake.notifications import Notifications
-from processor.output.run_tally import Record
-from processor.plan import Plan, to_count
+from processor.backoff import Outage
+from processor.batches import batches
+from processor.ingest_batch import Results, ingest_batch, record_results
+from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, storable
+from processor.lake.notifications import Arrivals
+from processor.pipeline import clear_stale_errors
+from processor.plan import Plan, find_changes
 from processor.reducing.process_pool import Pool
-from processor.run_tally import Outcome
+from processor.run_tally import RunTally
 from state.connection import BusyError, DatabaseError, SupersededError
 from state.store import Store
 
-# The lock is kept for no longer than this and the file that is being counted, and then left for others to take.
-SPELL = 1.0
-BREATH = 0.2
-# A file that changes while it is read is left alone for so many seconds, and longer each time.
-AGAIN, AGAIN_MOST = 0.5, 60.0
+# The watch keeps the lock for no longer than this and the batch that is being ingested, and then offers it to others.
+LOCK_SECONDS = 1.0
+RELEASE_SECONDS = 0.2
+# A file that changes while it is read is tried again after this pause, which doubles each time.
+CHANGED_PAUSE_SECONDS, CHANGED_PAUSE_MOST_SECONDS = 0.5, 60.0
 # A file that cannot be read is tried again at the next listing, and later each time, unless it changed.
-FAILED_MOST = 3600.0
-# The report is drawn at the end, too, where that takes no longer.
-LAST_DRAWING = 3.0
+FAILED_PAUSE_MOST_SECONDS = 3600.0
+# At the end, the report is drawn once more unless the last drawing took longer than this.
+LAST_DRAWING_SECONDS = 3.0
 
 
-class Later(NamedTuple):
-    """When to try a file again: from when on, how long that is after the last time, and which version failed."""
+class Retry(NamedTuple):
+    """When to try a file again."""
 
-    at: float
-    pause: float
-    fingerprint: str
+    at: float  # on the monotonic clock, in seconds
+    pause: float  # seconds since the last try
+    fingerprint: str  # of the version that failed
 
 
 class Watch:
-    """Counts what is in a lake and what comes, under the lock by turns, until it is stopped.
+    """Ingests the files of a lake and those that come, taking turns with other runs, until it is stopped.
 
-    What is away is waited for, once the lake was listed. `done` is told at the end of each batch how many seconds it
-    took; the lock is still held.
+    Once the lake was listed for the first time, the watch waits for a lake, database or queue that is unavailable.
     """
 
     def __init__(
@@ -50,176 +49,189 @@ class Watch:
         arrivals: Notifications,
         plan: Plan,
         interval: float,
-        record: Record,
+        tally: RunTally,
         draw: Callable[[], None],
         done: Callable[[float], None],
     ) -> None:
-        """A watch that lists the lake each `interval` seconds, and draws no more often; the lock is held."""
+        """Prepare a watch whose run lock is held.
+
+        Parameters: `interval` is the time between two listings of the whole lake, and the least time between two
+        drawings, in seconds. `draw` draws the report. `done` is called at the end of each turn, while the lock is still
+        held, with the turn's duration in seconds.
+        """
         self._lake, self._store, self._arrivals, self._plan = lake, store, arrivals, plan
-        self._interval, self._record, self._draw, self._done = interval, record, draw, done
-        self._backoff = Backoff(record.warn, "watch goes on")
-        self._begun = self._turn_at = time.monotonic()
+        self._interval, self._tally, self._draw, self._done = interval, tally, draw, done
+        self._outage = Outage(tally.warn, "watch goes on")
+        self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._is_up = False
-        self._is_drawn, self._drawing = False, 0.0
-        self._changed: dict[str, Later] = {}
-        self._failed: dict[str, Later] = {}
+        self._is_drawn, self._drawing_seconds = False, 0.0
+        self._changed: dict[str, Retry] = {}
+        self._failed: dict[str, Retry] = {}
 
-    def go_on(self) -> NoReturn:
-        """Count what is there and what comes; raises SupersededError, and before all is up LakeError, DatabaseError."""
+    def run(self) -> NoReturn:
+        """Ingest what is there and what comes.
+
+        Raises SupersededError; before the first listing is done also LakeError, DatabaseError and BusyError.
+        """
         self._store.end_turn()
         self._store.say_to(self._backoff.report)
         while True:
             try:
                 if time.monotonic() >= self._listing_at:
-                    self._count_all()
+                    self._ingest_listed()
                 else:
-                    self._count_told()
+                    self._ingest_notified()
             except SupersededError:
                 raise
             except (LakeError, DatabaseError, BusyError) as error:
                 if not self._is_up:
                     raise
-                # A run that lost its lock would say that it stops.
+                # The end of BusyError's message says that the run stops, but a watch waits.
                 line = str(error).rpartition(";")[0] if isinstance(error, BusyError) else str(error)
-                self._backoff.report(f"{line}; watch waits")
-                self._listing_at = 0  # what was told meanwhile is found by it
-                self._backoff.wait()
+                self._outage.tell(f"{line}; watch waits")
+                self._listing_at = 0  # the listing finds the files whose notifications were missed
+                self._outage.pause()
 
     def end(self) -> None:
-        """Draw what is not drawn yet, unless it takes long or something is away."""
+        """Draw the report if it is out of date, unless drawing takes long or something is unavailable."""
         self._store.say_to(lambda _: None)
         self._arrivals.close()
-        if not self._is_drawn and self._drawing < LAST_DRAWING:
+        if not self._is_drawn and self._drawing_seconds < LAST_DRAWING_SECONDS:
             with suppress(DatabaseError, BusyError):
-                self._draw_now()
+                self._draw_report()
 
-    def _count_all(self) -> None:
-        """Count all that a listing finds new or changed."""
-        self._arrivals.restart()
-        holds = self._plan.selection.includes
-        present = [file for file in self._lake.list_files() if holds(file.key)]
+    def _ingest_listed(self) -> None:
+        """Ingest all that a listing finds new or changed."""
+        self._arrivals.renew()
+        is_selected = self._plan.selection.holds
+        present = [file for file in self._lake.files() if is_selected(file.key)]
         with self._turn():
-            known = {key: file for key, file in self._store.files().items() if holds(key)}
+            known = {key: file for key, file in self._store.files().items() if is_selected(key)}
             self._is_up = True
-            found = Outcome()
-            todo = to_count(present, known, self._store, found)
-            self._count(todo)
-        self._record.did["files_unchanged"] = found.files_unchanged
-        for key in self._failed.keys() - {file.key for file in todo}:
+            changes = find_changes(present, known)
+            self._tally.listed(unchanged=len(changes.unchanged))
+            clear_stale_errors(changes, known, self._store)
+            self._ingest(changes.to_ingest)
+        for key in self._failed.keys() - {file.key for file in changes.to_ingest}:
             del self._failed[key]
         self._listing_at = time.monotonic() + self._interval
 
-    def _count_told(self) -> None:
-        """Count what was told, as soon as there is something; else draw what is not drawn yet."""
+    def _ingest_notified(self) -> None:
+        """Ingest files as soon as a notification names them or their pause is over; meanwhile draw the report."""
         now = time.monotonic()
-        due = [self._listing_at, *(later.at for later in self._changed.values())]
+        due = [self._listing_at, *(retry.at for retry in self._changed.values())]
         if not self._is_drawn:
             due.append(self._drawing_at)
         names = self._arrivals.wait(max(0.0, min(due) - now))
         now = time.monotonic()
-        names += [key for key, later in self._changed.items() if later.at <= now]
+        names += [key for key, retry in self._changed.items() if retry.at <= now]
         if names:
-            self._count_named(list(dict.fromkeys(names)))
-        # A lake in which something comes all the time is drawn, too, if later.
+            self._ingest_named(list(dict.fromkeys(names)))
+        # A lake in which something comes all the time is drawn, too, but later.
         if not self._is_drawn and now >= self._drawing_at + (self._interval if names else 0):
-            self._draw_now()
+            self._draw_report()
 
-    def _count_named(self, names: list[str]) -> None:
-        keys = set(map(escape_unstorable, names))
+    def _ingest_named(self, names: list[str]) -> None:
+        keys = set(map(storable, names))
         before = {key: self._changed.get(key) for key in keys}
-        looked = (self._lake.find(name) for name in names if self._plan.selection.includes(escape_unstorable(name)))
-        present = [file for file in looked if file is not None]
+        found = (self._lake.look(name) for name in names if self._plan.selection.holds(storable(name)))
+        present = [file for file in found if file is not None]
         if present:
             with self._turn():
-                self._count(self._uncounted(present))
+                self._ingest(self._find_changed(present))
         for key in keys:
             if self._changed.get(key) is before[key]:  # it did not change once more while it was read
                 self._changed.pop(key, None)
         self._arrivals.acknowledge(keys - self._changed.keys())
 
-    def _count(self, todo: list[LakeFile]) -> None:
-        """Count files, unless they are to be tried later; the lock is held."""
-        todo = [file for file in todo if not self._is_early(file)]
-        while todo:
-            # After another run's turn what was read ahead is let go of: the file may have been pruned or replaced.
-            with Pool(self._lake, todo, self._plan.chunk, self._plan.workers) as pool:
-                todo = self._count_by(pool, todo)
+    def _ingest(self, files: list[LakeFile]) -> None:
+        """Ingest files, except those whose pause is not over; the lock is held."""
+        files = [file for file in files if not self._must_wait(file)]
+        while files:
+            # After another run had the lock, what was read ahead may be out of date, so a new pool reads it again.
+            with Pool(self._lake, files, self._plan.chunk, self._plan.workers) as pool:
+                files = self._ingest_until_interrupted(pool, files)
 
-    def _count_by(self, pool: Pool, todo: list[LakeFile]) -> list[LakeFile]:
-        """Count files until another run had the lock; those that are left to count then."""
+    def _ingest_until_interrupted(self, pool: Pool, files: list[LakeFile]) -> list[LakeFile]:
+        """Ingest files until another run had the lock; return those that are new or changed after that run."""
         done = 0
-        for batch in batches(todo, pool, self._record, self._plan.limits):
-            if done and time.monotonic() > self._turn_at + SPELL and self._breathe():
-                return self._uncounted(todo[done:])
-            self._count_batch(batch)
+        for batch in batches(files, pool, self._tally, self._plan.limits):
+            if done and time.monotonic() > self._locked_at + LOCK_SECONDS and self._offer_lock():
+                return self._find_changed(files[done:])
+            for results in ingest_batch(batch, self._store, self._tally):
+                self._record(results)
             done += len(batch)
         return []
 
-    def _count_batch(self, batch: list[Item]) -> None:
-        """Count a batch of files; those that changed while they were read are tried again later."""
-        for results in pipeline.ingested(batch, self._store, self._record):
-            self._settle(results)
-
-    def _settle(self, results: list[tuple[LakeFile, pipeline.Result]]) -> None:
+    def _record(self, results: Results) -> None:
+        """Record and report the results of a transaction; files that changed while they were read are tried again."""
         changed = [file for file, result in results if isinstance(result, ChangedError)]
         settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
         for file in changed:
-            self._changed[file.key] = self._later(self._changed.get(file.key), file, AGAIN, AGAIN_MOST)
-        pipeline.settle(settled, self._store, self._record, Outcome())
+            before = self._changed.get(file.key)
+            self._changed[file.key] = self._retry(before, file, CHANGED_PAUSE_SECONDS, CHANGED_PAUSE_MOST_SECONDS)
+        record_results(settled, self._store, self._tally)
         for file, result in settled:
             if isinstance(result, Exception):
-                self._failed[file.key] = self._later(self._failed.get(file.key), file, self._interval / 2, FAILED_MOST)
+                before = self._failed.get(file.key)
+                self._failed[file.key] = self._retry(before, file, self._interval / 2, FAILED_PAUSE_MOST_SECONDS)
             else:
                 self._is_drawn = False
                 self._failed.pop(file.key, None)
             self._changed.pop(file.key, None)
 
-    def _is_early(self, file: LakeFile) -> bool:
-        later = self._failed.get(file.key)
-        return later is not None and later.fingerprint == file.fingerprint and time.monotonic() < later.at
+    def _must_wait(self, file: LakeFile) -> bool:
+        """Whether this version of a file failed and its pause is not over."""
+        retry = self._failed.get(file.key)
+        return retry is not None and retry.fingerprint == file.fingerprint and time.monotonic() < retry.at
 
-    def _uncounted(self, files: list[LakeFile]) -> list[LakeFile]:
+    def _find_changed(self, files: list[LakeFile]) -> list[LakeFile]:
+        """Return those of the files that are new or changed."""
         known = self._store.known([file.key for file in files])
-        return to_count(files, known, self._store, Outcome())
+        changes = find_changes(files, known)
+        clear_stale_errors(changes, known, self._store)
+        return changes.to_ingest
 
     @staticmethod
-    def _later(before: Later | None, file: LakeFile, least: float, most: float) -> Later:
-        pause = least if before is None else min(2 * before.pause, most)
-        return Later(time.monotonic() + pause, pause, file.fingerprint)
+    def _retry(before: Retry | None, file: LakeFile, first: float, most: float) -> Retry:
+        """Return when to try a file again: after twice the last pause, but `first` to `most` seconds from now."""
+        pause = first if before is None else min(2 * before.pause, most)
+        return Retry(time.monotonic() + pause, pause, file.fingerprint)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Hold the lock, and record what was done."""
+        """Hold the lock, and record what the run did until the turn's end."""
         begun = time.monotonic()
-        self._take()
+        self._take_lock()
         try:
             yield
         except BaseException:
             self._store.end_turn()
             raise
         self._done(time.monotonic() - begun)
-        self._give()
-        self._backoff.end()
+        self._release_lock()
+        self._outage.over()
 
-    def _breathe(self) -> bool:
-        """Leave the lock for others for a moment; whether one took it."""
-        self._give()
-        time.sleep(BREATH)
-        return self._take()
+    def _offer_lock(self) -> bool:
+        """Release the lock for a moment; return whether another run took it."""
+        self._release_lock()
+        time.sleep(RELEASE_SECONDS)
+        return self._take_lock()
 
-    def _take(self) -> bool:
+    def _take_lock(self) -> bool:
+        """Take the lock; return whether another run had it meanwhile."""
         others = self._store.take_turn(self._lake.url)
-        self._turn_at = time.monotonic()
+        self._locked_at = time.monotonic()
         self._is_drawn = self._is_drawn and not others
         return others
 
-    def _give(self) -> None:
-        self._store.end_turn(self._record.end(time.monotonic() - self._begun))
+    def _release_lock(self) -> None:
+        self._store.end_turn(self._tally.columns())
 
-    def _draw_now(self) -> None:
+    def _draw_report(self) -> None:
         begun = time.monotonic()
         with self._turn():
             self._draw()
-        self._is_drawn, self._drawing = True, time.monotonic() - begun
+        self._is_drawn, self._drawing_seconds = True, time.monotonic() - begun
         self._drawing_at = begun + self._interval

@@ -4,7 +4,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -34,19 +34,11 @@ T = TypeVar("T")
 
 
 class RunEnd(NamedTuple):
-    """How a run ended and what it did, as the history of runs records it."""
+    """How a run ended and what it did, as the history of runs records it: columns of state.runs."""
 
-    exit_code: int | None = None
-    error: str | None = None
-    files_counted: int = 0
-    files_unchanged: int = 0
-    files_failed: int = 0
-    files_forgotten: int = 0
-    events: int = 0
-    rejected: int = 0
-    seconds: float = 0
-    bytes: int = 0
-    reasons: str = "{}"
+    exit_code: int | None
+    error: str | None
+    numbers: Mapping[str, object]
 
 
 class DatabaseError(Exception):
@@ -138,7 +130,7 @@ class Database:
         self._is_cancelled = False
         self._run_id: int | None = None
         self._is_given_back = False
-        self.run_end = RunEnd()
+        self._run_end = RunEnd(None, None, {})
 
     def __enter__(self) -> Self:
         """Take the lock and bring the schema up, or look at it; raises BusyError, DatabaseError."""
@@ -158,8 +150,10 @@ class Database:
             if self._run_id is not None and self._work is not None:
                 self._work.rollback()
                 with self.transaction(fenced=not self._shares) as cur:  # who shares may end while another has the lock
-                    self.execute(cur, "go_on", run_id=self._run_id, **self.run_end._asdict())
-                    self.execute(cur, "end_run", run_id=self._run_id, **self.run_end._asdict())
+                    exit_code, error, numbers = self._run_end
+                    if numbers:
+                        self.execute(cur, "go_on", run_id=self._run_id, **numbers)
+                    self.execute(cur, "end_run", run_id=self._run_id, exit_code=exit_code, error=error)
                 if not self._shares:  # it stages nothing, and another run may be at it
                     self._clear_staged()
         except (psycopg2.Error, DatabaseError, BusyError):
@@ -346,12 +340,16 @@ class Database:
             raise
         self._is_given_back = False
 
-    def go_on(self, did: RunEnd) -> None:
-        """Record what this run did until now."""
+    def end_run(self, exit_code: int, error: str | None, numbers: Mapping[str, object]) -> None:
+        """Let the history of runs record how this run ended and what it did, when the lock is given back."""
+        self._run_end = RunEnd(exit_code, error, numbers)
+
+    def go_on(self, numbers: Mapping[str, object]) -> None:
+        """Record what this run did until now: columns of state.runs by their names."""
 
         def attempt() -> None:
             with self.transaction() as cur:
-                self.execute(cur, "go_on", run_id=self._run_id, **did._asdict())
+                self.execute(cur, "go_on", run_id=self._run_id, **numbers)
 
         self.retried(attempt)
 

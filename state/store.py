@@ -5,13 +5,13 @@ checkpoints of a batch of files are written by one transaction (`Store.ingest`).
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from state.batch_writer import BatchWriter, Failure, KnownFile, Reading, RejectedLine, Version
 from state.comparison import Shadow
-from state.connection import Database, RunEnd
+from state.connection import Database
 from state.staging import Staging
 
 
@@ -114,11 +114,11 @@ class Store:
         """Take the lock that was given back; whether another run had it meanwhile. Raises DatabaseError."""
         return self._db.take_back(lake_url)
 
-    def end_turn(self, did: RunEnd | None = None) -> None:
+    def end_turn(self, numbers: Mapping[str, object] | None = None) -> None:
         """Let other runs have the lock, after what this one did until now was recorded; raises DatabaseError."""
         try:
-            if did is not None:
-                self._db.go_on(did)
+            if numbers is not None:
+                self._db.go_on(numbers)
         finally:
             self._db.give_back()
 

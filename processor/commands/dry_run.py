@@ -6,8 +6,7 @@ from argparse import Namespace
 from processor.commands.messages import DONE, nothing_there
 from processor.lake.base import Lake
 from processor.output.console import Console, several, sized
-from processor.plan import Plan, PruneError, changes, to_prune
-from processor.run_tally import Outcome
+from processor.plan import Plan, PruneError, find_changes, keys_to_prune
 from state.connection import Database
 from state.store import Store
 
@@ -16,14 +15,14 @@ def dry_run(lake: Lake, database: Database | None, options: Namespace, console: 
     """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
     known = {} if database is None else Store(database).files()
     plan = Plan(options.prune, options.prune_all, selection=options.selection)
-    present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
-    found = changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
+    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
+    found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.holds(key)})
     again = found.changed + found.unchanged if options.is_rebuild else found.changed
     size = sum(file.size for file in found.new + again)
-    gone = [file.key for file in found.gone]
+    gone = [file.key for file in found.missing]
     refusal, pruned = None, []
     try:
-        pruned = to_prune(plan, present, known, Outcome()) if plan.prune or plan.prune_all else []
+        pruned = keys_to_prune(plan, present, known)
     except PruneError as error:
         refusal = error
     if options.json:

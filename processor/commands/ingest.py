@@ -4,29 +4,28 @@ import json
 import shlex
 from argparse import Namespace
 from contextlib import suppress
-from dataclasses import asdict
 
 from processor import pipeline
 from processor.commands.drawing import PAGE, PICTURE, draw
 from processor.commands.messages import DONE, FAILED, nothing_there
 from processor.lake.base import Lake
-from processor.lake.location import describe_weak_fingerprints
+from processor.lake.location import caution
+from processor.listener import BeforeLastFile, Listeners
 from processor.output.console import Console
-from processor.output.run_tally import Record
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 from processor.report.figure_process import Painter
+from processor.run_tally import RunTally
 from state.store import Store
 
 
-def count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record) -> int:
+def count(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
     """Count the lake, show what came of it and draw the report."""
     with Painter() as painter:
-        record.before_last = painter.prepare
-        return _count(lake, store, options, console, record, painter)
+        return _count(lake, store, options, console, tally, painter)
 
 
-def _count(lake: Lake, store: Store, options: Namespace, console: Console, record: Record, painter: Painter) -> int:
+def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally, painter: Painter) -> int:
     plan = Plan(
         options.prune,
         options.prune_all,
@@ -35,18 +34,19 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
         limits=options.limits,
         selection=options.selection,
     )
+    listener = Listeners(tally, BeforeLastFile(painter.prepare))
     refusal = None
     try:
-        outcome = (rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, record)
+        (rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, listener)
     except PruneError as error:
-        refusal, outcome = error, error.outcome
-    record.did["files_unchanged"], record.seconds = outcome.files_unchanged, outcome.seconds
+        refusal = error
+    tally.stop_clock()
     console.end()
-    console.summary(outcome)
-    if refusal is None and not outcome.files_counted + outcome.files_unchanged + outcome.files_failed:
+    console.summary(tally)
+    if refusal is None and not tally.files_counted + tally.files_unchanged + tally.files_failed:
         console.warn(nothing_there(lake, options))
     if options.json:
-        console.result(json.dumps(asdict(outcome)))
+        console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
         for table, columns, rows in store.first_rows():
             console.say()
@@ -61,4 +61,4 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, recor
         console.warn(line)
     if refusal:
         raise refusal
-    return FAILED if outcome.files_failed else DONE
+    return FAILED if tally.files_failed else DONE

@@ -20,9 +20,9 @@ from processor.lake.base import Lake, LakeError, LakeSettingError
 from processor.lake.location import open_lake
 from processor.output.console import Console, printable
 from processor.output.metrics_export import MetricsError, served, tell
-from processor.output.run_tally import Record
 from processor.plan import PruneError
-from processor.signals import Signals, StopRequest
+from processor.run_tally import RunTally
+from processor.signals import Stop, Stopped
 from processor.spark.session import Engine, EngineError, EngineSettingError
 from state import embedded
 from state.connection import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError
@@ -144,22 +144,21 @@ def recorded(
     lake: Lake, database: Database, options: Namespace, console: Console, metrics: "Metrics | None" = None
 ) -> int:
     """The exit code of an act, which the history of runs keeps with what the act did, however it ends."""
-    begun, record = time.monotonic(), Record(console)
+    tally = RunTally(console) if metrics is None else RunTally(console, metrics)
     if metrics is not None:
-        metrics.go_on(Answers(database).history())
-        record = metrics.record(console)
-    act: Callable[[Lake, Store, Namespace, Console, Record], int] = ACTS[options.command]
+        metrics.follow(Answers(database).history(), tally)
+    act: Callable[[Lake, Store, Namespace, Console, RunTally], int] = ACTS[options.command]
     if metrics is not None and options.command == "watch":
         act = partial(watch, done=partial(batch_done, metrics, Answers(database)))
     code, error = FAILED, None
     try:
-        code = act(lake, Store(database), options, console, record)
+        code = act(lake, Store(database), options, console, tally)
     except BaseException as raised:
         code = exit_code(raised)
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
-        database.run_end = record.end(time.monotonic() - begun, code, error and printable(error))
+        database.end_run(code, error and printable(error), tally.columns())
     return code
 
 

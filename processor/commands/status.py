@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from processor.commands.messages import DONE
 from processor.lake.base import Lake, LakeError
 from processor.output.console import BOLD, RED, Console, several, sized
-from processor.plan import changes
+from processor.plan import find_changes
 from state.connection import Database
 from state.reads import Answers
 from state.store import Store
@@ -28,7 +28,7 @@ def status(answers: Answers, known: "Mapping[str, KnownFile]", present: "Iterabl
     """What is counted, new, changed, gone and failed, the last run and the sizes; `present` is None where unknown."""
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
-    found = None if present is None else changes(present, known)
+    found = None if present is None else find_changes(present, known)
     runs, holder = answers.runs(), answers.holder()
     if holder and runs and runs[0]["ended_at"] is None:
         runs.pop(0)
@@ -36,7 +36,7 @@ def status(answers: Answers, known: "Mapping[str, KnownFile]", present: "Iterabl
         **answers.totals(),
         "files_new": None if found is None else sum(file.key not in failed_keys for file in found.new),
         "files_changed": None if found is None else sum(file.key not in failed_keys for file in found.changed),
-        "files_gone": None if found is None else len(found.gone),
+        "files_gone": None if found is None else len(found.missing),
         "files_failed": len(failed),
         "failed": sorted(failed, key=lambda file: str(file["file"])),
         "last_run": with_rates(runs[0]) if runs else None,

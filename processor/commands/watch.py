@@ -8,9 +8,9 @@ from processor.commands.messages import DONE
 from processor.lake.base import Lake
 from processor.lake.notifications import open_notifications
 from processor.output.console import Console, several
-from processor.output.run_tally import Record
 from processor.plan import Plan
-from processor.signals import StopRequest
+from processor.run_tally import RunTally
+from processor.signals import Stopped
 from processor.watch import Watch
 from state.store import Store
 
@@ -20,20 +20,19 @@ def watch(
     store: Store,
     options: Namespace,
     console: Console,
-    record: Record,
+    tally: RunTally,
     done: Callable[[float], None] = lambda _: None,
 ) -> int:
     """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
     plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
     watching = None
     try:
-        arrivals = open_notifications(lake, options.queue, console.warn)
-        watching = Watch(lake, store, arrivals, plan, options.interval, record, lambda: redraw(store, console), done)
-        watching.go_on()
-    except StopRequest as signal_name:
+        arrivals = arrivals_of(lake, options.queue, console.warn)
+        watching = Watch(lake, store, arrivals, plan, options.interval, tally, lambda: redraw(store, console), done)
+        watching.run()
+    except Stopped as signal_name:
         if watching is not None:
             watching.end()
-        did = record.did
-        counted = f"{several(did['files_counted'], 'file')} counted ({several(did['events'], 'event')})"
-        console.say(f"Stopped by {signal_name}: {counted}, {did['files_failed']:,} failed.")
+        counted = f"{several(tally.files_counted, 'file')} counted ({several(tally.events, 'event')})"
+        console.say(f"Stopped by {signal_name}: {counted}, {tally.files_failed:,} failed.")
     return DONE

@@ -8,12 +8,13 @@ from io import TextIOWrapper
 from numbers import Number
 from typing import TYPE_CHECKING, TextIO
 
+from processor.listener import Listener
 from processor.reducers.events import REASONS
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from processor.run_tally import Outcome
+    from processor.run_tally import RunTally
     from state.batch_writer import RejectedLine, Version
     from state.comparison import Difference
 
@@ -64,7 +65,7 @@ def moment(at: int) -> str:
     return f"{when.replace(tzinfo=None).isoformat(' ', 'microseconds')} UTC"
 
 
-class Console:
+class Console(Listener):
     """Says how a run goes on: on standard output, or on standard error where that is kept for `--json`.
 
     Lines below `level` are left out. `verb` says what becomes of files.
@@ -183,15 +184,12 @@ class Console:
         if self._progress is not None and self._task is not None:
             self._progress.advance(self._task, size)
 
-    def counted(self, version: "Version") -> None:
+    def ingested(self, version: "Version") -> None:
         """Say that a file was counted."""
         rejected = f", {several(version.rejected, 'line')} rejected" if version.rejected else ""
         self._file(f"{self.verb} {version.key}: {several(version.events, 'event')}{rejected}")
 
-    def committed(self, seconds: float) -> None:
-        """Nothing to say."""
-
-    def same(self, key: str) -> None:
+    def unchanged(self, key: str) -> None:
         """Say that a file holds the same as before."""
         self._file(f"same content {key}")
 
@@ -236,23 +234,23 @@ class Console:
             self._progress.stop()
             self._progress = None
 
-    def summary(self, outcome: "Outcome") -> None:
+    def summary(self, tally: "RunTally") -> None:
         """Say in a line what the run did."""
-        if not outcome.files_counted and not outcome.files_failed and not outcome.files_forgotten:
-            are = "is" if outcome.files_unchanged == 1 else "are"
-            files = several(outcome.files_unchanged, "file")
-            self.say(f"Nothing new: {files} {are} counted already ({outcome.seconds:.1f} s).", BOLD)
+        if not tally.files_counted and not tally.files_failed and not tally.files_forgotten:
+            are = "is" if tally.files_unchanged == 1 else "are"
+            files = several(tally.files_unchanged, "file")
+            self.say(f"Nothing new: {files} {are} counted already ({tally.seconds:.1f} s).", BOLD)
             return
-        counted = f"{several(outcome.events, 'event')}, {several(outcome.rejected, 'line')} rejected"
+        counted = f"{several(tally.events, 'event')}, {several(tally.rejected, 'line')} rejected"
         parts = [
-            f"{several(outcome.files_counted, 'file')} counted ({counted})",
-            f"{outcome.files_unchanged:,} unchanged",
+            f"{several(tally.files_counted, 'file')} counted ({counted})",
+            f"{tally.files_unchanged:,} unchanged",
         ]
-        if outcome.files_forgotten:
-            parts.append(f"{outcome.files_forgotten:,} forgotten")
-        if outcome.files_failed:
-            parts.append(f"{outcome.files_failed:,} failed")
-        self.say(f"Done: {', '.join(parts)}, in {outcome.seconds:.1f} s.", BOLD)
+        if tally.files_forgotten:
+            parts.append(f"{tally.files_forgotten:,} forgotten")
+        if tally.files_failed:
+            parts.append(f"{tally.files_failed:,} failed")
+        self.say(f"Done: {', '.join(parts)}, in {tally.seconds:.1f} s.", BOLD)
 
     def report(self, page: str, picture: str) -> None:
         """Say where the report is."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from processor.output.console import Console
 
 if TYPE_CHECKING:
-    from processor.run_tally import Outcome
+    from processor.run_tally import RunTally
     from state.batch_writer import Version
     from state.comparison import Difference
 
@@ -50,11 +50,11 @@ class Log(Console):
         self._left = files
         self._logger.info("begin", extra={"about": {"files": files, "bytes": size}})
 
-    def counted(self, version: "Version") -> None:
+    def ingested(self, version: "Version") -> None:
         """Log that a file was counted."""
         self._file_event(self.verb, file=version.key, events=version.events, rejected=version.rejected)
 
-    def same(self, key: str) -> None:
+    def unchanged(self, key: str) -> None:
         """Log that a file holds the same as before."""
         self._file_event("same", file=key)
 
@@ -70,11 +70,9 @@ class Log(Console):
         """Log how a row is not what the lake gives."""
         self._logger.error("difference", extra={"about": difference._asdict()})
 
-    def summary(self, outcome: "Outcome") -> None:
+    def summary(self, tally: "RunTally") -> None:
         """Log what the run did."""
-        from dataclasses import asdict
-
-        self._logger.info("done", extra={"about": asdict(outcome)})
+        self._logger.info("done", extra={"about": tally.summary()})
 
     def report(self, page: str, picture: str) -> None:
         """Log where the report is."""

@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from processor.output.run_tally import Record
+from processor.listener import Listener
 from processor.reducers.events import REASONS
-from processor.run_tally import Listener
+from processor.run_tally import RunTally
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -18,11 +18,11 @@ BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 
 
-class Metrics:
+class Metrics(Listener):
     """What is known so far, in a registry of its own; what is not known yet is left out.
 
-    Counters go on from what the database knows of earlier runs (`go_on`), so that those of a nightly run grow from one
-    night to the next. A program that stays up makes a `record` for each batch, and says how it `ended`.
+    Counters start from what the database knows of earlier runs (`follow`), so that those of a nightly run grow from one
+    night to the next. As a listener it hears how long commits took.
     """
 
     def __init__(self) -> None:
@@ -35,30 +35,18 @@ class Metrics:
             buckets=BUCKETS,
             registry=None,
         )
-        names = (*(f"files_{outcome}" for outcome in OUTCOMES), "events", "bytes")
-        # What earlier runs did, by name and by reason, and the present one; replaced at once, for a scrape under way.
-        self._sums: tuple[dict[str, int], dict[str, int], Record | None] = (
-            dict.fromkeys(names, 0),
-            dict.fromkeys(REASONS, 0),
-            None,
-        )
-        self._goes_on = False
+        self._runs: tuple[Row, RunTally] | None = None  # what earlier runs did, and the present one
         self._gauges: dict[str, tuple[str, float]] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def go_on(self, history: "Row") -> None:
-        """Take in what earlier runs did, as the database knows it: `Answers.history`."""
-        did, reasons, record = self._sums
-        did = {name: count + history[name] for name, count in did.items()}
-        self._sums = did, {code: count + history["reasons"].get(code, 0) for code, count in reasons.items()}, record
-        self._goes_on = True
+    def follow(self, history: "Row", tally: RunTally) -> None:
+        """Count on from what earlier runs did, as `Answers.history` has it, with what the tally of this run adds up."""
+        self._runs = history, tally
 
-    def record(self, listener: Listener) -> Record:
-        """A listener for a run or a batch, whose numbers are told while they grow; it passes all on."""
-        record = Record(listener, self._commits.observe)
-        self._sums = *self._totals(), record
-        return record
+    def committed(self, seconds: float) -> None:
+        """Observe how long a transaction took that ingested files."""
+        self._commits.observe(seconds)
 
     def ended(self, exit_code: int, seconds: float) -> None:
         """Take in how a run or a batch ended just now."""
@@ -95,36 +83,31 @@ class Metrics:
     def _set(self, name: str, meaning: str, value: float) -> None:
         self._gauges = {**self._gauges, name: (meaning, value)}  # a scrape may be under way
 
-    def _totals(self) -> tuple[dict[str, int], dict[str, int]]:
-        did, reasons, record = self._sums
-        if record is None:
-            return did, reasons
-        did = {name: count + record.did[name] for name, count in did.items()}
-        return did, {reason: count + record.reasons[reason] for reason, count in reasons.items()}
-
     def collect(self) -> Iterator["Metric"]:
         """All that is known, as prometheus_client asks for it."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(f"event_lake_{name}", meaning, value=value)
-        if self._goes_on:
-            did, reasons = self._totals()
+        if self._runs is not None:
+            history, tally = self._runs
+            columns = tally.columns()
             files = CounterMetricFamily(
                 "event_lake_files", "Files that runs met, by what became of them.", labels=["outcome"]
             )
             for outcome in OUTCOMES:
-                files.add_metric([outcome], did[f"files_{outcome}"])
+                files.add_metric([outcome], history[f"files_{outcome}"] + columns[f"files_{outcome}"])
             yield files
-            yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=did["events"])
+            events = history["events"] + tally.events
+            yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
             lines = CounterMetricFamily(
                 "event_lake_rejected_lines", "Lines of counted files that count nowhere, by reason.", labels=["reason"]
             )
             for reason in REASONS:
-                lines.add_metric([reason], reasons[reason])
+                lines.add_metric([reason], history["reasons"].get(reason, 0) + tally.reasons[reason])
             yield lines
             read = "Bytes read from the lake, as they are stored there."
-            yield CounterMetricFamily("event_lake_read_bytes", read, value=did["bytes"])
+            yield CounterMetricFamily("event_lake_read_bytes", read, value=history["bytes"] + tally.bytes)
         for family in self._commits.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family

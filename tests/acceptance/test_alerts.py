@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from processor.output.metrics import Metrics
+from processor.run_tally import RunTally
 from state.connection import Database
 from tests.support.paths import ROOT
 from tests.support.processes import Run, held, is_waiting, wait_until
@@ -151,7 +152,7 @@ def test_metrics_that_are_gone_fire(watched: Watched) -> None:
 
 def test_the_guide_tells_every_metric_and_every_alert() -> None:
     metrics = Metrics()
-    metrics.go_on({**dict.fromkeys(metrics._sums[0], 0), "reasons": {}})
+    metrics.follow({**RunTally().columns(), "reasons": {}}, RunTally())
     metrics.ended(0, 1)
     metrics.know({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
     told = {

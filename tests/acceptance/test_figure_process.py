@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from processor.lake.base import LakeFile
-from processor.output.run_tally import Record
+from processor.listener import BeforeLastFile, Listeners
 from processor.report import picture
 from processor.report import summary as report
 from processor.report.figure_process import Painter
@@ -134,13 +134,13 @@ def test_it_ends_with_its_parent_however_that_ended() -> None:
 def test_it_is_prepared_when_one_file_is_left() -> None:
     files = [LakeFile(f"{n}.tsv", "1", 1) for n in range(3)]
     prepared: list[int] = []
-    record = Record(Silence())
-    record.before_last = lambda: prepared.append(record.did["files_failed"])
-    record.begin(0, 0)
+    tally = Silence()
+    listener = Listeners(tally, BeforeLastFile(lambda: prepared.append(tally.files_failed)))
+    listener.begin(0, 0)
     assert prepared == []
-    record.begin(len(files), 3)
+    listener.begin(len(files), 3)
     for file in files:
-        record.failed(file.key, "it is gone")
+        listener.failed(file.key, "it is gone")
     assert prepared == [2]
-    record.begin(1, 1)
+    listener.begin(1, 1)
     assert prepared == [2, 3]

@@ -25,9 +25,9 @@ from processor.output.metrics_export import (
     target_of,
 )
 from processor.reducers.events import REASONS
+from processor.run_tally import RunTally
 from state.connection import Database
 from state.reads import Answers
-from tests.support.ingesting import Silence
 from tests.support.pgbouncer import free_port
 from tests.support.processes import Run, held, is_waiting, wait_until
 from tests.support.program import CLICK, HEADER, SECRET, run
@@ -189,7 +189,7 @@ def test_what_a_setting_names() -> None:
 
 
 def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
-    metrics, address = Metrics(), Address("127.0.0.1", free_port())
+    metrics, tally, address = Metrics(), RunTally(), Address("127.0.0.1", free_port())
 
     def scraped() -> dict[str, float]:
         with urllib.request.urlopen(f"http://127.0.0.1:{address.port}/metrics") as answer:
@@ -199,12 +199,11 @@ def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
     with served(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
         with Database(database, reads=True) as db:
-            metrics.go_on(Answers(db).history())
+            metrics.follow(Answers(db).history(), tally)
             metrics.know(Answers(db).health(), Answers(db).holder())
         first = scraped()
         for _ in range(2):
-            batch = metrics.record(Silence())
-            batch.read(10)
+            tally.read(10)
             metrics.ended(0, 1.5)
         told = scraped()
         assert told["event_lake_read_bytes_total{}"] == first["event_lake_read_bytes_total{}"] + 20

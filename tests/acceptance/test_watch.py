@@ -18,9 +18,8 @@ import pytest
 
 from processor import pipeline
 from processor.batches import Limits
-from processor.lake.location import open_lake
-from processor.lake.notifications import NoNotifications
-from processor.output.run_tally import Record
+from processor.lake.location import lake_at
+from processor.lake.notifications import Silence
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
@@ -320,8 +319,8 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
     lake: Path, database: str, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
-    monkeypatch.setattr("processor.watch.SPELL", 0.0)
-    place, states = open_lake(str(lake)), list[dict[object, object]]()
+    monkeypatch.setattr("processor.watch.LOCK_SECONDS", 0.0)
+    place, states = lake_at(str(lake)), list[dict[object, object]]()
 
     class Interrupted(Store):
         turns = 0
@@ -345,13 +344,13 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
 
     with Database(database, wait=5, shares=True) as db:
         db.claim(place.url)
-        plan, record = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Record(Quiet())
-        watching = Watch(place, Interrupted(db), Once(), plan, 9999, record, lambda: None, lambda _: None)
-        with pytest.raises(StopRequest):
-            watching.go_on()
+        plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Quiet()
+        watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
+        with pytest.raises(Stopped):
+            watching.run()
     states.append(counted(database))
-    assert states == [{file.key: file.fingerprint for file in place.list_files()}] * 2
-    assert record.did["files_counted"] == 1
+    assert states == [{file.key: file.fingerprint for file in place.files()}] * 2
+    assert tally.files_counted == 1
     Model().check(database, contents(lake), pruned=True)
 
 

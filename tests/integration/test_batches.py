@@ -172,7 +172,8 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
         (tmp_path / key).touch()
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        outcome = pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), Silence())
+        outcome = Silence()
+        pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), outcome)
     assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
@@ -315,7 +316,9 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     write_lake(tmp_path, lake)
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        assert not pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), Silence()).files_failed
+        silence = Silence()
+        pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), silence)
+        assert not silence.errors
     assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
     Model().check(database, lake)
 

@@ -16,7 +16,7 @@ from processor import batches
 from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild as rebuild_lake
-from processor.run_tally import Outcome
+from processor.run_tally import RunTally
 from state.batch_writer import Version
 from state.connection import Database, DatabaseError
 from state.store import Store
@@ -78,11 +78,12 @@ class Lake:
         del self.files[f"{name}.tsv"]
 
 
-def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> Outcome:
-    place = open_lake(str(lake.folder))
+def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> RunTally:
+    place, tally = lake_at(str(lake.folder)), listener or Silence()
     with Database(url, wait=5) as db:
         db.claim(place.url)
-        return rebuild_lake(place, Store(db), plan, listener or Silence())
+        rebuild_lake(place, Store(db), plan, tally)
+    return tally
 
 
 def rows_as_stored(url: str) -> list[list[tuple[object, ...]]]:
@@ -146,7 +147,7 @@ def test_the_error_of_a_changed_file_goes_when_the_old_one_is_back(database: str
 
 @pytest.mark.parametrize("anew", [False, True])
 def test_pruning_is_refused_where_more_than_half_are_gone(database: str, tmp_path: Path, anew: bool) -> None:
-    def run(plan: Plan) -> Outcome:
+    def run(plan: Plan) -> RunTally:
         return rebuild(lake, database, plan) if anew else count(tmp_path, database, plan)[0]
 
     lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO), Model()
@@ -203,7 +204,8 @@ class Onlooker(Silence):
         self.seen: list[object] = []
         self._url, self._query = url, query
 
-    def counted(self, _: Version) -> None:
+    def ingested(self, version: Version) -> None:
+        super().ingested(version)
         with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cur:
             cur.execute(self._query)
             self.seen.append(cur.fetchall())

@@ -123,7 +123,9 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
     for _ in changed_twice(tmp_path):
         with Explained(counted) as db:
             db.claim(lake.url)
-            assert not pipeline.run(lake, Store(db), Plan(), Silence()).files_failed
+            silence = Silence()
+            pipeline.run(lake, Store(db), Plan(), silence)
+            assert not silence.errors
             for name, plan in db.plans.items():
                 plans.setdefault(name, []).extend(plan)
     assert plans.keys() == set(WRITING) - {"merge_new"}
@@ -145,7 +147,9 @@ def rows_read(url: str, folder: Path) -> int:
     for _ in changed_twice(folder):
         with Database(url, wait=5) as db:
             db.claim(lake.url)
-            assert not pipeline.run(lake, Store(db), Plan(), Silence()).files_failed
+            silence = Silence()
+            pipeline.run(lake, Store(db), Plan(), silence)
+            assert not silence.errors
     wait_until(lambda: ask(url, OTHERS) == [(0,)])
     (after,) = ask(url, READ)[0]
     return int(str(after)) - int(str(before))

@@ -13,7 +13,6 @@ from processor.lake.base import ChangedError, LakeError, LakeFile
 from processor.lake.folder import FolderLake
 from processor.lake.notifications import NoNotifications
 from processor.lake.selection import Selection
-from processor.output.run_tally import Record
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
@@ -84,8 +83,8 @@ class Lines(Quiet):
     def warn(self, line: str) -> None:
         self.lines.append(line)
 
-    def counted(self, version: Version) -> None:
-        del version
+    def ingested(self, version: Version) -> None:
+        super().ingested(version)
         self.counts["counted"] += 1
         self.clock.now += self.took
 
@@ -108,9 +107,9 @@ class Turns(Store):
         self.turns.append("take")
         return super().take_turn(lake_url)
 
-    def end_turn(self, did: Any = None) -> None:
+    def end_turn(self, numbers: Any = None) -> None:
         self.turns.append("give")
-        super().end_turn(did)
+        super().end_turn(numbers)
 
 
 class Place(FolderLake):
@@ -159,11 +158,11 @@ class Scene:
         """Go on from listing to listing, as the steps say what is told meanwhile."""
         self.told = Told(self.clock, list(steps))
         self.watch = Watch(
-            self.lake, self.store, self.told, Plan(workers=1, **plan), INTERVAL, Record(self.lines),
+            self.lake, self.store, self.told, Plan(workers=1, **plan), INTERVAL, self.lines,
             self.draw, self.batches.append,
         )  # fmt: skip
         with pytest.raises(ends):
-            self.watch.go_on()
+            self.watch.run()
 
     def draw(self) -> None:
         if self.drawing_fails:
@@ -211,13 +210,13 @@ def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
     assert len(scene.batches) == len(turns) // 2
 
 
-@pytest.mark.parametrize(("took", "breaths"), [(0.0, 0), (watch.SPELL / 2, 1), (watch.SPELL + 0.1, 3)])
+@pytest.mark.parametrize(("took", "breaths"), [(0.0, 0), (watch.LOCK_SECONDS / 2, 1), (watch.LOCK_SECONDS + 0.1, 3)])
 def test_the_lock_is_left_for_others_between_batches(scene: Scene, took: float, breaths: int) -> None:
     scene.lines.took = took
     scene.write(*"abcd")
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
     scene.go_on(limits=Limits(rows=1))
-    assert scene.clock.slept == [watch.BREATH] * breaths
+    assert scene.clock.slept == [watch.RELEASE_SECONDS] * breaths
     assert scene.store.turns[: 3 + 2 * breaths] == ["give", "take", *["give", "take"] * breaths, "give"]
     assert scene.lines.counts["counted"] == 4
     Model().check(scene.uri, contents(Path(scene.lake.url)))
@@ -226,7 +225,11 @@ def test_the_lock_is_left_for_others_between_batches(scene: Scene, took: float, 
 def test_what_changed_is_tried_at_its_time_and_then_settled(scene: Scene) -> None:
     scene.lake.changing["a.tsv"] = 3
     scene.go_on(None, scene.write("a.tsv"), None, None, None, list)
-    assert scene.told.waits[2:5] == [watch.AGAIN, 2 * watch.AGAIN, 4 * watch.AGAIN]
+    assert scene.told.waits[2:5] == [
+        watch.CHANGED_PAUSE_SECONDS,
+        2 * watch.CHANGED_PAUSE_SECONDS,
+        4 * watch.CHANGED_PAUSE_SECONDS,
+    ]
     assert scene.told.settlements == [set(), set(), set(), {"a.tsv"}]
     assert (scene.lines.counts["counted"], scene.lines.errors) == (1, {})
     assert scene.lake.listings == 1
@@ -234,12 +237,12 @@ def test_what_changed_is_tried_at_its_time_and_then_settled(scene: Scene) -> Non
 
 
 def test_a_pause_has_an_end(scene: Scene) -> None:
-    later = watch.Later(0, 40.0, "1")
+    later = watch.Retry(0, 40.0, "1")
     file = LakeFile("a", "2", 1)
-    first = Watch._later(None, file, 0.5, 60.0)
+    first = Watch._retry(None, file, 0.5, 60.0)
     assert (first.at, first.pause, first.fingerprint) == (scene.clock.now + 0.5, 0.5, "2")
-    assert Watch._later(later, file, 0.5, 60.0).pause == 60.0
-    assert Watch._later(later._replace(pause=30.0), file, 0.5, 90.0).pause == 60.0
+    assert Watch._retry(later, file, 0.5, 60.0).pause == 60.0
+    assert Watch._retry(later._replace(pause=30.0), file, 0.5, 90.0).pause == 60.0
 
 
 def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_time(scene: Scene) -> None:
@@ -332,7 +335,9 @@ def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene)
     assert all(INTERVAL <= gap <= 3 * INTERVAL for gap in gaps), (begun, scene.drawn)
 
 
-@pytest.mark.parametrize(("drawing", "draws"), [(0.0, 2), (watch.LAST_DRAWING - 0.1, 2), (watch.LAST_DRAWING, 1)])
+@pytest.mark.parametrize(
+    ("drawing", "draws"), [(0.0, 2), (watch.LAST_DRAWING_SECONDS - 0.1, 2), (watch.LAST_DRAWING_SECONDS, 1)]
+)
 def test_what_is_not_drawn_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, drawing: float, draws: int) -> None:
     scene.drawing = drawing
     scene.go_on(list, scene.write("a.tsv"))

@@ -277,8 +277,9 @@ class Histories(RuleBasedStateMachine):
         with db:
             lake = open_lake(str(self.folder))
             db.claim(lake.url, relocated=True)
+            outcome = Silence()
             try:
-                outcome = pipeline.run(lake, Store(db), self._plans(plan), Silence())
+                pipeline.run(lake, Store(db), self._plans(plan), outcome)
             except PruneError:
                 assert plan.prune
                 assert not prune

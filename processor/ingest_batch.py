@@ -1,0 +1,67 @@
+"""Ingests one batch of files and reports the result of each."""
+
+import time
+from collections.abc import Iterator
+
+from processor.batches import Item, ReprievedError
+from processor.lake.base import FileError, LakeFile
+from processor.listener import Listener
+from processor.reducing.process_pool import LostWorkerError
+from state.batch_writer import Failure, Version
+from state.comparison import Shadow
+from state.connection import DatabaseAwayError, DatabaseError
+from state.staging import StagingLostError
+from state.store import Store
+
+Result = Version | Exception | None  # the version that was ingested, why the file failed, or None: the same content
+Results = list[tuple[LakeFile, Result]]
+
+
+def ingest_batch(batch: list[Item], into: Store | Shadow, listener: Listener) -> Iterator[Results]:
+    """Ingest a batch of files and return the results, one list for each transaction.
+
+    One transaction takes all files of the batch. Only if the database refuses it, each file gets a transaction and a
+    list of its own. The caller records failures before it asks for the next list, which shows whether the database
+    takes anything at all. Raises DatabaseAwayError, LakeError and BusyError.
+    """
+    begun = time.monotonic()
+    good = [item for item in batch if item.error is None]
+    found: dict[str, Result] = {item.file.key: item.error for item in batch if item.error is not None}
+    try:
+        if good:
+            versions = into.ingest([item.read for item in good])
+            listener.committed(time.monotonic() - begun)
+            found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
+    except (LostWorkerError, StagingLostError, ReprievedError) as error:
+        for item in good:
+            item.read_again(error)
+        yield from ingest_batch(batch, into, listener)
+        return
+    except DatabaseAwayError:
+        raise
+    except (FileError, DatabaseError) as error:  # only a file that is a batch of its own is read meanwhile
+        if len(good) > 1:
+            for item in batch:
+                yield from ingest_batch([item], into, listener)
+            return
+        found[good[0].file.key] = error
+    yield [(item.file, found[item.file.key]) for item in batch]
+
+
+def record_results(results: Results, store: Store, listener: Listener) -> None:
+    """Record in the database why files failed, and report every result; raises DatabaseError."""
+    failures = [Failure(file.key, str(result)) for file, result in results if isinstance(result, Exception)]
+    if failures:
+        store.fail(failures)
+    report_results(results, listener)
+
+
+def report_results(results: Results, listener: Listener) -> None:
+    """Report the result of each file."""
+    for file, result in results:
+        if result is None:
+            listener.unchanged(file.key)
+        elif isinstance(result, Exception):
+            listener.failed(file.key, str(result))
+        else:
+            listener.ingested(result)

@@ -1,0 +1,106 @@
+"""Who hears how a run goes on: a port that console, log, metrics and the run tally implement."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from state.batch_writer import Version
+
+
+class Listener:
+    """Hears how a run goes on. Each method is an event; a subclass overrides those that it needs."""
+
+    def listed(self, unchanged: int) -> None:
+        """The lake was listed; `unchanged` of its files have the fingerprint that was ingested."""
+
+    def begin(self, files: int, size: int) -> None:
+        """`files` files of `size` bytes in total are about to be ingested."""
+
+    def read(self, size: int) -> None:
+        """`size` more bytes were read from the lake."""
+
+    def ingested(self, version: "Version") -> None:
+        """A file was ingested."""
+
+    def committed(self, seconds: float) -> None:
+        """A transaction that ingested files took `seconds`."""
+
+    def unchanged(self, key: str) -> None:
+        """A file was read again and has the same content as before."""
+
+    def forgotten(self, key: str) -> None:
+        """The contribution of a file was retracted."""
+
+    def failed(self, key: str, error: str) -> None:
+        """A file failed; `error` says why and what to do."""
+
+    def warn(self, line: str) -> None:
+        """Something went wrong that the run repairs by itself."""
+
+
+class Listeners(Listener):
+    """Passes every event on to several listeners, in their order."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+
+    def listed(self, unchanged: int) -> None:
+        for listener in self._listeners:
+            listener.listed(unchanged)
+
+    def begin(self, files: int, size: int) -> None:
+        for listener in self._listeners:
+            listener.begin(files, size)
+
+    def read(self, size: int) -> None:
+        for listener in self._listeners:
+            listener.read(size)
+
+    def ingested(self, version: "Version") -> None:
+        for listener in self._listeners:
+            listener.ingested(version)
+
+    def committed(self, seconds: float) -> None:
+        for listener in self._listeners:
+            listener.committed(seconds)
+
+    def unchanged(self, key: str) -> None:
+        for listener in self._listeners:
+            listener.unchanged(key)
+
+    def forgotten(self, key: str) -> None:
+        for listener in self._listeners:
+            listener.forgotten(key)
+
+    def failed(self, key: str, error: str) -> None:
+        for listener in self._listeners:
+            listener.failed(key, error)
+
+    def warn(self, line: str) -> None:
+        for listener in self._listeners:
+            listener.warn(line)
+
+
+class BeforeLastFile(Listener):
+    """Calls a function when only one file is left to ingest."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self._left = 0
+
+    def begin(self, files: int, size: int) -> None:
+        self._leave(files)
+
+    def ingested(self, version: "Version") -> None:
+        self._leave(self._left - 1)
+
+    def unchanged(self, key: str) -> None:
+        self._leave(self._left - 1)
+
+    def failed(self, key: str, error: str) -> None:
+        self._leave(self._left - 1)
+
+    def _leave(self, files: int) -> None:
+        self._left = files
+        if files == 1:
+            self._call()
