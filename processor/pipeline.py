@@ -25,8 +25,8 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     connections = store.connections
 
-    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
-    known = {key: file for key, file in store.files().items() if plan.selection.holds(key)}
+    present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
+    known = {key: file for key, file in store.files().items() if plan.selection.includes(key)}
 
     changes = find_changes(present.values(), known)
     listener.listed(unchanged=len(changes.unchanged))

@@ -16,7 +16,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     Files that are missing, outside the plan's selection or unreadable are expected to contribute what they contributed
     when they were ingested; the unreadable ones are reported. Raises LakeError and DatabaseError.
     """
-    present = sorted(file for file in lake.files() if plan.selection.holds(file.key))
+    present = sorted(file for file in lake.list_files() if plan.selection.includes(file.key))
     known = store.files()
     with store.shadow() as shadow:
         fill(shadow, lake, present, known, store, plan, listener)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
-from processor.backoff import Outage
+from processor.backoff import Backoff
 from processor.batches import batches
 from processor.ingest_batch import Results, ingest_batch, record_results
-from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, storable
-from processor.lake.notifications import Arrivals
+from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, escape_unstorable
+from processor.lake.notifications import Notifications
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
 from processor.reducing.process_pool import Pool
@@ -46,7 +46,7 @@ class Watch:
         self,
         lake: Lake,
         store: Store,
-        arrivals: Notifications,
+        notifications: Notifications,
         plan: Plan,
         interval: float,
         tally: RunTally,
@@ -59,9 +59,9 @@ class Watch:
         drawings, in seconds. `draw` draws the report. `done` is called at the end of each turn, while the lock is still
         held, with the turn's duration in seconds.
         """
-        self._lake, self._store, self._arrivals, self._plan = lake, store, arrivals, plan
+        self._lake, self._store, self._notifications, self._plan = lake, store, notifications, plan
         self._interval, self._tally, self._draw, self._done = interval, tally, draw, done
-        self._outage = Outage(tally.warn, "watch goes on")
+        self._backoff = Backoff(tally.warn, "watch goes on")
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._is_up = False
@@ -89,23 +89,23 @@ class Watch:
                     raise
                 # The end of BusyError's message says that the run stops, but a watch waits.
                 line = str(error).rpartition(";")[0] if isinstance(error, BusyError) else str(error)
-                self._outage.tell(f"{line}; watch waits")
+                self._backoff.report(f"{line}; watch waits")
                 self._listing_at = 0  # the listing finds the files whose notifications were missed
-                self._outage.pause()
+                self._backoff.wait()
 
     def end(self) -> None:
         """Draw the report if it is out of date, unless drawing takes long or something is unavailable."""
         self._store.say_to(lambda _: None)
-        self._arrivals.close()
+        self._notifications.close()
         if not self._is_drawn and self._drawing_seconds < LAST_DRAWING_SECONDS:
             with suppress(DatabaseError, BusyError):
                 self._draw_report()
 
     def _ingest_listed(self) -> None:
         """Ingest all that a listing finds new or changed."""
-        self._arrivals.renew()
-        is_selected = self._plan.selection.holds
-        present = [file for file in self._lake.files() if is_selected(file.key)]
+        self._notifications.restart()
+        is_selected = self._plan.selection.includes
+        present = [file for file in self._lake.list_files() if is_selected(file.key)]
         with self._turn():
             known = {key: file for key, file in self._store.files().items() if is_selected(key)}
             self._is_up = True
@@ -123,7 +123,7 @@ class Watch:
         due = [self._listing_at, *(retry.at for retry in self._changed.values())]
         if not self._is_drawn:
             due.append(self._drawing_at)
-        names = self._arrivals.wait(max(0.0, min(due) - now))
+        names = self._notifications.wait(max(0.0, min(due) - now))
         now = time.monotonic()
         names += [key for key, retry in self._changed.items() if retry.at <= now]
         if names:
@@ -133,9 +133,9 @@ class Watch:
             self._draw_report()
 
     def _ingest_named(self, names: list[str]) -> None:
-        keys = set(map(storable, names))
+        keys = set(map(escape_unstorable, names))
         before = {key: self._changed.get(key) for key in keys}
-        found = (self._lake.look(name) for name in names if self._plan.selection.holds(storable(name)))
+        found = (self._lake.find(name) for name in names if self._plan.selection.includes(escape_unstorable(name)))
         present = [file for file in found if file is not None]
         if present:
             with self._turn():
@@ -143,7 +143,7 @@ class Watch:
         for key in keys:
             if self._changed.get(key) is before[key]:  # it did not change once more while it was read
                 self._changed.pop(key, None)
-        self._arrivals.acknowledge(keys - self._changed.keys())
+        self._notifications.acknowledge(keys - self._changed.keys())
 
     def _ingest(self, files: list[LakeFile]) -> None:
         """Ingest files, except those whose pause is not over; the lock is held."""
@@ -211,7 +211,7 @@ class Watch:
             raise
         self._done(time.monotonic() - begun)
         self._release_lock()
-        self._outage.over()
+        self._backoff.end()
 
     def _offer_lock(self) -> bool:
         """Release the lock for a moment; return whether another run took it."""

@@ -15,8 +15,8 @@ def dry_run(lake: Lake, database: Database | None, options: Namespace, console: 
     """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
     known = {} if database is None else Store(database).files()
     plan = Plan(options.prune, options.prune_all, selection=options.selection)
-    present = {file.key: file for file in lake.files() if plan.selection.holds(file.key)}
-    found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.holds(key)})
+    present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
+    found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
     again = found.changed + found.unchanged if options.is_rebuild else found.changed
     size = sum(file.size for file in found.new + again)
     gone = [file.key for file in found.missing]

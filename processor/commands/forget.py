@@ -13,7 +13,7 @@ from state.store import Store
 
 def forget(_: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
     """Take back what one file gave."""
-    key = storable(options.key)
+    key = escape_unstorable(options.key)
     if not store.forget(key):
         raise FailedError(unknown(key))
     tally.forgotten(key)

@@ -9,7 +9,7 @@ from processor import pipeline
 from processor.commands.drawing import PAGE, PICTURE, draw
 from processor.commands.messages import DONE, FAILED, nothing_there
 from processor.lake.base import Lake
-from processor.lake.location import caution
+from processor.lake.location import describe_weak_fingerprints
 from processor.listener import BeforeLastFile, Listeners
 from processor.output.console import Console
 from processor.plan import Plan, PruneError

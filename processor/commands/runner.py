@@ -22,7 +22,7 @@ from processor.output.console import Console, printable
 from processor.output.metrics_export import MetricsError, served, tell
 from processor.plan import PruneError
 from processor.run_tally import RunTally
-from processor.signals import Stop, Stopped
+from processor.signals import Signals, StopRequest
 from processor.spark.session import Engine, EngineError, EngineSettingError
 from state import embedded
 from state.connection import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError

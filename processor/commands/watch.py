@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 
 from processor.commands.drawing import redraw
 from processor.commands.messages import DONE
@@ -10,7 +11,7 @@ from processor.lake.notifications import open_notifications
 from processor.output.console import Console, several
 from processor.plan import Plan
 from processor.run_tally import RunTally
-from processor.signals import Stopped
+from processor.signals import StopRequest
 from processor.watch import Watch
 from state.store import Store
 
@@ -27,10 +28,12 @@ def watch(
     plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
     watching = None
     try:
-        arrivals = arrivals_of(lake, options.queue, console.warn)
-        watching = Watch(lake, store, arrivals, plan, options.interval, tally, lambda: redraw(store, console), done)
+        notifications = open_notifications(lake, options.queue, console.warn)
+        watching = Watch(
+            lake, store, notifications, plan, options.interval, tally, lambda: redraw(store, console), done
+        )
         watching.run()
-    except Stopped as signal_name:
+    except StopRequest as signal_name:
         if watching is not None:
             watching.end()
         counted = f"{several(tally.files_counted, 'file')} counted ({several(tally.events, 'event')})"

@@ -18,8 +18,8 @@ import pytest
 
 from processor import pipeline
 from processor.batches import Limits
-from processor.lake.location import lake_at
-from processor.lake.notifications import Silence
+from processor.lake.location import open_lake
+from processor.lake.notifications import NoNotifications
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
@@ -320,7 +320,7 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
 ) -> None:
     write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
     monkeypatch.setattr("processor.watch.LOCK_SECONDS", 0.0)
-    place, states = lake_at(str(lake)), list[dict[object, object]]()
+    place, states = open_lake(str(lake)), list[dict[object, object]]()
 
     class Interrupted(Store):
         turns = 0
@@ -346,10 +346,10 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
         db.claim(place.url)
         plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Quiet()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
-        with pytest.raises(Stopped):
+        with pytest.raises(StopRequest):
             watching.run()
     states.append(counted(database))
-    assert states == [{file.key: file.fingerprint for file in place.files()}] * 2
+    assert states == [{file.key: file.fingerprint for file in place.list_files()}] * 2
     assert tally.files_counted == 1
     Model().check(database, contents(lake), pruned=True)
 

@@ -173,7 +173,7 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
         outcome = Silence()
-        pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), outcome)
+        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), outcome)
     assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
@@ -317,7 +317,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
         silence = Silence()
-        pipeline.run(lake_at(str(tmp_path)), Store(db), Plan(), silence)
+        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), silence)
         assert not silence.errors
     assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
     Model().check(database, lake)

@@ -144,7 +144,7 @@ def test_what_a_server_lost_that_it_had_committed_is_told_and_done_by_the_next_r
         with Database(database) as db:
             db.claim(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
-                run_pipeline(lake_at(str(lake)), Relapsing(db, Server(home)), plan, Silence())
+                run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, Silence())
         outcome, errors = count(lake, database, plan)
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors

@@ -79,7 +79,7 @@ class Lake:
 
 
 def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> RunTally:
-    place, tally = lake_at(str(lake.folder)), listener or Silence()
+    place, tally = open_lake(str(lake.folder)), listener or Silence()
     with Database(url, wait=5) as db:
         db.claim(place.url)
         rebuild_lake(place, Store(db), plan, tally)

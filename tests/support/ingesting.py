@@ -24,7 +24,7 @@ class Silence(RunTally):
 
 def count(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
-    lake, silence = lake_at(str(folder)), Silence()
+    lake, silence = open_lake(str(folder)), Silence()
     with Database(url, wait=5) as db:
         db.claim(lake.url, relocated=True)
         pipeline.run(lake, Store(db), plan, silence)
