@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Callable
-from functools import partial
 
 from processor.commands.drawing import redraw
 from processor.commands.messages import DONE
