@@ -294,7 +294,7 @@ def limits(complain: "Callable[[str], object]") -> "Limits":
 
 def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> "Target | None":
     """Where the metrics of a command go, if anywhere; what is wrong is complained of."""
-    from processor.output.metrics_export import Address, MetricsSettingError, target_of
+    from processor.output.metrics_export import Address, MetricsSettingError, parse_target
 
     if options.command not in ("count", "rebuild", "watch", "doctor") or (
         options.metrics and options.command == "doctor"
@@ -306,7 +306,7 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
     if not named:
         return None
     try:
-        found = target_of(named)
+        found = parse_target(named)
     except MetricsSettingError as error:
         complain(str(error))
         return None
@@ -329,9 +329,9 @@ def console_of(json: bool) -> "Console":
         return Console(json, level)
     if form != "json":
         raise SettingError("LOG_FORMAT is neither text nor json; set it to one of them")
-    from processor.output.json_log import Log
+    from processor.output.json_log import JsonLog
 
-    return Log(json, level)
+    return JsonLog(json, level)
 
 
 def main(argv: list[str]) -> int:

@@ -15,7 +15,8 @@ from processor.lake.base import FileError, Lake, LakeError
 from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
 from processor.lake.read_ahead import read_objects_ahead
 from processor.lake.text import read_text_limit
-from processor.output.console import RED, Console, several, sized
+from processor.output.console import RED, Console
+from processor.output.formats import format_size, pluralize
 from processor.output.metrics_export import TextFile
 from processor.signals import Signals
 from state import embedded
@@ -109,8 +110,8 @@ def _lake(options: Namespace) -> str:
                 stream.read(1)
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
-    size = sized(sum(file.size for file in files))
-    says = f"{lake.url}: {several(len(files), 'file')} of {size}, {describe_access(lake)}"
+    size = format_size(sum(file.size for file in files))
+    says = f"{lake.url}: {pluralize(len(files), 'file')} of {size}, {describe_access(lake)}"
     return says if (line := describe_weak_fingerprints(lake)) is None else f"{says}; {line}"
 
 
@@ -154,7 +155,7 @@ def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[
 
 def _server(database: Database) -> str:
     version, is_encrypted = database.look_at_server()
-    size = sized(Answers(database).size())
+    size = format_size(Answers(database).size())
     return f"PostgreSQL {version}, {size}, {'over TLS' if is_encrypted else 'without TLS'}"
 
 
@@ -214,6 +215,8 @@ def _disk(options: Namespace) -> str:
             raise FailedError(f"{folder} is no folder that can be written to, and {what} goes there; make it one")
         free = shutil.disk_usage(folder).free
         if free < room:
-            raise FailedError(f"{sized(free)} are free for {what} in {folder}, under {sized(room)}; free some")
-        said.append(f"{sized(free)} free for {what}")
+            raise FailedError(
+                f"{format_size(free)} are free for {what} in {folder}, under {format_size(room)}; free some"
+            )
+        said.append(f"{format_size(free)} free for {what}")
     return ", ".join(said)

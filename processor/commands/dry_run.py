@@ -5,7 +5,8 @@ from argparse import Namespace
 
 from processor.commands.messages import DONE, nothing_there
 from processor.lake.base import Lake
-from processor.output.console import Console, several, sized
+from processor.output.console import Console
+from processor.output.formats import format_size, pluralize
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
 from state.connection import Database
 from state.store import Store
@@ -32,11 +33,11 @@ def dry_run(lake: Lake, database: Database | None, options: Namespace, console: 
     else:
         for what, to_count in (("count", found.new), ("count anew", again)):
             for file in to_count:
-                console.show(f"would {what} {file.key} ({sized(file.size)})")
+                console.show(f"would {what} {file.key} ({format_size(file.size)})")
         for key in gone:
             console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is gone from the lake")
-        files = several(len(found.new) + len(again), "file")
-        counts = f"{files} of {sized(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
+        files = pluralize(len(found.new) + len(again), "file")
+        counts = f"{files} of {format_size(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
         left = f"{len(found.unchanged):,} unchanged, " if not options.is_rebuild else ""
         console.show(f"Would count {counts}; {left}{len(gone):,} gone, {len(pruned):,} of them to forget.")
     if refusal:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from processor.commands.messages import DONE, FailedError
 from processor.commands.status import plain
 from processor.lake.base import Lake, escape_unstorable
-from processor.output.console import Console, moment
+from processor.output.console import Console
+from processor.output.formats import format_time
 from state.connection import Database
 from state.reads import Answers
 
@@ -35,7 +36,7 @@ def explain(_: Lake, database: Database, options: Namespace, console: Console) -
 def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of an article."""
     for text in found["texts"]:
-        console.show(f"{text['name']} of {moment(text['at'])} in {text['file']}: {text['text']}")
+        console.show(f"{text['name']} of {format_time(text['at'])} in {text['file']}: {text['text']}")
     columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
     console.table(f"article_performance of {article}", columns, _parts_and_rows(found, columns))
 
@@ -51,8 +52,8 @@ def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> 
                 row["session_id"],
                 row["file"],
                 row["events"],
-                moment(row["first_at"]),
-                moment(row["last_at"]),
+                format_time(row["first_at"]),
+                format_time(row["last_at"]),
             )
             for row in found["sessions"]
         )

@@ -49,14 +49,14 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally
         console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
         for table, columns, rows in store.first_rows():
-            console.say()
+            console.log()
             console.table(f"The first rows of {table}:", columns, rows)
-        console.say()
+        console.log()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
-        console.say(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
+        console.log(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
     draw(store, console, painter)
     with suppress(OSError):  # there is no current folder, as `draw` said
-        console.report(str(PAGE.resolve()), str(PICTURE.resolve()))
+        console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if (line := describe_weak_fingerprints(lake)) is not None:
         console.warn(line)
     if refusal:

@@ -18,8 +18,9 @@ from processor.commands.verify import verify
 from processor.commands.watch import watch
 from processor.lake.base import Lake, LakeError, LakeSettingError
 from processor.lake.location import open_lake
-from processor.output.console import Console, printable
-from processor.output.metrics_export import MetricsError, served, tell
+from processor.output.console import Console
+from processor.output.formats import make_printable
+from processor.output.metrics_export import MetricsError, export, serve
 from processor.plan import PruneError
 from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
@@ -52,7 +53,7 @@ def perform(options: Namespace, console: Console, stop: Signals) -> int:
     metrics, begun, code = Metrics(), time.monotonic(), FAILED
     if options.command == "watch":
         try:
-            with served(options.metrics, metrics.registry):
+            with serve(options.metrics, metrics.registry):
                 return performed(options, console, stop, metrics)
         except MetricsError as error:
             console.error(str(error))
@@ -60,7 +61,7 @@ def perform(options: Namespace, console: Console, stop: Signals) -> int:
     try:
         code = performed(options, console, stop, metrics)
     finally:
-        metrics.ended(code, time.monotonic() - begun)
+        metrics.record_end(code, time.monotonic() - begun)
         publish(metrics, options, console, stop)
     return code
 
@@ -71,9 +72,9 @@ def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Sign
         at_once = Namespace(**{**vars(options), "wait": 0})
         with asked(open_lake(options.lake), at_once, console, stop) as database:
             answers = Answers(database)
-            metrics.know(answers.health(), answers.holder())
+            metrics.record_database(answers.health(), answers.holder())
     try:
-        tell(options.metrics, metrics.registry)
+        export(options.metrics, metrics.registry)
     except MetricsError as error:
         console.error(str(error))
 
@@ -158,12 +159,12 @@ def recorded(
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
-        database.end_run(code, error and printable(error), tally.columns())
+        database.end_run(code, error and make_printable(error), tally.columns())
     return code
 
 
 def batch_done(metrics: "Metrics", answers: Answers, seconds: float) -> None:
     """Let the metrics of a watch take in that a batch of files was counted, in so many seconds."""
     health = answers.health()
-    metrics.ended(FAILED if health["failed_files"] else DONE, seconds)
-    metrics.know(health, None)  # the watch itself has the lock, and is about to leave it
+    metrics.record_end(FAILED if health["failed_files"] else DONE, seconds)
+    metrics.record_database(health, None)  # the watch itself has the lock, and is about to leave it

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from processor.commands.messages import DONE
 from processor.lake.base import Lake, LakeError
-from processor.output.console import BOLD, RED, Console, several, sized
+from processor.output.console import BOLD, RED, Console
+from processor.output.formats import format_size, pluralize
 from processor.plan import find_changes
 from state.connection import Database
 from state.reads import Answers
@@ -60,8 +61,8 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
         console.show(f"{name:<9} {text}", style)
 
     line("Lake", lake_url, BOLD)
-    held = f"{several(found['events'], 'event')}, {several(found['rejected'], 'line')} rejected"
-    line("Counted", f"{several(found['files_counted'], 'file')}, {sized(found['bytes'])}: {held}")
+    held = f"{pluralize(found['events'], 'event')}, {pluralize(found['rejected'], 'line')} rejected"
+    line("Counted", f"{pluralize(found['files_counted'], 'file')}, {format_size(found['bytes'])}: {held}")
     for name, note in (
         ("new", "counted by the next run"),
         ("changed", "counted anew by the next run"),
@@ -69,9 +70,11 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
     ):
         count = found[f"files_{name}"]
         if count is not None:
-            line(name.capitalize(), several(count, "file") + (f", {note}" if count else ""))
+            line(name.capitalize(), pluralize(count, "file") + (f", {note}" if count else ""))
     failed = found["files_failed"]
-    line("Failed", several(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else "")
+    line(
+        "Failed", pluralize(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else ""
+    )
     for file in found["failed"][:SHOWN]:
         line("", f"{file['file']}: {file['error']}")
     if failed > SHOWN:
@@ -95,18 +98,18 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
             line("", _did(run))
     if found["at_work"]:
         line("At work", f"{found['at_work']['process']} since {found['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
-    line("Sizes", ", ".join(f"{name} {sized(size)}" for name, size in found["sizes"].items()))
+    line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in found["sizes"].items()))
 
 
 def _did(run: "Row") -> str:
     """What a run did, and how fast."""
-    parts = [f"{several(run['files_counted'], 'file')} counted"]
+    parts = [f"{pluralize(run['files_counted'], 'file')} counted"]
     parts += [
         f"{run[f'files_{what}']:,} {what}" for what in ("unchanged", "failed", "forgotten") if run[f"files_{what}"]
     ]
     if run["events"] and run["events_per_second"]:
         parts.append(f"{run['events_per_second']:,.0f} events/s")
-        parts.append(f"{sized(run['bytes_per_second'])}/s")
+        parts.append(f"{format_size(run['bytes_per_second'])}/s")
     return ", ".join(parts)
 
 

@@ -5,7 +5,8 @@ from argparse import Namespace
 
 from processor.commands.messages import DONE, FailedError
 from processor.lake.base import Lake
-from processor.output.console import Console, several
+from processor.output.console import Console
+from processor.output.formats import pluralize
 from processor.plan import Plan
 from processor.run_tally import RunTally
 from processor.verify import verify as differences
@@ -26,9 +27,9 @@ def verify(lake: Lake, store: Store, options: Namespace, console: Console, tally
         lines = {"events": tally.events, "rejected": tally.rejected}
         console.result(json.dumps({"differences": found, **read, **lines}))
     if found:
-        raise FailedError(f"{several(found, 'difference')} from the lake: count anew with python run.py --rebuild")
+        raise FailedError(f"{pluralize(found, 'difference')} from the lake: count anew with python run.py --rebuild")
     if tally.files_failed:
-        files = several(tally.files_failed, "file")
+        files = pluralize(tally.files_failed, "file")
         raise FailedError(f"{files} cannot be read, so that what they gave could not be compared")
-    console.say("The tables are what the lake gives.")
+    console.log("The tables are what the lake gives.")
     return DONE

@@ -7,7 +7,8 @@ from processor.commands.drawing import redraw
 from processor.commands.messages import DONE
 from processor.lake.base import Lake
 from processor.lake.notifications import open_notifications
-from processor.output.console import Console, several
+from processor.output.console import Console
+from processor.output.formats import pluralize
 from processor.plan import Plan
 from processor.run_tally import RunTally
 from processor.signals import StopRequest
@@ -35,6 +36,6 @@ def watch(
     except StopRequest as signal_name:
         if watching is not None:
             watching.end()
-        counted = f"{several(tally.files_counted, 'file')} counted ({several(tally.events, 'event')})"
-        console.say(f"Stopped by {signal_name}: {counted}, {tally.files_failed:,} failed.")
+        counted = f"{pluralize(tally.files_counted, 'file')} counted ({pluralize(tally.events, 'event')})"
+        console.log(f"Stopped by {signal_name}: {counted}, {tally.files_failed:,} failed.")
     return DONE

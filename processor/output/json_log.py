@@ -1,4 +1,4 @@
-"""What a program reads of a run: one line of JSON on standard error for each event, through the standard `logging`."""
+"""What programs read of a run: one line of JSON on standard error for each event, through the standard `logging`."""
 
 import json
 import logging
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from state.comparison import Difference
 
 
-class Log(Console):
-    """A console that says all as JSON lines: `time`, `level`, `event`, and what the event is about."""
+class JsonLog(Console):
+    """A console that writes JSON lines: `time`, `level`, `event`, and what the event is about."""
 
     def __init__(self, json: bool = False, level: str = "info") -> None:
-        """A log for one run, from a level on."""
+        """Prepare a log for one run that leaves out what is below `level`."""
         super().__init__(json, level)
         self._logger = logging.Logger("run", level.upper())  # noqa: LOG001 one for each run, known to nobody else
-        self._logger.addHandler(_Lines(self))
+        self._logger.addHandler(_LineHandler(self))
 
     @property
     def shows_tables(self) -> bool:
@@ -29,67 +29,71 @@ class Log(Console):
         return False
 
     def write(self, line: str) -> None:
-        """Write a line on standard error."""
+        """Write a line to standard error."""
         self._write(line, sys.stderr)
 
-    def say(self, line: str = "", style: str = "") -> None:  # noqa: ARG002
-        """Log a line that is for people."""
+    def log(self, line: str = "", style: str = "") -> None:  # noqa: ARG002
+        """Log a line that is meant for people."""
         if line:
-            self._logger.debug("said", extra={"about": {"message": line}})
+            self._log_event(logging.DEBUG, "said", message=line)
 
     def warn(self, line: str) -> None:
-        """Log what may pass."""
-        self._logger.warning("warning", extra={"about": {"message": line}})
+        """Log something that may pass by itself."""
+        self._log_event(logging.WARNING, "warning", message=line)
 
     def error(self, line: str) -> None:
-        """Log why the run fails."""
-        self._logger.error("error", extra={"about": {"message": line}})
+        """Log something that failed."""
+        self._log_event(logging.ERROR, "error", message=line)
 
     def begin(self, files: int, size: int) -> None:
-        """Log how much there is to do."""
+        """Log how many files and bytes are about to be ingested."""
         self._left = files
-        self._logger.info("begin", extra={"about": {"files": files, "bytes": size}})
+        self._log_event(logging.INFO, "begin", files=files, bytes=size)
 
     def ingested(self, version: "Version") -> None:
-        """Log that a file was counted."""
-        self._file_event(self.verb, file=version.key, events=version.events, rejected=version.rejected)
+        """Log what a file held."""
+        self._log_file(logging.INFO, self.verb, file=version.key, events=version.events, rejected=version.rejected)
 
     def unchanged(self, key: str) -> None:
-        """Log that a file holds the same as before."""
-        self._file_event("same", file=key)
+        """Log that a file has the same content as before."""
+        self._log_file(logging.INFO, "same", file=key)
 
     def forgotten(self, key: str) -> None:
-        """Log that what a file gave was taken back."""
-        self._logger.info("forgotten", extra={"about": {"file": key}})
+        """Log that the contribution of a file was retracted."""
+        self._log_event(logging.INFO, "forgotten", file=key)
 
     def failed(self, key: str, error: str) -> None:
-        """Log why a file counts nowhere."""
-        self._file_event("failed", logging.ERROR, file=key, error=error)
+        """Log why a file failed."""
+        self._log_file(logging.ERROR, "failed", file=key, error=error)
 
     def difference(self, difference: "Difference") -> None:
-        """Log how a row is not what the lake gives."""
-        self._logger.error("difference", extra={"about": difference._asdict()})
+        """Log how a row differs from the lake."""
+        self._log_event(logging.ERROR, "difference", **difference._asdict())
 
     def summary(self, tally: "RunTally") -> None:
         """Log what the run did."""
-        self._logger.info("done", extra={"about": tally.summary()})
+        self._log_event(logging.INFO, "done", **tally.summary())
 
-    def report(self, page: str, picture: str) -> None:
+    def log_report(self, page: str, picture: str) -> None:
         """Log where the report is."""
-        self._logger.debug("report", extra={"about": {"page": page, "picture": picture}})
+        self._log_event(logging.DEBUG, "report", page=page, picture=picture)
 
-    def _file_event(self, event: str, level: int = logging.INFO, **about: object) -> None:
+    def _log_file(self, level: int, event: str, **about: object) -> None:
+        """Log the event of a file that is done."""
         if self._left is not None:
             self._left -= 1
+        self._log_event(level, event, **about)
+
+    def _log_event(self, level: int, event: str, /, **about: object) -> None:
         self._logger.log(level, event, extra={"about": about})
 
 
-class _Lines(logging.Handler):
-    def __init__(self, log: Log) -> None:
+class _LineHandler(logging.Handler):
+    def __init__(self, log: JsonLog) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": when, "level": record.levelname.lower(), "event": record.msg, **vars(record)["about"]}
-        self._log.write(json.dumps(line, default=str))  # all but ASCII is escaped, so nothing commands a terminal
+        self._log.write(json.dumps(line, default=str))  # this escapes all but ASCII, so no byte controls a terminal

@@ -1,4 +1,4 @@
-"""What Prometheus is told of a lake: how the last run ended, what all runs did, how the database stands."""
+"""What Prometheus sees of a lake: how the last run ended, what all runs did, and the state of the database."""
 
 import time
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 
 
 class Metrics(Listener):
-    """What is known so far, in a registry of its own; what is not known yet is left out.
+    """The metrics of one program, in a registry of their own; what is not known yet is left out.
 
     Counters start from what the database knows of earlier runs (`follow`), so that those of a nightly run grow from one
     night to the next. As a listener it hears how long commits took.
     """
 
     def __init__(self) -> None:
-        """Nothing is known yet."""
+        """Start with nothing known."""
         from prometheus_client import CollectorRegistry, Histogram
 
         self._commits = Histogram(
@@ -36,78 +36,85 @@ class Metrics(Listener):
             registry=None,
         )
         self._runs: tuple[Row, RunTally] | None = None  # what earlier runs did, and the present one
-        self._gauges: dict[str, tuple[str, float]] = {}
+        self._gauges: dict[str, tuple[str, float]] = {}  # meaning and value by name
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
     def follow(self, history: "Row", tally: RunTally) -> None:
-        """Count on from what earlier runs did, as `Answers.history` has it, with what the tally of this run adds up."""
+        """Start the counters from `history`, as `Answers.history` returns it, and let them grow with the tally."""
         self._runs = history, tally
 
     def committed(self, seconds: float) -> None:
         """Observe how long a transaction took that ingested files."""
         self._commits.observe(seconds)
 
-    def ended(self, exit_code: int, seconds: float) -> None:
-        """Take in how a run or a batch ended just now."""
+    def record_end(self, exit_code: int, seconds: float) -> None:
+        """Set the metrics of the last run: it ended just now, and took `seconds`."""
         at = time.time()
-        self._set("last_run_timestamp_seconds", "When the last run ended.", at)
-        self._set("last_run_duration_seconds", "How long the last run took.", seconds)
-        self._set("last_run_exit_code", "How the last run ended: 0 done, anything else is a failure.", exit_code)
+        self._set_gauge("last_run_timestamp_seconds", "When the last run ended.", at)
+        self._set_gauge("last_run_duration_seconds", "How long the last run took.", seconds)
+        self._set_gauge("last_run_exit_code", "How the last run ended: 0 done, anything else is a failure.", exit_code)
         if exit_code == 0:
-            self._succeeded(at)
+            self._record_success(at)
 
-    def know(self, health: "Row", holder: "Row | None") -> None:
-        """Take in how the database stands: `Answers.health` and `Answers.holder`."""
+    def record_database(self, health: "Row", holder: "Row | None") -> None:
+        """Set the metrics of the database, from what `Answers.health` and `Answers.holder` return."""
         if health["succeeded_at"] is not None:
-            self._succeeded(health["succeeded_at"])
-        newest_at, began = health["newest_at"], holder and holder["xact_start"]  # another role's is not told
-        self._set("failed_files", "Lake files whose present version cannot be read.", health["failed_files"])
-        self._set(
+            self._record_success(health["succeeded_at"])
+        # Postgres hides when the transaction of another role began.
+        newest_at, began = health["newest_at"], holder and holder["xact_start"]
+        self._set_gauge("failed_files", "Lake files whose present version cannot be read.", health["failed_files"])
+        self._set_gauge(
             "newest_event_timestamp_seconds",
             "When the latest event of all counted files was; a wrong clock may set it in the future.",
             float("nan") if newest_at is None else newest_at,
         )
-        self._set("lock_held", "Whether a run is at work on the database: 1 or 0.", holder is not None)
-        self._set(
+        self._set_gauge("lock_held", "Whether a run is at work on the database: 1 or 0.", holder is not None)
+        self._set_gauge(
             "lock_since_timestamp_seconds",
             "Since when that run is at work; 0 without one.",
             began.timestamp() if began else 0,
         )
 
-    def _succeeded(self, at: float) -> None:
+    def _record_success(self, at: float) -> None:
         name = "last_success_timestamp_seconds"
         _, before = self._gauges.get(name, ("", at))
-        self._set(name, "When a run that counts last ended with exit code 0.", max(before, at))
+        self._set_gauge(name, "When a run that counts last ended with exit code 0.", max(before, at))
 
-    def _set(self, name: str, meaning: str, value: float) -> None:
-        self._gauges = {**self._gauges, name: (meaning, value)}  # a scrape may be under way
+    def _set_gauge(self, name: str, meaning: str, value: float) -> None:
+        self._gauges = {**self._gauges, name: (meaning, value)}  # another thread may be collecting the old ones
 
     def collect(self) -> Iterator["Metric"]:
-        """All that is known, as prometheus_client asks for it."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        """Yield all metrics that are known; prometheus_client calls this."""
+        from prometheus_client.core import GaugeMetricFamily
 
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(f"event_lake_{name}", meaning, value=value)
         if self._runs is not None:
-            history, tally = self._runs
-            columns = tally.columns()
-            files = CounterMetricFamily(
-                "event_lake_files", "Files that runs met, by what became of them.", labels=["outcome"]
-            )
-            for outcome in OUTCOMES:
-                files.add_metric([outcome], history[f"files_{outcome}"] + columns[f"files_{outcome}"])
-            yield files
-            events = history["events"] + tally.events
-            yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
-            lines = CounterMetricFamily(
-                "event_lake_rejected_lines", "Lines of counted files that count nowhere, by reason.", labels=["reason"]
-            )
-            for reason in REASONS:
-                lines.add_metric([reason], history["reasons"].get(reason, 0) + tally.reasons[reason])
-            yield lines
-            read = "Bytes read from the lake, as they are stored there."
-            yield CounterMetricFamily("event_lake_read_bytes", read, value=history["bytes"] + tally.bytes)
+            yield from _collect_counters(*self._runs)
         for family in self._commits.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family
+
+
+def _collect_counters(history: "Row", tally: RunTally) -> Iterator["Metric"]:
+    """Yield what earlier runs and the present one did, summed up."""
+    from prometheus_client.core import CounterMetricFamily
+
+    present = tally.summary()
+    files = CounterMetricFamily("event_lake_files", "Files that runs met, by what became of them.", labels=["outcome"])
+    for outcome in OUTCOMES:
+        files.add_metric([outcome], history[f"files_{outcome}"] + present[f"files_{outcome}"])
+    yield files
+    events = history["events"] + tally.events
+    yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
+    lines = CounterMetricFamily(
+        "event_lake_rejected_lines", "Lines of counted files that count nowhere, by reason.", labels=["reason"]
+    )
+    for reason in REASONS:
+        lines.add_metric([reason], history["reasons"].get(reason, 0) + tally.reasons[reason])
+    yield lines
+    size = history["bytes"] + tally.bytes
+    yield CounterMetricFamily(
+        "event_lake_read_bytes", "Bytes read from the lake, as they are stored there.", value=size
+    )

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
 
 JOB = "event_lake"
-SECONDS = 5.0  # a gateway that does not answer holds the end of a run up for no longer
+GATEWAY_SECONDS = 5.0  # how long a gateway that does not answer may delay the end of a run
 _ADDRESS = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?([0-9]{1,5})")
 
 
 class MetricsError(Exception):
-    """The metrics cannot be told; the message is one line that says what to do."""
+    """The metrics cannot be exported; the message is one line that says what to do."""
 
 
 class MetricsSettingError(MetricsError):
@@ -28,14 +28,14 @@ class MetricsSettingError(MetricsError):
 
 
 class Address(NamedTuple):
-    """A port that Prometheus scrapes, on this machine only where no host is named."""
+    """A port that Prometheus scrapes; on this machine only, unless the setting names a host."""
 
     host: str
     port: int
 
 
 class Gateway(NamedTuple):
-    """A Pushgateway; the URL is without the user and password that it takes."""
+    """A Pushgateway, with its URL apart from the user and the password."""
 
     url: str
     user: str | None = None
@@ -51,36 +51,36 @@ class TextFile(NamedTuple):
 Target = Address | Gateway | TextFile
 
 
-def target_of(text: str) -> Target:
-    """What `METRICS` names: PORT or HOST:PORT, the URL of a Pushgateway, or a file; raises MetricsSettingError.
+def parse_target(text: str) -> Target:
+    """Return what `METRICS` names: PORT or HOST:PORT, the URL of a Pushgateway, or a file.
 
-    What is refused is not repeated: it may be a URL with a password.
+    Raises MetricsSettingError, whose message does not repeat the text, as it may be a URL with a password.
     """
     address = _ADDRESS.fullmatch(text)
     if address:
         host, port = (address[1] or "127.0.0.1").strip("[]"), int(address[2])
         if not 0 < port < 65536:
-            raise MetricsSettingError("METRICS names no port between 1 and 65535; write it as 9109 or 0.0.0.0:9109")
+            raise MetricsSettingError("METRICS must name a port between 1 and 65535, such as 9109 or 0.0.0.0:9109")
         return Address(host, port)
     if "://" in text:
         try:
             parts = urlsplit(text)
-            is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
-            is_right = False
-        if not is_right or parts.query or parts.fragment or not text.isprintable() or " " in text:
-            raise MetricsSettingError("METRICS is no URL of a Pushgateway; write it as http://host:9091")
+            is_valid = False
+        if not is_valid or parts.query or parts.fragment or not text.isprintable() or " " in text:
+            raise MetricsSettingError("METRICS must be the URL of a Pushgateway, such as http://host:9091")
         user, password = (part if part is None else unquote(part) for part in (parts.username, parts.password))
         return Gateway(remove_passwords(text), user, password)
     if not text.endswith(".prom") or "\0" in text:
         raise MetricsSettingError(
-            "METRICS is no PORT, HOST:PORT or http:// URL, nor a file that node_exporter reads: end its name in .prom"
+            "METRICS must be PORT, HOST:PORT, an http:// URL or a file that node_exporter reads: end its name in .prom"
         )
     return TextFile(Path(os.fsdecode(encode_utf8(text))))
 
 
-def tell(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
-    """Push the metrics or write their file; what they do not know stays there as it was. Raises MetricsError."""
+def export(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
+    """Push the metrics or write their file; metrics that are not known stay there as they were. Raises MetricsError."""
     if isinstance(target, Gateway):
         _push(target, registry)
     else:
@@ -88,13 +88,13 @@ def tell(target: Gateway | TextFile, registry: "CollectorRegistry") -> None:
 
 
 @contextmanager
-def served(address: Address, registry: "CollectorRegistry") -> Iterator[None]:
-    """The metrics can be scraped for as long as the block runs; raises MetricsError."""
+def serve(address: Address, registry: "CollectorRegistry") -> Iterator[None]:
+    """Let Prometheus scrape the metrics while the context lasts; raises MetricsError."""
     from prometheus_client import start_http_server
 
     try:
         server, thread = start_http_server(address.port, address.host, registry)
-    except (OSError, ValueError) as error:  # the last of a host that is no name
+    except (OSError, ValueError) as error:  # ValueError: the host cannot be a name
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise MetricsError(
             f"the metrics cannot be served on {address.host}:{address.port} ({reason}); name another address in METRICS"
@@ -116,10 +116,10 @@ def _push(gateway: Gateway, registry: "CollectorRegistry") -> None:
 
     handler = partial(basic_auth_handler, username=gateway.user, password=gateway.password)
     try:
-        pushadd_to_gateway(gateway.url, JOB, registry, timeout=SECONDS, handler=handler)
-    except (OSError, HTTPException, ValueError) as error:  # the last of a host that is no name
-        said = getattr(error, "reason", error)
-        reason = getattr(error, "code", None) or getattr(said, "strerror", None) or type(said).__name__
+        pushadd_to_gateway(gateway.url, JOB, registry, timeout=GATEWAY_SECONDS, handler=handler)
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: the host cannot be a name
+        cause = getattr(error, "reason", error)
+        reason = getattr(error, "code", None) or getattr(cause, "strerror", None) or type(cause).__name__
         raise MetricsError(
             f"the metrics cannot be pushed to {gateway.url} ({reason}); look at METRICS and at the Pushgateway"
         ) from error
@@ -129,7 +129,7 @@ def _write(path: Path, registry: "CollectorRegistry") -> None:
     from prometheus_client import write_to_textfile
 
     try:
-        write_to_textfile(str(path), _GoingOn(registry, path))
+        write_to_textfile(str(path), _MergedRegistry(registry, path))
     except OSError as error:
         name = decode_utf8(os.fsencode(path))
         raise MetricsError(
@@ -137,8 +137,8 @@ def _write(path: Path, registry: "CollectorRegistry") -> None:
         ) from error
 
 
-class _GoingOn:
-    """The metrics of a registry, and of a file those that the registry does not know."""
+class _MergedRegistry:
+    """The metrics of a registry, and those of a file that the registry does not know."""
 
     def __init__(self, registry: "CollectorRegistry", path: Path) -> None:
         self._registry, self._path = registry, path
@@ -151,6 +151,6 @@ class _GoingOn:
         known = {family.name for family in families}
         try:
             earlier = list(text_string_to_metric_families(self._path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError):  # none yet, or another program's, which goes
+        except (FileNotFoundError, ValueError):  # there is none yet, or it is another program's, which is replaced
             return
         yield from (family for family in earlier if family.name not in known and family.name.startswith(f"{JOB}_"))

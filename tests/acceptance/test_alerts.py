@@ -153,8 +153,8 @@ def test_metrics_that_are_gone_fire(watched: Watched) -> None:
 def test_the_guide_tells_every_metric_and_every_alert() -> None:
     metrics = Metrics()
     metrics.follow({**RunTally().columns(), "reasons": {}}, RunTally())
-    metrics.ended(0, 1)
-    metrics.know({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
+    metrics.record_end(0, 1)
+    metrics.record_database({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
     told = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
     }

@@ -78,7 +78,7 @@ def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str
         ({"LAKE_AHEAD": "0"}, "LAKE_AHEAD must be a whole number above 0, such as 16"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is neither text nor json"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is none of"),
-        ({"METRICS": f"ftp://user:{SECRET}@host"}, "METRICS is no URL of a Pushgateway"),
+        ({"METRICS": f"ftp://user:{SECRET}@host"}, "METRICS must be the URL of a Pushgateway"),
         ({"METRICS": "/no/such/folder/x.prom"}, "METRICS names a file in /no/such/folder"),
     ],
     ids=range(10),

@@ -21,8 +21,8 @@ from processor.output.metrics_export import (
     MetricsError,
     MetricsSettingError,
     TextFile,
-    served,
-    target_of,
+    parse_target,
+    serve,
 )
 from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
@@ -178,14 +178,14 @@ def test_what_is_no_place_for_a_run_is_refused(text: str, lake: Path, database: 
 
 
 def test_what_a_setting_names() -> None:
-    assert target_of("9109") == Address("127.0.0.1", 9109)
-    assert target_of("[::]:9109") == Address("::", 9109)
-    assert target_of("host-1:1") == Address("host-1", 1)
-    assert target_of("https://a%40b:c%2Fd@host:9091/x") == Gateway("https://host:9091/x", "a@b", "c/d")
-    assert target_of("http://host") == Gateway("http://host")
-    assert target_of("a/9109.prom") == TextFile(Path("a/9109.prom"))
+    assert parse_target("9109") == Address("127.0.0.1", 9109)
+    assert parse_target("[::]:9109") == Address("::", 9109)
+    assert parse_target("host-1:1") == Address("host-1", 1)
+    assert parse_target("https://a%40b:c%2Fd@host:9091/x") == Gateway("https://host:9091/x", "a@b", "c/d")
+    assert parse_target("http://host") == Gateway("http://host")
+    assert parse_target("a/9109.prom") == TextFile(Path("a/9109.prom"))
     with pytest.raises(MetricsSettingError):
-        target_of("9109 ")
+        parse_target("9109 ")
 
 
 def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
@@ -196,15 +196,15 @@ def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
             return samples(answer.read().decode())
 
     run(lake=lake, database=database)
-    with served(address, metrics.registry):
+    with serve(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
         with Database(database, reads=True) as db:
             metrics.follow(Answers(db).history(), tally)
-            metrics.know(Answers(db).health(), Answers(db).holder())
+            metrics.record_database(Answers(db).health(), Answers(db).holder())
         first = scraped()
         for _ in range(2):
             tally.read(10)
-            metrics.ended(0, 1.5)
+            metrics.record_end(0, 1.5)
         told = scraped()
         assert told["event_lake_read_bytes_total{}"] == first["event_lake_read_bytes_total{}"] + 20
         assert (
@@ -212,10 +212,10 @@ def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
         )
         with (
             pytest.raises(MetricsError, match="no-such-host"),
-            served(Address("no-such-host.invalid", 1), metrics.registry),
+            serve(Address("no-such-host.invalid", 1), metrics.registry),
         ):
             pass
-        with pytest.raises(MetricsError, match="Address already in use"), served(address, metrics.registry):
+        with pytest.raises(MetricsError, match="Address already in use"), serve(address, metrics.registry):
             pass
     assert not listens(address.port)
 

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from processor.lake.base import LakeError, LakeSettingError, escape_unstorable, is_lake_file
 from processor.lake.location import open_lake
 from processor.lake.text import read_text
-from processor.output.console import printable
+from processor.output.formats import make_printable
 from tests.support.folders import as_nobody
 from tests.support.program import CLICK, HEADER, contents, outcome, run
 from tests.support.tables import Model, write_lake
@@ -84,10 +84,10 @@ def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: s
     hidden = {"...tsv", *HIDDEN}
     Model().check(database, contents(lake))
     for key in keys:
-        assert (f"counted {printable(key)}: 1 event\n" in done.stdout) is (key not in hidden)
+        assert (f"counted {make_printable(key)}: 1 event\n" in done.stdout) is (key not in hidden)
     key = "\x01\x1b[31m\x7f\x9b.tsv"
     forgotten = run("forget", "--", key, lake=lake, database=database)
-    assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {printable(key)}\n")
+    assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {make_printable(key)}\n")
 
 
 def test_objects_of_any_name_are_counted(s3: Callable[[str], object], database: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.output.console import mendable
+from processor.output.formats import escape_bytes
 from tests.support.program import CLICK, HEADER, run
 
 BAD = b"\x1b]0;owned\x07\ta\\tb\\\\\xff \xe2\x80\xae\xc2\x9b\t\xc3\xbc"
@@ -44,11 +44,11 @@ def test_rejected_lines_are_shown_and_go_when_mended_or_forgotten(tmp_path: Path
 
 @given(st.binary(max_size=60) | st.text("a\\tx0\t \x1b\x85é\u202e", max_size=20).map(str.encode))
 def test_a_line_for_mending_is_one_safe_field(line: bytes) -> None:
-    field = mendable(line)
+    field = escape_bytes(line)
     assert field.isprintable()
     assert field.encode().decode("unicode_escape").encode("latin-1") == line
 
 
 def test_printf_gives_the_line_back() -> None:
-    done = subprocess.run(["printf", "%b", mendable(BAD)], check=True, capture_output=True)
+    done = subprocess.run(["printf", "%b", escape_bytes(BAD)], check=True, capture_output=True)
     assert done.stdout == BAD

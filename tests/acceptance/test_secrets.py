@@ -16,7 +16,7 @@ import pytest
 from psycopg2 import sql
 
 from processor.lake.base import describe_error, remove_passwords
-from processor.output.console import printable
+from processor.output.formats import make_printable
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
 from tests.support.program import CLICK, HEADER, SECRET, on_a_terminal, run
@@ -191,8 +191,8 @@ def test_what_a_terminal_gets_from_data_is_text(tmp_path: Path, database: str) -
     (lake / f"{odd}.tsv.gz").write_bytes(b"\x1b[31m\x07")
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "TERM": "xterm", "COLUMNS": "300"}
     shown = on_a_terminal([sys.executable, str(ROOT / "run.py")], environment, tmp_path)
-    assert f"counted {printable(odd)}.tsv: 1 event, 1 line rejected" in shown
-    assert f"not counted {printable(odd)}.tsv.gz: its compression is broken" in shown
+    assert f"counted {make_printable(odd)}.tsv: 1 event, 1 line rejected" in shown
+    assert f"not counted {make_printable(odd)}.tsv.gz: its compression is broken" in shown
     assert odd not in shown
     for command in ("\x1b]0;", "\x07", "\x9b", "\u202e"):
         assert command not in shown

@@ -16,7 +16,7 @@ from backports import zstd
 from processor import batches
 from processor.lake.base import FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
-from processor.output.console import printable
+from processor.output.formats import make_printable
 from processor.reducers.events import Event, HeaderError, Rejection, columns, json_object, parse, timestamp
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import reduce_text
@@ -93,7 +93,7 @@ def check_line(data: bytes) -> None:
         found = parse(one, columns(HEADER))
         assert found == as_the_oracle_says(one)
         if isinstance(found, Rejection):
-            assert printable(found.raw.decode(errors="replace")).isprintable()
+            assert make_printable(found.raw.decode(errors="replace")).isprintable()
 
 
 def as_the_oracle_says(data: bytes) -> Event | Rejection:

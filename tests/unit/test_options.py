@@ -10,7 +10,7 @@ import pytest
 from processor import cli as program
 from processor.lake.selection import Selection
 from processor.output.console import Console
-from processor.output.json_log import Log
+from processor.output.json_log import JsonLog
 from processor.output.metrics_export import Address, Gateway, TextFile
 from processor.signals import Signals, StopRequest
 from tests.support.program import ODD, SECRET
@@ -302,7 +302,7 @@ def test_wrong_metrics_are_refused(refused: Refused, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("METRICS", f"ftp://u:{SECRET}@h/")
     for words in ([], ["--rebuild"], ["watch"]):
         line = refused(*words)
-        assert "METRICS is no URL of a Pushgateway" in line
+        assert "METRICS must be the URL of a Pushgateway" in line
         assert SECRET not in line
 
 
@@ -338,7 +338,7 @@ def test_a_wrong_option_is_told_whatever_the_log_is_to_be(refused: Refused, monk
 
 
 def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None:
-    for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", Log)):
+    for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", JsonLog)):
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
         assert type(program.console_of(False)) is kind
