@@ -317,8 +317,8 @@ def target(options: argparse.Namespace, complain: "Callable[[str], object]") -> 
     return found
 
 
-def console_of(json: bool) -> "Console":
-    """Who says how the run goes on, as LOG_FORMAT and LOG_LEVEL want it; raises SettingError."""
+def console_of(json: bool, verb: str = "counted") -> "Console":
+    """Return the console or the log that LOG_FORMAT and LOG_LEVEL ask for; raises SettingError."""
     from processor.output.console import LEVELS, Console
 
     level = read_setting("LOG_LEVEL", "info")
@@ -326,12 +326,12 @@ def console_of(json: bool) -> "Console":
     if level not in LEVELS:
         raise SettingError(f"LOG_LEVEL is none of {', '.join(LEVELS)}; set it to one of them")
     if form == "text":
-        return Console(json, level)
+        return Console(json, level, verb)
     if form != "json":
         raise SettingError("LOG_FORMAT is neither text nor json; set it to one of them")
     from processor.output.json_log import JsonLog
 
-    return JsonLog(json, level)
+    return JsonLog(json, level, verb)
 
 
 def main(argv: list[str]) -> int:
@@ -360,7 +360,7 @@ def main(argv: list[str]) -> int:
                 print(shtab.complete(arguments(), options.shell))
                 return 0
             try:
-                console = console_of(options.json)
+                console = console_of(options.json, "read" if options.command == "verify" else "counted")
             except SettingError as error:
                 if options.command != "doctor":
                     arguments().error(str(error))

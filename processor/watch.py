@@ -51,16 +51,16 @@ class Watch:
         interval: float,
         tally: RunTally,
         draw: Callable[[], None],
-        done: Callable[[float], None],
+        after_turn: Callable[[float], None],
     ) -> None:
         """Prepare a watch whose run lock is held.
 
         Parameters: `interval` is the time between two listings of the whole lake, and the least time between two
-        drawings, in seconds. `draw` draws the report. `done` is called at the end of each turn, while the lock is still
-        held, with the turn's duration in seconds.
+        drawings, in seconds. `draw` draws the report. `after_turn` is called when the work of a turn is done and the
+        lock is still held, with the seconds that the turn took.
         """
         self._lake, self._store, self._notifications, self._plan = lake, store, notifications, plan
-        self._interval, self._tally, self._draw, self._done = interval, tally, draw, done
+        self._interval, self._tally, self._draw, self._after_turn = interval, tally, draw, after_turn
         self._backoff = Backoff(tally.warn, "watch goes on")
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
@@ -106,7 +106,7 @@ class Watch:
         self._notifications.restart()
         is_selected = self._plan.selection.includes
         present = [file for file in self._lake.list_files() if is_selected(file.key)]
-        with self._turn():
+        with self._hold_lock():
             known = {key: file for key, file in self._store.files().items() if is_selected(key)}
             self._is_up = True
             changes = find_changes(present, known)
@@ -138,7 +138,7 @@ class Watch:
         found = (self._lake.find(name) for name in names if self._plan.selection.includes(escape_unstorable(name)))
         present = [file for file in found if file is not None]
         if present:
-            with self._turn():
+            with self._hold_lock():
                 self._ingest(self._find_changed(present))
         for key in keys:
             if self._changed.get(key) is before[key]:  # it did not change once more while it was read
@@ -200,8 +200,8 @@ class Watch:
         return Retry(time.monotonic() + pause, pause, file.fingerprint)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the lock, and record what the run did until the turn's end."""
+    def _hold_lock(self) -> Iterator[None]:
+        """Hold the lock while the context lasts, and record at its end what the run did until now."""
         begun = time.monotonic()
         self._take_lock()
         try:
@@ -209,7 +209,7 @@ class Watch:
         except BaseException:
             self._store.end_turn()
             raise
-        self._done(time.monotonic() - begun)
+        self._after_turn(time.monotonic() - begun)
         self._release_lock()
         self._backoff.end()
 
@@ -231,7 +231,7 @@ class Watch:
 
     def _draw_report(self) -> None:
         begun = time.monotonic()
-        with self._turn():
+        with self._hold_lock():
             self._draw()
         self._is_drawn, self._drawing_seconds = True, time.monotonic() - begun
         self._drawing_at = begun + self._interval

@@ -23,18 +23,19 @@ CELL_CHARACTERS = 40
 
 
 class Console(Listener):
-    """Prints how a run goes on: to standard output, or to standard error if standard output is kept for `--json`.
+    """Prints how a run goes on: to standard output, or to standard error if standard output is kept for `--json`."""
 
-    Lines below `level` are left out. `verb` is what happens to files: they are counted or read.
-    """
+    def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
+        """Prepare standard output and standard error for one run.
 
-    def __init__(self, json: bool = False, level: str = "info") -> None:
-        """Prepare standard output and standard error for one run."""
+        Parameters: `json` keeps standard output for the result, lines below `level` are left out, and `verb` is what
+        happens to files, "counted" or "read".
+        """
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 # A terminal may lack some characters; a program gets UTF-8, whatever the locale is.
                 stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
-        self.verb = "counted"
+        self._verb = verb
         self._out = sys.stderr if json else sys.stdout
         self._level = LEVELS.index(level)
         self._progress_bar: ProgressBar | None = None
@@ -104,7 +105,7 @@ class Console(Listener):
         """Return how many files are left, as the end of a sentence; empty before the run knows."""
         if self._left is None:
             return ""
-        return f" with {pluralize(self._left, 'file')} left to {'read' if self.verb == 'read' else 'count'}"
+        return f" with {pluralize(self._left, 'file')} left to {'read' if self._verb == 'read' else 'count'}"
 
     def begin(self, files: int, size: int) -> None:
         """Start the progress bar."""
@@ -119,7 +120,7 @@ class Console(Listener):
     def ingested(self, version: "Version") -> None:
         """Print what a file held."""
         rejected = f", {pluralize(version.rejected, 'line')} rejected" if version.rejected else ""
-        self._print_file(f"{self.verb} {version.key}: {pluralize(version.events, 'event')}{rejected}")
+        self._print_file(f"{self._verb} {version.key}: {pluralize(version.events, 'event')}{rejected}")
 
     def unchanged(self, key: str) -> None:
         """Print that a file has the same content as before."""
@@ -143,7 +144,7 @@ class Console(Listener):
 
     def failed(self, key: str, error: str) -> None:
         """Print why a file failed."""
-        self._print_file(f"not {self.verb} {key}: {error}", is_error=True)
+        self._print_file(f"not {self._verb} {key}: {error}", is_error=True)
 
     def _print_file(self, line: str, is_error: bool = False) -> None:
         """Print the line of a file that is done."""

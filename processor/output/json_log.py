@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class JsonLog(Console):
     """A console that writes JSON lines: `time`, `level`, `event`, and what the event is about."""
 
-    def __init__(self, json: bool = False, level: str = "info") -> None:
-        """Prepare a log for one run that leaves out what is below `level`."""
-        super().__init__(json, level)
+    def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
+        """Prepare a log for one run; the parameters are those of a console."""
+        super().__init__(json, level, verb)
         self._logger = logging.Logger("run", level.upper())  # noqa: LOG001 one for each run, known to nobody else
         self._logger.addHandler(_LineHandler(self))
 
@@ -52,7 +52,7 @@ class JsonLog(Console):
 
     def ingested(self, version: "Version") -> None:
         """Log what a file held."""
-        self._log_file(logging.INFO, self.verb, file=version.key, events=version.events, rejected=version.rejected)
+        self._log_file(logging.INFO, self._verb, file=version.key, events=version.events, rejected=version.rejected)
 
     def unchanged(self, key: str) -> None:
         """Log that a file has the same content as before."""
