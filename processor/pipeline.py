@@ -1,6 +1,6 @@
 """The main job: list, plan, ingest, prune."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from processor.batches import batches
@@ -33,11 +33,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     clear_stale_errors(changes, known, store)
 
     failed = ingest(changes.to_ingest, lake, store, plan, listener)
-
-    pruned = keys_to_prune(plan, present, store.files() if plan.prunes else {})
-    for key in pruned:
-        store.forget(key)
-        listener.forgotten(key)
+    pruned = prune(present, store, plan, listener) if plan.prunes else []
 
     if store.connections != connections:
         expected = [file for key, file in present.items() if key not in failed]
@@ -57,6 +53,18 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
                 record_results(results, store, listener)
                 failed.update(file.key for file, result in results if isinstance(result, Exception))
     return failed
+
+
+def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener) -> list[str]:
+    """Retract and forget the missing files; return their keys. Raises PruneError and DatabaseError.
+
+    Parameters: `present` are the keys of the lake's files.
+    """
+    keys = keys_to_prune(plan, present, store.files())
+    for key in keys:
+        store.forget(key)
+        listener.forgotten(key)
+    return keys
 
 
 def make_reducer(lake: Lake, files: list[LakeFile], store: Store, plan: Plan) -> "Pool | SparkPool":

@@ -33,9 +33,9 @@ ROOMS = {
     "processor/report/summary.py": "summary picture page",
     "processor/report/figure_process.py": "figure_process",
     "processor/signals.py": "signals",
-    "processor/watch.py": "run_lock watch::test_what_a_watch_read_ahead_does_not_undo_another_run",
+    "processor/watch.py": "watch_schedule watch::test_what_a_watch_read_ahead_does_not_undo_another_run",
     "processor/lake/notifications.py": "notifications",
-    "processor/backoff.py": "run_lock sqs",
+    "processor/backoff.py": "watch_schedule sqs",
     "processor/lake/sqs.py": "sqs",
     "processor/lake/aws.py": "aws sqs lake_s3",
     "processor/lake/folder.py": "names lake",
@@ -56,7 +56,7 @@ ROOMS = {
     "state/schema.sql": "migrations plans security views roles",
     "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
     " sql plans pipeline history",
-    "state/store.py": "batches rejected run_lock pipeline"
+    "state/store.py": "batches rejected watch_schedule pipeline"
     " history::test_a_forgotten_file_counts_again_where_it_is_present"
     " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
     "state/comparison.py": "verify",
@@ -66,7 +66,7 @@ ROOMS = {
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
     " commands::test_status_tells_what_changed_since metrics::test_a_run_tells_what_it_did",
-    "state/connection.py": "batches sql migrations run_lock"
+    "state/connection.py": "batches sql migrations watch_schedule"
     " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
     " database_faults::test_a_transaction_takes_what_it_takes"
     " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"

@@ -1,4 +1,4 @@
-"""When a watch lists, counts, tries again, draws and leaves its lock: by a clock of the test, in a real database."""
+"""When a watch lists, ingests, tries again, draws and releases its lock: by a clock of the test, in a real database."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -29,7 +29,7 @@ INTERVAL = 10.0
 
 
 class Clock:
-    """The time, which goes on when somebody waits."""
+    """A clock that moves when somebody waits."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -43,13 +43,13 @@ class Clock:
         self.now += seconds
 
 
-class Told(NoNotifications):
-    """Tells of what a script says, one step for each time it is waited for; a signal comes at its end."""
+class ScriptedNotifications(NoNotifications):
+    """Notifications that follow a script, one step for each wait; a signal comes at its end."""
 
     def __init__(self, clock: Clock, steps: list[Callable[[], list[str]] | None]) -> None:
         self._clock, self._steps = clock, iter(steps)
         self.waits: list[float] = []
-        self.settlements: list[set[str]] = []
+        self.acknowledged: list[set[str]] = []
         self.is_closed = False
 
     def wait(self, seconds: float) -> list[str]:
@@ -61,7 +61,7 @@ class Told(NoNotifications):
         return step()
 
     def acknowledge(self, keys: Collection[str]) -> None:
-        self.settlements.append(set(keys))
+        self.acknowledged.append(set(keys))
 
     def close(self) -> None:
         self.is_closed = True
@@ -71,14 +71,14 @@ def stopped() -> list[str]:
     raise StopRequest("SIGTERM")
 
 
-class Lines(Quiet):
-    """Keeps the lines that are told, and takes time for each file that is counted."""
+class SlowTally(Quiet):
+    """A tally that keeps warnings, and takes time for each ingested file."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self.lines: list[str] = []
         self.counts = Counter[str]()
-        self.clock, self.took = clock, 0.0
+        self.clock, self.file_seconds = clock, 0.0
 
     def warn(self, line: str) -> None:
         self.lines.append(line)
@@ -86,15 +86,15 @@ class Lines(Quiet):
     def ingested(self, version: Version) -> None:
         super().ingested(version)
         self.counts["counted"] += 1
-        self.clock.now += self.took
+        self.clock.now += self.file_seconds
 
     def failed(self, key: str, error: str) -> None:
         super().failed(key, error)
         self.counts[key] += 1
 
 
-class Turns(Store):
-    """A store that notes when the lock is taken and left."""
+class RecordingStore(Store):
+    """A store that records when the lock is taken and released."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -112,7 +112,7 @@ class Turns(Store):
         super().end_turn(numbers)
 
 
-class Place(FolderLake):
+class FlakyLake(FolderLake):
     """A folder some of whose files cannot be read for a while."""
 
     def __init__(self, path: Path) -> None:
@@ -121,12 +121,12 @@ class Place(FolderLake):
         self.opened = Counter[str]()
         self.looks: list[str] = []
         self.listings = 0
-        self.away: list[Exception] = []
+        self.errors: list[Exception] = []
 
     def list_files(self) -> Iterator[LakeFile]:
         self.listings += 1
-        if self.away:
-            raise self.away.pop()
+        if self.errors:
+            raise self.errors.pop()
         return super().list_files()
 
     def find(self, path: str) -> LakeFile | None:
@@ -142,23 +142,21 @@ class Place(FolderLake):
 
 
 class Scene:
-    """A watch of a folder with all that it is made of."""
+    """A watch of a folder, with all parts that it works with."""
 
-    def __init__(self, uri: str, clock: Clock, lake: Place, store: Turns) -> None:
+    def __init__(self, uri: str, clock: Clock, lake: FlakyLake, store: RecordingStore) -> None:
         self.uri, self.clock, self.lake, self.store = uri, clock, lake, store
-        self.lines = Lines(clock)
+        self.tally = SlowTally(clock)
         self.drawn: list[float] = []
         self.batches: list[float] = []
         self.drawing = 0.0
         self.drawing_fails = False
 
-    def go_on(
-        self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = StopRequest, **plan: Any
-    ) -> None:
-        """Go on from listing to listing, as the steps say what is told meanwhile."""
-        self.told = Told(self.clock, list(steps))
+    def run(self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = StopRequest, **plan: Any) -> None:
+        """Run the watch; the steps are what notifications bring meanwhile."""
+        self.notifications = ScriptedNotifications(self.clock, list(steps))
         self.watch = Watch(
-            self.lake, self.store, self.told, Plan(workers=1, **plan), INTERVAL, self.lines,
+            self.lake, self.store, self.notifications, Plan(workers=1, **plan), INTERVAL, self.tally,
             self.draw, self.batches.append,
         )  # fmt: skip
         with pytest.raises(ends):
@@ -171,7 +169,7 @@ class Scene:
         self.clock.now += self.drawing
 
     def write(self, *names: str, lines: int = 9) -> Callable[[], list[str]]:
-        """A step that writes files and tells of them."""
+        """Return a step that writes files and notifies of them."""
 
         def step() -> list[str]:
             write_lake(Path(self.lake.url), {name: events(1, lines, "t") for name in names})
@@ -187,22 +185,22 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     clock = Clock()
     monkeypatch.setattr(watch, "time", clock)
     monkeypatch.setattr(backoff, "time", clock)
-    lake = Place(tmp_path / "lake")
+    lake = FlakyLake(tmp_path / "lake")
     with Database(database, wait=5, shares=True) as db:
         db.claim(lake.url)
-        yield Scene(database, clock, lake, Turns(db))
+        yield Scene(database, clock, lake, RecordingStore(db))
 
 
 def test_the_lake_is_listed_at_intervals(scene: Scene) -> None:
-    scene.go_on(None, None, None)
+    scene.run(None, None, None)
     assert scene.lake.listings == 3
     # The first report is drawn at once, and nothing is new after it.
-    assert scene.told.waits == [0.0, INTERVAL, INTERVAL, INTERVAL]
+    assert scene.notifications.waits == [0.0, INTERVAL, INTERVAL, INTERVAL]
     assert len(scene.drawn) == 1
 
 
 def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
-    scene.go_on(None, None, list)
+    scene.run(None, None, list)
     turns = scene.store.turns
     assert turns[0] == "give"  # it was held when the watch began
     assert turns[1::2] == ["take"] * (len(turns) // 2)
@@ -210,28 +208,30 @@ def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
     assert len(scene.batches) == len(turns) // 2
 
 
-@pytest.mark.parametrize(("took", "breaths"), [(0.0, 0), (watch.LOCK_SECONDS / 2, 1), (watch.LOCK_SECONDS + 0.1, 3)])
-def test_the_lock_is_left_for_others_between_batches(scene: Scene, took: float, breaths: int) -> None:
-    scene.lines.took = took
+@pytest.mark.parametrize(
+    ("seconds", "releases"), [(0.0, 0), (watch.LOCK_SECONDS / 2, 1), (watch.LOCK_SECONDS + 0.1, 3)]
+)
+def test_the_lock_is_left_for_others_between_batches(scene: Scene, seconds: float, releases: int) -> None:
+    scene.tally.file_seconds = seconds
     scene.write(*"abcd")
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
-    scene.go_on(limits=Limits(rows=1))
-    assert scene.clock.slept == [watch.RELEASE_SECONDS] * breaths
-    assert scene.store.turns[: 3 + 2 * breaths] == ["give", "take", *["give", "take"] * breaths, "give"]
-    assert scene.lines.counts["counted"] == 4
+    scene.run(limits=Limits(rows=1))
+    assert scene.clock.slept == [watch.RELEASE_SECONDS] * releases
+    assert scene.store.turns[: 3 + 2 * releases] == ["give", "take", *["give", "take"] * releases, "give"]
+    assert scene.tally.counts["counted"] == 4
     Model().check(scene.uri, contents(Path(scene.lake.url)))
 
 
 def test_what_changed_is_tried_at_its_time_and_then_settled(scene: Scene) -> None:
     scene.lake.changing["a.tsv"] = 3
-    scene.go_on(None, scene.write("a.tsv"), None, None, None, list)
-    assert scene.told.waits[2:5] == [
+    scene.run(None, scene.write("a.tsv"), None, None, None, list)
+    assert scene.notifications.waits[2:5] == [
         watch.CHANGED_PAUSE_SECONDS,
         2 * watch.CHANGED_PAUSE_SECONDS,
         4 * watch.CHANGED_PAUSE_SECONDS,
     ]
-    assert scene.told.settlements == [set(), set(), set(), {"a.tsv"}]
-    assert (scene.lines.counts["counted"], scene.lines.errors) == (1, {})
+    assert scene.notifications.acknowledged == [set(), set(), set(), {"a.tsv"}]
+    assert (scene.tally.counts["counted"], scene.tally.errors) == (1, {})
     assert scene.lake.listings == 1
     assert scene.watch._changed == {}
 
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_
     begun = scene.clock.now
 
     def note() -> None:
-        if scene.lines.counts["a.tsv"] > len(tried):
+        if scene.tally.counts["a.tsv"] > len(tried):
             tried.append(scene.clock.now - begun)
 
     def step() -> list[str]:
@@ -259,10 +259,10 @@ def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_
         scene.clock.now = max(scene.clock.now, scene.watch._listing_at)
         return []
 
-    scene.go_on(*[step] * 30)
+    scene.run(*[step] * 30)
     # At once, at the next listing, and then twice as long after that each time, at the next listing.
     assert tried == [0, 10, 20, 40, 80, 160]
-    assert scene.lines.counts == {"a.tsv": len(tried)}
+    assert scene.tally.counts == {"a.tsv": len(tried)}
 
 
 def test_a_file_that_failed_is_tried_at_once_where_it_changed(scene: Scene) -> None:
@@ -273,9 +273,9 @@ def test_a_file_that_failed_is_tried_at_once_where_it_changed(scene: Scene) -> N
 
         return step
 
-    scene.go_on(broken(b"no\n"), lambda: ["a.tsv"], broken(b"none\n"), scene.write("a.tsv"), broken(b"x\n"))
-    assert scene.lines.counts == {"a.tsv": 3, "counted": 1}
-    assert scene.told.settlements == [{"a.tsv"}] * 5
+    scene.run(broken(b"no\n"), lambda: ["a.tsv"], broken(b"none\n"), scene.write("a.tsv"), broken(b"x\n"))
+    assert scene.tally.counts == {"a.tsv": 3, "counted": 1}
+    assert scene.notifications.acknowledged == [{"a.tsv"}] * 5
 
 
 def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
@@ -292,33 +292,33 @@ def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
         path.with_name("kept").rename(path)
         return ["a.tsv"]
 
-    scene.go_on(away, back)
-    assert scene.lines.counts == {"a.tsv": 2}
+    scene.run(away, back)
+    assert scene.tally.counts == {"a.tsv": 2}
 
 
 def test_what_counts_is_no_failure_any_more(scene: Scene) -> None:
     write_lake(Path(scene.lake.url), {"a.tsv": b"no header\n"})
-    scene.go_on(scene.write("a.tsv"))
+    scene.run(scene.write("a.tsv"))
     assert scene.watch._failed == scene.watch._changed == {}
 
 
 def test_files_outside_the_selection_are_neither_listed_nor_looked_at(scene: Scene) -> None:
     scene.write("2019-02-14.tsv", "2019-02-16.tsv")()
-    scene.go_on(scene.write("2019-02-15.tsv", "2019-02-17.tsv"), selection=Selection("2019-02-16"))
+    scene.run(scene.write("2019-02-15.tsv", "2019-02-17.tsv"), selection=Selection("2019-02-16"))
     assert scene.lake.looks == ["2019-02-17.tsv"]
-    assert scene.lines.counts == {"counted": 2}
-    assert scene.told.settlements == [{"2019-02-15.tsv", "2019-02-17.tsv"}]
+    assert scene.tally.counts == {"counted": 2}
+    assert scene.notifications.acknowledged == [{"2019-02-15.tsv", "2019-02-17.tsv"}]
 
 
 def test_a_file_that_is_told_of_twice_is_looked_at_once(scene: Scene) -> None:
-    scene.go_on(None, lambda: scene.write("a.tsv")() * 2, lambda: ["no.tsv"])
+    scene.run(None, lambda: scene.write("a.tsv")() * 2, lambda: ["no.tsv"])
     assert scene.lake.looks == ["a.tsv", "no.tsv"]
-    assert scene.told.settlements == [{"a.tsv"}, {"no.tsv"}]
+    assert scene.notifications.acknowledged == [{"a.tsv"}, {"no.tsv"}]
 
 
 def test_the_report_is_drawn_when_nothing_comes_and_no_more_often_than_the_lake_is_listed(scene: Scene) -> None:
     begun = scene.clock.now
-    scene.go_on(None, scene.write("a.tsv"), None, scene.write("b.tsv"), None, None)
+    scene.run(None, scene.write("a.tsv"), None, scene.write("b.tsv"), None, None)
     assert [at - begun for at in scene.drawn] == [0, INTERVAL, 2 * INTERVAL]
 
 
@@ -329,7 +329,7 @@ def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene)
         scene.clock.now += INTERVAL / 4
         return scene.write(f"{scene.clock.now}.tsv")()
 
-    scene.go_on(*[busy] * 30)
+    scene.run(*[busy] * 30)
     assert len(scene.drawn) >= 2
     gaps = [after - before for before, after in zip(scene.drawn, scene.drawn[1:], strict=False)]
     assert all(INTERVAL <= gap <= 3 * INTERVAL for gap in gaps), (begun, scene.drawn)
@@ -340,17 +340,17 @@ def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene)
 )
 def test_what_is_not_drawn_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, drawing: float, draws: int) -> None:
     scene.drawing = drawing
-    scene.go_on(list, scene.write("a.tsv"))
+    scene.run(list, scene.write("a.tsv"))
     assert len(scene.drawn) == 1
     scene.watch.end()
-    assert (len(scene.drawn), scene.told.is_closed) == (draws, True)
+    assert (len(scene.drawn), scene.notifications.is_closed) == (draws, True)
     scene.watch.end()
     assert len(scene.drawn) == draws  # nothing is new
 
 
 @pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseAwayError("away")])
 def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: Exception) -> None:
-    scene.go_on(scene.write("a.tsv"))
+    scene.run(scene.write("a.tsv"))
     before = len(scene.drawn)
     scene.store.errors.append(error)
     scene.watch.end()
@@ -360,11 +360,11 @@ def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: E
 @pytest.mark.parametrize("error", [LakeError("no bucket"), DatabaseError("no right"), BusyError("busy; wait")])
 def test_what_is_wrong_at_the_beginning_ends_a_watch(scene: Scene, error: Exception) -> None:
     if isinstance(error, LakeError):
-        scene.lake.away.append(error)
+        scene.lake.errors.append(error)
     else:
         scene.store.errors.append(error)
-    scene.go_on(ends=type(error))
-    assert scene.lines.lines == []
+    scene.run(ends=type(error))
+    assert scene.tally.lines == []
 
 
 @pytest.mark.parametrize(
@@ -378,19 +378,19 @@ def test_what_is_wrong_at_the_beginning_ends_a_watch(scene: Scene, error: Except
 def test_what_is_away_later_is_told_and_waited_for(scene: Scene, error: Exception, line: str) -> None:
     def fails() -> list[str]:
         if isinstance(error, LakeError):
-            scene.lake.away.append(error)
+            scene.lake.errors.append(error)
             scene.clock.now += INTERVAL
             return []
         scene.store.errors.append(error)
         return scene.write("a.tsv")()
 
-    scene.go_on(fails, list)
-    assert scene.lines.lines == [line, "watch goes on"]
+    scene.run(fails, list)
+    assert scene.tally.lines == [line, "watch goes on"]
     assert len(scene.clock.slept) == 1
     assert 0 < scene.clock.slept[0] <= backoff.FIRST_SECONDS
     # The lake is listed at once, which finds what was told meanwhile.
     assert scene.lake.listings == (3 if isinstance(error, LakeError) else 2)
-    assert scene.lines.counts["counted"] == (0 if isinstance(error, LakeError) else 1)
+    assert scene.tally.counts["counted"] == (0 if isinstance(error, LakeError) else 1)
 
 
 def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
@@ -399,13 +399,13 @@ def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
         scene.clock.now += INTERVAL
         return []
 
-    scene.go_on(fails, ends=SupersededError)
-    assert scene.lines.lines == []
+    scene.run(fails, ends=SupersededError)
+    assert scene.tally.lines == []
 
 
 def test_a_batch_that_is_broken_off_gives_the_lock_back_and_is_no_batch(scene: Scene) -> None:
     scene.drawing_fails = True
-    scene.go_on(list, list)
+    scene.run(list, list)
     assert scene.store.turns.count("take") == scene.store.turns.count("give") - 1
     assert len(scene.batches) == scene.lake.listings
 
@@ -438,8 +438,8 @@ def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -
         execute(scene.uri, "insert into state.steps (step) values (9999)")
         return scene.write("a.tsv")()
 
-    scene.go_on(newer, ends=SupersededError)
-    assert scene.lines.counts == {}
+    scene.run(newer, ends=SupersededError)
+    assert scene.tally.counts == {}
     assert execute(scene.uri, "select count(*) from state.lake_files") == [(0,)]
     scene.watch.end()
-    assert scene.lines.counts == {}
+    assert scene.tally.counts == {}
