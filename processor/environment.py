@@ -1,8 +1,7 @@
-"""Names and settings from outside: bytes, read as UTF-8 whatever the locale.
+"""Names and settings from the system: bytes, read as UTF-8 in every locale.
 
-Python reads arguments, variables and the names of files by the locale, so that the same file would have another key
-for a shell in UTF-8 than for a cron job without. Bytes that are not UTF-8 become lone surrogates, and go back to the
-same bytes.
+Python decodes arguments, variables and file names by the locale. The same file would have another key in a shell with
+UTF-8 than in a cron job without it. Bytes that are not UTF-8 become lone surrogates, which encode to the same bytes.
 """
 
 import os
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def decode_utf8(raw: bytes) -> str:
-    r"""The text of bytes that the system gave.
+    r"""Return the text of bytes from the system.
 
     >>> decode_utf8(b"\xc3\xa9\xff")
     'é\udcff'
@@ -20,14 +19,15 @@ def decode_utf8(raw: bytes) -> str:
 
 
 def encode_utf8(text: str) -> bytes:
-    """The bytes for the system, of which `decode_utf8` makes the text."""
+    """Return the bytes that `decode_utf8` made a text from."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def read_command_line() -> list[str]:
-    """The arguments behind the program's name.
+    """Return the arguments after the program's name.
 
-    From the system, where it says: of what Python reads of them by some locales, EUC-JP for one, no way leads back.
+    They come from /proc if there is one: some locales, such as EUC-JP, decode arguments to text that cannot be encoded
+    to the same bytes.
     """
     try:
         words = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
@@ -36,6 +36,6 @@ def read_command_line() -> list[str]:
     return [decode_utf8(word) for word in words[len(words) - len(sys.argv) + 1 :]]
 
 
-def read_setting(name: str, otherwise: str = "") -> str:
-    """The text of a variable of the environment; `otherwise` where it is unset or empty."""
-    return decode_utf8(os.environb.get(name.encode(), b"")) or otherwise
+def read_setting(name: str, default: str = "") -> str:
+    """Return an environment variable; `default` if it is unset or empty."""
+    return decode_utf8(os.environb.get(name.encode(), b"")) or default

@@ -1,37 +1,41 @@
-"""What a lake is: its files with their fingerprints, how they are opened, and how that fails."""
+"""A lake: its files with their fingerprints, how they are opened, and the errors of both."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
+MESSAGE_CHARACTERS = 300
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
-MESSAGE_CHARACTERS = 300  # characters
-ESCAPED = re.compile(r"[\0\\\ud800-\udfff]")
+ESCAPED_CHARACTERS = re.compile(r"[\0\\\ud800-\udfff]")
 
 
 class LakeError(Exception):
-    """The lake, or who tells of its files, cannot be asked; the message is one line that says what to do."""
+    """The lake or its queue is unavailable; the message is one line that also says what to do."""
+
+    exit_code = 1
 
 
 class LakeSettingError(LakeError):
-    """A setting names no lake that can be read, or nobody who tells of its files."""
+    """A setting of the lake or of its queue is wrong."""
+
+    exit_code = 2
 
 
 class FileError(Exception):
-    """One file cannot be read; the message goes on after the file's key. `size` says how much of it was read."""
+    """One file cannot be read; the message follows the file's key. `size` is the number of bytes read before."""
 
     size = 0
 
 
 class ChangedError(FileError):
-    """The version of a file that was listed is present no more."""
+    """The listed version of a file does not exist any more."""
 
 
 class LakeFile(NamedTuple):
-    """A file of the lake as it was listed: its key, what tells its version from any other, its size in bytes.
+    """A file of the lake as it was listed: its key, the fingerprint of its version, its size in bytes.
 
-    `error` says why it cannot be read, where its name or the listing tells.
+    `error` says why the file cannot be read, if its name or the listing shows that.
     """
 
     key: str
@@ -41,64 +45,73 @@ class LakeFile(NamedTuple):
 
 
 class Stream(Protocol):
-    """Bytes that come as they are asked for; none are left when `read` gives none."""
+    """The bytes of an open file."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to so many bytes; raises FileError."""
+        """Return up to `size` bytes, or none at the end; raises FileError."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class Lake(Protocol):
-    """Files below one URL."""
+    """The files below one URL."""
 
     url: str
 
     def list_files(self) -> Iterator[LakeFile]:
-        """Every lake file below the URL, in no order; raises LakeError."""
+        """List every lake file below the URL, in any order; raises LakeError."""
 
     def find(self, name: str) -> LakeFile | None:
-        """Return one file below the URL as `list_files` would list it now, or None; raises LakeError."""
+        """Return one file as `list_files` would list it now, or None.
+
+        `name` is the path below the URL. Raises LakeError.
+        """
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """The bytes [start, stop) of the very version that was listed; raises FileError, also while it is read."""
+        """Open the bytes [start, stop) of the version that was listed.
+
+        This and each `read` raise FileError, or ChangedError once the file is another version.
+        """
 
 
 def make_lake_file(name: str, fingerprint: str, size: int, error: str | None = None) -> LakeFile:
-    """A file of the lake by its path below the lake's URL; one whose name the database cannot hold has an error."""
+    """Return a file of the lake; it has an error if the database cannot store its name.
+
+    `name` is the path below the lake's URL, `size` is in bytes, and `error` says why the file cannot be read.
+    """
     key = escape_unstorable(name)
-    error = error if key == name else "its name holds a NUL or is not valid UTF-8; rename it"
+    error = error if key == name else "its name contains a NUL or is not valid UTF-8; rename it"
     return LakeFile(key, fingerprint, size, error)
 
 
 def escape_unstorable(name: str) -> str:
-    r"""The key that names a file: its name, or what stands for one that the database cannot hold.
+    r"""Return a name that the database can store: the same one, or one with escapes that no readable file has.
 
     >>> escape_unstorable("a\0.tsv")
     'a\\x00.tsv (escaped)'
     """
     if not UNSTORABLE_CHARACTERS.search(name):
         return name
-    escaped = ESCAPED.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
-    return f"{escaped} (escaped)"  # a file that can be read may be called the same without that, and none with it
+    escaped = ESCAPED_CHARACTERS.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
+    return f"{escaped} (escaped)"  # no lake file's name ends with this, as it is not one of SUFFIXES
 
 
 def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file: by its ending, and no part of it hidden."""
+    """Whether a key names a lake file: it has one of the SUFFIXES, and no part of it is hidden."""
     return key.endswith(SUFFIXES) and not any(map(is_hidden, key.split("/")))
 
 
 def is_hidden(part: str) -> bool:
-    """Whether a file or folder of that name is passed over, with all that is below: not data, or not yet."""
+    """Whether files and folders of this name are ignored, with everything below them."""
     return part.startswith((".", "_")) or part == "lost+found"
 
 
 def describe_error(error: BaseException) -> str:
-    """What an error says, in one line without passwords."""
+    """Return an error's message in one short line without passwords."""
     return remove_passwords(" ".join(str(error).split()))[:MESSAGE_CHARACTERS] or type(error).__name__
 
 
 def remove_passwords(text: str) -> str:
-    """The text without the user and password of any URL in it."""
+    """Return a text without the user and the password of each URL in it."""
     return re.sub(r"//[^/@\s]*@", "//", text)

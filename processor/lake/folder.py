@@ -20,23 +20,23 @@ from processor.lake.base import (
 
 
 class FolderLake:
-    """A lake in a folder; the fingerprint is size and modification time.
+    """A lake in a folder; the fingerprint is the modification time in nanoseconds and the size.
 
-    Names are bytes to the system and UTF-8 in keys, so nothing here goes through a Path, which reads by the locale.
+    File names are bytes to the system and UTF-8 in keys. Nothing here uses a Path, which decodes names by the locale.
     """
 
     def __init__(self, path: str) -> None:
-        """The lake below `path`, which is made absolute; raises OSError where there is no current folder."""
+        """Open the lake below `path`, which is made absolute; raises OSError without a current folder."""
         self._root = os.path.realpath(os.path.expanduser(encode_utf8(path)))
         self.url = decode_utf8(self._root)
 
     def list_files(self) -> Iterator[LakeFile]:
-        """Every lake file below the folder; hidden folders and symbolic links that lead out of it are passed over.
+        """List every lake file below the folder; hidden folders and symbolic links that lead out of it are ignored.
 
-        A folder below that cannot be listed ends it, and so does the lake's if it goes meanwhile: their files could not
-        be told from files that are gone.
+        Raises LakeError if a folder cannot be listed, or if the lake's folder disappears meanwhile: otherwise
+        its files would look deleted.
         """
-        folders, begun = [b""], self._place()
+        folders, first = [b""], self._identity()
         while folders:
             folder = folders.pop()
             try:
@@ -47,7 +47,7 @@ class FolderLake:
                         f"the lake folder {self.url} cannot be listed ({error.strerror}); set LAKE_URL to one that can"
                     ) from error
                 if isinstance(error, FileNotFoundError):
-                    continue  # gone since it was seen, with its files
+                    continue  # deleted after its parent was listed
                 path = decode_utf8(self._path(folder[:-1]))
                 raise LakeError(
                     f"the lake folder {path} cannot be listed ({error.strerror}); make it readable"
@@ -60,16 +60,17 @@ class FolderLake:
                     folders.append(folder + entry.name + b"/")
                 elif is_lake_file(name) and (status := self._status(folder + entry.name)):
                     yield make_lake_file(decode_utf8(folder) + name, _fingerprint(status), status.st_size)
-        if self._place() != begun:
+        if self._identity() != first:
             raise LakeError(
-                f"the lake folder {self.url} went away while it was being listed; run again when it is there to stay"
+                f"the lake folder {self.url} disappeared or was replaced while it was being listed; "
+                "run again once it stays available"
             )
 
     def _path(self, name: bytes) -> bytes:
         return os.path.join(self._root, name)
 
-    def _place(self) -> tuple[int, int] | None:
-        """What tells the lake's folder from any other at its path; None where none can be looked at."""
+    def _identity(self) -> tuple[int, int] | None:
+        """Return what distinguishes the lake's folder from another at its path, None if it is inaccessible."""
         try:
             # An automounter mounts what a path leads through, not its end.
             status = os.stat(self._path(b"."))
@@ -81,7 +82,7 @@ class FolderLake:
         """Return one file below the folder as `list_files` would list it now, or None; raises LakeError."""
         path = self._path(encode_utf8(name))
         folder = os.path.dirname(path)
-        # A link in between leads to what is passed over, or to what has another path.
+        # `list_files` does not follow links to folders.
         if not is_lake_file(name) or os.path.realpath(folder) != folder or not self._is_within(folder):
             return None
         status = self._status(encode_utf8(name))
@@ -91,14 +92,14 @@ class FolderLake:
         return os.path.commonpath((self._root, path)) == self._root
 
     def _is_folder(self, entry: "os.DirEntry[bytes]") -> bool:
-        """Whether an entry of a folder is a folder itself, which some file systems say only when it is looked at."""
+        """Whether an entry is a folder; some file systems need another call to find out, which may fail."""
         try:
             return entry.is_dir(follow_symlinks=False)
         except OSError as error:
-            raise self._unseen(entry.path, error) from error
+            raise self._inaccessible(entry.path, error) from error
 
     def _status(self, name: bytes) -> os.stat_result | None:
-        """What is known of a regular file in the lake; None of all else."""
+        """Return the status of a regular file in the lake, None for anything else."""
         path = self._path(name)
         try:
             status = os.lstat(path)
@@ -106,35 +107,34 @@ class FolderLake:
                 if not self._is_within(os.path.realpath(path, strict=True)):
                     return None
                 status = os.stat(path)
-        except (FileNotFoundError, NotADirectoryError):  # gone, or a link to nowhere
+        except (FileNotFoundError, NotADirectoryError):  # deleted, or a link to nowhere
             return None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 return None
-            # It must not look deleted: what it gave must not be pruned.
-            raise self._unseen(path, error) from error
+            # The file must not look deleted: its contributions must not be pruned.
+            raise self._inaccessible(path, error) from error
         return status if stat.S_ISREG(status.st_mode) else None
 
     @staticmethod
-    def _unseen(path: bytes, error: OSError) -> LakeError:
-        name = decode_utf8(path)
+    def _inaccessible(path: bytes, error: OSError) -> LakeError:
         return LakeError(
-            f"{name} in the lake cannot be looked at: {error.strerror}; check its disk and your rights to it"
+            f"{decode_utf8(path)} in the lake cannot be accessed: {error.strerror}; check its disk and your permissions"
         )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """The bytes [start, stop) of a file; each block is given only while the file is the one that was listed."""
+        """Open the bytes [start, stop) of a file; each `read` checks that it is still the listed version."""
         return _FolderStream(self._path(encode_utf8(file.key)), file, start, stop)
 
 
 class _FolderStream:
     def __init__(self, path: bytes, file: LakeFile, start: int, stop: int | None) -> None:
-        self._listed = file.fingerprint
+        self._fingerprint = file.fingerprint
         self._left = (file.size if stop is None else min(stop, file.size)) - start
         try:
             self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         except (FileNotFoundError, NotADirectoryError):
-            raise ChangedError("it is gone since it was listed; the next run settles it") from None
+            raise ChangedError("it was deleted after it was listed; the next run notices that") from None
         except OSError as error:
             raise FileError(f"it cannot be opened ({error.strerror}); make it readable") from error
         self._file.seek(start)
@@ -144,18 +144,18 @@ class _FolderStream:
         try:
             block = self._file.read(size) if size > 0 else b""
         except OSError as error:
-            raise FileError(f"it cannot be read ({error.strerror}); look at its disk") from error
+            raise FileError(f"it cannot be read ({error.strerror}); check its disk") from error
         self._left -= len(block)
-        self._check()  # at each block, as who has what it wants does not read on to the end
+        self._check_version()  # at each block, as a caller may not read to the end
         return block
 
-    def _check(self) -> None:
+    def _check_version(self) -> None:
         try:
-            found = _fingerprint(os.fstat(self._file.fileno()))
+            fingerprint = _fingerprint(os.fstat(self._file.fileno()))
         except OSError as error:  # a network mount whose server has lost the file
             self._file.close()
-            raise FileError(f"it cannot be read on ({error.strerror}); look at its disk") from error
-        if found != self._listed:
+            raise FileError(f"it cannot be read to its end ({error.strerror}); check its disk") from error
+        if fingerprint != self._fingerprint:
             self._file.close()
             raise ChangedError("it was changed while it was being read; the next run reads it again")
 

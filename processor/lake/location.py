@@ -1,4 +1,4 @@
-"""Which lake a URL names."""
+"""Open the lake that LAKE_URL names."""
 
 import re
 
@@ -10,42 +10,42 @@ from processor.lake.text import read_text_limit
 
 
 def open_lake(url: str) -> Lake:
-    """The lake that a URL (`s3://bucket/prefix/`) or a folder's path names; raises LakeSettingError.
+    """Return the lake at `s3://bucket/prefix/` or in a folder; raises LakeSettingError.
 
-    What is refused is not repeated: it may be a URL with a password, set in the wrong place.
+    No message repeats the URL: it may contain a password that was set in the wrong place.
     """
     if not url:
         raise LakeSettingError("no lake is named: set LAKE_URL to s3://bucket/prefix/ or to a folder")
     if UNSTORABLE_CHARACTERS.search(url):
-        raise LakeSettingError("LAKE_URL is not valid UTF-8; name the lake in UTF-8")
+        raise LakeSettingError("LAKE_URL is not valid UTF-8; write the lake's name in UTF-8")
     read_text_limit()
     read_objects_ahead()
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or "?" in prefix or "#" in prefix:
-            raise LakeSettingError("LAKE_URL is not of the form s3://bucket/prefix/; write it so")
+            raise LakeSettingError("LAKE_URL must have the form s3://bucket/prefix/")
         return S3Lake(bucket, prefix)
     if "://" in url:
         raise LakeSettingError("LAKE_URL is neither s3://bucket/prefix/ nor a folder; set it to one of them")
     try:
         folder = FolderLake(url)
     except OSError:
-        raise LakeSettingError("LAKE_URL is no path that leads to a folder; set it to one that does") from None
+        raise LakeSettingError("LAKE_URL is not a path to a folder; set it to one that is") from None
     if UNSTORABLE_CHARACTERS.search(folder.url):
-        raise LakeSettingError("LAKE_URL leads to a folder whose path is not valid UTF-8; rename it")
+        raise LakeSettingError("LAKE_URL leads to a folder whose path is not valid UTF-8; rename the folder")
     return folder
 
 
 def describe_access(lake: Lake) -> str:
-    """As whom a lake is read, in words; raises LakeError."""
+    """Return in words how a lake is read; raises LakeError."""
     return lake.access if isinstance(lake, S3Lake) else "read as files"
 
 
 def describe_weak_fingerprints(lake: Lake) -> str | None:
-    """What may escape a run over a lake that was listed, in a line; None where nothing does."""
+    """Return a warning if a run may miss that a file of this lake was replaced; list the lake before."""
     if not isinstance(lake, S3Lake) or not lake.has_files_without_etag:
         return None
     return (
-        "S3 lists files without an ETag, so that only LastModified and the size tell their versions apart: "
-        "python run.py verify finds a file that was replaced with both the same"
+        "S3 lists files without an ETag, so only LastModified and the size distinguish their versions: "
+        "python run.py verify finds a file that was replaced by one with the same time and size"
     )

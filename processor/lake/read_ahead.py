@@ -1,4 +1,4 @@
-"""Small objects are asked for before they are reduced, since an object store answers only after a while."""
+"""Fetch small objects before they are reduced, as an object store takes a while to answer."""
 
 import io
 from collections import deque
@@ -12,26 +12,26 @@ from processor.lake.text import BLOCK_BYTES
 from processor.parsing import parse_integer
 
 # Larger objects keep the connection busy by themselves.
-MOST_BYTES = 4 * 1024 * 1024
-OBJECTS_AHEAD = 16
+MAX_OBJECT_BYTES = 4 * 1024 * 1024
+DEFAULT_OBJECTS = 16
 
 
 def read_objects_ahead() -> int:
-    """How many objects of a bucket are asked for ahead, from LAKE_AHEAD; raises LakeSettingError."""
-    count = parse_integer(read_setting("LAKE_AHEAD", str(OBJECTS_AHEAD)))
+    """Return LAKE_AHEAD, the number of objects to fetch ahead; raises LakeSettingError."""
+    count = parse_integer(read_setting("LAKE_AHEAD", str(DEFAULT_OBJECTS)))
     if not count:
-        raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {OBJECTS_AHEAD}")
+        raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {DEFAULT_OBJECTS}")
     return count
 
 
 class ReadAhead:
-    """A lake that fetches the small files that are expected next while the ones before them are read.
+    """A lake that fetches the small files that are expected next while the files before them are read.
 
-    It holds `LAKE_AHEAD` of them at most, each of MOST_BYTES at most.
+    It holds at most LAKE_AHEAD files, each of at most MAX_OBJECT_BYTES. Of a folder, it fetches none.
     """
 
     def __init__(self, lake: Lake) -> None:
-        """The same lake; nothing is expected yet. Raises LakeSettingError."""
+        """Wrap a lake; no files are expected yet. Raises LakeSettingError."""
         self.url, self.list_files, self.find = lake.url, lake.list_files, lake.find
         self._lake = lake
         self._count = 0 if isinstance(lake, FolderLake) else read_objects_ahead()
@@ -40,23 +40,23 @@ class ReadAhead:
         self._fetched: deque[tuple[LakeFile, AsyncResult[bytes]]] = deque()
 
     def expect(self, files: Iterable[LakeFile]) -> None:
-        """These files will be opened next, in this order."""
+        """Start to fetch the files that will be opened next, in this order."""
         self._fetched.clear()
         if self._count:
-            self._expected = (file for file in files if file.size <= MOST_BYTES and file.error is None)
+            self._expected = (file for file in files if file.size <= MAX_OBJECT_BYTES and file.error is None)
             self._fetch()
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """The bytes [start, stop) of the very version that was listed; raises FileError, LakeError."""
+        """Open the bytes [start, stop) of the version that was listed; raises FileError, LakeError."""
         if not start and stop is None and any(fetched == file for fetched, _ in self._fetched):
             while (first := self._fetched.popleft())[0] != file:
-                pass  # it was passed over
+                pass  # the caller skipped this one
             self._fetch()
             return io.BytesIO(first[1].get())
         return self._lake.open(file, start, stop)
 
     def close(self) -> None:
-        """Fetch nothing more, and wait for nothing that is on its way."""
+        """Stop fetching, without waiting for the requests that are open."""
         self._fetched.clear()
         if self._threads is not None:
             self._threads.terminate()
@@ -65,10 +65,10 @@ class ReadAhead:
     def _fetch(self) -> None:
         while len(self._fetched) < self._count and (file := next(self._expected, None)) is not None:
             if self._threads is None:
-                self._threads = ThreadPool(self._count)  # its threads hold no process up that ends
-            self._fetched.append((file, self._threads.apply_async(self._whole, (file,))))
+                self._threads = ThreadPool(self._count)  # daemon threads, so they do not delay the process's end
+            self._fetched.append((file, self._threads.apply_async(self._read, (file,))))
 
-    def _whole(self, file: LakeFile) -> bytes:
+    def _read(self, file: LakeFile) -> bytes:
         stream = self._lake.open(file)
         try:
             return b"".join(iter(lambda: stream.read(BLOCK_BYTES), b""))

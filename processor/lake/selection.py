@@ -1,4 +1,4 @@
-"""Which files of a lake are considered, and which of them are new, changed, unchanged or gone."""
+"""Select files of a lake by the date in their key, or by the key."""
 
 import re
 from typing import NamedTuple
@@ -12,17 +12,17 @@ _DATE = re.compile(
 
 
 class Selection(NamedTuple):
-    """Files from `since` to `until`, both included; an end that is None is open.
+    """The files from `since` to `until`, both included; None means no limit.
 
-    An end of the form YYYY-MM-DD is compared with the date in a file's key, and a key without one is outside. Any other
-    is compared with the key itself, by code points; `until` includes the keys that begin with it.
+    A limit of the form YYYY-MM-DD is compared with the date in a file's key; keys without a date are not included. Any
+    other limit is compared with the key itself, by code points; `until` includes the keys that begin with it.
     """
 
     since: str | None = None
     until: str | None = None
 
     def includes(self, key: str) -> bool:
-        """Whether the file of that key is considered.
+        """Whether the file with this key is selected.
 
         >>> Selection("2019-02-15").includes("year=2019/month=02/day=16/a.tsv")
         True
@@ -52,6 +52,6 @@ EVERY_FILE = Selection()
 
 
 def find_date(key: str) -> str | None:
-    """The first date in a key, as YYYY-MM-DD; None where there is none."""
+    """Return the first date in a key as YYYY-MM-DD, or None."""
     match = _DATE.search(key)
     return "-".join(match.groups()) if match else None

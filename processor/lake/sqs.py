@@ -1,4 +1,4 @@
-"""What S3 tells through a queue of SQS of the objects that came."""
+"""Notifications of S3 through a queue of SQS."""
 
 from collections.abc import Callable, Collection, Iterator
 from math import ceil
@@ -6,38 +6,43 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from processor.backoff import Backoff
-from processor.lake.aws import Blame, Client, RefusedError, UnreachableError
+from processor.lake.aws_client import AwsClient
+from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError, escape_unstorable, is_lake_file
 
-MAX_POLL_SECONDS = 20  # seconds that SQS lets a poll last
-BATCH_MESSAGES = 10  # messages that SQS gives and takes at once
+MAX_POLL_SECONDS = 20  # the longest poll that SQS allows
+BATCH_MESSAGES = 10  # the most messages that SQS sends or deletes at once
 MAX_MESSAGES = 100
-RIGHTS = "sqs:ReceiveMessage and sqs:DeleteMessage"
+PERMISSIONS = "sqs:ReceiveMessage and sqs:DeleteMessage"
 
 
 class QueueNotifications:
-    """Tells which objects of a lake came, as event notifications of its bucket in a queue say.
+    """Notifications of new objects that the lake's bucket sends to a queue.
 
-    A message is deleted once all that it tells of is settled. Until then it comes again when its visibility timeout is
-    over. A queue that is away is waited for: the lake is listed all the same.
+    A message is deleted once all files that it names are acknowledged. Until then SQS sends it again whenever its
+    visibility timeout ends. If the queue becomes unavailable, this waits for it; the lake is listed all the same.
     """
 
     def __init__(self, url: str, lake_url: str, warn: Callable[[str], None]) -> None:
-        """The queue at a URL, asked for the first time; raises LakeError."""
-        self._url, self._warn, self._client = url, warn, Client("sqs")
+        """Receive the first messages of the queue at `url` for the lake at `lake_url`; `warn` logs a line.
+
+        Raises LakeError.
+        """
+        self._url, self._warn, self._client = url, warn, AwsClient("sqs")
         self._bucket, _, self._prefix = lake_url.removeprefix("s3://").partition("/")
         self._backoff = Backoff(warn, "the queue answers again")
-        self._held: dict[str, set[str]] = {}
-        self._is_elsewhere_told = False
-        self._early = self._receive(0)
+        # The keys that are not acknowledged yet, by the receipt of their message.
+        self._unacknowledged: dict[str, set[str]] = {}
+        self._has_warned_of_others = False
+        self._first_messages = self._receive(0)
 
     def restart(self) -> None:
-        """Let go of the messages that are not settled: they come again."""
-        self._held.clear()
+        """Forget the messages that are not acknowledged: SQS sends them again."""
+        self._unacknowledged.clear()
 
     def wait(self, seconds: float) -> list[str]:
-        """The paths that messages name below the lake's URL, as soon as there are some, or none after so long."""
-        messages, self._early = self._early, []
+        """Return the paths below the lake's URL that messages name, or none after `seconds`."""
+        messages, self._first_messages = self._first_messages, []
         try:
             messages += self._receive(0 if messages else max(1, min(ceil(seconds), MAX_POLL_SECONDS)))
             while len(messages) % BATCH_MESSAGES == 0 and 0 < len(messages) < MAX_MESSAGES:
@@ -46,77 +51,82 @@ class QueueNotifications:
                 if not more:
                     break
         except LakeError as error:
-            self._backoff.report(f"{error}; until then the lake is listed only")
+            self._report(error)
             if not messages:
                 self._backoff.wait(seconds)
         else:
             self._backoff.end()
-        names = list(dict.fromkeys(name for message in messages for name in self._take(message)))
+        names = list(dict.fromkeys(name for message in messages for name in self._read(message)))
         self.acknowledge(())
         return names
 
     def acknowledge(self, keys: Collection[str]) -> None:
-        """Delete the messages that tell of nothing but files with these keys, and of those that were settled before."""
-        for left in self._held.values():
+        """Delete the messages that name no other files than these and those acknowledged before."""
+        for left in self._unacknowledged.values():
             left.difference_update(keys)
-        done = [receipt for receipt, left in self._held.items() if not left]
+        done = [receipt for receipt, left in self._unacknowledged.items() if not left]
         try:
             for start in range(0, len(done), BATCH_MESSAGES):
-                entries = [
-                    {"Id": str(n), "ReceiptHandle": one} for n, one in enumerate(done[start : start + BATCH_MESSAGES])
-                ]
-                self._ask("delete_message_batch", Entries=entries)  # one that is not taken comes again
+                receipts = done[start : start + BATCH_MESSAGES]
+                entries = [{"Id": str(n), "ReceiptHandle": receipt} for n, receipt in enumerate(receipts)]
+                # SQS sends a message again that it did not delete.
+                self._request("delete_message_batch", Entries=entries)
         except LakeError as error:
-            self._backoff.report(f"{error}; until then the lake is listed only")
+            self._report(error)
         for receipt in done:
-            del self._held[receipt]
+            del self._unacknowledged[receipt]
 
     def close(self) -> None:
-        """Nothing is left open."""
+        """Do nothing, as nothing is open."""
 
-    def _take(self, message: Any) -> Iterator[str]:
-        """The paths that a message names; it is held until they are settled."""
+    def _report(self, error: LakeError) -> None:
+        self._backoff.report(f"{error}; until then new files are found by listing the lake")
+
+    def _read(self, message: Any) -> Iterator[str]:
+        """Return the paths that a message names; it is kept until they are acknowledged."""
         receipt = message.get("ReceiptHandle")
-        keys = set[str]() if receipt is None else self._held.setdefault(receipt, set())  # no receipt, no deletion
+        # A message without a receipt cannot be deleted.
+        keys = set[str]() if receipt is None else self._unacknowledged.setdefault(receipt, set())
         try:
             objects = parse_notification(message.get("Body") or "")
         except ValueError as error:
-            self._warn(f"a message of the queue was passed over: {error}")
+            self._warn(f"a message of the queue was ignored: {error}")
             return
         for bucket, key in objects:
             name = key.removeprefix(self._prefix)
             if bucket != self._bucket or not key.startswith(self._prefix):
-                if not self._is_elsewhere_told:
-                    self._is_elsewhere_told = True
-                    self._warn("the queue tells of objects outside of the lake, too: they are passed over")
+                if not self._has_warned_of_others:
+                    self._has_warned_of_others = True
+                    self._warn("the queue also names objects outside of the lake; they are ignored")
             elif is_lake_file(name):
                 keys.add(escape_unstorable(name))
                 yield name
 
     def _receive(self, seconds: int) -> list[Any]:
-        answer = self._ask("receive_message", MaxNumberOfMessages=BATCH_MESSAGES, WaitTimeSeconds=seconds)
+        answer = self._request("receive_message", MaxNumberOfMessages=BATCH_MESSAGES, WaitTimeSeconds=seconds)
         return list(answer.get("Messages", ()))
 
-    def _ask(self, operation: str, **request: Any) -> Any:
-        """What the queue answers; raises LakeError."""
+    def _request(self, operation: str, **parameters: Any) -> Any:
+        """Return the queue's answer; raises LakeError."""
         try:
-            return self._client.ask(operation, QueueUrl=self._url, **request)
+            return self._client.request(operation, QueueUrl=self._url, **parameters)
         except RefusedError as error:
             advice = error.advice
-            if error.blame is Blame.RIGHT:
-                advice = f"allow {error.right or RIGHTS}, or fix QUEUE_URL or the AWS_* settings"
-            is_wrong = error.blame not in (Blame.CLOCK, Blame.NOTHING, Blame.UNKNOWN)
-            kind = LakeSettingError if is_wrong else LakeError
+            if error.cause is Cause.PERMISSION:
+                advice = f"allow {error.permission or PERMISSIONS}, or fix QUEUE_URL or the AWS_* settings"
+            is_setting = error.cause not in (Cause.CLOCK, Cause.TEMPORARY, Cause.UNKNOWN)
+            kind = LakeSettingError if is_setting else LakeError
             raise kind(f"the queue cannot be used ({error.code}): {advice}") from error
         except UnreachableError as error:
             raise LakeError(f"the queue cannot be reached: {error}; look at QUEUE_URL and the network") from error
 
 
 def parse_notification(body: str) -> list[tuple[str, str]]:
-    """Bucket and key of each object that a message tells of; raises ValueError where it is no notification of S3.
+    """Return bucket and key of each object that a message names; raises ValueError if S3 did not send it.
 
-    It comes from S3 itself, whose keys are URL-encoded, by way of SNS, or from EventBridge, whose keys are not. What
-    happened to the object is not asked: it is looked at, as messages come late, in any order and more than once.
+    The message comes from S3 itself, whose keys are URL-encoded, also through SNS, or from EventBridge, whose keys are
+    not encoded. The kind of event does not matter: messages come late, repeatedly and in any order, so the caller looks
+    at the object.
 
     >>> parse_notification('{"source": "aws.s3", "detail": {"bucket": {"name": "b"}, "object": {"key": "a+b.tsv"}}}')
     [('b', 'a+b.tsv')]
@@ -127,16 +137,16 @@ def parse_notification(body: str) -> list[tuple[str, str]]:
         case {"Type": "Notification", "Message": str() as message}:
             return parse_notification(message)
         case {"Records": [*records]}:
-            return [_object(record) for record in records]
+            return [_parse_record(record) for record in records]
         case {"source": "aws.s3", "detail": {"bucket": {"name": str() as bucket}, "object": {"key": str() as key}}}:
             return [(bucket, key)]
         case {"Event": "s3:TestEvent"}:
-            raise ValueError("it is the test that S3 sends when notifications are set up")
-    raise ValueError("it is no event notification of S3")
+            raise ValueError("it is the test message that S3 sends when notifications are set up")
+    raise ValueError("it is not an event notification of S3")
 
 
-def _object(record: object) -> tuple[str, str]:
+def _parse_record(record: object) -> tuple[str, str]:
     match record:
         case {"s3": {"bucket": {"name": str() as bucket}, "object": {"key": str() as key}}}:
             return bucket, unquote_plus(key)
-    raise ValueError("it is no event notification of S3")
+    raise ValueError("it is not an event notification of S3")

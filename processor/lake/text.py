@@ -1,4 +1,4 @@
-"""The text of a lake file: read in blocks, decompressed where the file is compressed."""
+"""Read a lake file in blocks, decompressed if it is compressed."""
 
 import gzip
 import zlib
@@ -13,27 +13,28 @@ if TYPE_CHECKING:
     import io
 
 BLOCK_BYTES = 256 * 1024
-ZSTD_WINDOW_LOG = 27
-TEXT_GIB = 64
-COMPRESSED = 8  # times its size is what a compressed file may hold
+GIB_BYTES = 1024**3
+DEFAULT_TEXT_GIB = 64
+ZSTD_WINDOW_LOG = 27  # 128 MiB, the limit of the zstd program as well
+COMPRESSION_RATIO = 8  # a guess
 
 
 def read_text_limit() -> int:
-    """How many bytes a compressed file may hold, from MAX_TEXT_GIB; raises LakeSettingError."""
-    limit = parse_integer(read_setting("MAX_TEXT_GIB", str(TEXT_GIB)))
+    """Return the bytes that a compressed file may contain, from MAX_TEXT_GIB; raises LakeSettingError."""
+    limit = parse_integer(read_setting("MAX_TEXT_GIB", str(DEFAULT_TEXT_GIB)))
     if not limit:
-        raise LakeSettingError("MAX_TEXT_GIB is no whole number of GiB above 0; write it as 64")
-    return limit * 1024**3
+        raise LakeSettingError(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {DEFAULT_TEXT_GIB}")
+    return limit * GIB_BYTES
 
 
 def is_compressed(file: LakeFile) -> bool:
-    """Whether a file can be read from its beginning only."""
+    """Whether a file is compressed, so that it can only be read from its beginning."""
     return not file.key.endswith(".tsv")
 
 
 def estimate_text_size(file: LakeFile) -> int:
-    """How many bytes of text a file holds, of a compressed one a guess."""
-    return file.size * (COMPRESSED if is_compressed(file) else 1)
+    """Return the bytes of text in a file; of a compressed one, a guess."""
+    return file.size * (COMPRESSION_RATIO if is_compressed(file) else 1)
 
 
 def read_text(
@@ -41,41 +42,43 @@ def read_text(
     file: LakeFile,
     start: int = 0,
     stop: int | None = None,
-    read: Callable[[int], None] = lambda _: None,
+    on_read: Callable[[int], None] = lambda _: None,
 ) -> Iterator[bytes]:
-    """The decompressed bytes of a file in blocks; a stretch [start, stop) only of one that is not compressed.
+    """Yield the decompressed bytes of a file in blocks of at most BLOCK_BYTES.
 
-    `read` is told how many bytes came from the lake. Raises FileError.
+    `start` and `stop` are the first byte and the one after the last; a compressed file must be read from its beginning
+    to its end. `on_read` gets the number of bytes of each block that came from the lake, before decompression.
+    Raises FileError.
     """
     if file.error is not None:
         raise FileError(file.error)
-    source = _Metered(lake.open(file, start, stop), read)
+    source = _CountingStream(lake.open(file, start, stop), on_read)
     try:
-        stream = _decompressed(file, source)
+        stream = _decompress(file, source)
         left = read_text_limit() if is_compressed(file) else file.size
-        while block := _next_block(stream):
+        while block := _read_block(stream):
             left -= len(block)
             if left < 0:
                 raise FileError(
-                    f"it holds more than {read_text_limit() // 1024**3} GiB of text; "
-                    "write it as several files, or set MAX_TEXT_GIB to more"
+                    f"it contains more than {read_text_limit() // GIB_BYTES} GiB of text; "
+                    "write it as several files, or increase MAX_TEXT_GIB"
                 )
             yield block
     finally:
         source.close()
 
 
-class _Metered:
-    def __init__(self, source: Stream, read: Callable[[int], None]) -> None:
-        self._source, self._read, self.close = source, read, source.close
+class _CountingStream:
+    def __init__(self, source: Stream, on_read: Callable[[int], None]) -> None:
+        self._source, self._on_read, self.close = source, on_read, source.close
 
     def read(self, size: int = -1, /) -> bytes:
         block = self._source.read(size)
-        self._read(len(block))
+        self._on_read(len(block))
         return block
 
 
-def _decompressed(file: LakeFile, source: Stream) -> Stream:
+def _decompress(file: LakeFile, source: Stream) -> Stream:
     if file.key.endswith(".gz"):
         return cast("Stream", gzip.GzipFile(fileobj=cast("io.RawIOBase", source)))
     if file.key.endswith(".zst"):
@@ -86,12 +89,12 @@ def _decompressed(file: LakeFile, source: Stream) -> Stream:
     return source
 
 
-def _next_block(stream: Stream) -> bytes:
+def _read_block(stream: Stream) -> bytes:
     try:
         return stream.read(BLOCK_BYTES)
     except (EOFError, OSError, zlib.error) as error:
         raise FileError(f"its compression is broken ({error}); write it again") from error
     except Exception as error:
-        if type(error).__name__ != "ZstdError":  # the library is imported only where a file needs it
+        if type(error).__name__ != "ZstdError":  # its library is imported only for files that need it
             raise
         raise FileError(f"its compression is broken ({error}); write it again") from error

@@ -382,7 +382,7 @@ def test_a_region_that_is_set_but_empty_is_told(database: str) -> None:
     settings = {"AWS_DEFAULT_REGION": "", "AWS_REGION": ""}
     done = run(lake="s3://events/", database=database, AWS_ENDPOINT_URL="http://127.0.0.1:9", **settings)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "AWS_DEFAULT_REGION is set but empty; unset it, or name a region as eu-west-1\n"
+    assert done.stderr == "AWS_DEFAULT_REGION is set but empty; unset it, or set it to a region such as eu-west-1\n"
 
 
 def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:

@@ -71,7 +71,7 @@ def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str
     ("settings", "words"),
     [
         ({"DATABASE_WAIT": "soon"}, "DATABASE_WAIT is no number of seconds"),
-        ({"MAX_TEXT_GIB": "much"}, "MAX_TEXT_GIB is no whole number"),
+        ({"MAX_TEXT_GIB": "much"}, "MAX_TEXT_GIB must be a whole number"),
         ({"BATCH_ROWS": "0"}, "BATCH_ROWS must be a whole number above 0, such as 200000"),
         ({"BATCH_MIB": "1_0"}, "BATCH_MIB must be a whole number above 0, such as 64"),
         ({"BATCH_SECONDS": "-1"}, "BATCH_SECONDS must be a number of seconds, such as 0.5"),

@@ -125,7 +125,7 @@ def test_a_name_that_is_not_utf8_is_reported_in_every_locale(
     (tmp_path / "é.tsv").write_bytes(HEADER)
     done = run("--json", cwd=tmp_path, settings=surroundings, lake=".", database=database)
     assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
-    assert done.stderr.startswith(r"not counted \udce9.tsv (escaped): its name holds a NUL or is not valid UTF-8")
+    assert done.stderr.startswith(r"not counted \udce9.tsv (escaped): its name contains a NUL or is not valid UTF-8")
 
 
 def test_the_database_is_named_in_utf8(tmp_path: Path, database: str, surroundings: Settings) -> None:
@@ -185,7 +185,7 @@ def test_a_current_folder_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkey
     monkeypatch.chdir(gone)
     gone.rmdir()
     try:
-        with pytest.raises(LakeSettingError, match="no path that leads to a folder"):
+        with pytest.raises(LakeSettingError, match="LAKE_URL is not a path to a folder"):
             open_lake("lake")
     finally:
         os.chdir(before)

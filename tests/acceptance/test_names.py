@@ -106,14 +106,14 @@ def test_an_object_whose_name_holds_a_nul_is_told_and_the_others_count(
         s3(key)
     done = run("--json", lake=os.environ["LAKE_URL"], database=database)
     assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
-    assert r"not counted n\x00l.tsv (escaped): its name holds a NUL or is not valid UTF-8; rename it" in done.stderr
+    assert r"not counted n\x00l.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it" in done.stderr
 
 
 def test_a_name_that_is_not_utf8_is_told_and_the_others_count(tmp_path: Path, database: str) -> None:
     name = os.fsdecode(b"\xff\xfe.tsv")
     for path in (tmp_path / name, tmp_path / "a.tsv"):
         path.write_bytes(HEADER + CLICK)
-    told = r"not counted \udcff\udcfe.tsv (escaped): its name holds a NUL or is not valid UTF-8; rename it"
+    told = r"not counted \udcff\udcfe.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it"
     for counted in (1, 0):
         done = run("--json", lake=tmp_path, database=database)
         assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 1)
@@ -284,7 +284,7 @@ def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["s3://lake/a?b", "s3://lake/a#b", "s3://l", "s3://la ke/a", "s3://-lake/", "s3:///a"])
 def test_an_s3_url_is_a_bucket_and_a_prefix(url: str) -> None:
-    with pytest.raises(LakeSettingError, match="not of the form s3://bucket/prefix/; write it so"):
+    with pytest.raises(LakeSettingError, match="LAKE_URL must have the form s3://bucket/prefix/"):
         open_lake(url)
     assert open_lake("s3://Lake.0-_x/a b").url == "s3://Lake.0-_x/a b/"
 

@@ -12,7 +12,9 @@ from urllib.parse import quote_plus
 import pytest
 from botocore.exceptions import ClientError
 
-from processor.lake.aws import MEANINGS, REGION, RIGHT, Blame, RefusedError, _made, _trouble, refusal
+from processor.lake.aws_client import translate_error
+from processor.lake.aws_refusals import MEANINGS, PERMISSION, REGION, Cause, RefusedError, explain_refusal
+from processor.lake.aws_settings import make_client
 from processor.lake.base import LakeError, LakeSettingError
 from processor.lake.location import open_lake
 from processor.lake.sqs import QueueNotifications
@@ -126,9 +128,9 @@ def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.Monke
 
     def make(service: Literal["s3", "sqs"]) -> Any:
         made.append(service)
-        return _made(service)
+        return make_client(service)
 
-    monkeypatch.setattr("processor.lake.aws._made", make)
+    monkeypatch.setattr("processor.lake.aws_client.make_client", make)
     with ThreadPool(len(files)) as pool:
         assert pool.map(lambda file: lake.open(file).read(), files) == list(FILES.values())
     assert made == ["s3"]
@@ -185,7 +187,7 @@ QUEUE = [
     (Refusal(400, "QueueDoesNotExist"), LakeSettingError, "no such queue; fix QUEUE_URL"),
     (Refusal(400, "KmsDisabled"), LakeSettingError, "KMS key cannot be used; enable or restore"),
     (Refusal(400, "ThrottlingException"), LakeError, "run again later"),
-    (Refusal(400, "Strange"), LakeError, "look the error Strange up"),
+    (Refusal(400, "Strange"), LakeError, "look up the error Strange"),
 ]  # fmt: skip
 
 
@@ -197,7 +199,7 @@ def test_a_queue_that_is_refused_says_what_to_do(
     kind: type,
     says: str,
 ) -> None:
-    monkeypatch.setattr("processor.lake.aws.ATTEMPTS", 1)
+    monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as told:
         QueueNotifications(f"{odd.url}/1/arrivals", LAKE, print)
@@ -210,36 +212,36 @@ def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": "lake"}, "object": {"key": "p/b.tsv"}}}]})
     odd.messages += [{"Body": body}, {"ReceiptHandle": "1"}, {}]
     assert queue.wait(0) == ["b.tsv"]
-    assert ["passed over" in line for line in warned] == [True, True]
+    assert ["was ignored" in line for line in warned] == [True, True]
 
 
 # Settings that make botocore raise something at its start or at the first request.
 
 WRONG = [
     ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"},
-     "AWS_WEB_IDENTITY_TOKEN_FILE names /no/such"),
+     "AWS_WEB_IDENTITY_TOKEN_FILE is /no/such"),
     ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such"}, "role ARN"),
     ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/",
       "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/no/such"},
-     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names /no/such"),
+     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE is /no/such"),
     ({"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://evil.example/"}, "Unsupported host"),
     ({"AWS_PROFILE": "no-such-profile"}, "no-such-profile"),
-    ({"AWS_CA_BUNDLE": "/no/such"}, "AWS_CA_BUNDLE names /no/such"),
-    ({"AWS_CA_BUNDLE": "/usr"}, "AWS_CA_BUNDLE names /usr"),
-    ({"AWS_CA_BUNDLE": "/etc/passwd"}, "AWS_CA_BUNDLE names /etc/passwd, which is no file of certificates"),
-    ({"REQUESTS_CA_BUNDLE": "/no/such"}, "REQUESTS_CA_BUNDLE names /no/such, which is no file of certificates"),
+    ({"AWS_CA_BUNDLE": "/no/such"}, "AWS_CA_BUNDLE is /no/such"),
+    ({"AWS_CA_BUNDLE": "/usr"}, "AWS_CA_BUNDLE is /usr"),
+    ({"AWS_CA_BUNDLE": "/etc/passwd"}, "AWS_CA_BUNDLE is /etc/passwd, which is not a file of certificates"),
+    ({"REQUESTS_CA_BUNDLE": "/no/such"}, "REQUESTS_CA_BUNDLE is /no/such, which is not a file of certificates"),
     ({"AWS_CONFIG_FILE": "/etc/passwd"}, "Unable to parse config file"),
-    ({"AWS_CONFIG_FILE": "/usr"}, "AWS_CONFIG_FILE leads to /usr"),
-    ({"AWS_SHARED_CREDENTIALS_FILE": "/usr"}, "AWS_SHARED_CREDENTIALS_FILE leads to /usr"),
+    ({"AWS_CONFIG_FILE": "/usr"}, "AWS_CONFIG_FILE is /usr"),
+    ({"AWS_SHARED_CREDENTIALS_FILE": "/usr"}, "AWS_SHARED_CREDENTIALS_FILE is /usr"),
     ({"AWS_SHARED_CREDENTIALS_FILE": "/etc/passwd"}, "Unable to parse config file"),
     ({"AWS_DEFAULT_REGION": "eu west"}, "eu west"),
-    ({"AWS_ENDPOINT_URL": "localhost:9000"}, "AWS_ENDPOINT_URL is no URL; write it as https://host:port"),
-    ({"AWS_ENDPOINT_URL": "ftp://localhost"}, "AWS_ENDPOINT_URL is no URL"),
-    ({"AWS_ENDPOINT_URL": "http://localhost:99999"}, "AWS_ENDPOINT_URL is no URL"),
-    ({"AWS_ENDPOINT_URL": "http://localhost:0"}, "AWS_ENDPOINT_URL is no URL"),
-    ({"AWS_ENDPOINT_URL": "http://"}, "AWS_ENDPOINT_URL is no URL"),
-    ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is no URL"),
-    ({"AWS_ENDPOINT_URL_S3": "localhost:9000"}, "AWS_ENDPOINT_URL_S3 is no URL"),
+    ({"AWS_ENDPOINT_URL": "localhost:9000"}, "AWS_ENDPOINT_URL is not a URL; write it as https://host:port"),
+    ({"AWS_ENDPOINT_URL": "ftp://localhost"}, "AWS_ENDPOINT_URL is not a URL"),
+    ({"AWS_ENDPOINT_URL": "http://localhost:99999"}, "AWS_ENDPOINT_URL is not a URL"),
+    ({"AWS_ENDPOINT_URL": "http://localhost:0"}, "AWS_ENDPOINT_URL is not a URL"),
+    ({"AWS_ENDPOINT_URL": "http://"}, "AWS_ENDPOINT_URL is not a URL"),
+    ({"AWS_ENDPOINT_URL": "http://[::1"}, "AWS_ENDPOINT_URL is not a URL"),
+    ({"AWS_ENDPOINT_URL_S3": "localhost:9000"}, "AWS_ENDPOINT_URL_S3 is not a URL"),
     ({"AWS_METADATA_SERVICE_TIMEOUT": "soon"}, "AWS_METADATA_SERVICE_TIMEOUT has a value that cannot be read"),
     ({"AWS_METADATA_SERVICE_NUM_ATTEMPTS": "x"}, "AWS_METADATA_SERVICE_NUM_ATTEMPTS has a value"),
     ({"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_CREDENTIAL_EXPIRATION": "soon"},
@@ -297,19 +299,19 @@ def test_a_file_that_may_not_be_read_is_told(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(open_folder / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(open_folder / "none"))
     monkeypatch.setenv(name, str(path))
-    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {path}, which"):
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} is {path}, which"):
         list(open_lake(LAKE).list_files())
     monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(open_folder))
     (open_folder / ".aws").mkdir()
     path.rename(open_folder / ".aws" / ("config" if "CONFIG" in name else "credentials"))
-    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} is {open_folder}"):
         list(open_lake(LAKE).list_files())
     (open_folder / ".aws").chmod(0)  # as a home that is another account's
     with as_nobody():
         assert not list(open_lake(LAKE).list_files())
     monkeypatch.setenv(name, str(open_folder / ".aws" / "config"))
-    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} leads to {open_folder}"):
+    with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} is {open_folder}"):
         list(open_lake(LAKE).list_files())
 
 
@@ -343,7 +345,7 @@ def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.M
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(LakeError, match="the AWS credentials cannot be had") as told:
+    with pytest.raises(LakeError, match="the AWS credentials cannot be obtained") as told:
         list(open_lake(LAKE).list_files())
     assert not isinstance(told.value, LakeSettingError)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
@@ -359,9 +361,9 @@ def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.M
 
 def test_what_refuses_to_renew_credentials_refuses_no_object() -> None:
     answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-    error = _trouble(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
+    error = translate_error(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
     assert isinstance(error, RefusedError)
-    assert error.blame is Blame.CREDENTIALS
+    assert error.cause is Cause.CREDENTIALS
     assert "AssumeRoleWithWebIdentity was refused (AccessDenied); allow AssumeRoleWithWebIdentity" in error.advice
 
 
@@ -378,51 +380,51 @@ def test_an_endpoint_of_the_configuration_that_is_none_is_told(
 
 # What has to change, a word of the line that says so, and the codes of S3, SQS and STS that mean it.
 CODES = [
-    (Blame.CREDENTIALS, "expired", "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired"),
-    (Blame.CREDENTIALS, "does not know", """
+    (Cause.CREDENTIALS, "expired", "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired"),
+    (Cause.CREDENTIALS, "does not know", """
      InvalidAccessKeyId InvalidClientTokenId InvalidToken AuthFailure InvalidSecurity
      UnrecognizedClientException MissingAuthenticationToken MissingSecurityHeader CredentialsNotSupported
      InvalidIdentityToken IDPCommunicationError IDPRejectedClaim
      """),
-    (Blame.CREDENTIALS, "does not belong", "SignatureDoesNotMatch InvalidSignatureException IncompleteSignature"),
-    (Blame.SETTING, "disabled", "AccountProblem AllAccessDisabled NotSignedUp OptInRequired UnauthorizedAccess"),
-    (Blame.CLOCK, "clock", "RequestTimeTooSkewed RequestInTheFuture"),
-    (Blame.SETTING, "AWS_DEFAULT_REGION", """
+    (Cause.CREDENTIALS, "does not belong", "SignatureDoesNotMatch InvalidSignatureException IncompleteSignature"),
+    (Cause.SETTING, "disabled", "AccountProblem AllAccessDisabled NotSignedUp OptInRequired UnauthorizedAccess"),
+    (Cause.CLOCK, "clock", "RequestTimeTooSkewed RequestInTheFuture"),
+    (Cause.SETTING, "AWS_DEFAULT_REGION", """
      AuthorizationHeaderMalformed PermanentRedirect TemporaryRedirect Redirect 301 302 307
      IllegalLocationConstraintException IncorrectEndpoint InvalidRegionName
      """),
-    (Blame.SETTING, "LAKE_URL", "NoSuchBucket InvalidBucketName"),
-    (Blame.SERVICE, "AWS_ENDPOINT_URL", "MethodNotAllowed NotImplemented 404 405 501 InvalidURI"),
-    (Blame.SETTING, "QUEUE_URL", """
+    (Cause.SETTING, "LAKE_URL", "NoSuchBucket InvalidBucketName"),
+    (Cause.SERVICE, "AWS_ENDPOINT_URL", "MethodNotAllowed NotImplemented 404 405 501 InvalidURI"),
+    (Cause.SETTING, "QUEUE_URL", """
      NonExistentQueue QueueDoesNotExist InvalidAddress QueueDeletedRecently
      AWS.SimpleQueueService.NonExistentQueue
      """),
-    (Blame.RIGHT, "", "AccessDenied AccessDeniedException 403 401 KmsAccessDenied KMS.AccessDeniedException"),
-    (Blame.OBJECT, "archive", "InvalidObjectState"),
-    (Blame.OBJECT, "KMS key", """
+    (Cause.PERMISSION, "", "AccessDenied AccessDeniedException 403 401 KmsAccessDenied KMS.AccessDeniedException"),
+    (Cause.OBJECT, "archive", "InvalidObjectState"),
+    (Cause.OBJECT, "KMS key", """
      KMS.DisabledException KMS.NotFoundException KMS.InvalidStateException KmsInvalidState
      KMS.KMSInvalidStateException KMS.InvalidKeyUsageException KMS.OptInRequired KmsDisabled KmsNotFound
      KmsInvalidKeyUsage KmsOptInRequired
      """),
-    (Blame.NOTHING, "run again later", """
+    (Cause.TEMPORARY, "run again later", """
      BandwidthLimitExceeded InternalError InternalFailure OperationAborted OverLimit 429 408
      PriorRequestNotComplete RequestLimitExceeded RequestThrottled RequestThrottledException RequestTimeout
      ServiceUnavailable SlowDown Throttling ThrottlingException ThrottledException TooManyRequestsException
      KMS.ThrottlingException KmsThrottled
      """),
-    (Blame.UNKNOWN, "look the error", "InvalidRequest Strange 400"),
+    (Cause.UNKNOWN, "look up the error", "InvalidRequest Strange 400"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("blame", "word", "codes"), CODES, ids=range(len(CODES)))
-def test_every_code_says_what_has_to_change(blame: Blame, word: str, codes: str) -> None:
+@pytest.mark.parametrize(("cause", "word", "codes"), CODES, ids=range(len(CODES)))
+def test_every_code_says_what_has_to_change(cause: Cause, word: str, codes: str) -> None:
     for code in codes.split():
         status = int(code) if code.isdigit() else 400
         said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        found = refusal(ClientError(said, "x"))
+        found = explain_refusal(ClientError(said, "x"))
         name = code.removeprefix("AWS.SimpleQueueService.")
-        assert (found.code, found.blame, word in found.advice) == (name, blame, True)
-        assert blame is not Blame.RIGHT or not found.advice
+        assert (found.code, found.cause, word in found.advice) == (name, cause, True)
+        assert cause is not Cause.PERMISSION or not found.advice
 
 
 def test_every_code_that_is_known_is_held() -> None:
@@ -432,14 +434,14 @@ def test_every_code_that_is_known_is_held() -> None:
 
 @pytest.mark.parametrize("text", ["kms:Decrypt", "s3:GetObject", "sqs:receivemessage"])
 def test_a_right_is_shown_only_where_it_looks_like_one(text: str) -> None:
-    found = RIGHT.search(f"is not authorized to perform: {text} on resource: x")
+    found = PERMISSION.search(f"is not authorized to perform: {text} on resource: x")
     assert found is not None
     assert found[1] == text
 
 
 @pytest.mark.parametrize("text", ["kms:\x9bDecrypt", "s3:Get<script>", "x" * 50 + ":Get", "kms", "S3:*", "a:b:c"])
 def test_what_looks_like_no_right_is_not_shown(text: str) -> None:
-    found = RIGHT.search(f"is not authorized to perform: {text} on resource: x")
+    found = PERMISSION.search(f"is not authorized to perform: {text} on resource: x")
     assert found is None or found[1] == "s3:Get"
 
 

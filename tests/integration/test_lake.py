@@ -91,10 +91,10 @@ def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Pat
     for counted in (len(readable), 0):
         done = run("--json", lake=tmp_path, database=database)
         assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
-        assert all(f"not counted {escape_unstorable(name)}: its name holds" in done.stderr for name in escaped)
+        assert all(f"not counted {escape_unstorable(name)}: its name contains" in done.stderr for name in escaped)
     for command in (["verify"], ["--rebuild", "--json"]):
         done = run(*command, lake=tmp_path, database=database)
-        assert (done.returncode, done.stderr.count("its name holds")) == (1, 3)
+        assert (done.returncode, done.stderr.count("its name contains")) == (1, 3)
     for name in escaped:
         (tmp_path / name).unlink()
     assert run("--json", lake=tmp_path, database=database).returncode == 0
@@ -159,7 +159,7 @@ def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, 
     lake.rename(tmp_path / "away")
     if is_left:  # as the place of a mount is, without the folders that were seen
         lake.mkdir()
-    with pytest.raises(LakeError, match="went away while it was being listed; run again"):
+    with pytest.raises(LakeError, match="disappeared or was replaced while it was being listed; run again"):
         list(files)
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
     assert len(list(lake.list_files())) == 3
     call = "stat" if name == "link.tsv" else "lstat"
     monkeypatch.setattr(os, call, failing(getattr(os, call), end, code))
-    words = f"tsv in the lake cannot be looked at: {os.strerror(code)}; "
+    words = f"tsv in the lake cannot be accessed: {os.strerror(code)}; "
     with pytest.raises(LakeError, match=re.escape(words)):
         list(lake.list_files())
     with pytest.raises(LakeError, match=re.escape(words)):
@@ -233,7 +233,7 @@ def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_lis
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "scandir", lambda _: [Entry()])
-    with pytest.raises(LakeError, match="2019 in the lake cannot be looked at: Input/output error; "):
+    with pytest.raises(LakeError, match="2019 in the lake cannot be accessed: Input/output error; "):
         list(open_lake(str(tmp_path)).list_files())
 
 
@@ -250,7 +250,7 @@ def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
         pipeline.run(lake, Store(db), Plan(), silence)
         assert silence.files_counted == 5
         monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
-        with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be looked at"):
+        with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be accessed"):
             pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), Silence())
     Model().check(database, files)
 
@@ -270,7 +270,7 @@ def test_a_file_whose_server_loses_it_while_it_is_read_fails(
         return os.stat(descriptor)
 
     monkeypatch.setattr(os, "fstat", stale)
-    with pytest.raises(FileError, match=r"it cannot be read on \(Stale file handle\); look at its disk"):
+    with pytest.raises(FileError, match=r"it cannot be read to its end \(Stale file handle\); check its disk"):
         list(read_text(lake, file))
 
 
@@ -281,7 +281,7 @@ def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
     (tmp_path / "2019" / "a.tsv").unlink()
     (tmp_path / "2019").rmdir()
     (tmp_path / "2019").write_bytes(b"")
-    with pytest.raises(ChangedError, match="gone since it was listed"):
+    with pytest.raises(ChangedError, match="deleted after it was listed"):
         list(read_text(lake, file))
 
 
@@ -334,7 +334,7 @@ def test_an_object_that_is_replaced_is_counted_by_the_next_run(proxy: S3Proxy, d
 
     proxy.fault = replace
     done = run(lake="s3://events/lake/", database=database)
-    assert (done.returncode, "replaced since it was listed" in done.stderr) == (1, True)
+    assert (done.returncode, "replaced after it was listed" in done.stderr) == (1, True)
     assert run(lake="s3://events/lake/", database=database).returncode == 0
     Model().check(database, {"a.tsv": events(2, 12, "new")})
 

@@ -87,20 +87,29 @@ def unnamed(page: dict[str, Any]) -> None:
 
 
 BROKEN = {
-    "no token": (without("NextContinuationToken"), "more keys follow, and not where"),
-    "empty token": (lambda page: page.update(NextContinuationToken=""), "more keys follow, and not where"),
-    "marker": (lambda page: page.update(NextContinuationToken=None, NextMarker="p/b.tsv"), "and not where"),
-    "not truncated": (lambda page: page.update(IsTruncated="false"), "no more keys follow, and where they do"),
+    "no token": (without("NextContinuationToken"), "more keys follow, but sent no continuation token"),
+    "empty token": (
+        lambda page: page.update(NextContinuationToken=""),
+        "more keys follow, but sent no continuation token",
+    ),
+    "marker": (
+        lambda page: page.update(NextContinuationToken=None, NextMarker="p/b.tsv"),
+        "but sent no continuation token",
+    ),
+    "not truncated": (
+        lambda page: page.update(IsTruncated="false"),
+        "no more keys follow, but sent a continuation token",
+    ),
     "says nothing": (without("IsTruncated"), "does not say whether more keys follow"),
     "says nothing at all": (without("IsTruncated", "NextContinuationToken"), "does not say whether more keys follow"),
     "same token": (same_token, "the same continuation token twice|twice or out of order"),
     "out of order": (swapped, "twice or out of order"),
     "doubled": (doubled, "twice or out of order"),
-    "key count": (shorter, "speaks of 2 keys and sent 1"),
-    "empty": (emptied, "more keys follow, and sent none"),
-    "elsewhere": (from_elsewhere, "outside of the prefix, or none"),
-    "no key": (nameless, "outside of the prefix, or none"),
-    "empty key": (unnamed, "outside of the prefix, or none"),
+    "key count": (shorter, "counts 2 keys and sent 1"),
+    "empty": (emptied, "more keys follow, but sent none"),
+    "elsewhere": (from_elsewhere, "outside of the prefix, or an empty key"),
+    "no key": (nameless, "outside of the prefix, or an empty key"),
+    "empty key": (unnamed, "outside of the prefix, or an empty key"),
 }
 
 
@@ -109,7 +118,7 @@ def test_a_listing_that_is_not_whole_has_failed(odd: OddS3, fault: str) -> None:
     edit, says = BROKEN[fault]
     odd.put(FILES)
     odd.page, odd.edit = 2, edit
-    with pytest.raises(LakeError, match=f"not whole: .*({says}); run again.*AWS_ENDPOINT_URL"):
+    with pytest.raises(LakeError, match=f"incomplete: .*({says}); run again.*AWS_ENDPOINT_URL"):
         list(open_lake(LAKE).list_files())
 
 
@@ -130,7 +139,7 @@ def test_no_command_believes_a_listing_that_is_not_whole(odd: OddS3, database: s
     for command in (["--prune"], ["--prune-all"], ["--rebuild", "--prune-all"], ["--dry-run", "--prune"], ["status"],
                     ["verify"], ["watch"]):  # fmt: skip
         done = run(*command, lake=LAKE, database=database)
-        assert (done.returncode, "is not whole" in done.stderr) == (1, True), command
+        assert (done.returncode, "is incomplete" in done.stderr) == (1, True), command
     found = json.loads(run("doctor", "--json", lake=LAKE, database=database).stdout)
     assert [check["check"] for check in found["checks"] if check["ok"] is False] == ["lake"]
     assert len(odd.gets()) == reads
@@ -144,7 +153,7 @@ def test_a_watch_goes_on_after_a_listing_that_was_not_whole(odd: OddS3, database
     with Run("watch", "--interval", "1", lake=LAKE, database=database) as going:
         wait_until(lambda: len(odd.gets()) == len(FILES))
         odd.edit = without("NextContinuationToken")
-        wait_until(lambda: "is not whole" in going.errors)
+        wait_until(lambda: "is incomplete" in going.errors)
         odd.edit = lambda _: None
         odd.put({"z.tsv": FILES["a.tsv"]})
         wait_until(lambda: "z.tsv" in fingerprints(database))
@@ -158,7 +167,7 @@ def test_one_file_is_not_looked_at_by_a_listing_that_is_not_whole(odd: OddS3, fa
     odd.put(FILES | {"a.tsv.gz": b""})
     edit, _ = BROKEN[fault]
     odd.edit = edit
-    with pytest.raises(LakeError, match="is not whole"):
+    with pytest.raises(LakeError, match="is incomplete"):
         open_lake(LAKE).find("a.tsv")
 
 
@@ -228,8 +237,8 @@ def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -
     place = "s3://lake--use1-az4--x-s3/p/"
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if "session" in asked.key else None
     lake = open_lake(place)
-    lake._client = open_lake(LAKE)._client  # type: ignore[attr-defined]
-    lake._bucket = "lake"  # type: ignore[attr-defined]
+    listing = lake._listing  # type: ignore[attr-defined]
+    listing._client, listing._bucket = open_lake(LAKE)._listing._client, "lake"  # type: ignore[attr-defined]
     assert {file.key for file in lake.list_files()} == {"d.tsv", "x/b.tsv", "a.tsv", "x/a.tsv"}
     assert lake.find("x/b.tsv") == next(file for file in lake.list_files() if file.key == "x/b.tsv")
     assert lake.find("x/c.tsv") is None
@@ -302,7 +311,7 @@ def test_without_an_etag_the_time_tells_versions_apart(odd: OddS3, database: str
     assert odd.asked[-1].headers.keys() & {"if-match", "if-unmodified-since"} == {"if-unmodified-since"}
     again = run("--json", lake=LAKE, database=database)
     assert (outcome(again)["files_unchanged"], len(odd.gets())) == (1, 1)
-    assert "only LastModified and the size tell their versions apart" in again.stderr.splitlines()[-1]
+    assert "only LastModified and the size distinguish their versions" in again.stderr.splitlines()[-1]
     odd.put({"a.tsv": second}, OLD + timedelta(seconds=1))
     assert run(lake=LAKE, database=database).returncode == 0
     Model().check(database, {"a.tsv": second})
@@ -325,7 +334,7 @@ def test_an_object_without_an_etag_that_is_replaced_after_the_listing_is_noticed
 
     odd.refuse = refuse
     done = run(lake=LAKE, database=database)
-    assert (done.returncode, "it was replaced since it was listed; the next run" in done.stderr) == (1, True)
+    assert (done.returncode, "it was replaced after it was listed; the next run" in done.stderr) == (1, True)
     assert run(lake=LAKE, database=database).returncode == 0
     Model().check(database, {"a.tsv": second})
 
@@ -442,9 +451,9 @@ def test_whether_more_follows_may_be_said_in_capitals(odd: OddS3) -> None:
     [
         ({"ETag": None}, "S3 answered without ETag"),
         ({"ETag": ""}, "S3 answered without ETag"),
-        ({"Content-Range": None}, "other bytes than were asked for"),
-        ({"Content-Range": "rubbish"}, "other bytes than were asked for"),
-        ({"Content-Range": "bytes 1-5/9"}, "other bytes than were asked for"),
+        ({"Content-Range": None}, "other bytes than requested"),
+        ({"Content-Range": "rubbish"}, "other bytes than requested"),
+        ({"Content-Range": "bytes 1-5/9"}, "other bytes than requested"),
         ({"Last-Modified": None, "ETag": None}, "S3 answered without ETag"),
     ],
 )
@@ -488,7 +497,7 @@ def test_an_answer_that_does_not_know_the_size_of_the_object_is_read(odd: OddS3)
 def test_an_endpoint_that_knows_no_ranges_is_told_as_such(odd: OddS3) -> None:
     odd.put(FILES)
     odd.heeds_ranges = False
-    with pytest.raises(FileError, match="use an endpoint that knows byte ranges"):
+    with pytest.raises(FileError, match="use an endpoint that supports byte ranges"):
         read()
 
 
@@ -584,7 +593,7 @@ def test_an_answer_of_another_size_is_told_as_such(odd: OddS3) -> None:
 def test_an_object_that_is_listed_and_never_found_is_told_as_such(odd: OddS3) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if asked.what == "get" else None
-    with pytest.raises(FileError, match="S3 lists it and does not find it; write it again") as told:
+    with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as told:
         read()
     assert not isinstance(told.value, ChangedError)
 
@@ -598,7 +607,10 @@ def test_an_object_that_is_gone_after_the_listing_is_settled_by_the_next_run(odd
 
     odd.refuse = refuse
     done = run(lake=LAKE, database=database)
-    assert (done.returncode, "it is gone since it was listed; the next run settles it" in done.stderr) == (1, True)
+    assert (done.returncode, "it was deleted after it was listed; the next run notices" in done.stderr) == (
+        1,
+        True,
+    )
     assert run(lake=LAKE, database=database).returncode == 0
 
 
@@ -636,8 +648,8 @@ LISTINGS = [
     (Refusal(404, ""), 2, "look at AWS_ENDPOINT_URL"),
     (Refusal(405, "MethodNotAllowed"), 2, "look at AWS_ENDPOINT_URL"),
     (Refusal(501, "NotImplemented"), 2, "look at AWS_ENDPOINT_URL"),
-    (Refusal(400, "InvalidRequest"), 1, "look the error InvalidRequest up"),
-    (Refusal(400, "\x9b31m"), 1, "look the error 400 up"),
+    (Refusal(400, "InvalidRequest"), 1, "look up the error InvalidRequest"),
+    (Refusal(400, "\x9b31m"), 1, "look up the error 400"),
     (Refusal(503, "SlowDown"), 1, AGAIN),
     (Refusal(500, "InternalError"), 1, AGAIN),
     (Refusal(502, ""), 1, AGAIN),
@@ -648,7 +660,7 @@ LISTINGS = [
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that is refused is tried again in this process."""
-    monkeypatch.setattr("processor.lake.aws.ATTEMPTS", 1)
+    monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
 
 
 @pytest.mark.usefixtures("once")
@@ -685,7 +697,7 @@ OBJECTS = [
     (Refusal(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption."), "SSE-C"),
     (Refusal(501, "NotImplemented"), "look at AWS_ENDPOINT_URL"),
     (Refusal(405, "MethodNotAllowed"), "look at AWS_ENDPOINT_URL"),
-    (Refusal(400, "InvalidRequest"), "look the error InvalidRequest up"),
+    (Refusal(400, "InvalidRequest"), "look up the error InvalidRequest"),
     (Refusal(503, "SlowDown"), AGAIN),
     (Refusal(500, "InternalError"), AGAIN),
 ]
@@ -776,7 +788,10 @@ def test_without_credentials_a_refusal_says_that_none_were_there(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     odd.refuse = lambda _: Refusal(403, "AccessDenied")
     done = run(lake=LAKE, database=database)
-    assert (done.returncode, "it was asked without credentials: set the AWS_* settings" in done.stderr) == (2, True)
+    assert (done.returncode, "the request was sent without credentials: set the AWS_*" in done.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_a_file_with_an_error_is_not_read(odd: OddS3) -> None:

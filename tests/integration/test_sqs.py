@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
-from processor.lake import aws
+from processor.lake import aws_client
 from processor.lake.base import LakeError, LakeSettingError, escape_unstorable
 from processor.lake.sqs import QueueNotifications, parse_notification
 from tests.support.program import SECRET
@@ -26,7 +26,7 @@ WRONG = {
     "QueueDoesNotExist": "fix QUEUE_URL",
     "SignatureDoesNotMatch": "look at AWS_SECRET_ACCESS_KEY",
 }
-PASSING = {"InternalError": "run again later", "Throttling": "run again later", "": "look the error 0 up"}
+PASSING = {"InternalError": "run again later", "Throttling": "run again later", "": "look up the error 0"}
 
 
 def body(*keys: str, bucket: str = "events") -> str:
@@ -72,7 +72,7 @@ Opener = Callable[..., QueueNotifications]
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     """The client that a queue gets."""
     made = Client()
-    monkeypatch.setattr(aws, "_made", lambda service: ({"sqs": made}[service], None))
+    monkeypatch.setattr(aws_client, "make_client", lambda service: ({"sqs": made}[service], None))
     return made
 
 
@@ -148,7 +148,7 @@ def test_what_lies_elsewhere_is_told_once(
     assert queue.wait(1) == []
     client.bodies = [body("x", bucket="third")]
     assert queue.wait(1) == []
-    assert lines == ["the queue tells of objects outside of the lake, too: they are passed over"]
+    assert lines == ["the queue also names objects outside of the lake; they are ignored"]
     queue.acknowledge([escape_unstorable(name) for name in named])
     assert sorted(chain.from_iterable(client.deleted)) == ["r1", "r2", "r3", "r4", "r5"]
 
@@ -197,7 +197,7 @@ def test_a_message_that_is_no_notification_is_told_and_deleted(
     queue = opened(text, body("lake/a.tsv"))
     assert queue.wait(1) == ["a.tsv"]
     (line,) = lines
-    assert line.startswith("a message of the queue was passed over: ")
+    assert line.startswith("a message of the queue was ignored: ")
     assert client.deleted == [["r1"]]
 
 
@@ -243,7 +243,7 @@ def test_a_queue_that_is_away_is_told_once_and_left_alone(
     assert queue.wait(0.1) == []
     assert queue.wait(20) == []
     (line,) = lines
-    assert line.endswith("; until then the lake is listed only")
+    assert line.endswith("; until then new files are found by listing the lake")
     assert slept[0] == 0.1  # no longer than it was to be waited for
     assert slept[1] > 0.1
     client.bodies.append(body("lake/a.tsv"))
@@ -268,7 +268,7 @@ def test_a_message_that_cannot_be_deleted_comes_again(opened: Opener, client: Cl
     client.errors.append(failure("InternalError"))
     queue.acknowledge(["a.tsv"])
     (line,) = lines
-    assert line.endswith("; until then the lake is listed only")
+    assert line.endswith("; until then new files are found by listing the lake")
     queue.acknowledge(["a.tsv"])
     assert client.deleted == []  # its receipt has been let go of: it gets another one
     client.bodies.append(body("lake/a.tsv"))

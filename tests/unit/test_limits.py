@@ -122,7 +122,7 @@ def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> N
 @pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])
 def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_TEXT_GIB", "1")
-    with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or set MAX_TEXT_GIB"):
+    with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or increase MAX_TEXT_GIB"):
         version(lambda: packed(key, chain([HEADER, b"\n", EVENT, b"\n"], blocks(b"x", 2 * GIB))), key)
 
 

@@ -9,14 +9,9 @@ import pytest
 import watchfiles
 
 from processor.lake.base import LakeSettingError
+from processor.lake.folder_notifications import MAX_NAMES, QUIET_SECONDS, FolderNotifications
 from processor.lake.location import open_lake
-from processor.lake.notifications import (
-    MAX_NAMES,
-    QUIET_SECONDS,
-    FolderNotifications,
-    NoNotifications,
-    open_notifications,
-)
+from processor.lake.notifications import NoNotifications, open_notifications
 from tests.support.program import HEADER
 from tests.support.tables import write_lake
 
@@ -79,7 +74,7 @@ def test_a_file_is_told_at_once_when_nothing_was_written_to_it_for_a_while(tmp_p
 
 def test_no_more_than_a_batch_is_told_at_a_time(tmp_path: Path) -> None:
     with closing(FolderNotifications(str(tmp_path), pytest.fail)) as writes:
-        writes._told.update({f"{number}.tsv": 0.0 for number in range(MAX_NAMES + 5)})
+        writes._written.update({f"{number}.tsv": 0.0 for number in range(MAX_NAMES + 5)})
         assert [len(writes.wait(0)) for _ in range(3)] == [MAX_NAMES, 5, 0]
 
 
@@ -115,7 +110,7 @@ def test_a_folder_that_cannot_be_watched_is_told_once(tmp_path: Path, monkeypatc
         for _ in range(3):
             writes.restart()
             assert writes.wait(0) == []
-    assert warned == ["the lake folder cannot be watched (no more watches): it is only listed"]
+    assert warned == ["the lake folder cannot be watched (no more watches); new files are found by listing it"]
 
 
 def test_who_tells_of_a_lake(tmp_path: Path, bucket: str) -> None:
@@ -123,5 +118,5 @@ def test_who_tells_of_a_lake(tmp_path: Path, bucket: str) -> None:
     assert isinstance(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail), NoNotifications)
     with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):
         open_notifications(open_lake(str(tmp_path)), f"{bucket}/1/x", pytest.fail)
-    with pytest.raises(LakeSettingError, match="QUEUE_URL is no URL of a queue"):
+    with pytest.raises(LakeSettingError, match="QUEUE_URL is not the URL of a queue"):
         open_notifications(open_lake("s3://events/lake/"), "x", pytest.fail)

@@ -96,7 +96,7 @@ def test_a_setting_that_is_no_number_is_wrong(
     if name.isupper():
         monkeypatch.setenv(name, text)
     if name == "MAX_TEXT_GIB":
-        with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB is no whole number of GiB above 0"):
+        with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB must be a whole number of GiB above 0"):
             open_lake(str(tmp_path))
         return
     words = {"WATCH_INTERVAL": ["watch"], "DATABASE_WAIT": []}.get(name, ["watch", f"{name}={text}"])

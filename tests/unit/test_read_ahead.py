@@ -9,7 +9,7 @@ import pytest
 
 from processor.lake.base import ChangedError, LakeFile, LakeSettingError, Stream
 from processor.lake.location import open_lake
-from processor.lake.read_ahead import MOST_BYTES, ReadAhead, read_objects_ahead
+from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead, read_objects_ahead
 from tests.support.processes import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
@@ -79,7 +79,7 @@ def test_what_was_passed_over_makes_room(objects: Objects) -> None:
 
 def test_ranges_large_objects_and_what_was_not_expected_are_read_as_ever(objects: Objects) -> None:
     with closing(ReadAhead(objects)) as ahead:
-        large = LakeFile("large.tsv", "1-1", MOST_BYTES + 1)
+        large = LakeFile("large.tsv", "1-1", MAX_OBJECT_BYTES + 1)
         ahead.expect([large, FILES[1]])
         wait_until(lambda: objects.opened == ["01.tsv"])
         assert ahead.open(large).read() == b"large.tsv 0 None"
