@@ -1,4 +1,4 @@
-"""The log: one line of JSON for each event, of the levels asked for, and safe to read."""
+"""The log has one line of JSON for each event at or above its level, and is safe to read."""
 
 import json
 import subprocess
@@ -12,14 +12,14 @@ from tests.support.program import CLICK, HEADER, ODD, run
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A lake of a good file of an odd name, and of a broken one."""
+    """A lake of one good file with an odd name and one broken file."""
     (tmp_path / f"a{ODD}.tsv").write_bytes(HEADER + CLICK + b"bad\n")
     (tmp_path / "b.tsv.gz").write_bytes(b"no gzip")
     return tmp_path
 
 
 def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
-    """The events on standard error, which holds nothing else."""
+    """Return the events on standard error, which holds nothing else."""
     assert done.stderr.isascii()
     assert done.stderr.replace("\n", "").isprintable()
     lines = [json.loads(line) for line in done.stderr.splitlines()]
@@ -59,7 +59,7 @@ def test_a_level_leaves_out_what_is_below(lake: Path, database: str, level: str,
     assert {line["event"] for line in told} - {"said"} == wanted
 
 
-def test_a_level_counts_for_words_too(lake: Path, database: str) -> None:
+def test_a_level_applies_to_text_too(lake: Path, database: str) -> None:
     done = run(lake=lake, database=database, LOG_LEVEL="error")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert run("status", lake=lake, database=database, LOG_LEVEL="error").stdout.startswith("Lake ")
@@ -76,7 +76,7 @@ def test_differences_are_events(lake: Path, database: str) -> None:
 
 
 @pytest.mark.parametrize("setting", [{"LOG_FORMAT": "xml"}, {"LOG_LEVEL": "loud"}, {"LOG_LEVEL": ODD}])
-def test_a_wrong_setting_is_told(setting: dict[str, str], lake: Path, database: str) -> None:
+def test_a_wrong_setting_is_reported(setting: dict[str, str], lake: Path, database: str) -> None:
     done = run(lake=lake, database=database, **setting)
     (line,) = done.stderr.splitlines()
     assert (done.returncode, done.stdout, next(iter(setting)) in line) == (2, "", True)

@@ -1,4 +1,4 @@
-"""Metrics go where they are told to, in one piece, without secrets, and never change how a run ends."""
+"""Metrics are exported to their target whole and without secrets, and never change how a run ends."""
 
 import base64
 import shutil
@@ -38,14 +38,14 @@ HASH = "$2b$04$5bYqvmxySOZoqwoaBHxjoeAc7ip0SITKHxL1VNNTx8cMZdh0R3K1."  # bcrypt 
 
 
 def listens(port: int) -> bool:
-    """Whether anybody takes connections there."""
+    """Whether a server listens on a port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A lake of two small files, one of them with a bad line."""
+    """A lake of two small files, one of which has a bad line."""
     folder = tmp_path / "lake"
     folder.mkdir()
     (folder / "a.tsv").write_bytes(HEADER + CLICK * 2 + b"bad\n")
@@ -53,7 +53,7 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_run_tells_what_it_did(lake: Path, database: str, tmp_path: Path) -> None:
+def test_a_run_exports_what_it_did(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     assert run("--metrics", str(file), lake=lake, database=database).returncode == 0
     told = samples(file.read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def test_counters_grow_from_run_to_run(lake: Path, database: str, tmp_path: Path
     assert told["event_lake_commit_duration_seconds_count{}"] == 0
 
 
-def test_a_run_that_was_stopped_tells_so(lake: Path, database: str, tmp_path: Path) -> None:
+def test_a_stopped_run_exports_its_exit_code(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database, METRICS=str(file))
     before = samples(file.read_text(encoding="utf-8"))
@@ -115,7 +115,7 @@ def test_a_run_that_was_stopped_tells_so(lake: Path, database: str, tmp_path: Pa
     assert before[success] - 60 < told[success] <= before[success]
 
 
-def test_another_lakes_numbers_are_not_told(lake: Path, database: str, tmp_path: Path) -> None:
+def test_the_numbers_of_another_lake_are_not_exported(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database)
     assert run(lake=tmp_path, database=database, METRICS=str(file)).returncode == 2
@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_written_fails_no_run(lake: Path, database: str, t
     assert line.startswith(f"the metrics cannot be written to {file} (No such file or directory)")
 
 
-def test_commands_that_do_not_count_tell_nothing(lake: Path, database: str, tmp_path: Path) -> None:
+def test_commands_that_do_not_ingest_export_nothing(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database)
     for command in (["status"], ["verify"], ["--dry-run"], ["forget", "a.tsv"]):
@@ -170,7 +170,7 @@ def test_commands_that_do_not_count_tell_nothing(lake: Path, database: str, tmp_
     ],
     ids=range(10),
 )
-def test_what_is_no_place_for_a_run_is_refused(text: str, lake: Path, database: str) -> None:
+def test_a_wrong_target_for_a_run_is_refused(text: str, lake: Path, database: str) -> None:
     done = run(lake=lake, database=database, METRICS=text)
     (line,) = done.stderr.splitlines()
     assert (done.returncode, done.stdout, line.startswith("METRICS ")) == (2, "", True)
@@ -188,7 +188,7 @@ def test_what_a_setting_names() -> None:
         parse_target("9109 ")
 
 
-def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
+def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
     metrics, tally, address = Metrics(), RunTally(), Address("127.0.0.1", free_port())
 
     def scraped() -> dict[str, float]:
@@ -222,7 +222,7 @@ def test_a_port_tells_what_goes_on(lake: Path, database: str) -> None:
 
 @pytest.fixture
 def gateway() -> Iterator[str]:
-    """The URL of a real Pushgateway that wants a user and a password."""
+    """The URL of a real Pushgateway that asks for a user and a password."""
     if PUSHGATEWAY is None:
         pytest.skip("prometheus-pushgateway is not installed")
     port = free_port()
@@ -237,7 +237,7 @@ def gateway() -> Iterator[str]:
 
 
 def pushed(url: str) -> dict[str, float]:
-    """What a Pushgateway holds."""
+    """Return the metrics that a Pushgateway holds."""
     user, host = url.removeprefix("http://").split("@")
     key = base64.b64encode(user.encode()).decode()
     with urllib.request.urlopen(
@@ -269,7 +269,7 @@ def test_a_pushgateway_gets_the_same_and_keeps_what_a_run_does_not_know(
 
 
 class Silent(BaseHTTPRequestHandler):
-    """Hangs up without a word."""
+    """Closes each connection without an answer."""
 
     def do_POST(self) -> None:
         self.close_connection = True

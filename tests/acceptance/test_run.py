@@ -1,4 +1,4 @@
-"""The command as a process: what it prints, what it leaves, how it ends."""
+"""The main command as a process: what it prints, what it leaves, and how it ends."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def test_counts_what_is_new_and_says_so(lake: Path, database: str) -> None:
+def test_new_files_are_ingested_and_reported(lake: Path, database: str) -> None:
     done = run("--json", lake=lake, database=database)
     assert done.returncode == 0
     assert outcome(done) == {
@@ -44,7 +44,7 @@ def test_counts_what_is_new_and_says_so(lake: Path, database: str) -> None:
     assert "Nothing new" in again.stderr
 
 
-def test_prints_for_people_what_it_did(lake: Path, database: str) -> None:
+def test_a_run_prints_for_people_what_it_did(lake: Path, database: str) -> None:
     done = run(lake=lake, database=database)
     assert done.returncode == 0
     assert "counted 2019/a.tsv: 2 events, 1 line rejected" in done.stdout
@@ -55,7 +55,7 @@ def test_prints_for_people_what_it_did(lake: Path, database: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["", "--json"])
-def test_counts_on_when_nobody_reads_what_it_prints(lake: Path, database: str, tmp_path: Path, option: str) -> None:
+def test_a_run_goes_on_when_nobody_reads_its_output(lake: Path, database: str, tmp_path: Path, option: str) -> None:
     command = f"'{sys.executable}' '{ROOT / 'run.py'}' {option} | true"
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
     done = subprocess.run(
@@ -80,7 +80,7 @@ def test_a_made_lake_is_counted_as_the_oracle_says(tmp_path: Path, database: str
     Model().check(database, contents(tmp_path / "lake"))
 
 
-def test_a_file_that_is_what_it_was_again_has_no_error_any_more(lake: Path, database: str) -> None:
+def test_the_error_of_a_file_is_cleared_when_the_file_is_as_before(lake: Path, database: str) -> None:
     model, before = Model(), (lake / "b.tsv").read_bytes()
     assert run(lake=lake, database=database).returncode == 0
     model.check(database, contents(lake))
@@ -95,7 +95,7 @@ def test_a_file_that_is_what_it_was_again_has_no_error_any_more(lake: Path, data
     assert set(ask(database, query)) == {(None, None)}
 
 
-def test_a_file_that_cannot_be_read_is_told_and_the_others_count(lake: Path, database: str) -> None:
+def test_an_unreadable_file_is_reported_and_the_others_are_ingested(lake: Path, database: str) -> None:
     (lake / "broken.tsv.gz").write_bytes(b"no gzip")
     done = run("--json", lake=lake, database=database)
     assert done.returncode == 1
@@ -145,7 +145,7 @@ def test_a_lake_that_cannot_be_listed_is_not_recorded(lake: Path, database: str)
     assert run(lake=lake, database=database).returncode == 0
 
 
-def test_a_refused_prune_tells_what_was_counted(lake: Path, database: str) -> None:
+def test_a_refused_prune_reports_what_was_ingested(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     (lake / "b.tsv").unlink()
     (lake / "2019" / "a.tsv").rename(lake / "c.tsv")
@@ -184,7 +184,7 @@ def test_a_wrong_setting_is_one_line(database: str, lake_url: str, url: str | No
     assert "cret" not in line
 
 
-def test_a_wrong_option_is_told(database: str, lake: Path) -> None:
+def test_a_wrong_option_is_reported(database: str, lake: Path) -> None:
     assert run("--no-such-option", lake=lake, database=database).returncode == 2
 
 

@@ -1,4 +1,4 @@
-"""A watch as a process: files come in any way, what it needs goes away and comes back, and the tables end right."""
+"""A watch as a process: files come in any way, services become unavailable and come back, and the tables are right."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def queue(bucket: str) -> str:
-    """The URL of a queue that is told of the objects of the bucket, but for those below lake/quiet/."""
+    """The URL of a queue that gets notifications of the bucket's objects below lake/told/."""
     sqs = boto3.client("sqs", endpoint_url=bucket)
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
     name = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -63,23 +63,23 @@ def queue(bucket: str) -> str:
 
 
 def watch(*options: str, lake: Path | str, database: str, **environment: str) -> Run:
-    """A watch that goes on."""
+    """Start a watch."""
     return Run("watch", *options, lake=lake, database=database, **environment)
 
 
 def stop(going_on: Run, number: signal.Signals = signal.SIGTERM) -> None:
-    """End a watch as an operator does."""
+    """Stop a watch as an operator does."""
     going_on.process.send_signal(number)
     assert going_on.end() == 0
 
 
 def is_up(database: str) -> bool:
-    """Whether a watch has counted what its first listing found."""
+    """Whether a watch has ingested what its first listing found."""
     return is_there(database, "command = 'watch' and seconds > 0")
 
 
 def wait_for(database: str, lake: Path) -> None:
-    """Wait until the present files of a folder count."""
+    """Wait until the present files of a folder are ingested."""
     wait_until(
         lambda: (
             {file.key: file.fingerprint for file in open_lake(str(lake)).list_files()}.items()
@@ -89,12 +89,12 @@ def wait_for(database: str, lake: Path) -> None:
 
 
 def wait_for_word(going_on: Run, word: str, times: int) -> None:
-    """Wait until a watch has said something so many times."""
+    """Wait until a watch has printed a text `times` times."""
     wait_until(lambda: going_on.errors.count(word) == times)
 
 
 def watches(database: str) -> list[tuple[object, ...]]:
-    """How many watches there were, each with its exit code, and what it counted."""
+    """Return the exit code, the error and the number of ingested files of each watch."""
     return ask(database, "select exit_code, error, files_counted from state.runs where command = 'watch'")
 
 
@@ -198,7 +198,7 @@ def test_an_interval_is_enough(bucket: str, database: str) -> None:
     Model().check(database, lake)
 
 
-def test_a_database_that_is_away_is_waited_out(own_server: tuple[str, Server], lake: Path) -> None:
+def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server], lake: Path) -> None:
     uri, server = own_server
     with new_database(uri) as database:
         with watch("--interval", "5", lake=lake, database=database, DATABASE_WAIT="1") as going_on:
@@ -220,7 +220,7 @@ def test_a_database_that_is_away_is_waited_out(own_server: tuple[str, Server], l
         assert watches(database) == [(0, None, 4)]
 
 
-def test_a_folder_that_is_away_is_waited_out(lake: Path, database: str) -> None:
+def test_a_watch_waits_for_an_unavailable_folder(lake: Path, database: str) -> None:
     write_lake(lake, {"a.tsv": events(1, 9, "a")})
     with watch("--interval", "1", lake=lake, database=database) as going_on:
         wait_for(database, lake)
@@ -235,7 +235,7 @@ def test_a_folder_that_is_away_is_waited_out(lake: Path, database: str) -> None:
     Model().check(database, contents(lake))
 
 
-def test_an_s3_that_is_away_is_waited_out(bucket: str, queue: str, database: str) -> None:
+def test_a_watch_waits_for_an_unavailable_s3(bucket: str, queue: str, database: str) -> None:
     s3, fault = boto3.client("s3", endpoint_url=bucket), list[S3Fault]()
     lake = {"told/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
     with (
@@ -258,7 +258,7 @@ def test_an_s3_that_is_away_is_waited_out(bucket: str, queue: str, database: str
     Model().check(database, lake)
 
 
-def test_a_queue_that_is_away_leaves_the_listing(bucket: str, queue: str, database: str) -> None:
+def test_without_its_queue_a_watch_still_lists(bucket: str, queue: str, database: str) -> None:
     with watch("--queue", queue, "--interval", "1", lake="s3://events/lake/", database=database) as going_on:
         wait_until(lambda: is_up(database))
         boto3.client("sqs", endpoint_url=bucket).delete_queue(QueueUrl=queue)
@@ -315,7 +315,7 @@ def test_a_watch_waits_for_another_run_and_goes_on_after_it(lake: Path, database
 
 
 @pytest.mark.parametrize("change", ["pruned", "replaced"])
-def test_what_a_watch_read_ahead_does_not_undo_another_run(
+def test_files_read_ahead_do_not_undo_another_run(
     lake: Path, database: str, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
@@ -354,7 +354,7 @@ def test_what_a_watch_read_ahead_does_not_undo_another_run(
     Model().check(database, contents(lake), pruned=True)
 
 
-def test_a_watch_ends_where_the_database_is_given_to_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
+def test_a_watch_ends_if_the_database_is_given_to_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
     (tmp_path / "moved").mkdir()
     with watch("--interval", "1", lake=lake, database=database) as going_on:
         wait_until(lambda: is_up(database))
@@ -401,7 +401,7 @@ def test_a_killed_watch_hinders_nobody(lake: Path, database: str) -> None:
     Model().check(database, contents(lake))
 
 
-def test_a_file_that_cannot_be_read_is_not_told_all_the_time(lake: Path, database: str) -> None:
+def test_an_unreadable_file_is_not_reported_all_the_time(lake: Path, database: str) -> None:
     write_lake(lake, {"broken.tsv": b"no header\n"})
     with watch("--interval", "1", lake=lake, database=database) as going_on:
         wait_until(lambda: going_on.errors.count("not counted broken.tsv") == 2)
@@ -414,7 +414,7 @@ def test_a_file_that_cannot_be_read_is_not_told_all_the_time(lake: Path, databas
 
 
 def memory(process: int) -> int:
-    """The bytes that a process holds."""
+    """Return the memory of a process in bytes."""
     (line,) = (
         line
         for line in Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
@@ -465,7 +465,7 @@ def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) ->
 
 
 def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
-    """What a lake lists and what it gives of each name alone."""
+    """Yield each file as a lake lists it and as the lake finds it by its name."""
     lake = open_lake(url)
     files = {file.key: file for file in lake.list_files()}
     assert files

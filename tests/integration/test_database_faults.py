@@ -128,7 +128,7 @@ class Relapsing(Store):
 
 
 @pytest.mark.parametrize("plan", [Plan(limits=ONE), Plan(workers=2, limits=ONE), Plan(prune_all=True)])
-def test_what_a_server_lost_that_it_had_committed_is_told_and_done_by_the_next_run(tmp_path: Path, plan: Plan) -> None:
+def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path, plan: Plan) -> None:
     """As where it is failed over to a standby that lags."""
     lake = tmp_path / "lake"
     files = {f"{name}.tsv": events(5, 10 + number, name) for number, name in enumerate("abcd")}

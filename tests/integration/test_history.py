@@ -58,7 +58,7 @@ BROKEN = b"no header\n"
 
 
 class Lake:
-    """A folder of files, each write at a time of its own."""
+    """A folder of files, in which each write has a time of its own."""
 
     def __init__(self, folder: Path, **files: bytes) -> None:
         self.folder, self.time = folder, 1_550_000_000
@@ -87,7 +87,7 @@ def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -
 
 
 def rows_as_stored(url: str) -> list[list[tuple[object, ...]]]:
-    """Every row with where it lies and which transaction wrote it: any write shows."""
+    """Return every row with its place on disk and its transaction, which show any write."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         found = []
         for table in COUNTED:
@@ -114,7 +114,7 @@ def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("anew", [False, True])
-def test_the_error_of_a_changed_file_goes_when_the_file_does(database: str, tmp_path: Path, anew: bool) -> None:
+def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(database: str, tmp_path: Path, anew: bool) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO, never=BROKEN), Model()
     count(tmp_path, database, Plan())
     model.check(database, lake.files)
@@ -132,7 +132,7 @@ def test_the_error_of_a_changed_file_goes_when_the_file_does(database: str, tmp_
     assert found.counting.keys() == {"one.tsv", "two.tsv"}
 
 
-def test_the_error_of_a_changed_file_goes_when_the_old_one_is_back(database: str, tmp_path: Path) -> None:
+def test_the_error_of_a_changed_file_is_cleared_when_the_old_version_is_back(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path), Model()
     lake.put("one", ONE, time=1)
     count(tmp_path, database, Plan())
@@ -146,7 +146,7 @@ def test_the_error_of_a_changed_file_goes_when_the_old_one_is_back(database: str
 
 
 @pytest.mark.parametrize("anew", [False, True])
-def test_pruning_is_refused_where_more_than_half_are_gone(database: str, tmp_path: Path, anew: bool) -> None:
+def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_path: Path, anew: bool) -> None:
     def run(plan: Plan) -> RunTally:
         return rebuild(lake, database, plan) if anew else count(tmp_path, database, plan)[0]
 
@@ -183,7 +183,7 @@ def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> No
         model.check(database, lake.files)
 
 
-def test_a_forgotten_file_counts_again_where_it_is_present(database: str, tmp_path: Path) -> None:
+def test_a_forgotten_file_is_ingested_again_if_it_is_present(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO), Model()
     count(tmp_path, database, Plan())
     with Database(database) as db:
@@ -197,7 +197,7 @@ def test_a_forgotten_file_counts_again_where_it_is_present(database: str, tmp_pa
 
 
 class Onlooker(Silence):
-    """A listener that looks at the database from outside after each file."""
+    """A tally that queries the database on a connection of its own after each file."""
 
     def __init__(self, url: str, query: str) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ def test_readers_keep_the_old_tables_until_a_rebuild_is_done(database: str, tmp_
 def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
     database: str, tmp_path: Path, name: str
 ) -> None:
-    """A backup that runs meanwhile is one, too."""
+    """A backup that runs meanwhile is such a transaction."""
     lake = Lake(tmp_path, one=ONE, two=TWO)
     count(tmp_path, database, Plan())
     query = sql.SQL("select to_jsonb(t) - 'age' from {} as t order by 1").format(sql.Identifier(*name.split(".")))
@@ -248,7 +248,7 @@ def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
 
 
 class Uncommitted(Database):
-    """A database whose connection ends when the rebuild's last statement was executed, before its COMMIT."""
+    """A database whose connection ends after the last statement of a rebuild, before its COMMIT."""
 
     def __init__(self, url: str, wait: float) -> None:
         super().__init__(url, wait)
@@ -278,7 +278,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
 
 
 def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path) -> None:
-    """More microseconds than a bigint holds; they come and go by one file and by many."""
+    """The sum is more microseconds than a bigint holds, whether one file contributes it or many."""
     ends = ("0001-01-01 00:00:00", "9999-12-31 23:59:59")
     whole = [(end, f"s{i}", "u", "a") for i in range(40) for end in ends]
     lake = Lake(tmp_path, first=text(*whole[::2]), **{f"b{i}": text(it) for i, it in enumerate(whole[1::2])})
@@ -296,7 +296,7 @@ def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_file_whose_many_rejected_lines_come_first_counts(
+def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     monkeypatch.setattr(batches, "HOPELESS", 10)
@@ -320,7 +320,7 @@ def test_a_rebuild_writes_no_row_of_the_bi_tables_that_is_right(database: str, t
     assert rows_as_stored(database)[:2] == before[:2]
 
 
-def test_counting_beside_the_tables_takes_no_lock_for_each_file(database: str, tmp_path: Path) -> None:
+def test_ingesting_into_comparison_tables_takes_no_lock_for_each_file(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO, e=ONE)
     onlooker = Onlooker(
         database,
@@ -332,7 +332,7 @@ def test_counting_beside_the_tables_takes_no_lock_for_each_file(database: str, t
 
 
 def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
-    """File n holds 2 ** n clicks of users, articles and sessions of its own, so each sum tells which files it holds."""
+    """File n holds 2 ** n clicks by users and sessions of its own, so each sum shows which files are in it."""
     lake = Lake(tmp_path)
     files = 7
     for n in range(files):

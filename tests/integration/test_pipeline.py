@@ -1,4 +1,4 @@
-"""Counting whole lakes into a real Postgres."""
+"""Ingesting whole lakes into a real Postgres."""
 
 import os
 import tempfile
@@ -33,8 +33,8 @@ def test_any_lake_gives_one_pass_over_it(database: str) -> None:
 
 
 @pytest.mark.parametrize("touched", [False, True])
-def test_the_error_of_a_version_goes_with_it(database: str, tmp_path: Path, touched: bool) -> None:
-    """The version that counts is back: with the fingerprint that it had, or with another one."""
+def test_the_error_of_a_version_is_cleared_with_it(database: str, tmp_path: Path, touched: bool) -> None:
+    """The ingested version is back, with the fingerprint that it had or with another one."""
     path, when = tmp_path / "a.tsv", (1_550_000_000, 1_550_000_000)
     good = HEADER + CLICK
 
@@ -60,7 +60,7 @@ def test_the_error_of_a_version_goes_with_it(database: str, tmp_path: Path, touc
     assert errors() == (True, True, 2)
 
 
-def test_a_file_that_never_counted_is_forgotten_once_it_is_gone(database: str, tmp_path: Path) -> None:
+def test_a_missing_file_that_was_never_ingested_is_forgotten(database: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"broken\n")
     (tmp_path / "b.tsv").write_bytes(HEADER + CLICK)
     count(tmp_path, database, Plan())
@@ -70,7 +70,7 @@ def test_a_file_that_never_counted_is_forgotten_once_it_is_gone(database: str, t
     assert ask(database, "select key, error from state.lake_files") == [("b.tsv", None)]
 
 
-def test_the_error_of_a_file_that_counts_goes_when_the_file_does(database: str, tmp_path: Path) -> None:
+def test_the_error_of_an_ingested_file_is_cleared_when_it_is_missing(database: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK)
     count(tmp_path, database, Plan())
     (tmp_path / "a.tsv").write_bytes(b"broken\n")

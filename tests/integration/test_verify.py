@@ -1,4 +1,4 @@
-"""`verify` finds whatever is spoiled, says where, and changes nothing."""
+"""`verify` finds every spoiled cell and row, names it, and changes nothing."""
 
 import tracemalloc
 from contextlib import closing
@@ -63,15 +63,15 @@ def lake(tmp_path: Path) -> Path:
 
 
 def differences(lake: Path, url: str) -> list[Difference]:
-    """What `verify` finds."""
+    """Return what `verify` finds."""
     place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
         return list(verify(place, Store(db), Plan(), Silence()))
 
 
-def mend(lake: Path, url: str) -> None:
-    """Count anew."""
+def rebuild_tables(lake: Path, url: str) -> None:
+    """Rebuild the tables."""
     place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
@@ -79,7 +79,7 @@ def mend(lake: Path, url: str) -> None:
 
 
 def written(url: str, table: str) -> list[tuple[object, ...]]:
-    """The columns of a table that are written, each with its type."""
+    """Return the columns of a table that are not generated, each with its type."""
     schema, name = table.split(".")
     return execute(
         url,
@@ -89,7 +89,7 @@ def written(url: str, table: str) -> list[tuple[object, ...]]:
 
 
 def spoils(url: str, table: str) -> list[str]:
-    """Statements that each spoil a table by one cell or one row: every column, a row too few, a row too many."""
+    """Return statements that each spoil a table: one for each column, one row too few, one row too many."""
     columns = written(url, table)
     first = f"where ctid = (select min(ctid) from {table})"
     names = ", ".join(str(column) for column, _ in columns)
@@ -105,7 +105,7 @@ def spoils(url: str, table: str) -> list[str]:
 
 
 def first_key(url: str, table: str) -> list[object]:
-    """How `verify` names the first row of a table."""
+    """Return how `verify` names the first row of a table."""
     if table in KEYS:
         ((key,),) = execute(
             url, f"select jsonb_build_array({', '.join(KEYS[table])}) from {table} order by ctid limit 1"
@@ -132,7 +132,7 @@ def test_every_spoiled_cell_is_found(lake: Path, database: str, table: str) -> N
         assert named, spoil
         if not spoil.startswith("insert"):
             assert key in [difference.key for difference in named], spoil
-        mend(lake, database)
+        rebuild_tables(lake, database)
     assert not differences(lake, database)
 
 
@@ -162,7 +162,7 @@ def test_rows_of_no_file_are_found(lake: Path, database: str) -> None:
 
 
 def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """All rows of all tables, but for the list of runs and which was the last."""
+    """Return all rows of all tables, except the history of runs and the lake."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute(
             "select schemaname, tablename from pg_tables"

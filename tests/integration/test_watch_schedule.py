@@ -199,7 +199,7 @@ def test_the_lake_is_listed_at_intervals(scene: Scene) -> None:
     assert len(scene.drawn) == 1
 
 
-def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
+def test_the_lock_is_released_while_idle(scene: Scene) -> None:
     scene.run(None, None, list)
     turns = scene.store.turns
     assert turns[0] == "give"  # it was held when the watch began
@@ -211,7 +211,7 @@ def test_the_lock_is_left_while_nothing_is_done(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("seconds", "releases"), [(0.0, 0), (watch.LOCK_SECONDS / 2, 1), (watch.LOCK_SECONDS + 0.1, 3)]
 )
-def test_the_lock_is_left_for_others_between_batches(scene: Scene, seconds: float, releases: int) -> None:
+def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: float, releases: int) -> None:
     scene.tally.file_seconds = seconds
     scene.write(*"abcd")
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
@@ -222,7 +222,7 @@ def test_the_lock_is_left_for_others_between_batches(scene: Scene, seconds: floa
     Model().check(scene.uri, contents(Path(scene.lake.url)))
 
 
-def test_what_changed_is_tried_at_its_time_and_then_settled(scene: Scene) -> None:
+def test_a_changed_file_is_tried_at_its_time_and_then_acknowledged(scene: Scene) -> None:
     scene.lake.changing["a.tsv"] = 3
     scene.run(None, scene.write("a.tsv"), None, None, None, list)
     assert scene.notifications.waits[2:5] == [
@@ -296,7 +296,7 @@ def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
     assert scene.tally.counts == {"a.tsv": 2}
 
 
-def test_what_counts_is_no_failure_any_more(scene: Scene) -> None:
+def test_an_ingested_file_is_no_longer_a_failure(scene: Scene) -> None:
     write_lake(Path(scene.lake.url), {"a.tsv": b"no header\n"})
     scene.run(scene.write("a.tsv"))
     assert scene.watch._failed == scene.watch._changed == {}
@@ -310,7 +310,7 @@ def test_files_outside_the_selection_are_neither_listed_nor_looked_at(scene: Sce
     assert scene.notifications.acknowledged == [{"2019-02-15.tsv", "2019-02-17.tsv"}]
 
 
-def test_a_file_that_is_told_of_twice_is_looked_at_once(scene: Scene) -> None:
+def test_two_notifications_of_a_file_find_it_once(scene: Scene) -> None:
     scene.run(None, lambda: scene.write("a.tsv")() * 2, lambda: ["no.tsv"])
     assert scene.lake.looks == ["a.tsv", "no.tsv"]
     assert scene.notifications.acknowledged == [{"a.tsv"}, {"no.tsv"}]
@@ -338,7 +338,7 @@ def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene)
 @pytest.mark.parametrize(
     ("drawing", "draws"), [(0.0, 2), (watch.LAST_DRAWING_SECONDS - 0.1, 2), (watch.LAST_DRAWING_SECONDS, 1)]
 )
-def test_what_is_not_drawn_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, drawing: float, draws: int) -> None:
+def test_the_report_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, drawing: float, draws: int) -> None:
     scene.drawing = drawing
     scene.run(list, scene.write("a.tsv"))
     assert len(scene.drawn) == 1
@@ -358,7 +358,7 @@ def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: E
 
 
 @pytest.mark.parametrize("error", [LakeError("no bucket"), DatabaseError("no right"), BusyError("busy; wait")])
-def test_what_is_wrong_at_the_beginning_ends_a_watch(scene: Scene, error: Exception) -> None:
+def test_an_error_before_the_first_listing_ends_a_watch(scene: Scene, error: Exception) -> None:
     if isinstance(error, LakeError):
         scene.lake.errors.append(error)
     else:
@@ -375,7 +375,7 @@ def test_what_is_wrong_at_the_beginning_ends_a_watch(scene: Scene, error: Except
         (BusyError("another run; it stops"), "another run; watch waits"),
     ],
 )
-def test_what_is_away_later_is_told_and_waited_for(scene: Scene, error: Exception, line: str) -> None:
+def test_a_later_error_is_reported_and_waited_for(scene: Scene, error: Exception, line: str) -> None:
     def fails() -> list[str]:
         if isinstance(error, LakeError):
             scene.lake.errors.append(error)
@@ -403,14 +403,14 @@ def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
     assert scene.tally.lines == []
 
 
-def test_a_batch_that_is_broken_off_gives_the_lock_back_and_is_no_batch(scene: Scene) -> None:
+def test_a_turn_that_fails_releases_the_lock_and_is_no_turn(scene: Scene) -> None:
     scene.drawing_fails = True
     scene.run(list, list)
     assert scene.store.turns.count("take") == scene.store.turns.count("give") - 1
     assert len(scene.batches) == scene.lake.listings
 
 
-def test_an_outage_is_told_once_and_left_alone_for_longer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_reported_once_and_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, lines = Clock(), list[str]()
     monkeypatch.setattr(backoff, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)

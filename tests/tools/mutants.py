@@ -33,7 +33,7 @@ ROOMS = {
     "processor/report/summary.py": "summary picture page",
     "processor/report/figure_process.py": "figure_process",
     "processor/signals.py": "signals",
-    "processor/watch.py": "watch_schedule watch::test_what_a_watch_read_ahead_does_not_undo_another_run",
+    "processor/watch.py": "watch_schedule watch::test_files_read_ahead_do_not_undo_another_run",
     "processor/lake/notifications.py": "notifications",
     "processor/lake/folder_notifications.py": "notifications",
     "processor/backoff.py": "watch_schedule sqs",
@@ -53,17 +53,17 @@ ROOMS = {
     "processor/lake/s3_object.py": "lake_s3",
     "processor/lake/s3_version.py": "lake_s3",
     "processor/lake/read_ahead.py": "read_ahead",
-    "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_counts",
+    "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
     "processor/spark/reducer.py": "spark_reducer",
     "processor/spark/session.py": "spark_reducer",
     "processor/spark/executor.py": "spark_reducer",
     "state/migrations/": "migrations",
     "state/roles.sql": "roles",
     "state/schema.sql": "migrations plans security views roles",
-    "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_counts"
+    "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_is_ingested"
     " sql plans pipeline history",
     "state/store.py": "batches rejected watch_schedule pipeline"
-    " history::test_a_forgotten_file_counts_again_where_it_is_present"
+    " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
     "state/comparison.py": "verify",
     "state/staging.py": "spark_reducer"
@@ -71,7 +71,7 @@ ROOMS = {
     "processor/reducing/copy_rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
-    " commands::test_status_tells_what_changed_since metrics::test_a_run_tells_what_it_did",
+    " commands::test_status_tells_what_changed_since metrics::test_a_run_exports_what_it_did",
     "state/connection.py": "batches sql migrations watch_schedule"
     " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
     " database_faults::test_a_transaction_takes_what_it_takes"
