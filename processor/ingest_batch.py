@@ -8,8 +8,8 @@ from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
 from processor.reducing.process_pool import LostWorkerError
 from state.batch_writer import Failure, Version
-from state.comparison import Shadow
-from state.connection import DatabaseAwayError, DatabaseError
+from state.comparison import ComparisonTables
+from state.errors import DatabaseError, DatabaseUnavailableError
 from state.staging import StagingLostError
 from state.store import Store
 
@@ -17,12 +17,12 @@ Result = Version | Exception | None  # the version that was ingested, why the fi
 Results = list[tuple[LakeFile, Result]]
 
 
-def ingest_batch(batch: list[Item], into: Store | Shadow, listener: Listener) -> Iterator[Results]:
+def ingest_batch(batch: list[Item], into: Store | ComparisonTables, listener: Listener) -> Iterator[Results]:
     """Ingest a batch of files and return the results, one list for each transaction.
 
     One transaction takes all files of the batch. Only if the database refuses it, each file gets a transaction and a
     list of its own. The caller records failures before it asks for the next list, which shows whether the database
-    takes anything at all. Raises DatabaseAwayError, LakeError and BusyError.
+    takes anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
     """
     begun = time.monotonic()
     good = [item for item in batch if item.error is None]
@@ -37,7 +37,7 @@ def ingest_batch(batch: list[Item], into: Store | Shadow, listener: Listener) ->
             item.read_again(error)
         yield from ingest_batch(batch, into, listener)
         return
-    except DatabaseAwayError:
+    except DatabaseUnavailableError:
         raise
     except (FileError, DatabaseError) as error:  # only a file that is a batch of its own is read meanwhile
         if len(good) > 1:

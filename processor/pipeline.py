@@ -10,7 +10,7 @@ from processor.listener import Listener
 from processor.plan import Changes, Plan, find_changes, keys_to_prune
 from processor.reducing.process_pool import Pool
 from state.batch_writer import KnownFile
-from state.connection import DatabaseError
+from state.errors import DatabaseError
 from state.store import Store
 
 if TYPE_CHECKING:

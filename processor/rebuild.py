@@ -7,7 +7,7 @@ from processor.listener import Listener
 from processor.pipeline import make_reducer
 from processor.plan import Plan, keys_to_prune
 from state.batch_writer import Failure, KnownFile, Recollection
-from state.comparison import Shadow
+from state.comparison import ComparisonTables
 from state.store import Store
 
 
@@ -19,16 +19,16 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     present, known = sorted(lake.list_files()), store.files()
     pruned = keys_to_prune(plan, {file.key for file in present}, known)
-    with store.shadow() as shadow:
+    with store.comparison_tables() as tables:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
-        fill(shadow, lake, present, kept, store, plan, listener)
-        shadow.take_over()
+        fill(tables, lake, present, kept, store, plan, listener)
+        tables.take_over()
     for key in pruned:
         listener.forgotten(key)
 
 
 def fill(
-    shadow: Shadow,
+    tables: ComparisonTables,
     lake: Lake,
     present: list[LakeFile],
     known: dict[str, KnownFile],
@@ -49,14 +49,14 @@ def fill(
     ]
     with make_reducer(lake, present, store, plan) as reducer:
         for batch in batches(present, reducer, listener, plan.limits):
-            for results in ingest_batch(batch, shadow, listener):
+            for results in ingest_batch(batch, tables, listener):
                 for file, result in results:
                     if isinstance(result, Exception):
                         before = known.get(file.key)
                         if before is not None and before.fingerprint is not None:
                             recalled.append(Recollection(before, str(result)))
                         else:
-                            shadow.fail([Failure(file.key, str(result))])
+                            tables.fail([Failure(file.key, str(result))])
                 report_results(results, listener)
     if recalled:
-        shadow.recall(recalled)
+        tables.recall(recalled)

@@ -18,6 +18,6 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     """
     present = sorted(file for file in lake.list_files() if plan.selection.includes(file.key))
     known = store.files()
-    with store.shadow() as shadow:
-        fill(shadow, lake, present, known, store, plan, listener)
-        yield from shadow.differences()
+    with store.comparison_tables() as tables:
+        fill(tables, lake, present, known, store, plan, listener)
+        yield from tables.differences()

@@ -14,7 +14,7 @@ from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
 from processor.reducing.process_pool import Pool
 from processor.run_tally import RunTally
-from state.connection import BusyError, DatabaseError, SupersededError
+from state.errors import BusyError, DatabaseError, SupersededError
 from state.store import Store
 
 # The watch keeps the lock for no longer than this and the batch that is being ingested, and then offers it to others.
@@ -74,8 +74,8 @@ class Watch:
 
         Raises SupersededError; before the first listing is done also LakeError, DatabaseError and BusyError.
         """
-        self._store.end_turn()
-        self._store.say_to(self._backoff.report)
+        self._store.release_lock()
+        self._store.warn_to(self._backoff.report)
         while True:
             try:
                 if time.monotonic() >= self._listing_at:
@@ -95,7 +95,7 @@ class Watch:
 
     def end(self) -> None:
         """Draw the report if it is out of date, unless drawing takes long or something is unavailable."""
-        self._store.say_to(lambda _: None)
+        self._store.warn_to(lambda _: None)
         self._notifications.close()
         if not self._is_drawn and self._drawing_seconds < LAST_DRAWING_SECONDS:
             with suppress(DatabaseError, BusyError):
@@ -207,7 +207,7 @@ class Watch:
         try:
             yield
         except BaseException:
-            self._store.end_turn()
+            self._store.release_lock()
             raise
         self._after_turn(time.monotonic() - begun)
         self._release_lock()
@@ -221,13 +221,13 @@ class Watch:
 
     def _take_lock(self) -> bool:
         """Take the lock; return whether another run had it meanwhile."""
-        others = self._store.take_turn(self._lake.url)
+        others = self._store.take_lock_again(self._lake.url)
         self._locked_at = time.monotonic()
         self._is_drawn = self._is_drawn and not others
         return others
 
     def _release_lock(self) -> None:
-        self._store.end_turn(self._tally.columns())
+        self._store.release_lock(self._tally.columns())
 
     def _draw_report(self) -> None:
         begun = time.monotonic()

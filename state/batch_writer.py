@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from state.connection import Database
+from state.database import Database
 from state.staging import Staged, StagingLostError
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class BatchWriter:
         self._db.execute(self._cur, name, **parameters)
 
     def _one(self, name: str, **parameters: object) -> Any:
-        return self._db.one(self._cur, name, **parameters)
+        return self._db.fetch_one(self._cur, name, **parameters)
 
 
 class NumberedRows:

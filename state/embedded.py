@@ -30,6 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from state.errors import EmbeddedError, NoDatabaseError
+
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
@@ -61,14 +63,6 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-
-
-class EmbeddedError(Exception):
-    """What hinders the embedded server, and what to do, in one line."""
-
-
-class NoDatabaseError(EmbeddedError):
-    """The lake has no database here yet."""
 
 
 class _Account(NamedTuple):

@@ -1,4 +1,5 @@
--- Every statement of the program, each under a line "-- name: what it does". Parameters come by name.
+-- Every statement of the program, each under a line "-- name: what it does". Parameters come by name; `epoch`, the
+-- microseconds from the year 1 to 1970, is there for every statement (`state/connection.py`).
 -- Tables are found along the search_path that `settings` sets, so the same statements also count into temporary
 -- tables of the same names. Where a statement meets a table that grows with history, a lateral subquery that can't be
 -- pulled up holds it to one index look-up for each row that changed.
@@ -54,7 +55,7 @@ select max(step) as step from state.steps;
 insert into state.steps (step) values (%(step)s);
 
 -- name_holder: tells others whose the lock is, while the transaction is open
-select set_config('application_name', %(holder)s, true);
+select set_config('application_name', %(holder)s, true) as name;
 
 -- holder: the run that holds the lock, and since when
 select activity.application_name, activity.xact_start
@@ -87,10 +88,10 @@ on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_i
 -- fence: a row only while no other run took over; holds off takers until the transaction ends
 select run_id from state.lake where run_id = %(run_id)s for update;
 
--- end_run: the run is over, and how it ended; what it did says go_on
+-- record_end: the run is over, and how it ended; what it did is recorded by record_progress
 update state.runs set ended_at = now(), exit_code = %(exit_code)s, error = %(error)s where run_id = %(run_id)s;
 
--- go_on: what a run did until now
+-- record_progress: what a run did until now
 update state.runs
 set
     files_counted = %(files_counted)s,
@@ -337,7 +338,7 @@ with parts as (
 ),
 
 days as (
-    select *, date '0001-01-01' + ((session_first_at + 62135596800000000) / 86400000000)::integer as date from parts
+    select *, date '0001-01-01' + ((session_first_at + %(epoch)s) / 86400000000)::integer as date from parts
 )
 
 select
@@ -557,8 +558,8 @@ select
     date,
     displays,
     clicks,
-    left(title, 18)::bigint - 62135596800000000,
-    left(category, 18)::bigint - 62135596800000000,
+    left(title, 18)::bigint - %(epoch)s,
+    left(category, 18)::bigint - %(epoch)s,
     substr(title, 19),
     substr(category, 19)
 from (
@@ -574,8 +575,8 @@ from (
     from pg_temp.new_article_days
     cross join lateral (
         select
-            lpad((title_at + 62135596800000000)::text, 18, '0') || new_article_days.title as title,
-            lpad((category_at + 62135596800000000)::text, 18, '0') || new_article_days.category as category
+            lpad((title_at + %(epoch)s)::text, 18, '0') || new_article_days.title as title,
+            lpad((category_at + %(epoch)s)::text, 18, '0') || new_article_days.category as category
     ) as stamped
     group by file_id, article_id, date
     window of_article as (partition by file_id, article_id)
@@ -668,7 +669,7 @@ from (
 -- an index holds the rows of an article by the later of both times, which is no earlier than either: what it gives first
 -- is the bound from which on the latest is looked for
 left join lateral (
-    select lpad((title_at + 62135596800000000)::text, 18, '0') || title as title
+    select lpad((title_at + %(epoch)s)::text, 18, '0') || title as title
     from file_article_days
     where
         hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
@@ -689,7 +690,7 @@ left join lateral (
     limit 1
 ) as titles on true
 left join lateral (
-    select lpad((category_at + 62135596800000000)::text, 18, '0') || category as category
+    select lpad((category_at + %(epoch)s)::text, 18, '0') || category as category
     from file_article_days
     where
         hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
@@ -770,8 +771,8 @@ with touched as (
             null,
             null,
             false,
-            lpad((title_at + 62135596800000000)::text, 18, '0') || title,
-            lpad((category_at + 62135596800000000)::text, 18, '0') || category,
+            lpad((title_at + %(epoch)s)::text, 18, '0') || title,
+            lpad((category_at + %(epoch)s)::text, 18, '0') || category,
             false,
             null,
             null
@@ -793,11 +794,11 @@ present as (
         articles.category as shown_category,
         case
             when touched.is_recalled then touched.recalled_title
-            else lpad((articles.title_at + 62135596800000000)::text, 18, '0') || articles.title
+            else lpad((articles.title_at + %(epoch)s)::text, 18, '0') || articles.title
         end as kept_title,
         case
             when touched.is_recalled then touched.recalled_category
-            else lpad((articles.category_at + 62135596800000000)::text, 18, '0') || articles.category
+            else lpad((articles.category_at + %(epoch)s)::text, 18, '0') || articles.category
         end as kept_category
     from touched
     left join articles using (article_id)
@@ -920,8 +921,8 @@ on conflict (article_id, date) do update set
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     article_id,
-    left(title, 18)::bigint - 62135596800000000,
-    left(category, 18)::bigint - 62135596800000000,
+    left(title, 18)::bigint - %(epoch)s,
+    left(category, 18)::bigint - %(epoch)s,
     clicks_after,
     last_date,
     substr(title, 19),
@@ -1007,8 +1008,8 @@ where ctid = any (array(
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     touched.article_id,
-    left(touched.title, 18)::bigint - 62135596800000000,
-    left(touched.category, 18)::bigint - 62135596800000000,
+    left(touched.title, 18)::bigint - %(epoch)s,
+    left(touched.category, 18)::bigint - %(epoch)s,
     present.cumulative_clicks,
     present.date,
     substr(touched.title, 19),
@@ -1120,7 +1121,7 @@ moved as materialized (
     select
         wholes.user_id,
         -- whole days since the year 1, which no time lies before
-        date '0001-01-01' + ((moved.first_at + 62135596800000000) / 86400000000)::integer as date,
+        date '0001-01-01' + ((moved.first_at + %(epoch)s) / 86400000000)::integer as date,
         sum(moved.sign)::bigint as sessions,
         sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
     from wholes
@@ -1322,7 +1323,7 @@ from public.user_performance
 order by date, user_id
 limit 5;
 
--- create_shadow: temporary tables of the same names, to count into beside the true ones
+-- create_comparison_tables: temporary tables of the same names, to count into beside the true ones
 create temporary table lake_files (like state.lake_files including all) on commit drop;
 create temporary table file_article_days (like state.file_article_days including all) on commit drop;
 create temporary table file_user_days (like state.file_user_days including all) on commit drop;
@@ -1334,7 +1335,7 @@ create temporary table user_performance (like public.user_performance including 
 create temporary table category_days (like state.category_days including all) on commit drop;
 create temporary table session_days (like state.session_days including all) on commit drop;
 
--- differing_articles: rows of article_performance that are not as they should be
+-- compare_article_performance: rows of article_performance that are not as they should be
 select
     'article_performance' as name,
     jsonb_build_array(article_id, date) as key,
@@ -1344,7 +1345,7 @@ from pg_temp.article_performance as wanted
 full join public.article_performance as found using (article_id, date)
 where wanted is distinct from found;
 
--- differing_users: rows of user_performance that are not as they should be
+-- compare_user_performance: rows of user_performance that are not as they should be
 select
     'user_performance' as name,
     jsonb_build_array(user_id, date) as key,
@@ -1354,7 +1355,7 @@ from pg_temp.user_performance as wanted
 full join public.user_performance as found using (user_id, date)
 where wanted is distinct from found;
 
--- differing_category_days: sums by category and day that are not as they should be
+-- compare_category_days: sums by category and day that are not as they should be
 select
     'category_days' as name,
     jsonb_build_array(coalesce(wanted.category, found.category), coalesce(wanted.date, found.date)) as key,
@@ -1368,7 +1369,7 @@ full join (select *, row_number() over (partition by date, category) as copy fro
         and wanted.copy = found.copy
 where wanted is distinct from found;
 
--- differing_session_days: sums of sessions by day that are not as they should be
+-- compare_session_days: sums of sessions by day that are not as they should be
 select
     'session_days' as name,
     jsonb_build_array(date) as key,
@@ -1378,7 +1379,7 @@ from pg_temp.session_days as wanted
 full join state.session_days as found using (date)
 where wanted is distinct from found;
 
--- differing_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
+-- compare_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
 with wanted as (
     select
         read.key,
@@ -1449,7 +1450,7 @@ from (
 group by name, key
 order by key, name;
 
--- differing_states: articles whose latest texts, clicks or last day are not as they should be
+-- compare_articles: articles whose latest texts, clicks or last day are not as they should be
 select
     'articles' as name,
     jsonb_build_array(article_id) as key,
@@ -1459,7 +1460,7 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
--- take_over_shadow: the true tables become what the temporary ones are; of the BI tables only rows that differ change.
+-- take_over_comparison_tables: the true tables become what the temporary ones are; of the BI tables only rows that differ change.
 -- Nothing is truncated, as that would be seen by transactions that began before this one ends
 delete from state.lake_files;
 delete from state.file_article_days;

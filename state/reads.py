@@ -1,55 +1,77 @@
-"""What the database answers to those who ask: how far the lake is counted, and which files made a number."""
+"""What commands and reports read from the database; nothing here writes."""
 
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from state.connection import Database
+from state.batch_writer import KnownFile, RejectedLine
+from state.connection import Connection
 
 Row = dict[str, Any]
 
 
-class Answers:
-    """What may be asked of a database; nothing changes."""
+class Reads:
+    """Reads from a database, each in a transaction of its own; rows are dictionaries by the names of their columns."""
 
-    def __init__(self, database: Database) -> None:
-        """Answers of a database, as it is now."""
-        self._db = database
+    def __init__(self, connection: Connection) -> None:
+        """Read nothing yet."""
+        self._db = connection
+
+    def files(self) -> dict[str, KnownFile]:
+        """Return the checkpoint: every file that was ingested or failed, by its key."""
+        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("files")}
+
+    def known(self, keys: list[str]) -> dict[str, KnownFile]:
+        """Return the checkpoint of some files, by their keys."""
+        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("some_files", keys=keys)}
+
+    def rejected_lines(self, key: str | None) -> Iterator[RejectedLine]:
+        """Yield the rejected lines of one file, or of all if `key` is None, as they are asked for."""
+        with self._db.translate_errors(), self._db.transaction() as cur, cur.connection.cursor("rejected") as rows:
+            self._db.execute(rows, "rejected_lines", key=key)
+            row: Any
+            for row in rows:
+                yield RejectedLine(row.key, row.line_number, row.reason, bytes(row.raw))
+
+    # What `status`, `doctor` and the metrics read
 
     def totals(self) -> Row:
-        """How many files count, and the events, rejected lines and bytes in them."""
+        """Return how many files were ingested, and how many events, rejected lines and bytes they hold."""
         return self._rows("totals")[0]
 
     def runs(self) -> list[Row]:
-        """The last two runs, the later one first, which may be at work."""
+        """Return the last two runs, the latest first; it may not have ended."""
         return self._rows("last_runs")
 
     def holder(self) -> Row | None:
-        """The run that is at work: its `application_name`, and `xact_start`, since when; None if there is none."""
+        """Return the run that holds the lock: `application_name`, and `xact_start`, since when; None without one."""
         rows = self._rows("holder")
         return rows[0] if rows else None
 
     def history(self) -> Row:
-        """What all runs that counted did, as they recorded it; `reasons` are rejected lines by the reason's code."""
+        """Return what all runs did together; `reasons` are numbers of rejected lines by the code of the reason."""
         return self._rows("history")[0]
 
     def health(self) -> Row:
-        """What an operator watches: `succeeded_at`, `newest_at` (both in seconds, or None) and `failed_files`."""
+        """Return what operators watch: `succeeded_at` and `newest_at` (in seconds, or None), and `failed_files`."""
         return self._rows("health")[0]
 
     def rights(self) -> Row:
-        """What the present `role` may do of what a run needs, and `bi` of what it should not or cannot."""
+        """Return which rights the present `role` has of those that a run needs, and which the role `bi` has."""
         return self._rows("rights")[0]
 
     def size(self) -> int:
-        """How many bytes the database takes, used or not."""
+        """Return the size of the database in bytes."""
         return int(self._rows("size")[0]["bytes"])
 
     def sizes(self) -> Row:
-        """How many bytes the BI tables, the state and the whole database take."""
+        """Return the sizes of the BI tables, the state and the whole database, in bytes."""
         return self._rows("sizes")[0]
 
+    # What `explain` reads
+
     def article(self, article_id: str, day: date | None) -> dict[str, list[Row]]:
-        """The `rows` of an article, their `parts` by file, and which files its `texts` are from."""
+        """Return the `rows` of an article, their `parts` by file, and the files that its `texts` are from."""
         return {
             "rows": self._rows("article_rows", article_id=article_id, day=day),
             "parts": self._rows("article_parts", article_id=article_id, day=day),
@@ -57,13 +79,51 @@ class Answers:
         }
 
     def user(self, user_id: str, day: date | None) -> dict[str, list[Row]]:
-        """The `rows` of a user, their `parts` by file, and the parts of the `sessions` that began then."""
+        """Return the `rows` of a user, their `parts` by file, and the parts of the `sessions` that began then."""
         return {
             "rows": self._rows("user_rows", user_id=user_id, day=day),
             "parts": self._rows("user_parts", user_id=user_id, day=day),
             "sessions": self._rows("user_sessions", user_id=user_id, day=day),
         }
 
+    # What reports read
+
+    def report_state(self) -> str:
+        """Return a value that changes when anything changes that a report shows."""
+        return str(self._rows("report_state")[0]["report_state"])
+
+    def lake_state(self) -> Row:
+        """Return the lake's URL, when the last file was ingested, and numbers of files, bytes, events and lines."""
+        return self._rows("lake_state")[0]
+
+    def failed_files(self, most: int) -> list[Row]:
+        """Return `key` and `error` of at most so many files that failed, the last ones first."""
+        return self._rows("failed_files", most=most)
+
+    def newest_files(self, most: int) -> list[Row]:
+        """Return at most so many of the files that the last run ingested, and in each row the sums over all of them."""
+        return self._rows("newest_files", most=most)
+
+    def category_days(self, most: int) -> list[Row]:
+        """Return displays and clicks by category and day; categories beyond so many share a row for each day."""
+        return self._rows("category_days", most=most)
+
+    def session_days(self) -> list[Row]:
+        """Return `date`, `sessions` and `session_seconds` of each day."""
+        return self._rows("session_days")
+
+    def busiest_articles(self, since: date, until: date, most: int) -> list[Row]:
+        """Return at most so many articles, those with the most clicks from one day to another, both included."""
+        return self._rows("busiest_articles", since=since, until=until, most=most)
+
+    def cumulative_clicks(self, article_ids: list[str], since: date, until: date) -> list[Row]:
+        """Return the `cumulative_clicks` of some articles by day, from one day to another, both included."""
+        return self._rows("cumulative_clicks", article_ids=article_ids, since=since, until=until)
+
+    def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:
+        """Yield the name, the columns and the first rows of both BI tables."""
+        for table in ("article_performance", "user_performance"):
+            yield table, *self._db.fetch_table(f"first_{table}")
+
     def _rows(self, name: str, **parameters: object) -> list[Row]:
-        columns, rows = self._db.table(name, **parameters)
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+        return [row._asdict() for row in self._db.fetch_rows(name, **parameters)]

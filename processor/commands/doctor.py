@@ -20,9 +20,9 @@ from processor.output.formats import format_size, pluralize
 from processor.output.metrics_export import TextFile
 from processor.signals import Signals
 from state import embedded
-from state.connection import Database, DatabaseError, UnusedDatabaseError
-from state.embedded import EmbeddedError, NoDatabaseError
-from state.reads import Answers
+from state.database import ReadOnlyDatabase
+from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
+from state.reads import Reads
 
 WORDS = {True: "ok", False: "bad", None: "?"}
 # A report takes some megabytes; a lake in the server of its own takes what it takes.
@@ -119,7 +119,7 @@ def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # told already
         lake = open_lake(options.lake)
-    checks: dict[str, Callable[[Database], str | None]] = {
+    checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _roles,
         "schema": _schema,
         "recorded": partial(_recorded, lake),
@@ -140,7 +140,7 @@ def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
 
 
 @contextmanager
-def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[Database]:
+def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[ReadOnlyDatabase]:
     """The database that the settings name, to be read only, whatever is in it."""
     with ExitStack() as stack:
         url = options.database
@@ -148,19 +148,19 @@ def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[
             if lake is None:
                 raise FailedError("the server of its own has a database for each lake: name the lake first")
             url = stack.enter_context(embedded.server(lake.url, make=False))
-        database = stack.enter_context(Database(url, 0, reads=True).as_it_is())
+        database = stack.enter_context(closing(ReadOnlyDatabase(url, 0)))
         stop.call_on_signal(database.cancel)
         yield database
 
 
-def _server(database: Database) -> str:
-    version, is_encrypted = database.look_at_server()
-    size = format_size(Answers(database).size())
+def _server(database: ReadOnlyDatabase) -> str:
+    version, is_encrypted = database.check_server()
+    size = format_size(Reads(database).size())
     return f"PostgreSQL {version}, {size}, {'over TLS' if is_encrypted else 'without TLS'}"
 
 
-def _roles(database: Database) -> str:
-    rights = Answers(database).rights()
+def _roles(database: ReadOnlyDatabase) -> str:
+    rights = Reads(database).rights()
     missing = [words for name, words in RIGHTS.items() if not rights[name]]
     if missing:
         raise FailedError(
@@ -183,21 +183,21 @@ def _roles(database: Database) -> str:
     return f"{rights['role']} may count, and bi reads the tables and views and nothing else"
 
 
-def _schema(database: Database) -> str:
-    database.try_writing()
-    return f"step {database.look_at_schema()}, as this program"
+def _schema(database: ReadOnlyDatabase) -> str:
+    database.schema.try_writing()
+    return f"step {database.schema.check()}, as this program"
 
 
-def _recorded(lake: Lake | None, database: Database) -> str | None:
+def _recorded(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
     if lake is None:
         return None
-    database.look_at_schema()
-    database.expect(lake.url)
+    database.schema.check()
+    database.check_lake(lake.url)
     return "the database holds this lake"
 
 
-def _lock(database: Database) -> str:
-    holder = Answers(database).holder()
+def _lock(database: ReadOnlyDatabase) -> str:
+    holder = Reads(database).holder()
     if holder is None:
         return "free"
     since = f" since {holder['xact_start']:%Y-%m-%d %H:%M:%S %Z}" if holder["xact_start"] else ""

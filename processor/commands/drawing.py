@@ -16,9 +16,10 @@ def draw(store: Store, console: Console, painter: Painter) -> None:
     from processor.report.summary import write
 
     try:
-        if page.state_of(PAGE) == store.report_state() and PICTURE.exists() and PICTURE.with_suffix(".svg").exists():
+        state = store.reads.report_state()
+        if page.state_of(PAGE) == state and PICTURE.exists() and PICTURE.with_suffix(".svg").exists():
             return
-        seen = overview.read(store)
+        seen = overview.read(store.reads)
         with painter.drawing(seen.summary, PICTURE):
             html = page.html(seen)
         write(PAGE, html.encode())  # the last one, as it says what both show

@@ -8,13 +8,13 @@ from processor.lake.base import Lake
 from processor.output.console import Console
 from processor.output.formats import format_size, pluralize
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
-from state.connection import Database
-from state.store import Store
+from state.connection import Connection
+from state.reads import Reads
 
 
-def dry_run(lake: Lake, database: Database | None, options: Namespace, console: Console) -> int:
+def dry_run(lake: Lake, database: Connection | None, options: Namespace, console: Console) -> int:
     """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
-    known = {} if database is None else Store(database).files()
+    known = {} if database is None else Reads(database).files()
     plan = Plan(options.prune, options.prune_all, selection=options.selection)
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
     found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})

@@ -9,8 +9,8 @@ from processor.commands.status import plain
 from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
 from processor.output.formats import format_time
-from state.connection import Database
-from state.reads import Answers
+from state.connection import Connection
+from state.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from state.reads import Row
 
 
-def explain(_: Lake, database: Database, options: Namespace, console: Console) -> int:
+def explain(_: Lake, database: Connection, options: Namespace, console: Console) -> int:
     """Show which files made the numbers of an article or of a user."""
     what = "article" if options.user is None else "user"
     name, day = escape_unstorable(options.article if options.user is None else options.user), options.day
-    answers = Answers(database)
+    answers = Reads(database)
     found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:
         raise FailedError(f"no counted file says anything of {what} {name}{f' on {day}' if day else ''}")

@@ -48,7 +48,7 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally
     if options.json:
         console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
-        for table, columns, rows in store.first_rows():
+        for table, columns, rows in store.reads.first_rows():
             console.log()
             console.table(f"The first rows of {table}:", columns, rows)
         console.log()

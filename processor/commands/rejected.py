@@ -5,14 +5,14 @@ from argparse import Namespace
 from processor.commands.messages import DONE, FailedError, unknown
 from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
-from state.connection import Database
-from state.store import Store
+from state.connection import Connection
+from state.reads import Reads
 
 
-def rejected(_: Lake, database: Database, options: Namespace, console: Console) -> int:
+def rejected(_: Lake, database: Connection, options: Namespace, console: Console) -> int:
     """Show the lines that count nowhere, of one file or of all."""
-    store, key = Store(database), None if options.key is None else escape_unstorable(options.key)
-    if key is not None and key not in store.files():
+    reads, key = Reads(database), None if options.key is None else escape_unstorable(options.key)
+    if key is not None and key not in reads.files():
         raise FailedError(unknown(key))
-    console.rejected(store.rejected_lines(key), options.tsv)
+    console.rejected(reads.rejected_lines(key), options.tsv)
     return DONE

@@ -26,9 +26,16 @@ from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
 from processor.spark.session import Engine, EngineError, EngineSettingError
 from state import embedded
-from state.connection import BusyError, Database, DatabaseError, DatabaseSettingError, UnusedDatabaseError
-from state.embedded import EmbeddedError, NoDatabaseError
-from state.reads import Answers
+from state.database import Database, ReadOnlyDatabase
+from state.errors import (
+    BusyError,
+    DatabaseError,
+    DatabaseSettingError,
+    EmbeddedError,
+    NoDatabaseError,
+    UnusedDatabaseError,
+)
+from state.reads import Reads
 from state.store import Store
 
 if TYPE_CHECKING:
@@ -71,7 +78,7 @@ def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Sign
     with suppress(*TOLD):  # the run has told what hinders it; what the metrics said before stays
         at_once = Namespace(**{**vars(options), "wait": 0})
         with asked(open_lake(options.lake), at_once, console, stop) as database:
-            answers = Answers(database)
+            answers = Reads(database)
             metrics.record_database(answers.health(), answers.holder())
     try:
         export(options.metrics, metrics.registry)
@@ -94,8 +101,8 @@ def performed(options: Namespace, console: Console, stop: Signals, metrics: "Met
         if options.command in ASKS:
             with asked(lake, options, console, stop) as database:
                 return ASKS[options.command](lake, database, options, console)
-        with locked(lake, options, console, stop) as database:
-            return recorded(lake, database, options, console, metrics)
+        with locked(lake, options, console, stop) as locked_database:
+            return recorded(lake, locked_database, options, console, metrics)
     except TOLD as error:
         console.error(str(error))
         return exit_code(error)
@@ -120,7 +127,7 @@ def locked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> I
                     "the server of its own has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.server(lake.url))
-        database = Database(url, options.wait, console.warn, shares=options.command == "watch")
+        database = Database(url, options.wait, console.warn, is_shared=options.command == "watch")
         stop.call_on_signal(database.cancel)
         stack.enter_context(database)
         database.claim(lake.url, options.relocated, lambda: next(lake.list_files(), None), options.command)
@@ -128,16 +135,16 @@ def locked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> I
 
 
 @contextmanager
-def asked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[Database]:
+def asked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[ReadOnlyDatabase]:
     """The database that the settings name, to be read only, whatever run is at work on it."""
     with ExitStack() as stack:
         url = options.database
         if options.is_embedded:
             url = stack.enter_context(embedded.server(lake.url, make=False))
-        database = Database(url, options.wait, console.warn, reads=True)
+        database = ReadOnlyDatabase(url, options.wait, console.warn)
         stop.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.expect(lake.url, options.relocated)
+        database.check_lake(lake.url, options.relocated)
         yield database
 
 
@@ -147,10 +154,10 @@ def recorded(
     """The exit code of an act, which the history of runs keeps with what the act did, however it ends."""
     tally = RunTally(console) if metrics is None else RunTally(console, metrics)
     if metrics is not None:
-        metrics.follow(Answers(database).history(), tally)
+        metrics.follow(Reads(database).history(), tally)
     act: Callable[[Lake, Store, Namespace, Console, RunTally], int] = ACTS[options.command]
     if metrics is not None and options.command == "watch":
-        act = partial(watch, done=partial(batch_done, metrics, Answers(database)))
+        act = partial(watch, done=partial(batch_done, metrics, Reads(database)))
     code, error = FAILED, None
     try:
         code = act(lake, Store(database), options, console, tally)
@@ -159,11 +166,11 @@ def recorded(
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
-        database.end_run(code, error and make_printable(error), tally.columns())
+        database.record_end(code, error and make_printable(error), tally.columns())
     return code
 
 
-def batch_done(metrics: "Metrics", answers: Answers, seconds: float) -> None:
+def batch_done(metrics: "Metrics", answers: Reads, seconds: float) -> None:
     """Let the metrics of a watch take in that a batch of files was counted, in so many seconds."""
     health = answers.health()
     metrics.record_end(FAILED if health["failed_files"] else DONE, seconds)

@@ -11,9 +11,8 @@ from processor.lake.base import Lake, LakeError
 from processor.output.console import BOLD, RED, Console
 from processor.output.formats import format_size, pluralize
 from processor.plan import find_changes
-from state.connection import Database
-from state.reads import Answers
-from state.store import Store
+from state.connection import Connection
+from state.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 5  # files that failed; more would not fit on a screen
 
 
-def status(answers: Answers, known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
+def status(answers: Reads, known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
     """What is counted, new, changed, gone and failed, the last run and the sizes; `present` is None where unknown."""
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
@@ -124,14 +123,14 @@ def plain(value: object) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def show(lake: Lake, database: Database, options: Namespace, console: Console) -> int:
+def show(lake: Lake, database: Connection, options: Namespace, console: Console) -> int:
     """Show what is counted, what has changed since, and the last run."""
     present, error = None, None
     try:
         present = {file.key: file for file in lake.list_files()}.values()
     except LakeError as raised:
         error = raised
-    found = status(Answers(database), Store(database).files(), present)
+    found = status(Reads(database), Reads(database).files(), present)
     if options.json:
         console.result(json.dumps({"lake": lake.url, **found}, default=plain))
     else:

@@ -41,7 +41,7 @@ class Metrics(Listener):
         self.registry.register(self)
 
     def follow(self, history: "Row", tally: RunTally) -> None:
-        """Start the counters from `history`, as `Answers.history` returns it, and let them grow with the tally."""
+        """Start the counters from `history`, as `Reads.history` returns it, and let them grow with the tally."""
         self._runs = history, tally
 
     def committed(self, seconds: float) -> None:
@@ -58,7 +58,7 @@ class Metrics(Listener):
             self._record_success(at)
 
     def record_database(self, health: "Row", holder: "Row | None") -> None:
-        """Set the metrics of the database, from what `Answers.health` and `Answers.holder` return."""
+        """Set the metrics of the database, from what `Reads.health` and `Reads.holder` return."""
         if health["succeeded_at"] is not None:
             self._record_success(health["succeeded_at"])
         # Postgres hides when the transaction of another role began.

@@ -9,7 +9,7 @@ from processor.report.summary import CategoryDay, Step, Summary, core, cut, peri
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from state.store import Store
+    from state.reads import Reads
 
 MOST_CATEGORIES = 32
 MOST_ARTICLES, MOST_LINES = 20, 6
@@ -84,30 +84,30 @@ class Overview(NamedTuple):
     sessions: Sessions | None
 
 
-def read(store: "Store") -> Overview:
+def read(reads: "Reads") -> Overview:
     """The overview of what a database holds now."""
-    state = store.report_state()
-    summary = summarize(map(CategoryDay._make, store.report_rows("category_days", most=MOST_CATEGORIES)))
+    state = reads.report_state()
+    summary = summarize(CategoryDay(**row) for row in reads.category_days(MOST_CATEGORIES))
     articles: list[Article] = []
     cumulative_clicks: list[tuple[str, datetime.date, int]] = []
     since = None
     if summary is not None:
         since, until = _since(summary, NEWEST_DAYS), summary.last
-        rows = store.report_rows("busiest_articles", since=since, until=until, most=MOST_ARTICLES)
-        articles = [Article._make(row) for row in rows]
+        articles = [Article(**row) for row in reads.busiest_articles(since, until, MOST_ARTICLES)]
         drawn = [article.article_id for article in articles[:MOST_LINES]]
         from_day = _since(summary, CUMULATIVE_DAYS)
-        cumulative_clicks = store.report_rows("cumulative_clicks", article_ids=drawn, since=from_day, until=until)
+        rows = reads.cumulative_clicks(drawn, from_day, until)
+        cumulative_clicks = [(row["article_id"], row["date"], row["cumulative_clicks"]) for row in rows]
     return Overview(
         state,
-        Lake._make(store.report_rows("lake_state")[0]),
-        store.report_rows("failed_files", most=MOST_FILES),
-        [NewFile._make(row) for row in store.report_rows("newest_files", most=MOST_FILES)],
+        Lake(**reads.lake_state()),
+        [(row["key"], row["error"]) for row in reads.failed_files(MOST_FILES)],
+        [NewFile(**row) for row in reads.newest_files(MOST_FILES)],
         summary,
         articles,
         since,
         cumulative_clicks,
-        sessions(store.report_rows("session_days")),
+        sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.session_days()]),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from processor.output.metrics import Metrics
 from processor.run_tally import RunTally
-from state.connection import Database
+from state.database import Database
 from tests.support.paths import ROOT
 from tests.support.processes import Run, held, is_waiting, wait_until
 from tests.support.program import CLICK, HEADER, run

@@ -16,9 +16,10 @@ import pytest
 from processor.lake.selection import Selection, find_date
 from processor.plan import Plan
 from state import embedded
-from state.connection import Database, migrations
-from state.reads import Answers
-from state.store import Store
+from state.database import Database, ReadOnlyDatabase
+from state.errors import NoDatabaseError
+from state.reads import Reads
+from state.schema import list_migrations
 from tests.support import made_lake
 from tests.support.ingesting import count
 from tests.support.older import everything, execute, make_older
@@ -76,12 +77,12 @@ def test_asks_of_an_unused_database_say_so_and_make_nothing(lake: Path, database
 
 
 def test_a_server_of_its_own_is_not_made_to_be_asked(tmp_path: Path) -> None:
-    with pytest.raises(embedded.NoDatabaseError), embedded.server("lake", tmp_path / "server", make=False):
+    with pytest.raises(NoDatabaseError), embedded.server("lake", tmp_path / "server", make=False):
         pass
     assert not (tmp_path / "server").exists()
 
 
-@pytest.mark.parametrize(("step", "words"), [(max(migrations()) - 1, "brings it up"), (9999, "use the newer one")])
+@pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
 def test_asks_of_another_schema_say_so(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")
@@ -133,8 +134,8 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
     files = contents(lake)
     alone = {key: expected({key: data}) for key, data in files.items()}
     whole = expected(files)
-    with Database(database, reads=True) as db:
-        answers = Answers(db)
+    with ReadOnlyDatabase(database) as db:
+        answers = Reads(db)
         for article in {article for article, _ in whole.article_performance}:
             found = answers.article(article, None)
             assert [
@@ -179,10 +180,10 @@ def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
         lines = (event.format(day=day, hour=hour, session=session) for day in (7, 5, 6) for session in (2, 1))
         (tmp_path / f"{name}.tsv").write_bytes(HEADER + "".join(lines).encode() + b"bad\n" * 3)
         count(tmp_path, database, Plan())
-    with Database(database, reads=True) as db:
-        found = Answers(db).article("a", None)
-        user = Answers(db).user("u", None)
-        rejected = [(line.key, line.line_number) for line in Store(db).rejected_lines(None)]
+    with ReadOnlyDatabase(database) as db:
+        found = Reads(db).article("a", None)
+        user = Reads(db).user("u", None)
+        rejected = [(line.key, line.line_number) for line in Reads(db).rejected_lines(None)]
     days, files = [date(2019, 2, day) for day in (15, 16, 17)], [f"{name}.tsv" for name in "abc"]
     for parts in (found["parts"], user["parts"]):
         assert [(part["date"], part["file"]) for part in parts] == [(day, file) for day in days for file in files]

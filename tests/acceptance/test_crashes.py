@@ -18,7 +18,8 @@ import pytest
 from processor import pipeline
 from processor.lake.base import LakeFile, Stream
 from processor.lake.location import open_lake
-from state.connection import Database, migrations
+from state.database import Database
+from state.schema import list_migrations
 from state.store import Store
 from tests.support import made_lake
 from tests.support.ingesting import Silence, count
@@ -161,13 +162,13 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
         with copy_of(database) as url:
             if ending == "killed":
                 assert ended_at(number, tmp_path, url)
-                made = execute(url, "select max(step) from state.steps") == [(max(migrations()),)]
+                made = execute(url, "select max(step) from state.steps") == [(max(list_migrations()),)]
                 check_next_run(tmp_path, url, lake)
             else:
                 with closing(PostgresProxy(url, fault)) as proxy:
                     count(tmp_path, proxy.url, PLAN)
                 Model().check(url, lake)
-            assert execute(url, "select step from state.steps order by step") == [(it,) for it in migrations()]
+            assert execute(url, "select step from state.steps order by step") == [(it,) for it in list_migrations()]
     assert number > (30 if step else 15)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import boto3
 import pytest
 
-from state.connection import Database, migrations, queries
+from state.connection import read_queries
+from state.database import Database
+from state.schema import list_migrations
 from tests.support.older import everything, execute, make_older
 from tests.support.paths import ROOT
 from tests.support.postgres import administrate, as_role, make_roles
@@ -62,7 +64,7 @@ def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str
     assert not bad(found)
     assert found["lake"][1] == f"{lake}: 1 file of {len(HEADER + CLICK)} B, read as files"
     assert found["roles"][1] == "etl may count, and bi reads the tables and views and nothing else"
-    assert found["schema"][1] == f"step {max(migrations())}, as this program"
+    assert found["schema"][1] == f"step {max(list_migrations())}, as this program"
     assert f"a run is at work, process {os.getpid()} on" in found["lock"][1]
     assert findings(lake, database)["lock"] == (True, "free")
 
@@ -236,7 +238,7 @@ def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
 
 
 def test_what_is_tried_writes_to_no_row() -> None:
-    tried = [statement.strip() for statement in queries()["write_nothing"].split(";") if statement.strip()]
+    tried = [statement.strip() for statement in read_queries()["write_nothing"].split(";") if statement.strip()]
     writes = [statement for statement in tried if not statement.startswith("select last_value from ")]
     assert len(writes) == len(tried) - 1
     assert [statement for statement in writes if not statement.endswith(" where false")] == []
@@ -261,7 +263,7 @@ def test_a_database_without_the_role_bi_is_right(lake: Path, database: str) -> N
     assert findings(lake, database)["roles"] == (True, "etl may count")
 
 
-@pytest.mark.parametrize(("step", "words"), [(max(migrations()) - 1, "brings it up"), (9999, "use the newer one")])
+@pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
 def test_another_schema_is_told(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")

@@ -17,6 +17,7 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from state import embedded
+from state.errors import EmbeddedError, NoDatabaseError
 from tests.support.paths import ROOT
 from tests.support.processes import ask, wait_until
 from tests.support.program import CLICK, HEADER, contents
@@ -104,7 +105,7 @@ def test_it_is_stopped_whoever_uses_it(home: Path) -> None:
 
 
 def test_a_lake_that_was_not_counted_is_not_made_to_be_asked(home: Path) -> None:
-    with pytest.raises(embedded.NoDatabaseError), embedded.server("never", home, make=False):
+    with pytest.raises(NoDatabaseError), embedded.server("never", home, make=False):
         pass
     assert is_stopped(home)
 
@@ -202,7 +203,7 @@ def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) 
         (tmp_path / "server").mkdir()
         os.chown(tmp_path / "server", 12345, 12345)
         account = embedded._Account(54321, 54321)
-        with pytest.raises(embedded.EmbeddedError, match="belongs to another account"):
+        with pytest.raises(EmbeddedError, match="belongs to another account"):
             embedded._make_folder(tmp_path / "server", account)
         os.chown(tmp_path / "server", *account)
         embedded._make_folder(tmp_path / "server", account)
@@ -210,7 +211,7 @@ def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) 
     else:
         pytest.skip("only root makes what is another's")
     with (
-        pytest.raises(embedded.EmbeddedError, match="belongs to another account"),
+        pytest.raises(EmbeddedError, match="belongs to another account"),
         embedded.server("a", tmp_path / "server"),
     ):
         pass
@@ -259,12 +260,12 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
         with embedded.server("a", home):
             pass
         (home / "data" / "PG_VERSION").write_bytes(b"9\n")
-        with pytest.raises(embedded.EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and count anew"):
+        with pytest.raises(EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and count anew"):
             embedded.server("a", home).__enter__()
         (home / "data" / "PG_VERSION").write_bytes(f"{embedded.MAJOR}\n".encode())
         with monkeypatch.context() as patched:
             patched.setitem(embedded.SETTINGS, "shared_buffers", "soon")
-            with pytest.raises(embedded.EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
+            with pytest.raises(EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
                 embedded.server("a", home).__enter__()
         with embedded.server("a", home) as uri:
             assert ask(uri, "select 1") == [(1,)]
@@ -284,14 +285,14 @@ def test_data_that_was_half_made_is_made_anew() -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(embedded.EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
+    with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
         embedded.server("a", tmp_path / "file" / "server").__enter__()
 
 
 def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del tmp_path
     monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
-    with tempfile.TemporaryDirectory() as folder, pytest.raises(embedded.EmbeddedError, match="pip install"):
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(EmbeddedError, match="pip install"):
         embedded.server("a", Path(folder, "server")).__enter__()
 
 

@@ -26,8 +26,8 @@ from processor.output.metrics_export import (
 )
 from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
-from state.connection import Database
-from state.reads import Answers
+from state.database import ReadOnlyDatabase
+from state.reads import Reads
 from tests.support.pgbouncer import free_port
 from tests.support.processes import Run, held, is_waiting, wait_until
 from tests.support.program import CLICK, HEADER, SECRET, run
@@ -198,9 +198,9 @@ def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     with serve(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
-        with Database(database, reads=True) as db:
-            metrics.follow(Answers(db).history(), tally)
-            metrics.record_database(Answers(db).health(), Answers(db).holder())
+        with ReadOnlyDatabase(database) as db:
+            metrics.follow(Reads(db).history(), tally)
+            metrics.record_database(Reads(db).health(), Reads(db).holder())
         first = scraped()
         for _ in range(2):
             tally.read(10)

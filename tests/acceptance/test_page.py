@@ -21,7 +21,8 @@ from processor.report import page_data as overview
 from processor.report import summary as report
 from processor.report.page_data import Article, Lake, NewFile, Overview
 from processor.report.summary import CategoryDay, Counts, percent
-from state.connection import Database
+from state.database import Database
+from state.reads import Reads
 from state.store import Store
 from tests.support import made_lake
 from tests.support.browser import Parts, needs_chromium, see
@@ -213,11 +214,11 @@ def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, 
 def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "report" / "index.html"
     assert page.state_of(path) is None
-    seen = overview.read(store)
+    seen = overview.read(store.reads)
     report.write(path, page.html(seen).encode())
-    assert page.state_of(path) == seen.state == store.report_state()
+    assert page.state_of(path) == seen.state == store.reads.report_state()
     report.write(path, page.html(seen._replace(state="other")).encode())
-    assert page.state_of(path) != store.report_state()
+    assert page.state_of(path) != store.reads.report_state()
 
 
 def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, database: str) -> None:
@@ -228,7 +229,7 @@ def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, data
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
             db.claim(str(lake))
-            rows = overview.read(Store(db)).newest
+            rows = overview.read(Reads(db)).newest
         return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
 
     (lake / "a.tsv").write_bytes(HEADER + CLICK)
@@ -263,7 +264,7 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.claim(str(lake))
-        seen = overview.read(Store(db))
+        seen = overview.read(Reads(db))
     assert seen.articles_since == datetime.date(2019, 2, 21)
     shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
     assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
@@ -283,7 +284,7 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.claim(str(lake))
-        summary = overview.read(Store(db)).summary
+        summary = overview.read(Reads(db)).summary
     assert summary is not None
     assert [panel.gathers for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from state.connection import Database
+from state.database import Database
 from tests.support.lines import events
 from tests.support.postgres import administrate, as_role, new_database
 from tests.support.processes import Run, ask, wait_until

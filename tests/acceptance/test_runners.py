@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from state.connection import BusyError, Database, SupersededError
-from state.reads import Answers
+from state.database import Database, ReadOnlyDatabase
+from state.errors import BusyError, SupersededError
+from state.reads import Reads
 from tests.support.lines import FIRST, LATER, events
 from tests.support.older import execute
 from tests.support.pgbouncer import PROGRAM, pooler
@@ -409,14 +410,14 @@ def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(da
         cuts += 1
         return "after"
 
-    with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, shares=True) as watch:
+    with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, is_shared=True) as watch:
         watch.claim(lake)
-        watch.give_back()
-        assert not watch.take_back(lake)
-        watch.give_back()
+        watch.release_lock()
+        assert not watch.take_lock_again(lake)
+        watch.release_lock()
         with Database(database) as other:
             other.claim(lake)
-        assert watch.take_back(lake)
+        assert watch.take_lock_again(lake)
         assert cuts == 1
 
 
@@ -455,18 +456,18 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
 
 def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
-    with Database(database, shares=True) as watch:
+    with Database(database, is_shared=True) as watch:
         watch.claim(lake)
-        watch.give_back()
+        watch.release_lock()
         with pytest.raises(SupersededError, match="holds the lake"):
-            watch.take_back("/another/lake")
+            watch.take_lock_again("/another/lake")
         assert holders(database) == []
         ask(database, "insert into state.steps (step) values (9999) returning step")
         with pytest.raises(SupersededError, match="at step 9999 of the schema"):
-            watch.take_back(lake)
+            watch.take_lock_again(lake)
         assert holders(database) == []
         ask(database, "delete from state.steps where step = 9999 returning step")
-        assert not watch.take_back(lake)
+        assert not watch.take_lock_again(lake)
         assert len(holders(database)) == 1
 
 
@@ -474,11 +475,11 @@ def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(databas
 def test_who_shares_waits_for_another_and_says_so_once(
     database: str, monkeypatch: pytest.MonkeyPatch, patience: float, lines: int
 ) -> None:
-    monkeypatch.setattr("state.connection.LOCK_PATIENCE", patience)
+    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", patience)
     said, first = list[str](), Database(database)
     first.__enter__()
     threading.Timer(2, first.__exit__, (None, None, None)).start()
-    with Database(database, say=said.append, shares=True):
+    with Database(database, warn=said.append, is_shared=True):
         pass
     assert len(said) == lines
     for line in said:
@@ -487,27 +488,28 @@ def test_who_shares_waits_for_another_and_says_so_once(
 
 def test_what_could_not_be_opened_is_closed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes next finds the lock free."""
-    monkeypatch.setattr("state.connection.LOST_LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("state.run_lock.LOST_LOCK_SECONDS", 0.1)
     with Database(database) as first:
         busy = Database(database)
         with pytest.raises(BusyError):
             busy.__enter__()
         assert first.connections == 1
-    asking = Database(database, reads=True)
+    asking = ReadOnlyDatabase(database)
     execute(database, "insert into state.steps (step) select max(step) + 1 from state.steps")
     newer = Database(database)
     for one in (newer, asking):
         with pytest.raises(SupersededError):
             one.__enter__()
     for one in (busy, newer, asking):
-        assert (one._work, one._lock) == (None, None)
+        assert not one.is_connected
+        assert not isinstance(one, Database) or one.lock._holder is None
 
 
 def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
     with new_database(server) as other, Database(other) as at_work:
         at_work.claim(str(tmp_path))
-        with Database(database), Database(database, reads=True) as reader:
-            holder = Answers(reader).holder()
+        with Database(database), ReadOnlyDatabase(database) as reader:
+            holder = Reads(reader).holder()
         assert holder is not None
-        with Database(database, reads=True) as reader:
-            assert Answers(reader).holder() is None
+        with ReadOnlyDatabase(database) as reader:
+            assert Reads(reader).holder() is None

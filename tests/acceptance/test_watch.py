@@ -23,7 +23,7 @@ from processor.lake.notifications import NoNotifications
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 from tests.support.ingesting import Silence as Quiet
 from tests.support.lines import events
@@ -325,7 +325,7 @@ def test_files_read_ahead_do_not_undo_another_run(
     class Interrupted(Store):
         turns = 0
 
-        def take_turn(self, lake_url: str) -> bool:
+        def take_lock_again(self, lake_url: str) -> bool:
             self.turns += 1
             if self.turns == 2:  # one file is counted, and the last one read
                 (lake / "3.tsv").unlink()
@@ -335,14 +335,14 @@ def test_files_read_ahead_do_not_undo_another_run(
                     other.claim(lake_url)
                     pipeline.run(place, Store(other), Plan(prune=True), Quiet())
                 states.append(counted(database))
-            return super().take_turn(lake_url)
+            return super().take_lock_again(lake_url)
 
     class Once(NoNotifications):
         def wait(self, seconds: float) -> list[str]:
             del seconds
             raise StopRequest("SIGTERM")
 
-    with Database(database, wait=5, shares=True) as db:
+    with Database(database, wait=5, is_shared=True) as db:
         db.claim(place.url)
         plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Quiet()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)

@@ -23,7 +23,8 @@ from processor.reducing.byte_ranges import Reduced, Stretch, reduced
 from processor.reducing.copy_rows import DAY, copy_rows
 from processor.reducing.process_pool import LostWorkerError, Pool
 from state.batch_writer import BatchWriter, numbered
-from state.connection import Database, DatabaseError
+from state.database import Database
+from state.errors import DatabaseError
 from state.staging import StagingLostError
 from state.store import Store
 from tests.support.fuzzed import Memory
@@ -189,7 +190,7 @@ def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: py
 
     monkeypatch.setattr(time, "sleep", waited.append)
     with pytest.raises(DatabaseError, match="the database refused: away; run again later"):
-        Database(database, say=said.append).retried(attempt)
+        Database(database, warn=said.append).retry(attempt)
     assert (len(tried), len(waited)) == (5, 4)
     assert said == ["the database broke off (away); trying again"] * 4
 
@@ -205,7 +206,7 @@ def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatc
         return connect(**parameters)  # type: ignore[call-overload]
 
     monkeypatch.setattr(psycopg2, "connect", second)
-    with Database(database, wait=60, say=said.append):
+    with Database(database, wait=60, warn=said.append):
         pass
     assert said == [f"waiting for the database, 60 s at most ({refused})"]
 
@@ -214,8 +215,8 @@ def test_a_store_tells_of_its_database(database: str) -> None:
     said = list[str]()
     with Database(database) as db:
         store = Store(db)
-        store.say_to(said.append)
-        db.say("x")
+        store.warn_to(said.append)
+        db.warn("x")
         assert (store.connections, said) == (1, ["x"])
 
 
@@ -252,7 +253,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     )
     write_lake(tmp_path, {})
     count(tmp_path, database, Plan())
-    with Database(database) as db, db.transaction(fenced=False) as cur:
+    with Database(database) as db, db.transaction(is_fenced=False) as cur:
         BatchWriter(db, cur).prepare()
         for table, rows in copy_rows(partial).items():
             cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(numbered(rows, 3))))

@@ -22,7 +22,9 @@ from processor.lake.location import open_lake
 from processor.pipeline import run as run_pipeline
 from processor.plan import Plan
 from state.batch_writer import Reading, Version
-from state.connection import SEARCH_PATH, Database, DatabaseError
+from state.connection import SEARCH_PATH
+from state.database import Database, ReadOnlyDatabase
+from state.errors import DatabaseError
 from state.store import Store
 from tests.support.ingesting import Silence, count
 from tests.support.lines import PLAN, events
@@ -403,9 +405,9 @@ def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(da
     for name, (asked, _) in RELIED_ON.items():
         configure(database, f"{name} = {asked}")
     wanted = {name: held for name, (_, held) in RELIED_ON.items()}
-    with Database(database) as db, Database(database, reads=True) as reader:
+    with Database(database) as db, ReadOnlyDatabase(database) as reader:
         for one in (db, reader):
-            with one.transaction(fenced=False) as cur:
+            with one.transaction() as cur:
                 assert {name: shown(cur, name) for name in wanted} == wanted
                 assert shown(cur, "transaction_isolation") == "read committed"
                 assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
@@ -414,23 +416,23 @@ def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(da
                 assert shown(cur, "jit") == "on"
                 cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it at the beginning only
             one._work.commit()
-            with one.transaction(fenced=False) as cur:
+            with one.transaction() as cur:
                 cur.execute("select date '2019-02-15'")
                 assert cur.fetchone() == (date(2019, 2, 15),)
-        assert db._lock is not None
-        with db._lock.cursor() as cur:
+        assert db.lock._holder is not None
+        with db.lock._holder.cursor() as cur:
             assert {name: shown(cur, name) for name in wanted} == wanted
 
 
 def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
     """A pooler hands the connection on to others."""
-    with Database(database) as db, Database(database, reads=True) as reader:
+    with Database(database) as db, ReadOnlyDatabase(database) as reader:
         for one in (db, reader):
-            with one.transaction(fenced=False):
+            with one.transaction():
                 pass
-        assert db._lock is not None
-        db._lock.commit()
-        for connection in (db._work, reader._work, db._lock):
+        assert db.lock._holder is not None
+        db.lock._holder.commit()
+        for connection in (db._work, reader._work, db.lock._holder):
             assert connection is not None
             with connection.cursor() as cur:
                 cur.execute("select name from pg_settings where source = 'session' and name not like 'transaction_%'")
@@ -444,10 +446,10 @@ def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
         url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
         for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
             configure(database, f"{name} = 77")
-        with Database(url) as db, db.transaction(fenced=False) as cur:
+        with Database(url) as db, db.transaction(is_fenced=False) as cur:
             assert [shown(cur, f"tcp_keepalives_{name}") for name in ("idle", "interval", "count")] == ["30", "10", "3"]
-            assert db._lock is not None
-            with db._lock.cursor() as locked:
+            assert db.lock._holder is not None
+            with db.lock._holder.cursor() as locked:
                 assert shown(locked, "tcp_keepalives_idle") == "30"
             assert db._work is not None
             found = db._work.info.dsn_parameters
@@ -458,7 +460,7 @@ def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
         assert found.items() >= wanted.items()
         others = {name: "7" for name in wanted if name != "client_encoding"}
         words = "&".join(f"{name}={value}" for name, value in others.items())
-        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(fenced=False):
+        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(is_fenced=False):
             assert db._work is not None
             assert db._work.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
         assert run(lake=lake, database=url).returncode == 0
@@ -491,15 +493,15 @@ def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: s
             cur.execute("select pg_sleep(0.4)")
             time.sleep(0.4)
         assert db.connections == 1
-        assert db._lock is not None
-        with db._lock.cursor() as cur:
+        assert db.lock._holder is not None
+        with db.lock._holder.cursor() as cur:
             assert shown(cur, "application_name") != ""
 
 
 @pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
 def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: str, setting: str, found: str) -> None:
     configure(database, f"synchronous_commit = {setting}")
-    with Database(database) as db, db.transaction(fenced=False) as cur:
+    with Database(database) as db, db.transaction(is_fenced=False) as cur:
         cur.execute("show synchronous_commit")
         assert cur.fetchone() == (found,)
 
@@ -527,13 +529,15 @@ def test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role(databa
         "client_min_messages": "warning",
         "search_path": SEARCH_PATH,
     }
-    with Database(database, reads=asks) as db, db.transaction(fenced=False) as cur:
-        for connection in (cur.connection, db._lock):
+    opened: Database | ReadOnlyDatabase = ReadOnlyDatabase(database) if asks else Database(database)
+    with opened, opened.transaction() as cur:
+        holder = opened.lock._holder if isinstance(opened, Database) else None
+        for connection in (cur.connection, holder):
             if connection is not None:
                 with connection.cursor() as found:
                     found.execute("select name, current_setting(name) from unnest(%s::text[]) as name", [[*wanted]])
                     assert dict(found.fetchall()) == wanted
-        assert (db._lock is None) == asks
+        assert (holder is None) == asks
 
 
 def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:

@@ -18,7 +18,8 @@ from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild as rebuild_lake
 from processor.run_tally import RunTally
 from state.batch_writer import Version
-from state.connection import Database, DatabaseError
+from state.database import Database
+from state.errors import DatabaseError
 from state.store import Store
 from tests.support.histories import Histories, end_connection
 from tests.support.ingesting import Silence, count
@@ -256,7 +257,7 @@ class Uncommitted(Database):
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
         super().execute(cur, name, **parameters)
-        if name == "take_over_shadow":
+        if name == "take_over_comparison_tables":
             end_connection(as_role("postgres", self._url), cur.connection.info.backend_pid)
 
 

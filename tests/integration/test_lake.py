@@ -18,7 +18,7 @@ from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan
 from processor.reducing.byte_ranges import Stretch, partials
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 from tests.support.ingesting import Silence
 from tests.support.lines import LATER, events

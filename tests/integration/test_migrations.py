@@ -9,8 +9,10 @@ from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify
-from state import connection as room
-from state.connection import Database, DatabaseError, migrations
+from state import schema as room
+from state.database import Database
+from state.errors import DatabaseError
+from state.schema import list_migrations
 from state.store import Store
 from tests.support.ingesting import Silence, count
 from tests.support.older import OLDER, execute, make_older, older_lake
@@ -50,19 +52,19 @@ select 'comment', nspname, obj_description(oid, 'pg_namespace') from pg_namespac
 
 
 def test_the_steps_are_numbered_from_one() -> None:
-    assert list(migrations()) == list(range(1, len(migrations()) + 1))
-    assert len(list((ROOT / "state" / "migrations").iterdir())) == len(migrations())
+    assert list(list_migrations()) == list(range(1, len(list_migrations()) + 1))
+    assert len(list((ROOT / "state" / "migrations").iterdir())) == len(list_migrations())
 
 
 def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
-    make_older(database, max(migrations()))
+    make_older(database, max(list_migrations()))
     summed = set(execute(database, CATALOG))
     execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
     execute(database, "drop owned by current_user")
     with Database(database):
         pass
     assert set(execute(database, CATALOG)) == summed
-    assert execute(database, "select step from state.steps order by step") == [(step,) for step in migrations()]
+    assert execute(database, "select step from state.steps order by step") == [(step,) for step in list_migrations()]
 
 
 @pytest.mark.parametrize("data", sorted(OLDER.glob("*.sql")), ids=lambda path: path.stem)
@@ -79,7 +81,7 @@ def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: 
         assert not list(verify(lake, Store(db), Plan(), Silence()))
         rebuild(lake, Store(db), Plan(), Silence())
     Model().check(database, files)
-    assert execute(database, "select max(step) from state.steps") == [(max(migrations()),)]
+    assert execute(database, "select max(step) from state.steps") == [(max(list_migrations()),)]
 
 
 def test_a_newer_database_is_refused(database: str, tmp_path: Path) -> None:
@@ -89,14 +91,14 @@ def test_a_newer_database_is_refused(database: str, tmp_path: Path) -> None:
     done = run(lake=tmp_path, database=database)
     assert done.returncode == 2
     assert done.stderr == (
-        f"the database is at step 9999 of the schema and this program at {max(migrations())}: use the newer one\n"
+        f"the database is at step 9999 of the schema and this program at {max(list_migrations())}: use the newer one\n"
     )
 
 
 def test_a_step_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database(database):
         pass
-    last = max(migrations())
+    last = max(list_migrations())
     shutil.copytree(ROOT / "state", tmp_path / "state")
     (tmp_path / "state" / "migrations" / f"{last + 1:04}_good.sql").write_text(
         "create table state.good ();", encoding="utf-8"

@@ -15,7 +15,8 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
-from state.connection import Database
+from state.connection import CONSTANTS
+from state.database import Database
 from state.store import Store
 from tests.support.ingesting import Silence, count
 from tests.support.lines import events
@@ -88,7 +89,7 @@ class Explained(Database):
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
         if name in WRITING:
             for statement in re.split(r";\n", self.queries[name]):
-                cur.execute(f"explain {statement}", parameters)
+                cur.execute(f"explain {statement}", CONSTANTS | parameters)
                 self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
         super().execute(cur, name, **parameters)
 

@@ -24,7 +24,7 @@ from processor.reducing.byte_ranges import partials, stretches
 from processor.reducing.process_pool import Pool
 from processor.verify import verify
 from state.batch_writer import Version
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 from tests.support import strategies
 from tests.support.fuzzed import Memory

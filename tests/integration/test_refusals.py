@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from state.errors import advice, passes
+from state.refusals import advice, passes
 from tests.support.postgres import administrate, as_role
 from tests.support.processes import ask
 from tests.support.program import CLICK, HEADER, SECRET, contents, run

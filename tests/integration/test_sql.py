@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from processor.plan import Plan
-from state.connection import Database
+from state.database import Database
 from tests.support.ingesting import count
 from tests.support.older import execute
 from tests.support.paths import ROOT
@@ -50,17 +50,17 @@ def wrong_calls(source: str) -> list[int]:
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        # Database.execute takes the cursor and the name of a statement.
+        # Connection.execute takes the cursor and the name of a statement.
         if called in CALLS and not (called == "execute" and len(node.args) == 2 and is_name(node)):
             wrong += [] if node.args and is_written_by_hand(node.args[0]) else [node.lineno]
     return wrong
 
 
 def is_name(node: ast.Call) -> bool:
-    """Whether a call is one of `Database.execute`, which looks its statement up by its name."""
+    """Whether a call is one of `Connection.execute`, which looks its statement up by its name."""
     assert isinstance(node.func, ast.Attribute)
     owner = node.func.value
-    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "database")
+    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "db")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

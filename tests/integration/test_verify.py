@@ -14,7 +14,7 @@ from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify
 from state.comparison import Difference
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 from tests.support.ingesting import Silence, count
 from tests.support.older import execute

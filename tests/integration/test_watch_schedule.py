@@ -17,7 +17,8 @@ from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
 from state.batch_writer import Version
-from state.connection import BusyError, Database, DatabaseAwayError, DatabaseError, SupersededError
+from state.database import Database
+from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
 from state.store import Store
 from tests.support.ingesting import Silence as Quiet
 from tests.support.lines import events
@@ -101,15 +102,15 @@ class RecordingStore(Store):
         self.turns: list[str] = []
         self.errors: list[Exception] = []
 
-    def take_turn(self, lake_url: str) -> bool:
+    def take_lock_again(self, lake_url: str) -> bool:
         if self.errors:
             raise self.errors.pop()
         self.turns.append("take")
-        return super().take_turn(lake_url)
+        return super().take_lock_again(lake_url)
 
-    def end_turn(self, numbers: Any = None) -> None:
+    def release_lock(self, numbers: Any = None) -> None:
         self.turns.append("give")
-        super().end_turn(numbers)
+        super().release_lock(numbers)
 
 
 class FlakyLake(FolderLake):
@@ -186,7 +187,7 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(watch, "time", clock)
     monkeypatch.setattr(backoff, "time", clock)
     lake = FlakyLake(tmp_path / "lake")
-    with Database(database, wait=5, shares=True) as db:
+    with Database(database, wait=5, is_shared=True) as db:
         db.claim(lake.url)
         yield Scene(database, clock, lake, RecordingStore(db))
 
@@ -348,7 +349,7 @@ def test_the_report_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, dra
     assert len(scene.drawn) == draws  # nothing is new
 
 
-@pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseAwayError("away")])
+@pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseUnavailableError("away")])
 def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: Exception) -> None:
     scene.run(scene.write("a.tsv"))
     before = len(scene.drawn)

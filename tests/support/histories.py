@@ -22,7 +22,7 @@ from processor.rebuild import rebuild
 from processor.reducers.fold import CHUNK
 from processor.spark.session import Engine
 from processor.verify import verify
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 from tests.support import strategies
 from tests.support.ingesting import Silence
@@ -50,8 +50,8 @@ class Doomed(Database):
         self._url, self._left, self._victim = url, statement, victim
 
     @contextmanager
-    def transaction(self, fenced: bool = True) -> Iterator[cursor]:
-        with super().transaction(fenced) as cur:
+    def transaction(self, is_fenced: bool = True) -> Iterator[cursor]:
+        with super().transaction(is_fenced) as cur:
             yield cur
             self._come_to(cur)
 
@@ -66,11 +66,11 @@ class Doomed(Database):
             raise Crash
         if self._left == 0:
             Histories.drawn["lost connections"] += 1
-            victim = (self._lock if self._victim == "lock" else self._work) or cur.connection
+            victim = (self.lock._holder if self._victim == "lock" else self._work) or cur.connection
             end_connection(self._url, victim.info.backend_pid)
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        self.close()
 
 
 def end_connection(url: str, pid: int) -> None:

@@ -6,7 +6,7 @@ from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.run_tally import RunTally
-from state.connection import Database
+from state.database import Database
 from state.store import Store
 
 

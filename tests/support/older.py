@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 
-from state.connection import migrations
+from state.schema import list_migrations
 from tests.support.paths import ROOT
 from tests.support.program import contents
 
@@ -24,7 +24,7 @@ def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
 
 def make_older(url: str, step: int) -> None:
     """Make a database as a program at that step made it."""
-    for number, path in migrations().items():
+    for number, path in list_migrations().items():
         if number <= step:
             execute(url, path.read_text(encoding="utf-8"), f"insert into state.steps (step) values ({number})")
 

@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 
 from state import embedded
-from state.connection import Database
+from state.database import Database
 from tests.support.postgres import administrate
 from tests.support.processes import ask, wait_until
 

@@ -24,6 +24,18 @@ DONE = ROOT / ".mutants" / "noticed"
 START_SECONDS, END_SECONDS = 60, 30
 FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 
+# The tests that notice a mutant of whatever opens the database.
+RUNS = (
+    "batches sql migrations watch_schedule"
+    " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    " database_faults::test_a_transaction_takes_what_it_takes"
+    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
+    " runners::test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost"
+    " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
+    " runners::test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know"
+    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
+    " runners"
+)
 # Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
 # tests, and single tests of those that take long. A room that is not named here is not mutated.
 ROOMS = {
@@ -71,17 +83,13 @@ ROOMS = {
     "processor/reducing/copy_rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
-    " commands::test_status_tells_what_changed_since metrics::test_a_run_exports_what_it_did",
-    "state/connection.py": "batches sql migrations watch_schedule"
-    " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
-    " database_faults::test_a_transaction_takes_what_it_takes"
-    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
-    " runners::test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost"
-    " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
-    " runners::test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know"
-    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
-    " runners",
-    "state/errors.py": "refusals::test_each_state_has_its_advice"
+    " commands::test_status_tells_what_changed_since metrics::test_a_run_exports_what_it_did rejected page",
+    "state/connection.py": RUNS,
+    "state/database.py": RUNS,
+    "state/schema.py": RUNS,
+    "state/run_lock.py": RUNS,
+    "state/errors.py": "options refusals commands",
+    "state/refusals.py": "refusals::test_each_state_has_its_advice"
     " refusals::test_a_connection_that_broke_has_no_state_and_is_made_again refusals database_faults tls",
     "state/embedded.py": "embedded",
 }
@@ -92,14 +100,14 @@ STATEMENTS = {
     " database_faults::test_who_is_gone_is_noticed_soon_over_a_network",
     "server|wait_little|discard_temporary": "database_faults doctor",
     "(report|lake)_state|failed_files|newest_files|(category|session)_days|busiest|cumulative|first_": "page commands",
-    "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|end_run|go_on|step|record_step": "migrations"
+    "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|record_(end|progress|step)|step": "migrations"
     " runners commands",
     "catch_up": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
     "last_runs|history|health|totals|size": "metrics commands",
     "rights|writability|write_nothing": "doctor roles",
     "article_|user_|rejected_lines": "rejected commands",
-    "differing_": "verify",
-    "take_over_shadow|create_shadow": "verify history",
+    "compare_": "verify",
+    "take_over_comparison|create_comparison": "verify history",
     "has_staged|clear_staged|name_piece|stage_|take_": "spark",
     "": "batches rejected plans pipeline history",
 }

@@ -18,7 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from processor.spark.session import Engine
 from state import embedded
-from state.connection import Database
+from state.database import Database
 from tests.support.histories import Histories
 from tests.support.postgres import tune
 

@@ -1,0 +1,231 @@
+"""The database as a run opens it to write, with the run lock, and as others open it to read."""
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Self
+
+from state.connection import Connection
+from state.errors import BusyError, DatabaseError, SupersededError, UnusedDatabaseError
+from state.run_lock import RunLock
+from state.schema import UNUSED, Schema
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+
+class Database(Connection):
+    """The database of a run that writes: as a context, it has the present schema, and the run holds the lock.
+
+    A run that lost the lock is stopped by the fence: each transaction first locks the row that names the run.
+
+    With `is_shared`, the run releases the lock now and then, and waits for it as long as another run holds it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        wait: float = 60,
+        warn: Callable[[str], None] = lambda _: None,
+        is_shared: bool = False,
+    ) -> None:
+        """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
+        super().__init__(url, wait, warn)
+        self.schema, self.lock = Schema(self), RunLock(self, is_shared)
+        self._is_shared = is_shared
+        self._run_id: int | None = None
+        self._is_end_recorded = False
+
+    def __enter__(self) -> Self:
+        """Take the lock and bring up the schema; raises BusyError, DatabaseError."""
+        try:
+            self.check_server()
+            self.schema.bring_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Record the end of the run, unless that was done, and close the connections, which releases the lock."""
+        import psycopg2
+
+        try:
+            self.record_end(None, None, {})
+            # A run that shares the lock stages nothing, and another run may hold the lock now.
+            if self._run_id is not None and self.is_connected and not self._is_shared:
+                self._clear_staged()
+        except (psycopg2.Error, DatabaseError, BusyError):
+            pass  # a later run clears it
+        finally:
+            self.close()
+
+    @contextmanager
+    def transaction(self, is_fenced: bool = True) -> Iterator["cursor"]:
+        """Open a transaction under the lock; once `claim` recorded this run, it raises BusyError if another took over.
+
+        is_fenced: False for the transactions that record which run may write, and for those that need not know.
+        """
+        assert not (is_fenced and self.lock.is_released), "a transaction that writes, without the lock"
+        self.lock.take()
+        with super().transaction() as cur:
+            is_fenced = is_fenced and self._run_id is not None
+            if is_fenced and self.fetch_one(cur, "fence", run_id=self._run_id) is None:
+                raise BusyError("another run took over this database; this one stops")
+            yield cur
+
+    def claim(
+        self,
+        lake_url: str,
+        relocated: bool = False,
+        look: Callable[[], object] = lambda: None,
+        command: str = "count",
+    ) -> None:
+        """Record this run, the lake and the command; raises SupersededError if the database holds another lake.
+
+        relocated: whether the lake may be recorded under another URL.
+        look: called before a lake is recorded for the first time; if it raises, nothing is recorded.
+        """
+
+        def attempt() -> int:
+            with self.transaction(is_fenced=False) as cur:
+                lake = self.fetch_one(cur, "lake")
+                if lake is not None and not relocated:
+                    refuse_other(lake.url, lake_url)
+                if lake is None or lake.url != lake_url:
+                    look()
+                process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
+                self.execute(cur, "catch_up")
+                run_id = int(self.fetch_one(cur, "begin_run", **process).run_id)
+                self.execute(cur, "claim", url=lake_url, run_id=run_id)
+                return run_id
+
+        self._run_id = self.retry(attempt)
+        self.retry(self._clear_staged)
+
+    def release_lock(self) -> None:
+        """Release the lock for other runs; `take_lock_again` continues this run."""
+        import psycopg2
+
+        try:
+            self.lock.release()
+        except psycopg2.Error:
+            self.close()
+
+    def take_lock_again(self, lake_url: str) -> bool:
+        """Take the lock and continue the same run; return whether another run held it meanwhile.
+
+        Raises SupersededError if that run recorded another lake or a newer schema, and DatabaseError.
+        """
+        import psycopg2
+
+        was_taken = False
+
+        def attempt() -> bool:
+            nonlocal was_taken
+            try:
+                self.lock.take_again()
+            except psycopg2.Error:
+                self.close()
+                raise
+            with self.transaction(is_fenced=False) as cur:
+                self.schema.refuse_newer(cur)
+                lake = self.fetch_one(cur, "lake")
+                refuse_other(lake.url, lake_url)
+                if lake.run_id != self._run_id:
+                    was_taken = True  # a later attempt must know, as this one's commit may have succeeded
+                    self.execute(cur, "claim", url=lake_url, run_id=self._run_id)
+                return was_taken
+
+        try:
+            return self.retry(attempt)
+        except BaseException:
+            self.release_lock()
+            raise
+
+    def record_progress(self, numbers: Mapping[str, object]) -> None:
+        """Record what this run did until now, as columns of state.runs by their names; raises DatabaseError."""
+
+        def attempt() -> None:
+            with self.transaction() as cur:
+                self.execute(cur, "record_progress", run_id=self._run_id, **numbers)
+
+        self.retry(attempt)
+
+    def record_end(self, exit_code: int | None, error: str | None, numbers: Mapping[str, object]) -> None:
+        """Record once how this run ended; an error is ignored, as what the run did is committed.
+
+        exit_code, error: None if they are not known, or if there was no error.
+        numbers: what the run did, as columns of state.runs by their names; empty if that is not known.
+        """
+        import psycopg2
+
+        # A database that became unavailable is not waited for again.
+        if self._is_end_recorded or self._run_id is None or not self.is_connected:
+            return
+        self._is_end_recorded = True
+        with suppress(psycopg2.Error, DatabaseError, BusyError):
+            self.rollback()
+            # A run that shares the lock may end while another run holds it.
+            with self.transaction(is_fenced=not self._is_shared) as cur:
+                if numbers:
+                    self.execute(cur, "record_progress", run_id=self._run_id, **numbers)
+                self.execute(cur, "record_end", run_id=self._run_id, exit_code=exit_code, error=error)
+
+    def close(self) -> None:
+        """Close both connections: when one is lost, the other may be, too."""
+        super().close()
+        self.lock.close()
+
+    def _clear_staged(self) -> None:
+        """Delete what executors of Spark staged and no run took, whether for this run or for one that died."""
+        from psycopg2.errors import LockNotAvailable
+
+        # An executor that hangs may still hold its rows; they do no harm, and a later run clears them.
+        with suppress(LockNotAvailable), self.transaction() as cur:
+            if self.fetch_one(cur, "has_staged").has_staged:
+                self.execute(cur, "clear_staged")
+
+
+class ReadOnlyDatabase(Connection):
+    """The database of those who only read, without the lock: as a context, it has the present schema."""
+
+    def __init__(self, url: str, wait: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
+        """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
+        super().__init__(url, wait, warn, is_read_only=True)
+        self.schema = Schema(self)
+
+    def __enter__(self) -> Self:
+        """Check the server and the schema; raises DatabaseError."""
+        try:
+            self.check_server()
+            self.schema.check()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
+
+    def check_lake(self, lake_url: str, relocated: bool = False) -> None:
+        """Check that the database holds that lake; raises UnusedDatabaseError, SupersededError.
+
+        relocated: whether the lake may be recorded under another URL.
+        """
+        rows = self.fetch_rows("lake")
+        if not rows:
+            raise UnusedDatabaseError(UNUSED)
+        if not relocated:
+            refuse_other(rows[0].url, lake_url)
+
+
+def refuse_other(present: str, lake_url: str) -> None:
+    """Raise SupersededError if the recorded lake is another one."""
+    if present != lake_url:
+        raise SupersededError(
+            f"this database holds the lake {present}, not {lake_url}: name another database, "
+            "or say --relocated if it is the same lake at a new place"
+        )
