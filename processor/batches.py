@@ -1,4 +1,4 @@
-"""Files gathered into batches, each of which one transaction commits."""
+"""Gathers files into batches, each of which one transaction commits."""
 
 import time
 from collections import Counter
@@ -16,64 +16,62 @@ from processor.reducing.process_pool import LostWorkerError
 from state.batch_writer import Reading, Version
 from state.staging import Staged
 
-# After so many rejected lines a file that has fewer events is not written on, before it fills the database's disk.
-HOPELESS = 1_000_000
+# The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
+# database's disk, and the file is most likely to fail.
+MAX_REJECTED_LINES = 1_000_000
 MIB = 1024 * 1024
 
 
-class ReprievedError(Exception):
-    """A file had so many rejected lines on the way that it was not written on, and then turned out to be a good one."""
+class RowsWithheldError(Exception):
+    """The rows of a file were withheld because of its rejected lines, but all its lines together are good enough."""
 
 
 class Reducer(Protocol):
     """Reduces the files of a lake."""
 
     def results(self, file: LakeFile) -> Iterator[Reduced]:
-        """What the lines of a file say; asked for again, it is reduced again. Raises FileError, LakeError."""
+        """Yield the partials of a file; each call reduces it again. Raises FileError and LakeError."""
 
 
 class Progress(Protocol):
-    """Hears how much was read, and what went wrong that the run makes good."""
+    """Hears how much was read, and what went wrong that the run repairs by itself."""
 
     def read(self, size: int) -> None:
-        """So many bytes more were read."""
+        """`size` more bytes were read from the lake."""
 
     def warn(self, line: str) -> None:
-        """Something went wrong that the run makes good."""
+        """Something went wrong that the run repairs by itself."""
 
 
 class Limits(NamedTuple):
-    """The most that a batch holds: rows for the database, bytes of text in the lake, seconds since its first file.
+    """The most that a batch holds; a larger file is a batch of its own, written as it is read."""
 
-    A file that is larger than that is a batch of its own, written as it is read.
-    """
-
-    rows: int = 200_000
-    size: int = 64 * MIB
-    seconds: float = 0.5
+    rows: int = 200_000  # for the database
+    size: int = 64 * MIB  # bytes of text in the lake
+    seconds: float = 0.5  # since its first file
 
 
 LIMITS = Limits()
 
 
-class Item:
-    """A file of a batch: what is read of it, or `error`, why it cannot be read.
+class BatchFile:
+    """A file of a batch, with its rows for the database, or `error` if it cannot be read.
 
-    `rows` is how many rows it has for the database, and None where it is too large to be held in memory.
+    `rows` is the number of its rows, or None for a file that is too large to be held in memory.
     """
 
     def __init__(self, file: LakeFile, reducer: Reducer, progress: Progress, limits: Limits) -> None:
-        """The file, once it is read, or as much of it as the limits allow; raises LakeError."""
+        """Read the file, as far as the limits allow; raises LakeError."""
         self.file = file
         self.error: FileError | None = None
         self.rows: int | None = 0
         self._reading: Reading | None = None
         self._reducer, self._progress, self._limits = reducer, progress, limits
-        self._hopeless: float = HOPELESS
-        self._gather()
+        self._max_rejected: float = MAX_REJECTED_LINES
+        self._hold()
 
     def read(self) -> Reading:
-        """The reading of the file; where it is not held in memory, read again at each call but the first."""
+        """Return the reading of the file; one that is not held in memory is read again at each call but the first."""
         if self._reading is None:
             return self._begin()
         held = self._reading
@@ -82,33 +80,34 @@ class Item:
         return held
 
     def read_again(self, reason: Exception) -> None:
-        """Let what was read of the file go, since that cannot be used, and read it again."""
-        if isinstance(reason, ReprievedError):
-            self._hopeless = inf
+        """Discard what was read of the file, which cannot be used for that reason, and read it again."""
+        if isinstance(reason, RowsWithheldError):
+            self._max_rejected = inf
         else:
             self._progress.warn(f"{reason}; its file is reduced without it")
-        self._gather()
+        self._hold()
 
     def _begin(self) -> Reading:
-        return reading(self.file, self._reducer.results(self.file), self._progress, self._hopeless)
+        return read_file(self.file, self._reducer.results(self.file), self._progress, self._max_rejected)
 
-    def _gather(self) -> None:
-        while True:  # a file that is asked for again is reduced in this process, which loses nothing
+    def _hold(self) -> None:
+        """Read the file until all of it is in memory, or the limits are reached."""
+        while True:  # the second call for a file reduces it in this process, which cannot be lost
             try:
-                self._reading, self.rows = _gathered(self._begin(), self._limits)
+                self._reading, self.rows = _hold_rows(self._begin(), self._limits)
             except FileError as error:
                 self.error = error
             except LostWorkerError as error:
                 self._progress.warn(f"{error}; its file is reduced without it")
                 continue
-            except ReprievedError:
-                self._hopeless = inf
+            except RowsWithheldError:
+                self._max_rejected = inf
                 continue
             return
 
 
-def _gathered(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
-    """The same reading, held in memory, and how many rows it has; None where it takes too much room or time."""
+def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
+    """Return the reading with its rows in memory, and their number; None if they take too much memory or time."""
     end = time.monotonic() + limits.seconds
     held: list[dict[str, bytes] | Staged] = []
     count, size, rows = 0, 0, iter(begun.rows)
@@ -125,19 +124,21 @@ def _gathered(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
     return Reading(begun.key, held, lambda: version), count
 
 
-def batches(files: Sequence[LakeFile], reducer: Reducer, progress: Progress, limits: Limits) -> Iterator[list[Item]]:
-    """The files in their order, in batches, as they are asked for.
+def make_batches(
+    files: Sequence[LakeFile], reducer: Reducer, progress: Progress, limits: Limits
+) -> Iterator[list[BatchFile]]:
+    """Read files in their order and yield them in batches.
 
-    Raises LakeError and what else hinders all files, after a batch of those that were read before.
+    Raises LakeError and other errors that concern all files, after a batch of the files that were read before.
     """
-    batch: list[Item] = []
+    batch: list[BatchFile] = []
     rows, size, begun = 0, 0, 0.0
     for file in files:
         if batch and size + estimate_text_size(file) > limits.size:
             yield batch
             batch, rows, size = [], 0, 0
         try:
-            item = Item(file, reducer, progress, limits)
+            item = BatchFile(file, reducer, progress, limits)
         except Exception:
             if batch:
                 yield batch
@@ -155,11 +156,15 @@ def batches(files: Sequence[LakeFile], reducer: Reducer, progress: Progress, lim
         yield batch
 
 
-def reading(file: LakeFile, results: Iterator[Reduced], progress: Progress, hopeless: float = HOPELESS) -> Reading:
-    """What a file says, as it is asked for, and then its version; raises FileError.
+def read_file(
+    file: LakeFile, results: Iterator[Reduced], progress: Progress, max_rejected: float = MAX_REJECTED_LINES
+) -> Reading:
+    """Return the rows of a file, which are read as they are used, and then its version; using them raises FileError.
 
-    After so many rejected lines, more than events, no more rows come; raises ReprievedError where all the lines then
-    say otherwise.
+    After more than `max_rejected` rejected lines, and more of them than events, the other rows are withheld. If all
+    lines together have more events, RowsWithheldError is raised at the end.
+
+    Parameters: `results` are the partials of the file.
     """
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
@@ -167,7 +172,7 @@ def reading(file: LakeFile, results: Iterator[Reduced], progress: Progress, hope
 
     def rows() -> Iterator[dict[str, bytes] | Staged]:
         nonlocal newest_at
-        is_hopeless = False
+        withholds = False
         try:
             for result in results:
                 progress.read(result.size)
@@ -175,8 +180,8 @@ def reading(file: LakeFile, results: Iterator[Reduced], progress: Progress, hope
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
                 newest_at = newest(newest_at, result.newest_at)
-                is_hopeless = is_hopeless or reasons.total() > max(hopeless, counts["events"])
-                if not is_hopeless:
+                withholds = withholds or reasons.total() > max(max_rejected, counts["events"])
+                if not withholds:
                     yield result.rows
         except FileError as error:
             progress.read(error.size)
@@ -188,8 +193,8 @@ def reading(file: LakeFile, results: Iterator[Reduced], progress: Progress, hope
                 f"{rejected} of its {events + rejected} lines were rejected, more than half, most often because "
                 f"{REASONS[reason]}; write it again"
             )
-        if is_hopeless:
-            raise ReprievedError
+        if withholds:
+            raise RowsWithheldError
 
     def version() -> Version:
         before, lines_before = 0, {}
@@ -201,7 +206,7 @@ def reading(file: LakeFile, results: Iterator[Reduced], progress: Progress, hope
             file.fingerprint,
             file.size,
             content_hash(chunks),
-            before - 1,  # but the header
+            before - 1,  # without the header
             rejected=reasons.total(),
             newest_at=newest_at,
             reasons=reasons,

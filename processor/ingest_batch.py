@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 
-from processor.batches import Item, ReprievedError
+from processor.batches import BatchFile, RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
 from processor.reducing.process_pool import LostWorkerError
@@ -17,7 +17,7 @@ Result = Version | Exception | None  # the version that was ingested, why the fi
 Results = list[tuple[LakeFile, Result]]
 
 
-def ingest_batch(batch: list[Item], into: Store | ComparisonTables, listener: Listener) -> Iterator[Results]:
+def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listener: Listener) -> Iterator[Results]:
     """Ingest a batch of files and return the results, one list for each transaction.
 
     One transaction takes all files of the batch. Only if the database refuses it, each file gets a transaction and a
@@ -32,7 +32,7 @@ def ingest_batch(batch: list[Item], into: Store | ComparisonTables, listener: Li
             versions = into.ingest([item.read for item in good])
             listener.committed(time.monotonic() - begun)
             found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
-    except (LostWorkerError, StagingLostError, ReprievedError) as error:
+    except (LostWorkerError, StagingLostError, RowsWithheldError) as error:
         for item in good:
             item.read_again(error)
         yield from ingest_batch(batch, into, listener)

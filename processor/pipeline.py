@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from processor.batches import batches
+from processor.batches import make_batches
 from processor.ingest_batch import ingest_batch, record_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
@@ -48,7 +48,7 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
     failed = set[str]()
     listener.begin(len(files), sum(file.size for file in files))
     with make_reducer(lake, files, store, plan) as reducer:
-        for batch in batches(files, reducer, listener, plan.limits):
+        for batch in make_batches(files, reducer, listener, plan.limits):
             for results in ingest_batch(batch, store, listener):
                 record_results(results, store, listener)
                 failed.update(file.key for file, result in results if isinstance(result, Exception))

@@ -1,6 +1,6 @@
 """Ingests the whole lake again beside the tables, and then puts the result in their place."""
 
-from processor.batches import batches
+from processor.batches import make_batches
 from processor.ingest_batch import ingest_batch, report_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
@@ -48,7 +48,7 @@ def fill(
         if known[key].fingerprint is not None
     ]
     with make_reducer(lake, present, store, plan) as reducer:
-        for batch in batches(present, reducer, listener, plan.limits):
+        for batch in make_batches(present, reducer, listener, plan.limits):
             for results in ingest_batch(batch, tables, listener):
                 for file, result in results:
                     if isinstance(result, Exception):

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from processor.backoff import Backoff
-from processor.batches import batches
+from processor.batches import make_batches
 from processor.ingest_batch import Results, ingest_batch, record_results
 from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, escape_unstorable
 from processor.lake.notifications import Notifications
@@ -156,7 +156,7 @@ class Watch:
     def _ingest_until_interrupted(self, pool: Pool, files: list[LakeFile]) -> list[LakeFile]:
         """Ingest files until another run had the lock; return those that are new or changed after that run."""
         done = 0
-        for batch in batches(files, pool, self._tally, self._plan.limits):
+        for batch in make_batches(files, pool, self._tally, self._plan.limits):
             if done and time.monotonic() > self._locked_at + LOCK_SECONDS and self._offer_lock():
                 return self._find_changed(files[done:])
             for results in ingest_batch(batch, self._store, self._tally):

@@ -13,7 +13,7 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.batches import HOPELESS, LIMITS, Limits, batches
+from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches
 from processor.lake.base import FileError, LakeError, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan
@@ -54,7 +54,7 @@ class Lines:
 
 def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
     """The keys of the batches."""
-    return [[item.file.key for item in batch] for batch in batches(lines.files, lines, Silence(), limits)]
+    return [[item.file.key for item in batch] for batch in make_batches(lines.files, lines, Silence(), limits)]
 
 
 def test_all_files_are_one_batch_within_the_limits() -> None:
@@ -64,7 +64,7 @@ def test_all_files_are_one_batch_within_the_limits() -> None:
 
 def test_a_batch_ends_with_the_file_that_reaches_the_rows() -> None:
     lines = Lines([3])
-    ((item,),) = batches(lines.files, lines, Silence(), MANY)
+    ((item,),) = make_batches(lines.files, lines, Silence(), MANY)
     assert item.rows
     two = MANY._replace(rows=2 * item.rows)
     assert gathered(Lines([3] * 4), two) == [["00.tsv", "01.tsv"], ["02.tsv", "03.tsv"]]
@@ -86,7 +86,7 @@ def test_a_batch_waits_no_longer_than_the_seconds(monkeypatch: pytest.MonkeyPatc
 def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
     lines = Lines([3, 200, 3])
     limits = MANY._replace(rows=12)
-    found = list(batches(lines.files, lines, Silence(), limits))
+    found = list(make_batches(lines.files, lines, Silence(), limits))
     assert [[item.rows is None for item in batch] for batch in found] == [[False], [True], [False]]
     large = found[1][0]
     first, second = (b"".join(b"".join(part.values()) for part in large.read().rows) for _ in range(2))  # type: ignore[union-attr]
@@ -100,12 +100,12 @@ def test_a_large_file_that_comes_first_is_the_first_batch() -> None:
 
 def test_what_a_batch_holds_unless_a_plan_says_otherwise() -> None:
     assert Limits() == LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
-    assert HOPELESS == 1_000_000
+    assert MAX_REJECTED_LINES == 1_000_000
 
 
 def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
     lines = Lines([3, 3, 3], {1: FileError("it is broken")})
-    (batch,) = batches(lines.files, lines, Silence(), MANY)
+    (batch,) = make_batches(lines.files, lines, Silence(), MANY)
     assert [str(item.error) for item in batch] == ["None", "it is broken", "None"]
     assert batch[1].rows == 0
 
@@ -113,20 +113,20 @@ def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
 def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
     lines, found = Lines([3, 3, 3], {2: LakeError("it is away")}), list[int]()
     with pytest.raises(LakeError):
-        found.extend(len(batch) for batch in batches(lines.files, lines, Silence(), MANY))
+        found.extend(len(batch) for batch in make_batches(lines.files, lines, Silence(), MANY))
     assert found == [2]
 
 
 def test_a_file_whose_process_was_lost_is_read_again() -> None:
     lines, silence = Lines([3, 3], {1: LostWorkerError("a process ended")}), Silence()
-    (batch,) = batches(lines.files, lines, silence, MANY)
+    (batch,) = make_batches(lines.files, lines, silence, MANY)
     assert [item.error for item in batch] == [None, None]
     assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
 
 
 def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
     lines = Lines([3])
-    ((item,),) = batches(lines.files, lines, Silence(), MANY)
+    ((item,),) = make_batches(lines.files, lines, Silence(), MANY)
     before = item.read()
     item.read_again(StagingLostError("lost"))
     assert lines.asked == ["00.tsv"] * 2
@@ -341,6 +341,6 @@ def test_the_text_of_a_compressed_file_is_guessed() -> None:
 
     files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
     pool = Asked(open_lake("."), [], 1000, 1)
-    assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=899))] == [1, 1]
-    assert [len(batch) for batch in batches(files, pool, Silence(), MANY._replace(size=900))] == [2]
+    assert [len(batch) for batch in make_batches(files, pool, Silence(), MANY._replace(size=899))] == [1, 1]
+    assert [len(batch) for batch in make_batches(files, pool, Silence(), MANY._replace(size=900))] == [2]
     assert len(seen) == 4

@@ -300,7 +300,7 @@ def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path)
 def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setattr(batches, "HOPELESS", 10)
+    monkeypatch.setattr(batches, "MAX_REJECTED_LINES", 10)
     good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)

@@ -127,7 +127,7 @@ def check_file(data: bytes) -> None:
     try:
         long = max(chunk, len(stored) // 20)
         results = chain.from_iterable(reduced(lake, stretch, long) for stretch in stretches(file, long))
-        reading = batches.reading(file, results, Silence())
+        reading = batches.read_file(file, results, Silence())
         list(reading.rows)
     except FileError:
         assert wanted is None

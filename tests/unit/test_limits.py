@@ -10,7 +10,7 @@ import pytest
 from backports import zstd
 
 from processor import batches
-from processor.batches import HOPELESS
+from processor.batches import MAX_REJECTED_LINES
 from processor.lake.base import FileError, LakeFile, LakeSettingError
 from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
@@ -64,7 +64,7 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = batches.reading(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
+        reading = batches.read_file(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
         for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -105,7 +105,7 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
-    reading = batches.reading(file, reduced(made, Stretch(file), 32 * MIB), Silence())
+    reading = batches.read_file(file, reduced(made, Stretch(file), 32 * MIB), Silence())
     written = 0
 
     def write() -> None:
@@ -116,7 +116,7 @@ def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> N
 
     with pytest.raises(FileError, match=f"{lines} of its {lines} lines were rejected"):
         write()
-    assert 0.5 * HOPELESS < written <= HOPELESS
+    assert 0.5 * MAX_REJECTED_LINES < written <= MAX_REJECTED_LINES
 
 
 @pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])
