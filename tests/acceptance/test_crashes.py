@@ -22,7 +22,7 @@ from state.database import Database
 from state.schema import list_migrations
 from state.store import Store
 from tests.support import made_lake
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.lines import FIRST, LATER, PLAN
 from tests.support.older import OLDER, execute, make_older, older_lake
 from tests.support.oracle import expected
@@ -206,7 +206,7 @@ def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) 
                     with Database(url, wait=5) as db:
                         lake = EndingLake(tmp_path, number)
                         db.claim(lake.url)
-                        pipeline.run(lake, Store(db), PLAN, Silence())
+                        pipeline.run(lake, Store(db), PLAN, SilentTally())
                 finally:
                     os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

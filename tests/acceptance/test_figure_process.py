@@ -13,7 +13,7 @@ from processor.listener import BeforeLastFile, Listeners
 from processor.report import picture
 from processor.report import summary as report
 from processor.report.figure_process import Painter
-from tests.support.ingesting import Silence
+from tests.support.ingesting import SilentTally
 from tests.support.paths import ROOT
 from tests.support.processes import wait_until
 from tests.support.rates import HOSTILE, day
@@ -134,7 +134,7 @@ def test_it_ends_with_its_parent_however_that_ended() -> None:
 def test_it_is_prepared_when_one_file_is_left() -> None:
     files = [LakeFile(f"{n}.tsv", "1", 1) for n in range(3)]
     prepared: list[int] = []
-    tally = Silence()
+    tally = SilentTally()
     listener = Listeners(tally, BeforeLastFile(lambda: prepared.append(tally.files_failed)))
     listener.begin(0, 0)
     assert prepared == []

@@ -25,7 +25,7 @@ from processor.signals import StopRequest
 from processor.watch import Watch
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import Silence as Quiet
+from tests.support.ingesting import SilentTally
 from tests.support.lines import events
 from tests.support.postgres import new_database
 from tests.support.processes import Run, ask, held, holders, is_waiting, wait_until
@@ -333,7 +333,7 @@ def test_files_read_ahead_do_not_undo_another_run(
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
                 with Database(database, wait=5) as other:
                     other.claim(lake_url)
-                    pipeline.run(place, Store(other), Plan(prune=True), Quiet())
+                    pipeline.run(place, Store(other), Plan(prune=True), SilentTally())
                 states.append(counted(database))
             return super().take_lock_again(lake_url)
 
@@ -344,7 +344,7 @@ def test_files_read_ahead_do_not_undo_another_run(
 
     with Database(database, wait=5, is_shared=True) as db:
         db.claim(place.url)
-        plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), Quiet()
+        plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), SilentTally()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):
             watching.run()

@@ -28,7 +28,7 @@ from state.errors import DatabaseError
 from state.staging import StagingLostError
 from state.store import Store
 from tests.support.fuzzed import Memory
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.lines import events
 from tests.support.older import execute
 from tests.support.program import HEADER
@@ -54,7 +54,7 @@ class Lines:
 
 def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
     """The keys of the batches."""
-    return [[item.file.key for item in batch] for batch in make_batches(lines.files, lines, Silence(), limits)]
+    return [[item.file.key for item in batch] for batch in make_batches(lines.files, lines, SilentTally(), limits)]
 
 
 def test_all_files_are_one_batch_within_the_limits() -> None:
@@ -64,7 +64,7 @@ def test_all_files_are_one_batch_within_the_limits() -> None:
 
 def test_a_batch_ends_with_the_file_that_reaches_the_rows() -> None:
     lines = Lines([3])
-    ((item,),) = make_batches(lines.files, lines, Silence(), MANY)
+    ((item,),) = make_batches(lines.files, lines, SilentTally(), MANY)
     assert item.rows
     two = MANY._replace(rows=2 * item.rows)
     assert gathered(Lines([3] * 4), two) == [["00.tsv", "01.tsv"], ["02.tsv", "03.tsv"]]
@@ -86,7 +86,7 @@ def test_a_batch_waits_no_longer_than_the_seconds(monkeypatch: pytest.MonkeyPatc
 def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
     lines = Lines([3, 200, 3])
     limits = MANY._replace(rows=12)
-    found = list(make_batches(lines.files, lines, Silence(), limits))
+    found = list(make_batches(lines.files, lines, SilentTally(), limits))
     assert [[item.rows is None for item in batch] for batch in found] == [[False], [True], [False]]
     large = found[1][0]
     first, second = (b"".join(b"".join(part.values()) for part in large.read().rows) for _ in range(2))  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def test_what_a_batch_holds_unless_a_plan_says_otherwise() -> None:
 
 def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
     lines = Lines([3, 3, 3], {1: FileError("it is broken")})
-    (batch,) = make_batches(lines.files, lines, Silence(), MANY)
+    (batch,) = make_batches(lines.files, lines, SilentTally(), MANY)
     assert [str(item.error) for item in batch] == ["None", "it is broken", "None"]
     assert batch[1].rows == 0
 
@@ -113,20 +113,20 @@ def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
 def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
     lines, found = Lines([3, 3, 3], {2: LakeError("it is away")}), list[int]()
     with pytest.raises(LakeError):
-        found.extend(len(batch) for batch in make_batches(lines.files, lines, Silence(), MANY))
+        found.extend(len(batch) for batch in make_batches(lines.files, lines, SilentTally(), MANY))
     assert found == [2]
 
 
 def test_a_file_whose_process_was_lost_is_read_again() -> None:
-    lines, silence = Lines([3, 3], {1: LostWorkerError("a process ended")}), Silence()
-    (batch,) = make_batches(lines.files, lines, silence, MANY)
+    lines, tally = Lines([3, 3], {1: LostWorkerError("a process ended")}), SilentTally()
+    (batch,) = make_batches(lines.files, lines, tally, MANY)
     assert [item.error for item in batch] == [None, None]
     assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
 
 
 def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
     lines = Lines([3])
-    ((item,),) = make_batches(lines.files, lines, Silence(), MANY)
+    ((item,),) = make_batches(lines.files, lines, SilentTally(), MANY)
     before = item.read()
     item.read_again(StagingLostError("lost"))
     assert lines.asked == ["00.tsv"] * 2
@@ -173,7 +173,7 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
         (tmp_path / key).touch()
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        outcome = Silence()
+        outcome = SilentTally()
         pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), outcome)
     assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
@@ -317,9 +317,9 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     write_lake(tmp_path, lake)
     with Told(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        silence = Silence()
-        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), silence)
-        assert not silence.errors
+        tally = SilentTally()
+        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
+        assert not tally.errors
     assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
     Model().check(database, lake)
 
@@ -341,6 +341,6 @@ def test_the_text_of_a_compressed_file_is_guessed() -> None:
 
     files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
     pool = Asked(open_lake("."), [], 1000, 1)
-    assert [len(batch) for batch in make_batches(files, pool, Silence(), MANY._replace(size=899))] == [1, 1]
-    assert [len(batch) for batch in make_batches(files, pool, Silence(), MANY._replace(size=900))] == [2]
+    assert [len(batch) for batch in make_batches(files, pool, SilentTally(), MANY._replace(size=899))] == [1, 1]
+    assert [len(batch) for batch in make_batches(files, pool, SilentTally(), MANY._replace(size=900))] == [2]
     assert len(seen) == 4

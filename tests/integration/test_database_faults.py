@@ -26,7 +26,7 @@ from state.connection import SEARCH_PATH
 from state.database import Database, ReadOnlyDatabase
 from state.errors import DatabaseError
 from state.store import Store
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.lines import PLAN, events
 from tests.support.pgbouncer import free_port
 from tests.support.postgres import administrate, as_role, new_database, new_server
@@ -146,7 +146,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
         with Database(database) as db:
             db.claim(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
-                run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, Silence())
+                run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, SilentTally())
         outcome, errors = count(lake, database, plan)
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors

@@ -22,7 +22,7 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.store import Store
 from tests.support.histories import Histories, end_connection
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.oracle import REQUIRED
 from tests.support.postgres import as_role
 from tests.support.tables import Model, tables
@@ -79,8 +79,8 @@ class Lake:
         del self.files[f"{name}.tsv"]
 
 
-def rebuild(lake: Lake, url: str, plan: Plan, listener: Silence | None = None) -> RunTally:
-    place, tally = open_lake(str(lake.folder)), listener or Silence()
+def rebuild(lake: Lake, url: str, plan: Plan, listener: SilentTally | None = None) -> RunTally:
+    place, tally = open_lake(str(lake.folder)), listener or SilentTally()
     with Database(url, wait=5) as db:
         db.claim(place.url)
         rebuild_lake(place, Store(db), plan, tally)
@@ -197,7 +197,7 @@ def test_a_forgotten_file_is_ingested_again_if_it_is_present(database: str, tmp_
     model.check(database, lake.files)
 
 
-class Onlooker(Silence):
+class Onlooker(SilentTally):
     """A tally that queries the database on a connection of its own after each file."""
 
     def __init__(self, url: str, query: str) -> None:
@@ -271,7 +271,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
     with Uncommitted(database, wait=5) as db:
         db.claim(str(tmp_path), relocated=True)
         with pytest.raises(DatabaseError):
-            rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), Silence())
+            rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), SilentTally())
     for name in "fghijk":
         lake.put(name, TWO)
     assert count(tmp_path, database, Plan())[1] == {}

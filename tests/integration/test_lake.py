@@ -20,7 +20,7 @@ from processor.plan import Plan
 from processor.reducing.byte_ranges import Stretch, partials
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import Silence
+from tests.support.ingesting import SilentTally
 from tests.support.lines import LATER, events
 from tests.support.program import HEADER, outcome, run
 from tests.support.proxies import Request, S3Fault, S3Proxy, put
@@ -246,12 +246,12 @@ def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
     lake = open_lake(str(tmp_path))
     with Database(database, wait=5) as db:
         db.claim(lake.url)
-        silence = Silence()
-        pipeline.run(lake, Store(db), Plan(), silence)
-        assert silence.files_counted == 5
+        tally = SilentTally()
+        pipeline.run(lake, Store(db), Plan(), tally)
+        assert tally.files_counted == 5
         monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
         with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be accessed"):
-            pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), Silence())
+            pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), SilentTally())
     Model().check(database, files)
 
 

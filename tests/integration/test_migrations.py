@@ -14,7 +14,7 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.schema import list_migrations
 from state.store import Store
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.older import OLDER, execute, make_older, older_lake
 from tests.support.paths import ROOT
 from tests.support.program import run
@@ -78,8 +78,8 @@ def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: 
     lake = open_lake(str(tmp_path / "lake"))
     with Database(database) as db:
         db.claim(lake.url)
-        assert not list(verify(lake, Store(db), Plan(), Silence()))
-        rebuild(lake, Store(db), Plan(), Silence())
+        assert not list(verify(lake, Store(db), Plan(), SilentTally()))
+        rebuild(lake, Store(db), Plan(), SilentTally())
     Model().check(database, files)
     assert execute(database, "select max(step) from state.steps") == [(max(list_migrations()),)]
 

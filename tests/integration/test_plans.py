@@ -18,7 +18,7 @@ from processor.plan import Plan
 from state.connection import CONSTANTS
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.lines import events
 from tests.support.postgres import copy_of
 from tests.support.processes import ask, wait_until
@@ -124,9 +124,9 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
     for _ in changed_twice(tmp_path):
         with Explained(counted) as db:
             db.claim(lake.url)
-            silence = Silence()
-            pipeline.run(lake, Store(db), Plan(), silence)
-            assert not silence.errors
+            tally = SilentTally()
+            pipeline.run(lake, Store(db), Plan(), tally)
+            assert not tally.errors
             for name, plan in db.plans.items():
                 plans.setdefault(name, []).extend(plan)
     assert plans.keys() == set(WRITING) - {"merge_new"}
@@ -148,9 +148,9 @@ def rows_read(url: str, folder: Path) -> int:
     for _ in changed_twice(folder):
         with Database(url, wait=5) as db:
             db.claim(lake.url)
-            silence = Silence()
-            pipeline.run(lake, Store(db), Plan(), silence)
-            assert not silence.errors
+            tally = SilentTally()
+            pipeline.run(lake, Store(db), Plan(), tally)
+            assert not tally.errors
     wait_until(lambda: ask(url, OTHERS) == [(0,)])
     (after,) = ask(url, READ)[0]
     return int(str(after)) - int(str(before))

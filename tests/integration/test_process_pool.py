@@ -28,7 +28,7 @@ from state.database import Database
 from state.store import Store
 from tests.support import strategies
 from tests.support.fuzzed import Memory
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.lines import events
 from tests.support.partials import merged, says
 from tests.support.paths import ROOT
@@ -106,22 +106,22 @@ def test_any_number_of_processes_gives_one_pass(database: str, tmp_path: Path, c
     with Database(database, wait=5) as db:
         lake = open_lake(str(tmp_path))
         db.claim(lake.url)
-        assert not list(verify(lake, Store(db), Plan(workers=2, chunk=chunk), Silence()))
+        assert not list(verify(lake, Store(db), Plan(workers=2, chunk=chunk), SilentTally()))
 
 
 def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # noqa: ARG001
     lake = {"a.tsv": events(10, 400, "first"), "b.tsv": events(5, 300, "second")}
     for key, data in lake.items():
         boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
-    place, silence = open_lake("s3://events/lake/"), Silence()
+    place, tally = open_lake("s3://events/lake/"), SilentTally()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        pipeline.run(place, Store(db), Plan(workers=2, chunk=9000), silence)
-    assert (silence.files_counted, silence.errors) == (2, {})
+        pipeline.run(place, Store(db), Plan(workers=2, chunk=9000), tally)
+    assert (tally.files_counted, tally.errors) == (2, {})
     Model().check(database, lake)
 
 
-class Killing(Silence):
+class Killing(SilentTally):
     """Kills every process of the pool once a file was counted."""
 
     def __init__(self) -> None:

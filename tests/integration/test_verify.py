@@ -16,7 +16,7 @@ from processor.verify import verify
 from state.comparison import Difference
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import Silence, count
+from tests.support.ingesting import SilentTally, count
 from tests.support.older import execute
 from tests.support.oracle import REQUIRED
 from tests.support.program import run
@@ -67,7 +67,7 @@ def differences(lake: Path, url: str) -> list[Difference]:
     place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
-        return list(verify(place, Store(db), Plan(), Silence()))
+        return list(verify(place, Store(db), Plan(), SilentTally()))
 
 
 def rebuild_tables(lake: Path, url: str) -> None:
@@ -75,7 +75,7 @@ def rebuild_tables(lake: Path, url: str) -> None:
     place = open_lake(str(lake))
     with Database(url) as db:
         db.claim(place.url)
-        rebuild(place, Store(db), Plan(), Silence())
+        rebuild(place, Store(db), Plan(), SilentTally())
 
 
 def written(url: str, table: str) -> list[tuple[object, ...]]:
@@ -203,7 +203,7 @@ def test_differences_come_in_flat_memory(lake: Path, database: str) -> None:
     with Database(database) as db:
         db.claim(place.url)
         tracemalloc.start()
-        found = sum(1 for _ in verify(place, Store(db), Plan(), Silence()))
+        found = sum(1 for _ in verify(place, Store(db), Plan(), SilentTally()))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert found == 40000

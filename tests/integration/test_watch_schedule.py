@@ -20,7 +20,7 @@ from state.batch_writer import Version
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
 from state.store import Store
-from tests.support.ingesting import Silence as Quiet
+from tests.support.ingesting import SilentTally
 from tests.support.lines import events
 from tests.support.older import execute
 from tests.support.program import contents
@@ -72,7 +72,7 @@ def stopped() -> list[str]:
     raise StopRequest("SIGTERM")
 
 
-class SlowTally(Quiet):
+class SlowTally(SilentTally):
     """A tally that keeps warnings, and takes time for each ingested file."""
 
     def __init__(self, clock: Clock) -> None:

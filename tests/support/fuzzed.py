@@ -23,7 +23,7 @@ from processor.reducers.fold import reduce_text
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import reduced, stretches
 from tests.support import oracle, strategies
-from tests.support.ingesting import Silence
+from tests.support.ingesting import SilentTally
 from tests.support.partials import merged, numbered, rejected, says
 
 HEADER = "\t".join(oracle.REQUIRED).encode()
@@ -127,7 +127,7 @@ def check_file(data: bytes) -> None:
     try:
         long = max(chunk, len(stored) // 20)
         results = chain.from_iterable(reduced(lake, stretch, long) for stretch in stretches(file, long))
-        reading = batches.read_file(file, results, Silence())
+        reading = batches.read_file(file, results, SilentTally())
         list(reading.rows)
     except FileError:
         assert wanted is None

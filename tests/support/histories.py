@@ -25,7 +25,7 @@ from processor.verify import verify
 from state.database import Database
 from state.store import Store
 from tests.support import strategies
-from tests.support.ingesting import Silence
+from tests.support.ingesting import SilentTally
 from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
 from tests.support.tables import Model, Tables, clear, tables, write_lake
 
@@ -277,7 +277,7 @@ class Histories(RuleBasedStateMachine):
         with db:
             lake = open_lake(str(self.folder))
             db.claim(lake.url, relocated=True)
-            outcome = Silence()
+            outcome = SilentTally()
             try:
                 pipeline.run(lake, Store(db), self._plans(plan), outcome)
             except PruneError:
@@ -313,7 +313,7 @@ class Histories(RuleBasedStateMachine):
         try:
             with Doomed(self.url, statement, "program") as db:
                 db.claim(lake.url, relocated=True)
-                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan), Silence())
+                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan), SilentTally())
         except Crash:
             pass
         self.counted = False
@@ -332,7 +332,7 @@ class Histories(RuleBasedStateMachine):
         lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
-            rebuild(lake, Store(db), self._plans(plan), Silence())
+            rebuild(lake, Store(db), self._plans(plan), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
 
@@ -354,5 +354,5 @@ class Histories(RuleBasedStateMachine):
         lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
-            assert not list(verify(lake, Store(db), self._plans(Plan()), Silence()))
+            assert not list(verify(lake, Store(db), self._plans(Plan()), SilentTally()))
         self.model.compare(self.url)

@@ -10,7 +10,7 @@ from state.database import Database
 from state.store import Store
 
 
-class Silence(RunTally):
+class SilentTally(RunTally):
     """A tally that keeps why files failed, and reports to nobody."""
 
     def __init__(self) -> None:
@@ -24,8 +24,8 @@ class Silence(RunTally):
 
 def count(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
-    lake, silence = open_lake(str(folder)), Silence()
+    lake, tally = open_lake(str(folder)), SilentTally()
     with Database(url, wait=5) as db:
         db.claim(lake.url, relocated=True)
-        pipeline.run(lake, Store(db), plan, silence)
-    return silence, silence.errors
+        pipeline.run(lake, Store(db), plan, tally)
+    return tally, tally.errors

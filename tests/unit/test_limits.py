@@ -20,7 +20,7 @@ from processor.reducing.byte_ranges import Stretch, reduced
 from state.batch_writer import Version
 from state.staging import Staged
 from tests.support.fuzzed import HEADER, REDUCERS, Memory, line
-from tests.support.ingesting import Silence
+from tests.support.ingesting import SilentTally
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -64,7 +64,7 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = batches.read_file(file, reduced(Made(make), Stretch(file), 32 * MIB), Silence())
+        reading = batches.read_file(file, reduced(Made(make), Stretch(file), 32 * MIB), SilentTally())
         for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -105,7 +105,7 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
-    reading = batches.read_file(file, reduced(made, Stretch(file), 32 * MIB), Silence())
+    reading = batches.read_file(file, reduced(made, Stretch(file), 32 * MIB), SilentTally())
     written = 0
 
     def write() -> None:
