@@ -1,4 +1,4 @@
-"""Whatever surrounds the program, the same lake gives the same: locale, time zone, umask, current folder."""
+"""The same lake gives the same tables in every locale, time zone, umask and current folder."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.support.tables import Model, write_lake
 
 Settings = dict[str, str]
 
-# What cron, a container or a login of long ago sets; the last two are made, as few systems have them.
+# Locales of cron, of containers and of old systems; the last two are made here, as few systems have them.
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LOCALES: dict[str, Settings] = {
     "utf-8": {"LC_ALL": "C.UTF-8"},
@@ -34,7 +34,7 @@ KEY = "2019/été I\U0001f600日.tsv"
 
 @pytest.fixture(scope="module")
 def made_locales(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """A folder with the locales that are no UTF-8, or None where they cannot be made."""
+    """A folder with locales that are not UTF-8, or None if they cannot be made."""
     folder = tmp_path_factory.mktemp("locales")
     if shutil.which("localedef") is None:
         return None
@@ -61,7 +61,7 @@ def surroundings(request: pytest.FixtureRequest, made_locales: Path | None) -> S
 def run(
     *arguments: str, cwd: Path, settings: Settings, lake: str, database: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """One run of the command in these surroundings, whose output is UTF-8 whatever they are."""
+    """Run the command with these settings; its output must be UTF-8."""
     named = {"LAKE_URL": lake, "DATABASE_URL": database, "DATABASE_WAIT": "5", **settings}
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *arguments],
@@ -104,7 +104,7 @@ def test_a_file_has_one_key_in_every_locale(tmp_path: Path, database: str, surro
     Model().check(database, contents(lake))
 
 
-def test_a_watch_tells_files_by_the_same_keys(tmp_path: Path, database: str, surroundings: Settings) -> None:
+def test_a_watch_names_files_by_the_same_keys(tmp_path: Path, database: str, surroundings: Settings) -> None:
     lake = tmp_path / "läke"
     write_lake(lake, {"b.tsv": HEADER + CLICK})
     with Run("watch", "--interval", "9999", lake=lake, database=database, **surroundings) as going_on:
@@ -136,7 +136,7 @@ def test_the_database_is_named_in_utf8(tmp_path: Path, database: str, surroundin
 
 
 @pytest.mark.parametrize("words", [["--help"], ["watch", "--help"], ["completion", "bash"], ["é"], ["--since", "é"]])
-def test_whatever_is_printed_there_is_no_traceback(words: list[str], tmp_path: Path) -> None:
+def test_output_never_fails_with_a_traceback(words: list[str], tmp_path: Path) -> None:
     for settings in (ASCII, LOCALES["utf-8"]):
         done = run(*words, cwd=tmp_path, settings=settings, lake="é")
         assert done.returncode == (2 if "é" in words else 0)
@@ -168,7 +168,7 @@ def test_a_run_works_under_every_umask(mask: int, tmp_path: Path, database: str)
     assert (tmp_path / "report" / "index.html").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
-def test_modules_in_the_current_folder_are_not_taken_for_the_programs(tmp_path: Path, database: str) -> None:
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path, database: str) -> None:
     write_lake(tmp_path / "lake", {f"{n}.tsv": HEADER + CLICK for n in range(4)})
     for name in ("signal", "orjson", "tempfile", "pickle", "processor", "state"):
         (tmp_path / f"{name}.py").write_text("import os\nos.mkdir('taken')\n", encoding="utf-8")
@@ -178,7 +178,7 @@ def test_modules_in_the_current_folder_are_not_taken_for_the_programs(tmp_path: 
     assert (tmp_path / "report" / "click_through_rate.png").exists()
 
 
-def test_a_current_folder_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_current_folder_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     before = Path.cwd()
@@ -191,9 +191,7 @@ def test_a_current_folder_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkey
         os.chdir(before)
 
 
-def test_a_run_in_a_current_folder_that_is_gone_counts_and_says_that_there_is_no_report(
-    tmp_path: Path, database: str
-) -> None:
+def test_a_run_in_a_deleted_current_folder_ingests_without_a_report(tmp_path: Path, database: str) -> None:
     write_lake(tmp_path / "lake", {"a.tsv": HEADER + CLICK})
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -220,7 +218,7 @@ def test_a_relative_lake_below_a_folder_that_is_not_utf8_is_a_wrong_setting(
         open_lake("lake")
 
 
-def test_text_and_bytes_go_to_and_fro() -> None:
+def test_bytes_become_text_and_the_same_bytes() -> None:
     for raw in (b"", "é日\U0001f600".encode(), b"\xff\xe9", bytes(range(1, 256))):
         assert encode_utf8(decode_utf8(raw)) == raw
     assert decode_utf8("é".encode()) == "é"
@@ -228,8 +226,8 @@ def test_text_and_bytes_go_to_and_fro() -> None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """A folder for an embedded server, in one whose name is not ASCII."""
-    folder = Path(f"/tmp/évents-{os.getpid()}")  # noqa: S108 sockets want a short path that others may pass
+    """A folder for an embedded server, below one whose name is not ASCII."""
+    folder = Path(f"/tmp/évents-{os.getpid()}")  # noqa: S108 sockets need a short path that other accounts may enter
     folder.mkdir(mode=0o755)
     yield folder / "home"
     embedded.stop(folder / "home")
@@ -259,7 +257,7 @@ def test_an_embedded_server_is_found_in_every_locale(home: Path, made_locales: P
         "PGCLIENTENCODING": "LATIN1",
     }
     said = set()
-    with embedded.server("s3://lake/x/", home):  # others find it at work
+    with embedded.server("s3://lake/x/", home):  # other processes find it running
         for settings in (LOCALES["utf-8"], ASCII, *([latin] if made_locales else [])):
             done = subprocess.run(
                 [sys.executable, "-c", EMBEDDED, str(home), "s3://lake/x/"],
@@ -270,7 +268,7 @@ def test_an_embedded_server_is_found_in_every_locale(home: Path, made_locales: P
     assert len(said) == 1
 
 
-def test_the_interpreter_says_where_text_is_read_by_the_locale(tmp_path: Path) -> None:
+def test_the_interpreter_warns_if_text_is_read_by_the_locale(tmp_path: Path) -> None:
     for words in ("open('x', 'w')", "from pathlib import Path; Path('x').write_text('x')"):
         command = [sys.executable, "-c", words]
         done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8", cwd=tmp_path)

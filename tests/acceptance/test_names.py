@@ -1,4 +1,4 @@
-"""Whatever a file, a folder or a lake is called, it is counted or told, and nothing outside the lake is read."""
+"""Files, folders and lakes with odd names are ingested or reported, and nothing outside the lake is read."""
 
 import os
 import stat
@@ -57,7 +57,7 @@ NEARLY_HIDDEN = ["a.b/a.tsv", "a_/a.tsv", "lost+found.tsv", "lost+found2/a.tsv",
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], object]]:
-    """Puts an object into a bucket of its own on an S3 server over HTTP, which the settings name."""
+    """A function that puts an object into a bucket of an S3 server; the settings name the server."""
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -71,7 +71,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], object]]:
     server.stop()
 
 
-def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: str) -> None:
+def test_files_of_any_name_are_ingested_and_forgotten(tmp_path: Path, database: str) -> None:
     lake = tmp_path / "lake 100% 'x'"
     deep = "d" * 200 + "/"
     keys = [f"{name}.tsv" for name in [*ODD_NAMES, "a\nb"]] + [f"{deep * 15}a.tsv", "t../a_/-b/a.tsv", *HIDDEN]
@@ -90,7 +90,7 @@ def test_files_of_any_name_are_counted_and_forgotten(tmp_path: Path, database: s
     assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {make_printable(key)}\n")
 
 
-def test_objects_of_any_name_are_counted(s3: Callable[[str], object], database: str) -> None:
+def test_objects_of_any_name_are_ingested(s3: Callable[[str], object], database: str) -> None:
     keys = [f"{name}.tsv" for name in [*ODD_NAMES, "/d", "e//e", "\ufffe"]] + ["k" * 1015 + ".tsv"]
     for key in (*keys, "../x.tsv", "y/../y.tsv", "./z.tsv"):
         s3(key)
@@ -99,9 +99,7 @@ def test_objects_of_any_name_are_counted(s3: Callable[[str], object], database: 
     Model().check(database, dict.fromkeys(keys, HEADER + CLICK))
 
 
-def test_an_object_whose_name_holds_a_nul_is_told_and_the_others_count(
-    s3: Callable[[str], object], database: str
-) -> None:
+def test_an_object_whose_name_contains_a_nul_is_reported(s3: Callable[[str], object], database: str) -> None:
     for key in ("n\0l.tsv", "a.tsv"):
         s3(key)
     done = run("--json", lake=os.environ["LAKE_URL"], database=database)
@@ -109,7 +107,7 @@ def test_an_object_whose_name_holds_a_nul_is_told_and_the_others_count(
     assert r"not counted n\x00l.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it" in done.stderr
 
 
-def test_a_name_that_is_not_utf8_is_told_and_the_others_count(tmp_path: Path, database: str) -> None:
+def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path, database: str) -> None:
     name = os.fsdecode(b"\xff\xfe.tsv")
     for path in (tmp_path / name, tmp_path / "a.tsv"):
         path.write_bytes(HEADER + CLICK)
@@ -171,7 +169,7 @@ def test_a_lake_may_be_deeper_than_python_recurses(open_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("above", ["lake", ".lake", "_lake/lost+found"])
-def test_what_is_hidden_in_a_folder_is_passed_over_and_not_the_folder_itself(tmp_path: Path, above: str) -> None:
+def test_hidden_files_are_ignored_but_a_lake_below_a_hidden_folder_is_not(tmp_path: Path, above: str) -> None:
     write_lake(tmp_path / above, dict.fromkeys(HIDDEN + NEARLY_HIDDEN, HEADER))
     (tmp_path / "outside.tsv").write_bytes(HEADER)
     lake = open_lake(str(tmp_path / above))
@@ -180,7 +178,7 @@ def test_what_is_hidden_in_a_folder_is_passed_over_and_not_the_folder_itself(tmp
     assert [key for key in HIDDEN + NEARLY_HIDDEN if lake.find(key)] == NEARLY_HIDDEN
 
 
-def test_hidden_objects_are_passed_over_and_not_the_lakes_own_prefix(s3: Callable[[str], object]) -> None:
+def test_hidden_objects_are_ignored_but_a_lake_below_a_hidden_prefix_is_not(s3: Callable[[str], object]) -> None:
     for key in HIDDEN + NEARLY_HIDDEN:
         s3(f"_x/.y/lost+found/{key}")
     lake = open_lake(f"{os.environ['LAKE_URL']}_x/.y/lost+found/")
@@ -204,11 +202,11 @@ def test_a_hidden_folder_is_not_even_listed(name: str, open_folder: Path) -> Non
         ("a/lost+found/b.tsv", False),
     ],
 )  # fmt: skip
-def test_a_lake_file_is_known_by_its_ending_and_hidden_parts(key: str, is_one: bool) -> None:
+def test_a_lake_file_has_a_suffix_and_no_hidden_part(key: str, is_one: bool) -> None:
     assert is_lake_file(key) == is_one
 
 
-def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
+def test_a_fingerprint_distinguishes_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
     found = set()
     for data, time in ((b"a", 1), (b"b", 2), (b"ab", 1), (b"a", 1_000_000_001)):
         (tmp_path / "a.tsv").write_bytes(data)
@@ -217,7 +215,7 @@ def test_a_fingerprint_tells_a_nanosecond_and_a_byte(tmp_path: Path) -> None:
     assert len(found) == 4
 
 
-def test_a_lake_may_be_named_from_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lake_may_be_below_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write_lake(tmp_path, {"é/a.tsv": HEADER})
     lake = open_lake("~/é")
@@ -231,7 +229,7 @@ def test_a_folder_that_cannot_be_listed_ends_the_listing(mode: int, open_folder:
         list(open_lake(str(open_folder)).list_files())
 
 
-def test_a_folder_that_goes_while_it_is_listed_is_gone(tmp_path: Path) -> None:
+def test_a_folder_that_is_deleted_while_it_is_listed_is_ignored(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.tsv").write_bytes(HEADER)
@@ -243,7 +241,7 @@ def test_a_folder_that_goes_while_it_is_listed_is_gone(tmp_path: Path) -> None:
     assert list(files) == []
 
 
-def test_a_file_that_cannot_be_opened_is_told(open_folder: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_reported(open_folder: Path) -> None:
     (open_folder / "a.tsv").write_bytes(HEADER)
     (open_folder / "a.tsv").chmod(0)
     with as_nobody():
@@ -275,7 +273,7 @@ WRONG_LAKES = [
 
 
 @pytest.mark.parametrize("url", WRONG_LAKES, ids=range(len(WRONG_LAKES)))
-def test_a_lake_that_cannot_be_is_a_wrong_setting(url: str) -> None:
+def test_an_impossible_lake_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(LakeSettingError) as told:
         list(open_lake(url).list_files())
     assert "hidden" not in str(told.value)
@@ -289,6 +287,6 @@ def test_an_s3_url_is_a_bucket_and_a_prefix(url: str) -> None:
     assert open_lake("s3://Lake.0-_x/a b").url == "s3://Lake.0-_x/a b/"
 
 
-def test_an_empty_lake_is_counted(tmp_path: Path, database: str) -> None:
+def test_a_run_over_an_empty_lake_succeeds(tmp_path: Path, database: str) -> None:
     done = run("--json", lake=tmp_path, database=database)
     assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)

@@ -1,4 +1,4 @@
-"""A signal ends a process within seconds, wherever it is, and not more than it should."""
+"""A signal ends a process within seconds, whatever it is doing, and nothing else."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-# Says what is told of a signal, and then what the process did.
+# Prints what is reported of a signal, and then what the process did.
 BEGIN = """
 import ctypes, os, signal, sys, threading, time
 from processor import signals
@@ -19,7 +19,7 @@ from processor.signals import Signals, StopRequest
 def say(line):
     print(line, flush=True)
 
-def hold():  # where no handler of Python's is called, as what waits in C is not interrupted
+def hold():  # Python calls no signal handler here, as C code that waits is not interrupted
     lock, libc = ctypes.create_string_buffer(128), ctypes.CDLL(None)
     while True:
         libc.pthread_mutex_lock(lock)
@@ -32,7 +32,7 @@ Script = Callable[..., tuple[int, list[str]]]
 
 @pytest.fixture
 def script() -> Script:
-    """A function that runs a script, sends a signal at each line "now", and gives its exit code and its other lines."""
+    """A function that runs a script, sends a signal at each line "now", and returns its exit code and other lines."""
 
     def done(text: str, number: signal.Signals = signal.SIGTERM) -> tuple[int, list[str]]:
         command = [sys.executable, "-c", BEGIN + textwrap.dedent(text)]
@@ -55,7 +55,7 @@ def script() -> Script:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_raised_once_and_told_by_its_name(number: signal.Signals, script: Script) -> None:
+def test_a_signal_is_raised_once_with_its_name(number: signal.Signals, script: Script) -> None:
     text = """
     try:
         with it:
@@ -85,7 +85,7 @@ def test_nothing_is_left_open(script: Script) -> None:
     assert script(text) == (0, ["True"])
 
 
-def test_what_ends_is_not_interrupted_by_a_late_signal(script: Script) -> None:
+def test_a_late_signal_does_not_interrupt_the_end(script: Script) -> None:
     text = """
     with it:
         pass
@@ -97,8 +97,8 @@ def test_what_ends_is_not_interrupted_by_a_late_signal(script: Script) -> None:
     assert script(text) == (0, ["goes on"])
 
 
-def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
-    """`timeout` of coreutils sends it to the process, and then to the group that the process is in."""
+def test_a_signal_that_is_sent_twice_at_once_counts_once(script: Script) -> None:
+    """`timeout` of coreutils signals the process and then its group."""
     text = """
     it.exit_code = 7
     with it:
@@ -113,7 +113,7 @@ def test_a_signal_that_is_sent_twice_at_once_is_one(script: Script) -> None:
     assert script(text) == (0, ["ends in order"])
 
 
-def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
+def test_a_second_signal_ends_the_process(script: Script) -> None:
     text = """
     signals.REPEAT_SECONDS = 0
     it.exit_code = 7
@@ -131,7 +131,7 @@ def test_a_second_signal_ends_what_the_first_did_not(script: Script) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
 @pytest.mark.parametrize("number", SIGNALS)
-def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script: Script) -> None:
+def test_a_second_signal_ends_a_process_that_waits_in_c(number: signal.Signals, script: Script) -> None:
     text = """
     it.exit_code = 3
     signals.REPEAT_SECONDS = 0
@@ -145,7 +145,7 @@ def test_what_a_signal_cannot_interrupt_is_ended(number: signal.Signals, script:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
-def test_what_a_signal_cannot_interrupt_is_ended_after_a_while(script: Script) -> None:
+def test_a_process_that_waits_in_c_is_ended_after_a_while(script: Script) -> None:
     text = """
     signals.GRACE_SECONDS = 0.3
     with it:
@@ -155,7 +155,7 @@ def test_what_a_signal_cannot_interrupt_is_ended_after_a_while(script: Script) -
     assert script(text) == (1, ["told SIGTERM"])
 
 
-def test_what_holds_the_process_up_is_broken_off(script: Script) -> None:
+def test_the_calls_of_a_signal_interrupt_the_main_thread(script: Script) -> None:
     text = """
     woken = threading.Event()
     with it:
@@ -170,7 +170,7 @@ def test_what_holds_the_process_up_is_broken_off(script: Script) -> None:
     assert script(text) == (0, ["False", "True"])
 
 
-def test_what_does_not_end_by_itself_is_ended(script: Script) -> None:
+def test_a_process_that_does_not_end_by_itself_is_ended(script: Script) -> None:
     text = """
     signals.GRACE_SECONDS = 0.3
     it.exit_code = 5
@@ -186,7 +186,7 @@ def test_what_does_not_end_by_itself_is_ended(script: Script) -> None:
     assert script(text) == (5, ["stopped", "told SIGTERM"])
 
 
-def test_what_ends_in_time_is_left_alone(script: Script) -> None:
+def test_a_process_that_ends_in_time_is_left_alone(script: Script) -> None:
     text = """
     signals.GRACE_SECONDS = 0.3
     try:
@@ -200,7 +200,7 @@ def test_what_ends_in_time_is_left_alone(script: Script) -> None:
     assert script(text) == (0, ["has ended"])
 
 
-def test_a_process_is_ended_even_where_that_cannot_be_told(script: Script) -> None:
+def test_a_process_is_ended_even_if_that_cannot_be_reported(script: Script) -> None:
     text = """
     signals.GRACE_SECONDS = 0.3
     it._report = None
@@ -214,7 +214,7 @@ def test_a_process_is_ended_even_where_that_cannot_be_told(script: Script) -> No
     assert script(text) == (1, [])
 
 
-def test_a_child_takes_signals_by_default(script: Script) -> None:
+def test_signals_end_a_forked_child(script: Script) -> None:
     text = """
     with it:
         ready, begun = os.pipe()
@@ -235,8 +235,8 @@ def test_a_child_takes_signals_by_default(script: Script) -> None:
     assert script(text) == (0, [str(-signal.SIGTERM), "goes on", "0"])
 
 
-def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> None:
-    """psycopg2 decodes by Python's `encodings`, and takes what is raised there for its own."""
+def test_a_signal_that_a_decoder_would_swallow_is_sent_again(script: Script) -> None:
+    """psycopg2 decodes with Python's `encodings`, and replaces errors there with its own."""
     code = """
     def decode(begin, resent, clock, end, swallow):
         try:
@@ -250,7 +250,7 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
     import functools, operator
     space = {{"__name__": "encodings.utf_8"}}
     exec({textwrap.dedent(code)!r}, space)
-    begin = functools.partial(os.write, 1, b"now\\n")  # in C, as no other frame of Python's is to be interrupted
+    begin = functools.partial(os.write, 1, b"now\\n")  # in C, as the signal must not interrupt another Python frame
     resent = functools.partial(operator.attrgetter("_resent"), it)
     with it:
         try:
@@ -259,7 +259,7 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
         except StopRequest as stopped:
             say(f"stopped by {{stopped}}")
             time.sleep(0.6)
-            say("now")  # a second signal counts as one, though the first came twice
+            say("now")  # a second signal counts, although the first was sent twice
             time.sleep(5)
             say("too late")
     """
@@ -267,8 +267,8 @@ def test_a_signal_that_a_decoder_would_swallow_comes_again(script: Script) -> No
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_that_python_swallows_comes_again(number: signal.Signals, script: Script) -> None:
-    """What is raised while an object is tidied up goes nowhere, and would be printed with a traceback."""
+def test_a_signal_that_python_swallows_is_sent_again(number: signal.Signals, script: Script) -> None:
+    """Python prints exceptions in `__del__` with a traceback, and continues."""
     text = """
     class Tidied:
         def __del__(self):
@@ -286,7 +286,7 @@ def test_a_signal_that_python_swallows_comes_again(number: signal.Signals, scrip
     assert script(text, number) == (0, [f"stopped by {number.name} True"])
 
 
-def test_what_else_cannot_be_raised_is_told_as_ever(script: Script) -> None:
+def test_other_unraisable_errors_are_printed_as_usual(script: Script) -> None:
     text = """
     class Broken:
         def __del__(self):

@@ -1,4 +1,4 @@
-"""Settings of AWS that are wrong, and credentials that something else renews while the program is up."""
+"""Wrong AWS_* settings, and credentials that are renewed while the program runs."""
 
 import json
 import socket
@@ -30,14 +30,14 @@ EXPIRED = Refusal(400, "ExpiredToken", "The provided token has expired.")
 
 @pytest.fixture
 def keyless(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> OddS3:
-    """An S3 that the settings name without credentials."""
+    """An S3 that the settings name, without credentials."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     return odd
 
 
 class Keys:
-    """A shared credentials file that something else writes."""
+    """A shared credentials file that another program writes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class Keys:
 
 @pytest.fixture
 def keys(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Keys:
-    """The file, which holds the key OLD."""
+    """Write the key OLD."""
     assert keyless
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     made = Keys(tmp_path / "credentials")
@@ -60,11 +60,11 @@ def keys(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Key
 
 
 def only(key: str, refusal: Refusal = EXPIRED) -> object:
-    """Refuses all that ask with another key."""
+    """Return a function that refuses every other key."""
     return lambda asked: None if asked.access_key == key else refusal
 
 
-def test_a_watch_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
+def test_a_watch_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]})
     with Run("watch", "--interval", "1", lake=LAKE, database=database) as going:
         wait_until(lambda: "a.tsv" in counted(database))
@@ -80,7 +80,7 @@ def test_a_watch_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: 
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"])
-def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
+def test_credentials_may_be_renewed_before_they_are_refused(
     odd: OddS3,
     keys: Keys,
     database: str,
@@ -102,7 +102,7 @@ def test_credentials_that_are_renewed_before_they_are_refused_are_no_event(
     Model().check(database, lake)
 
 
-def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated(odd: OddS3, keys: Keys) -> None:
+def test_a_request_is_repeated_after_another_thread_renewed_the_credentials(odd: OddS3, keys: Keys) -> None:
     odd.put(FILES)
     lake = open_lake(LAKE)
     files = list(lake.list_files())
@@ -122,7 +122,7 @@ def test_a_request_that_is_refused_after_another_took_up_the_new_key_is_repeated
         assert pool.map(lambda file: lake.open(file).read(), files[:2]) == [FILES["a.tsv"], FILES["b.tsv"]]
 
 
-def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_requests_share_one_client(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.put(FILES)
     files, lake, made = list(open_lake(LAKE).list_files()), open_lake(LAKE), list[str]()
 
@@ -137,7 +137,7 @@ def test_requests_at_once_share_one_client(odd: OddS3, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("left", ["the same", "none", "half a file"])
-def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: Keys, left: str) -> None:
+def test_unchanged_credentials_are_sent_once(odd: OddS3, keys: Keys, left: str) -> None:
     odd.put(FILES)
     lake = open_lake(LAKE)
     assert list(lake.list_files())
@@ -155,7 +155,7 @@ def test_credentials_that_are_not_renewed_are_asked_with_once(odd: OddS3, keys: 
     assert len(list(lake.list_files())) == len(FILES)
 
 
-def test_a_queue_takes_up_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
+def test_a_queue_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]})
     queue = f"{odd.url}/1/arrivals"
     with Run("watch", "--interval", "999", "--queue", queue, lake=LAKE, database=database) as going:
@@ -215,7 +215,7 @@ def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
     assert ["was ignored" in line for line in warned] == [True, True]
 
 
-# Settings that make botocore raise something at its start or at the first request.
+# Settings that make botocore fail at its start or at the first request.
 
 WRONG = [
     ({"AWS_WEB_IDENTITY_TOKEN_FILE": "/no/such", "AWS_ROLE_ARN": "arn:aws:iam::1:role/x"},
@@ -257,7 +257,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("settings", "says"), WRONG, ids=range(len(WRONG)))
-def test_a_wrong_setting_is_told_at_the_first_request(
+def test_a_wrong_setting_fails_the_first_request(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], says: str
 ) -> None:
     assert keyless
@@ -268,14 +268,14 @@ def test_a_wrong_setting_is_told_at_the_first_request(
     assert "\n" not in str(told.value)
 
 
-def test_a_bucket_that_cannot_be_one_is_told(odd: OddS3) -> None:
+def test_an_impossible_bucket_is_a_wrong_setting(odd: OddS3) -> None:
     assert odd
     with pytest.raises(LakeSettingError, match=r"^LAKE_URL or QUEUE_URL is wrong: .*Invalid bucket name"):
         list(open_lake(f"s3://{300 * 'a'}/").list_files())
 
 
 @pytest.mark.parametrize("process", ["/no/such", "echo rubbish", "false", "echo {}"])
-def test_a_process_for_credentials_that_fails_is_told(
+def test_a_credential_process_that_fails_is_a_wrong_setting(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, process: str
 ) -> None:
     assert keyless
@@ -286,7 +286,7 @@ def test_a_process_for_credentials_that_fails_is_told(
 
 
 @pytest.mark.parametrize("name", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
-def test_a_file_that_may_not_be_read_is_told(
+def test_an_unreadable_configuration_is_a_wrong_setting(
     keyless: OddS3,
     monkeypatch: pytest.MonkeyPatch,
     open_folder: Path,
@@ -307,7 +307,7 @@ def test_a_file_that_may_not_be_read_is_told(
     path.rename(open_folder / ".aws" / ("config" if "CONFIG" in name else "credentials"))
     with as_nobody(), pytest.raises(LakeSettingError, match=f"{name} is {open_folder}"):
         list(open_lake(LAKE).list_files())
-    (open_folder / ".aws").chmod(0)  # as a home that is another account's
+    (open_folder / ".aws").chmod(0)  # like the home of another account
     with as_nobody():
         assert not list(open_lake(LAKE).list_files())
     monkeypatch.setenv(name, str(open_folder / ".aws" / "config"))
@@ -320,7 +320,7 @@ def test_a_file_that_may_not_be_read_is_told(
     [WRONG[0][0], {"AWS_PROFILE": "no-such-profile"}, {"AWS_CA_BUNDLE": "/no/such"}, WRONG[24][0]],
     ids=["token", "profile", "bundle", "expired"],
 )
-def test_every_command_ends_with_2_by_a_wrong_setting(
+def test_a_wrong_setting_ends_every_command_with_2(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, database: str, settings: dict[str, str]
 ) -> None:
     with monkeypatch.context() as patch:
@@ -337,7 +337,7 @@ def test_every_command_ends_with_2_by_a_wrong_setting(
     Model().check(database, FILES)
 
 
-def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_role_is_reported(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("token", encoding="utf-8")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/x")
@@ -359,7 +359,7 @@ def test_a_role_that_cannot_be_had_is_told(keyless: OddS3, monkeypatch: pytest.M
     assert not isinstance(told.value, LakeSettingError)
 
 
-def test_what_refuses_to_renew_credentials_refuses_no_object() -> None:
+def test_a_refusal_to_renew_credentials_is_not_a_refusal_of_an_object() -> None:
     answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     error = translate_error(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
     assert isinstance(error, RefusedError)
@@ -367,7 +367,7 @@ def test_what_refuses_to_renew_credentials_refuses_no_object() -> None:
     assert "AssumeRoleWithWebIdentity was refused (AccessDenied); allow AssumeRoleWithWebIdentity" in error.advice
 
 
-def test_an_endpoint_of_the_configuration_that_is_none_is_told(
+def test_a_malformed_endpoint_of_the_configuration_is_a_wrong_setting(
     keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert keyless
@@ -378,7 +378,7 @@ def test_an_endpoint_of_the_configuration_that_is_none_is_told(
         list(open_lake(LAKE).list_files())
 
 
-# What has to change, a word of the line that says so, and the codes of S3, SQS and STS that mean it.
+# The cause, some words of the advice, and the codes of S3, SQS and STS with this meaning.
 CODES = [
     (Cause.CREDENTIALS, "expired", "ExpiredToken ExpiredTokenException TokenRefreshRequired RequestExpired"),
     (Cause.CREDENTIALS, "does not know", """
@@ -417,7 +417,7 @@ CODES = [
 
 
 @pytest.mark.parametrize(("cause", "word", "codes"), CODES, ids=range(len(CODES)))
-def test_every_code_says_what_has_to_change(cause: Cause, word: str, codes: str) -> None:
+def test_each_code_has_its_cause_and_advice(cause: Cause, word: str, codes: str) -> None:
     for code in codes.split():
         status = int(code) if code.isdigit() else 400
         said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
@@ -427,24 +427,24 @@ def test_every_code_says_what_has_to_change(cause: Cause, word: str, codes: str)
         assert cause is not Cause.PERMISSION or not found.advice
 
 
-def test_every_code_that_is_known_is_held() -> None:
+def test_each_known_code_is_tested() -> None:
     held = " ".join(codes for _, _, codes in CODES[:-1]).replace("AWS.SimpleQueueService.", "")
     assert set(held.split()) == set(MEANINGS)
 
 
 @pytest.mark.parametrize("text", ["kms:Decrypt", "s3:GetObject", "sqs:receivemessage"])
-def test_a_right_is_shown_only_where_it_looks_like_one(text: str) -> None:
+def test_a_permission_is_shown(text: str) -> None:
     found = PERMISSION.search(f"is not authorized to perform: {text} on resource: x")
     assert found is not None
     assert found[1] == text
 
 
 @pytest.mark.parametrize("text", ["kms:\x9bDecrypt", "s3:Get<script>", "x" * 50 + ":Get", "kms", "S3:*", "a:b:c"])
-def test_what_looks_like_no_right_is_not_shown(text: str) -> None:
+def test_a_malformed_permission_is_not_shown(text: str) -> None:
     found = PERMISSION.search(f"is not authorized to perform: {text} on resource: x")
     assert found is None or found[1] == "s3:Get"
 
 
 @pytest.mark.parametrize("text", ["eu west", "eu-west-1; x", "EU", "-1", "", "eu-\x9b"])
-def test_what_looks_like_no_region_is_not_shown(text: str) -> None:
+def test_a_malformed_region_is_not_shown(text: str) -> None:
     assert REGION.fullmatch(text) is None

@@ -1,4 +1,4 @@
-"""Both lakes: what they list, how they read, and how S3 goes wrong, over HTTP."""
+"""Faults of a folder and of S3 over HTTP, and compressed files."""
 
 import errno
 import gzip
@@ -32,7 +32,7 @@ DATA = bytes(range(256)) * 4096
 
 @pytest.fixture
 def proxy(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Proxy]:
-    """A proxy before the S3 server, which the settings name."""
+    """A proxy in front of the S3 server; the settings name the proxy."""
     with closing(S3Proxy(bucket)) as made:
         monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
         yield made
@@ -73,7 +73,7 @@ def test_without_credentials_it_reads_anonymously(bucket: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("place", ["s3", "folder"])
-def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket: str, tmp_path: Path) -> None:
+def test_byte_ranges_and_compressed_files_are_read(place: str, bucket: str, tmp_path: Path) -> None:
     lake = {"a.tsv": DATA, "b.tsv.gz": gzip.compress(DATA), "c.tsv.zst": zstd.compress(DATA), "empty.tsv": b""}
     for key, data in lake.items():
         put(bucket, f"lake/{key}", data)
@@ -84,7 +84,7 @@ def test_stretches_and_compressed_files_are_read_as_they_are(place: str, bucket:
     assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
 
 
-def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Path, database: str) -> None:
+def test_escaped_names_are_distinct_from_names_that_look_escaped(tmp_path: Path, database: str) -> None:
     escaped = [os.fsdecode(name) for name in (b"a\x80.tsv", b"a\\udc80\x80.tsv", b"a\x80\x80.tsv")]
     readable = {name: events(1, 9, "a") for name in (r"a\udc80.tsv", r"a\\udc80\udc80.tsv", r"a\udc80\udc80.tsv")}
     write_lake(tmp_path, readable | dict.fromkeys(escaped, HEADER))
@@ -102,14 +102,14 @@ def test_names_that_are_escaped_are_told_beside_those_that_look_so(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
-def test_broken_compression_is_told(tmp_path: Path, name: str, pack: type) -> None:
+def test_broken_compression_fails_the_file(tmp_path: Path, name: str, pack: type) -> None:
     for broken in (pack(DATA)[:-5], pack(DATA) + b"x", b"no such thing"):
         (tmp_path / name).write_bytes(broken)
         with pytest.raises(FileError, match="compression is broken"):
             read(str(tmp_path), name)
 
 
-def test_links_out_of_the_folder_are_passed_over(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir()
     (tmp_path / "outside.tsv").write_bytes(b"x")
     (tmp_path / "lake" / "inside.tsv").write_bytes(b"y")
@@ -134,7 +134,7 @@ def test_a_file_that_changes_after_it_was_listed_is_noticed(tmp_path: Path, chan
         list(blocks)
 
 
-def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
+def test_a_byte_range_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> None:
     path, data = tmp_path / "a.tsv", events(0, 6000, "old")
     path.write_bytes(data)
     (file,) = open_lake(str(tmp_path)).list_files()
@@ -151,20 +151,20 @@ def test_a_stretch_that_ends_with_a_line_is_of_one_version(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("is_left", [True, False])
-def test_a_folder_that_goes_while_it_is_listed_ends_the_listing(tmp_path: Path, is_left: bool) -> None:
+def test_a_listing_fails_if_the_lake_folder_disappears_meanwhile(tmp_path: Path, is_left: bool) -> None:
     lake = tmp_path / "lake"
     write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
     files = open_lake(str(lake)).list_files()
     assert next(files).key == "a.tsv"
     lake.rename(tmp_path / "away")
-    if is_left:  # as the place of a mount is, without the folders that were seen
+    if is_left:  # like the empty folder below an unmounted file system
         lake.mkdir()
     with pytest.raises(LakeError, match="disappeared or was replaced while it was being listed; run again"):
         list(files)
 
 
 def failing(call: Callable[..., T], end: bytes, code: int) -> Callable[..., T]:
-    """The same call of the system, which fails for every path that ends so."""
+    """Return a system call that fails for each path with this end."""
 
     def call_or_fail(path: object, *arguments: object, **options: object) -> T:
         if isinstance(path, bytes) and path.endswith(end):
@@ -174,13 +174,13 @@ def failing(call: Callable[..., T], end: bytes, code: int) -> Callable[..., T]:
     return call_or_fail
 
 
-# What a disk, a network mount or the system says where a file may well be there.
+# Errors of a disk, a network mount or the system, although the file may exist.
 MAY_BE_THERE = [errno.EIO, errno.ESTALE, errno.EACCES, errno.ETIMEDOUT, errno.ENOMEM, errno.EHOSTDOWN]
 
 
 @pytest.mark.parametrize("code", MAY_BE_THERE)
 @pytest.mark.parametrize("name", ["a.tsv", "2019/b.tsv", "link.tsv"])
-def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
+def test_an_inaccessible_file_does_not_look_deleted(
     tmp_path: Path, name: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_lake(tmp_path, {"2019/b.tsv": HEADER, "a.tsv": HEADER})
@@ -197,7 +197,7 @@ def test_a_file_that_cannot_be_looked_at_does_not_look_deleted(
 
 
 @pytest.mark.parametrize("code", [errno.ENOENT, errno.ENOTDIR, errno.ELOOP])
-def test_a_file_that_is_deleted_while_the_folder_is_listed_is_passed_over(
+def test_a_file_that_is_deleted_while_the_folder_is_listed_is_ignored(
     tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
@@ -220,11 +220,9 @@ def test_a_folder_that_cannot_be_listed_does_not_look_deleted(
                 list(lake.list_files())
 
 
-def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_listing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_entry_that_may_be_a_folder_ends_the_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Entry:
-        """One of a file system that does not say what its entries are."""
+        """An entry of a file system that does not store the kinds of its entries."""
 
         name, path = b"2019", os.fsencode(tmp_path / "2019")
 
@@ -238,7 +236,7 @@ def test_an_entry_of_which_it_cannot_be_told_whether_it_is_a_folder_ends_the_lis
 
 
 @pytest.mark.parametrize("code", MAY_BE_THERE)
-def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
+def test_nothing_is_pruned_if_a_file_is_inaccessible(
     tmp_path: Path, database: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
@@ -256,7 +254,7 @@ def test_nothing_is_pruned_where_a_file_cannot_be_looked_at(
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_file_whose_server_loses_it_while_it_is_read_fails(
+def test_a_file_that_the_server_loses_while_it_is_read_fails(
     tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.tsv").write_bytes(DATA)
@@ -274,7 +272,7 @@ def test_a_file_whose_server_loses_it_while_it_is_read_fails(
         list(read_text(lake, file))
 
 
-def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
+def test_a_file_that_becomes_a_folder_is_deleted(tmp_path: Path) -> None:
     write_lake(tmp_path, {"2019/a.tsv": HEADER})
     lake = open_lake(str(tmp_path))
     (file,) = lake.list_files()
@@ -286,7 +284,7 @@ def test_a_file_that_becomes_part_of_a_path_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
-def test_what_passes_is_tried_again(proxy: S3Proxy, fault: S3Fault) -> None:
+def test_temporary_faults_are_retried(proxy: S3Proxy, fault: S3Fault) -> None:
     put(proxy.server, "lake/a.tsv", DATA)
     proxy.fault = lambda request: fault if request.number == 1 else None
     assert read("s3://events/lake/", "a.tsv") == DATA
@@ -307,7 +305,7 @@ def test_what_passes_is_tried_again(proxy: S3Proxy, fault: S3Fault) -> None:
         ("whole", "other bytes"),
     ],
 )
-def test_what_stays_is_told_and_the_other_files_count(
+def test_lasting_faults_are_reported_and_the_other_files_are_ingested(
     proxy: S3Proxy, database: str, fault: S3Fault, words: str
 ) -> None:
     lake = {"a.tsv": events(1, 9, "a"), "b.tsv": events(2, 9, "b")}
@@ -324,7 +322,7 @@ def test_what_stays_is_told_and_the_other_files_count(
     Model().check(database, lake)
 
 
-def test_an_object_that_is_replaced_is_counted_by_the_next_run(proxy: S3Proxy, database: str) -> None:
+def test_a_replaced_object_is_ingested_by_the_next_run(proxy: S3Proxy, database: str) -> None:
     server = proxy.server
     put(server, "lake/a.tsv", events(1, 9, "old"))
 
@@ -359,7 +357,7 @@ def test_an_object_replaced_while_it_is_read_is_noticed(proxy: S3Proxy) -> None:
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_a_listing_that_fails_on_its_second_page_counts_nothing(proxy: S3Proxy, database: str) -> None:
+def test_nothing_is_ingested_if_the_second_page_of_a_listing_fails(proxy: S3Proxy, database: str) -> None:
     for number in range(11):
         put(proxy.server, f"lake/{number:04}.tsv", HEADER)
     proxy.fault = lambda request: "500" if "continuation-token" in request.path else None
@@ -369,7 +367,7 @@ def test_a_listing_that_fails_on_its_second_page_counts_nothing(proxy: S3Proxy, 
     assert proxy.gets() == []
 
 
-def test_a_refused_listing_and_a_missing_bucket_are_settings(proxy: S3Proxy) -> None:
+def test_a_refused_listing_and_a_missing_bucket_are_wrong_settings(proxy: S3Proxy) -> None:
     with pytest.raises(LakeSettingError, match="no bucket"):
         list(open_lake("s3://missing/lake/").list_files())
     proxy.fault = lambda _: "403"
@@ -377,7 +375,7 @@ def test_a_refused_listing_and_a_missing_bucket_are_settings(proxy: S3Proxy) -> 
         list(open_lake("s3://events/lake/").list_files())
 
 
-def test_s3_that_is_away_ends_the_run(proxy: S3Proxy) -> None:
+def test_a_run_ends_if_s3_is_unavailable(proxy: S3Proxy) -> None:
     put(proxy.server, "lake/a.tsv", DATA)
     lake = open_lake("s3://events/lake/")
     (file,) = lake.list_files()

@@ -1,4 +1,4 @@
-"""What S3 may answer, or what speaks like it: listings that are not whole, missing fields, refusals for good."""
+"""Odd answers of S3 and of compatible stores: incomplete listings, missing fields, lasting refusals."""
 
 import hashlib
 import json
@@ -21,31 +21,31 @@ from tests.support.tables import Model
 
 
 def read(key: str = "a.tsv") -> bytes:
-    """What a lake file holds, as it is listed now."""
+    """Return the text of a lake file as it is listed now."""
     lake = open_lake(LAKE)
     (file,) = (file for file in lake.list_files() if file.key == key)
     return b"".join(read_text(lake, file))
 
 
 def fingerprints(database: str) -> dict[object, object]:
-    """What the database holds of each file that counts."""
+    """Return the fingerprints of the files that the database has ingested."""
     return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]
 
 
 def failed(database: str) -> list[tuple[object, ...]]:
-    """The files that stand in the database with an error."""
+    """Return the failed files of the database."""
     return ask(database, "select key, error from state.lake_files where error is not null order by 1")
 
 
 def line_of(done: Any) -> str:
-    """The one line of a run that failed."""
+    """Return the only line of a run that failed."""
     (line,) = [
         line for line in done.stderr.splitlines() if not line.startswith(("nothing was counted", "Done", "Nothing"))
     ]
     return str(line)
 
 
-# A page that is not what ListObjectsV2 promises, each as a change of its elements.
+# Changes to a page that break the promises of ListObjectsV2.
 
 
 def without(*names: str) -> Callable[[dict[str, Any]], None]:
@@ -114,7 +114,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_listing_that_is_not_whole_has_failed(odd: OddS3, fault: str) -> None:
+def test_an_incomplete_listing_fails(odd: OddS3, fault: str) -> None:
     edit, says = BROKEN[fault]
     odd.put(FILES)
     odd.page, odd.edit = 2, edit
@@ -122,7 +122,7 @@ def test_a_listing_that_is_not_whole_has_failed(odd: OddS3, fault: str) -> None:
         list(open_lake(LAKE).list_files())
 
 
-def test_nothing_is_counted_by_a_listing_that_is_not_whole(odd: OddS3, database: str) -> None:
+def test_nothing_is_ingested_from_an_incomplete_listing(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     odd.page, odd.edit = 2, without("NextContinuationToken")
     done = run("--prune-all", lake=LAKE, database=database)
@@ -130,7 +130,7 @@ def test_nothing_is_counted_by_a_listing_that_is_not_whole(odd: OddS3, database:
     assert (odd.gets(), fingerprints(database)) == ([], {})
 
 
-def test_no_command_believes_a_listing_that_is_not_whole(odd: OddS3, database: str) -> None:
+def test_an_incomplete_listing_fails_every_command(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     assert run(lake=LAKE, database=database).returncode == 0
     before = fingerprints(database)
@@ -147,7 +147,7 @@ def test_no_command_believes_a_listing_that_is_not_whole(odd: OddS3, database: s
     Model().check(database, FILES)
 
 
-def test_a_watch_goes_on_after_a_listing_that_was_not_whole(odd: OddS3, database: str) -> None:
+def test_a_watch_continues_after_an_incomplete_listing(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     odd.page = 3
     with Run("watch", "--interval", "1", lake=LAKE, database=database) as going:
@@ -163,7 +163,7 @@ def test_a_watch_goes_on_after_a_listing_that_was_not_whole(odd: OddS3, database
 
 
 @pytest.mark.parametrize("fault", ["key count", "elsewhere", "no key", "says nothing at all", "no token"])
-def test_one_file_is_not_looked_at_by_a_listing_that_is_not_whole(odd: OddS3, fault: str) -> None:
+def test_no_file_is_found_by_an_incomplete_listing(odd: OddS3, fault: str) -> None:
     odd.put(FILES | {"a.tsv.gz": b""})
     edit, _ = BROKEN[fault]
     odd.edit = edit
@@ -171,7 +171,7 @@ def test_one_file_is_not_looked_at_by_a_listing_that_is_not_whole(odd: OddS3, fa
         open_lake(LAKE).find("a.tsv")
 
 
-def test_a_file_that_is_not_there_is_none(odd: OddS3) -> None:
+def test_a_missing_file_is_not_found(odd: OddS3) -> None:
     lake = open_lake(LAKE)
     assert lake.find("a.tsv") is None
     odd.put({"a.tsv.gz": b"", "b/c.tsv": b"12"})
@@ -194,7 +194,7 @@ def test_pages_out_of_order_are_noticed(odd: OddS3) -> None:
         list(open_lake(LAKE).list_files())
 
 
-def test_a_token_that_is_sent_twice_is_noticed_though_the_keys_go_on(odd: OddS3) -> None:
+def test_a_repeated_token_is_noticed_even_if_the_keys_continue(odd: OddS3) -> None:
     odd.put(FILES)
     names = iter(FILES)
 
@@ -233,7 +233,7 @@ def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -
             page["Contents"].reverse()
 
     odd.edit = edit
-    # The endpoint takes any bucket; only its name says what it is.
+    # The endpoint accepts any bucket; only the name makes it a directory bucket.
     place = "s3://lake--use1-az4--x-s3/p/"
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if "session" in asked.key else None
     lake = open_lake(place)
@@ -252,7 +252,7 @@ NAMES = ["a+b.tsv", "100%.tsv", "%41.tsv", "é ö.tsv", 'x/ü&<>".tsv', "~'(b)*!
 
 
 @pytest.mark.parametrize("way", ["encoded", "neither", "plus", "only said"])
-def test_keys_are_read_as_they_are_sent(odd: OddS3, database: str, way: str) -> None:
+def test_keys_are_decoded_as_they_were_encoded(odd: OddS3, database: str, way: str) -> None:
     lake = {name: events(number, 5, "t") for number, name in enumerate(NAMES)}
     odd.put(lake)
 
@@ -271,13 +271,13 @@ def test_keys_are_read_as_they_are_sent(odd: OddS3, database: str, way: str) -> 
     Model().check(database, lake)
 
 
-def test_a_key_is_not_decoded_where_nobody_says_that_it_is_encoded(odd: OddS3) -> None:
+def test_a_key_is_not_decoded_unless_s3_says_that_it_is_encoded(odd: OddS3) -> None:
     odd.put({"%41+.tsv": b"x"})
     odd.edit = lambda page: page["Contents"][0].update(Key="p/%41+.tsv") or page.update(EncodingType=None)
     assert [file.key for file in open_lake(LAKE).list_files()] == ["%41+.tsv"]
 
 
-def test_a_key_that_is_not_utf8_is_one_file_that_fails(odd: OddS3, database: str) -> None:
+def test_a_key_that_is_not_utf8_fails_only_its_file(odd: OddS3, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"], "b.tsv": FILES["b.tsv"]})
     odd.edit = lambda page: page["Contents"][-1].update(Key="p/%FF.tsv")
     done = run("--json", lake=LAKE, database=database)
@@ -285,7 +285,7 @@ def test_a_key_that_is_not_utf8_is_one_file_that_fails(odd: OddS3, database: str
     assert "not valid UTF-8" in done.stderr
 
 
-# Fields that S3's reference calls optional.
+# Fields that are optional in S3's reference.
 
 
 def no_fields(*names: str) -> Callable[[dict[str, Any]], None]:
@@ -297,7 +297,7 @@ def no_fields(*names: str) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize("value", [None, "", '""', 'W/""', "a b", "é"])
-def test_without_an_etag_the_time_tells_versions_apart(odd: OddS3, database: str, value: str | None) -> None:
+def test_without_an_etag_the_time_distinguishes_versions(odd: OddS3, database: str, value: str | None) -> None:
     def edit(page: dict[str, Any]) -> None:
         for item in page["Contents"]:
             item["ETag"] = value
@@ -339,7 +339,7 @@ def test_an_object_without_an_etag_that_is_replaced_after_the_listing_is_noticed
     Model().check(database, {"a.tsv": second})
 
 
-def test_a_lake_with_etags_is_not_warned_of(odd: OddS3, database: str) -> None:
+def test_a_lake_with_etags_needs_no_warning(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     assert run(lake=LAKE, database=database).stderr == ""
     odd.edit = no_fields("ETag")
@@ -347,7 +347,7 @@ def test_a_lake_with_etags_is_not_warned_of(odd: OddS3, database: str) -> None:
     assert "only LastModified" in next(check["says"] for check in found["checks"] if check["check"] == "lake")
 
 
-def test_a_time_with_parts_of_a_second_is_read(odd: OddS3, database: str) -> None:
+def test_a_time_with_fractions_of_a_second_is_read(odd: OddS3, database: str) -> None:
     odd.edit = no_fields("ETag")
     odd.put({"a.tsv": FILES["a.tsv"]}, OLD + timedelta(seconds=0.7))
     assert run(lake=LAKE, database=database).returncode == 0
@@ -355,14 +355,14 @@ def test_a_time_with_parts_of_a_second_is_read(odd: OddS3, database: str) -> Non
 
 
 @pytest.mark.parametrize("time", ["2024-01-01T00:00:00", "2024-01-01T05:00:00.5+05:00", "1704067200"])
-def test_a_time_in_another_form_is_read_where_only_the_time_tells(odd: OddS3, time: str) -> None:
+def test_a_time_in_another_form_is_read(odd: OddS3, time: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]}, OLD + timedelta(seconds=0.5 if "." in time else 0))
     odd.edit = lambda page: page["Contents"][0].update(ETag=None, LastModified=time)
     assert read() == FILES["a.tsv"]
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "0300-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
-def test_a_time_that_cannot_be_is_no_time(odd: OddS3, database: str, time: str) -> None:
+def test_an_impossible_time_is_ignored(odd: OddS3, database: str, time: str) -> None:
     odd.put(FILES)
     odd.edit = lambda page: page["Contents"][0].update(ETag=None, LastModified=time)
     done = run("--json", lake=LAKE, database=database)
@@ -370,12 +370,12 @@ def test_a_time_that_cannot_be_is_no_time(odd: OddS3, database: str, time: str) 
     assert "neither ETag nor LastModified" in done.stderr
 
 
-def test_what_was_just_written_is_read_again_where_only_the_time_tells(odd: OddS3, database: str) -> None:
+def test_a_recent_object_without_an_etag_is_read_again(odd: OddS3, database: str) -> None:
     odd.edit = no_fields("ETag")
     now = datetime.now(UTC).replace(microsecond=0)
     first, second = events(1, 9, "first"), events(1, 9, "other")
     odd.put({"a.tsv": first, "old.tsv": FILES["b.tsv"]})
-    odd.put({"a.tsv": first}, now + timedelta(seconds=5))  # whatever this machine's pace, it is the server's present
+    odd.put({"a.tsv": first}, now + timedelta(seconds=5))  # the server's present, even on a slow machine
     assert run(lake=LAKE, database=database).returncode == 0
     odd.put({"a.tsv": second}, now + timedelta(seconds=5))  # in the same second, of the same size
     wait_until(lambda: datetime.now(UTC) > now + timedelta(seconds=7.5))
@@ -384,7 +384,7 @@ def test_what_was_just_written_is_read_again_where_only_the_time_tells(odd: OddS
     assert sorted(odd.gets()) == ["p/a.tsv", "p/a.tsv", "p/old.tsv"]
 
 
-def test_a_file_whose_versions_cannot_be_told_apart_fails_and_the_others_count(odd: OddS3, database: str) -> None:
+def test_a_file_whose_versions_cannot_be_distinguished_fails_alone(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     assert run(lake=LAKE, database=database).returncode == 0
     reads = len(odd.gets())
@@ -405,7 +405,7 @@ def test_a_file_whose_versions_cannot_be_told_apart_fails_and_the_others_count(o
     Model().check(database, FILES)
 
 
-def test_an_older_fingerprint_of_the_size_alone_is_no_reason_to_believe_it(odd: OddS3, database: str) -> None:
+def test_an_old_fingerprint_of_the_size_alone_is_not_trusted(odd: OddS3, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]})
     assert run(lake=LAKE, database=database).returncode == 0
     size = len(FILES["a.tsv"])
@@ -427,20 +427,20 @@ def test_other_fields_of_a_listing_may_be_missing(odd: OddS3, names: tuple[str, 
 
 @pytest.mark.parametrize("name", ["Size", "LastModified", "KeyCount", "IsTruncated"])
 @pytest.mark.parametrize("value", ["\x9brubbish", "", "-1"])
-def test_a_field_that_cannot_be_read_is_told(odd: OddS3, name: str, value: str) -> None:
+def test_a_field_that_cannot_be_read_is_reported(odd: OddS3, name: str, value: str) -> None:
     def edit(page: dict[str, Any]) -> None:
         (page["Contents"][0] if name in page["Contents"][0] else page)[name] = value
 
     odd.put(FILES)
     odd.edit = edit
-    if (name, value) == ("LastModified", "-1"):  # seconds since 1970 are a time to botocore
+    if (name, value) == ("LastModified", "-1"):  # botocore accepts seconds since 1970
         assert read() == FILES["a.tsv"]
         return
     with pytest.raises((LakeError, FileError)):
         read()
 
 
-def test_whether_more_follows_may_be_said_in_capitals(odd: OddS3) -> None:
+def test_is_truncated_may_be_in_capitals(odd: OddS3) -> None:
     odd.put(FILES)
     odd.page, odd.edit = 2, lambda page: page.update(IsTruncated=str(page["IsTruncated"]).title())
     assert [file.key for file in open_lake(LAKE).list_files()] == list(FILES)
@@ -465,14 +465,14 @@ def test_fields_of_an_answer_may_be_missing(odd: OddS3, headers: dict[str, str |
 
 
 @pytest.mark.parametrize("headers", [{"Last-Modified": None}, {"Last-Modified": "Mon, 01 Jan 2018 00:00:00 GMT"}])
-def test_the_time_of_an_answer_is_not_asked_where_there_is_an_etag(odd: OddS3, headers: dict[str, str | None]) -> None:
+def test_the_time_of_an_answer_does_not_matter_if_there_is_an_etag(odd: OddS3, headers: dict[str, str | None]) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update(headers) or body
     assert read() == FILES["a.tsv"]
 
 
 @pytest.mark.parametrize("value", ["rubbish", ""])
-def test_a_time_of_an_answer_that_cannot_be_read_is_told(odd: OddS3, database: str, value: str) -> None:
+def test_an_unreadable_time_of_an_answer_is_reported(odd: OddS3, database: str, value: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]})
     odd.edit = no_fields("ETag")
     odd.answer = lambda sent, body: sent.update({"Last-Modified": value}) or body
@@ -480,7 +480,7 @@ def test_a_time_of_an_answer_that_cannot_be_read_is_told(odd: OddS3, database: s
     assert (done.returncode, fingerprints(database)) == (1, {})
 
 
-def test_an_answer_without_a_time_is_told_where_only_the_time_tells(odd: OddS3) -> None:
+def test_without_an_etag_an_answer_needs_a_time(odd: OddS3) -> None:
     odd.put(FILES)
     odd.edit = no_fields("ETag")
     odd.answer = lambda sent, body: sent.update({"Last-Modified": None}) or body
@@ -488,20 +488,20 @@ def test_an_answer_without_a_time_is_told_where_only_the_time_tells(odd: OddS3) 
         read()
 
 
-def test_an_answer_that_does_not_know_the_size_of_the_object_is_read(odd: OddS3) -> None:
+def test_an_answer_need_not_contain_the_size_of_the_object(odd: OddS3) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update({"Content-Range": f"bytes 0-{len(body) - 1}/*"}) or body
     assert read() == FILES["a.tsv"]
 
 
-def test_an_endpoint_that_knows_no_ranges_is_told_as_such(odd: OddS3) -> None:
+def test_an_endpoint_without_byte_ranges_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.heeds_ranges = False
     with pytest.raises(FileError, match="use an endpoint that supports byte ranges"):
         read()
 
 
-def test_a_range_is_not_held_against_the_checksum_of_the_whole(odd: OddS3) -> None:
+def test_a_byte_range_is_not_compared_with_the_checksum_of_the_object(odd: OddS3) -> None:
     data = bytes(range(256)) * 4096
     odd.put({"a.tsv": data})
     lake = open_lake(LAKE)
@@ -510,7 +510,7 @@ def test_a_range_is_not_held_against_the_checksum_of_the_whole(odd: OddS3) -> No
     assert "x-amz-checksum-mode" not in odd.asked[-1].headers
 
 
-# ETags that are weak, bare, or another object's.
+# ETags that are weak, without quotes, or of another object.
 
 
 def etags(listed: str, answered: str) -> Callable[[OddS3], None]:
@@ -540,7 +540,7 @@ def test_weak_and_bare_etags_are_read(odd: OddS3, listed: str, answered: str) ->
         list(read_text(lake, file))
 
 
-def test_fingerprints_are_what_they_were(odd: OddS3) -> None:
+def test_fingerprints_do_not_change_between_versions_of_the_program(odd: OddS3) -> None:
     odd.put({"a.tsv": b"one"})
     tag = hashlib.md5(b"one").hexdigest()
     for listed, fingerprint in (
@@ -555,7 +555,7 @@ def test_fingerprints_are_what_they_were(odd: OddS3) -> None:
 
 @pytest.mark.parametrize("heeds", [True, False])
 @pytest.mark.parametrize("listed", ['"%s-1"', 'W/"%s-1"'])
-def test_an_etag_that_is_never_the_objects_own_is_told_as_such(odd: OddS3, heeds: bool, listed: str) -> None:
+def test_an_etag_that_never_matches_the_object_is_reported(odd: OddS3, heeds: bool, listed: str) -> None:
     odd.put(FILES)
     odd.heeds_conditions = heeds
     etags(listed, '"%s"')(odd)
@@ -564,7 +564,7 @@ def test_an_etag_that_is_never_the_objects_own_is_told_as_such(odd: OddS3, heeds
     assert not isinstance(told.value, ChangedError)
 
 
-def test_no_run_says_that_it_was_replaced(odd: OddS3, database: str) -> None:
+def test_an_object_whose_etag_never_matches_does_not_look_replaced(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     etags('"%s-1"', '"%s"')(odd)
     for _ in range(2):
@@ -575,7 +575,7 @@ def test_no_run_says_that_it_was_replaced(odd: OddS3, database: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["5", "99999"])
-def test_a_size_that_is_never_the_objects_own_is_told_as_such(odd: OddS3, size: str) -> None:
+def test_a_size_that_never_matches_the_object_is_reported(odd: OddS3, size: str) -> None:
     odd.put(FILES)
     odd.edit = lambda page: page["Contents"][0].update(Size=size)
     with pytest.raises(FileError) as told:
@@ -583,14 +583,14 @@ def test_a_size_that_is_never_the_objects_own_is_told_as_such(odd: OddS3, size: 
     assert not isinstance(told.value, ChangedError)
 
 
-def test_an_answer_of_another_size_is_told_as_such(odd: OddS3) -> None:
+def test_an_answer_of_another_size_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update({"Content-Range": f"bytes 0-{len(body) - 1}/999999"}) or body
     with pytest.raises(FileError, match="another ETag, time or size than the object has"):
         read()
 
 
-def test_an_object_that_is_listed_and_never_found_is_told_as_such(odd: OddS3) -> None:
+def test_an_object_that_is_listed_but_never_found_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if asked.what == "get" else None
     with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as told:
@@ -598,7 +598,7 @@ def test_an_object_that_is_listed_and_never_found_is_told_as_such(odd: OddS3) ->
     assert not isinstance(told.value, ChangedError)
 
 
-def test_an_object_that_is_gone_after_the_listing_is_settled_by_the_next_run(odd: OddS3, database: str) -> None:
+def test_the_next_run_notices_an_object_deleted_after_the_listing(odd: OddS3, database: str) -> None:
     odd.put(FILES)
 
     def refuse(asked: Asked) -> None:
@@ -614,7 +614,7 @@ def test_an_object_that_is_gone_after_the_listing_is_settled_by_the_next_run(odd
     assert run(lake=LAKE, database=database).returncode == 0
 
 
-# What S3 refuses, and for how long.
+# Refusals by S3, each with the exit code of the run and some words of its message.
 
 AGAIN = "run again later|next run tries again"
 KMS = "User: arn:aws:iam::1:user/x is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:1:key/k"
@@ -659,13 +659,13 @@ LISTINGS = [
 
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that is refused is tried again in this process."""
+    """Do not retry refused requests in this process."""
     monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
 
 
 @pytest.mark.usefixtures("once")
 @pytest.mark.parametrize(("refusal", "code", "says"), LISTINGS, ids=count())
-def test_a_listing_that_is_refused_says_what_to_do(odd: OddS3, refusal: Refusal, code: int, says: str) -> None:
+def test_a_refused_listing_says_what_to_do(odd: OddS3, refusal: Refusal, code: int, says: str) -> None:
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as told:
         list(open_lake(LAKE).list_files())
@@ -705,7 +705,7 @@ OBJECTS = [
 
 @pytest.mark.usefixtures("once")
 @pytest.mark.parametrize(("refusal", "says"), OBJECTS, ids=count())
-def test_an_object_that_is_refused_says_what_to_do(odd: OddS3, refusal: Refusal, says: str) -> None:
+def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: Refusal, says: str) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.key == "p/c.tsv" and asked.what == "get" else None
     with pytest.raises(FileError, match=says) as told:
@@ -728,7 +728,7 @@ LAKES = [
 
 
 @pytest.mark.parametrize(("refusal", "says"), LAKES, ids=count())
-def test_what_is_wrong_with_the_whole_lake_is_no_files_fault(odd: OddS3, refusal: Refusal, says: str) -> None:
+def test_a_fault_of_the_whole_lake_is_not_a_files_fault(odd: OddS3, refusal: Refusal, says: str) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.what == "get" else None
     with pytest.raises(LakeError, match=says) as told:
@@ -737,7 +737,7 @@ def test_what_is_wrong_with_the_whole_lake_is_no_files_fault(odd: OddS3, refusal
 
 
 @pytest.mark.parametrize("command", [[], ["--rebuild"], ["verify"]])
-def test_a_token_that_expires_while_processes_read_is_told_once(odd: OddS3, database: str, command: list[str]) -> None:
+def test_a_token_that_expires_while_reading_is_reported_once(odd: OddS3, database: str, command: list[str]) -> None:
     lake = {f"{number:03}.tsv": events(number % 40, 30, f"t{number}") for number in range(120)}
     odd.put(lake)
     if command:
@@ -751,10 +751,10 @@ def test_a_token_that_expires_while_processes_read_is_told_once(odd: OddS3, data
     assert (done.returncode, "have expired; renew them" in line) == (1, True)
     assert failed(database) == []
     assert not command or fingerprints(database) == known
-    assert len(odd.gets()) < before + 80  # what two processes had asked for ahead
+    assert len(odd.gets()) < before + 80  # two processes had read ahead
 
 
-def test_a_token_that_expires_while_the_lake_is_listed_is_no_wrong_setting(odd: OddS3, database: str) -> None:
+def test_a_token_that_expires_during_the_listing_is_not_a_wrong_setting(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     odd.page = 2
     odd.refuse = lambda asked: Refusal(400, "ExpiredToken") if asked.token else None
@@ -763,7 +763,7 @@ def test_a_token_that_expires_while_the_lake_is_listed_is_no_wrong_setting(odd: 
     assert fingerprints(database) == {}
 
 
-def test_who_pays_is_said_where_the_setting_says_so(odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_name_the_payer_of_the_setting(odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: (
         None if asked.headers.get("x-amz-request-payer") == "requester" else Refusal(403, "AccessDenied")
@@ -781,9 +781,7 @@ def test_who_pays_is_said_where_the_setting_says_so(odd: OddS3, database: str, m
     assert run("verify", lake=LAKE, database=database).returncode == 0
 
 
-def test_without_credentials_a_refusal_says_that_none_were_there(
-    odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refusal_without_credentials_says_so(odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     odd.refuse = lambda _: Refusal(403, "AccessDenied")

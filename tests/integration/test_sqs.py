@@ -1,4 +1,4 @@
-"""A queue of S3's notifications: what is asked of it, which messages are deleted, and what is told of its faults."""
+"""Notifications from a queue: its requests, the messages that it deletes, and how it reports faults."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from processor.lake.sqs import QueueNotifications, parse_notification
 from tests.support.program import SECRET
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/q"
-# What is wrong with a setting or a right, and what the line says to do; anything else may pass, or is nobody's setting.
+# Errors about a setting or a permission, with some words of their advice.
 WRONG = {
     "AccessDenied": "allow sqs:ReceiveMessage and sqs:DeleteMessage, or fix QUEUE_URL or the AWS_",
     "AccessDeniedException": "allow sqs:ReceiveMessage and sqs:DeleteMessage, or fix QUEUE_URL or the AWS_",
@@ -30,12 +30,12 @@ PASSING = {"InternalError": "run again later", "Throttling": "run again later", 
 
 
 def body(*keys: str, bucket: str = "events") -> str:
-    """A notification of objects."""
+    """Return a notification of these objects."""
     return json.dumps({"Records": [{"s3": {"bucket": {"name": bucket}, "object": {"key": key}}} for key in keys]})
 
 
 class Client:
-    """A client of a queue that holds messages, and may fail."""
+    """A client of a queue that contains messages and may fail."""
 
     def __init__(self) -> None:
         self.bodies: list[str] = []
@@ -70,7 +70,7 @@ Opener = Callable[..., QueueNotifications]
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
-    """The client that a queue gets."""
+    """The client of each queue."""
     made = Client()
     monkeypatch.setattr(aws_client, "make_client", lambda service: ({"sqs": made}[service], None))
     return made
@@ -78,13 +78,13 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
 
 @pytest.fixture
 def lines() -> list[str]:
-    """What a queue tells."""
+    """The lines that a queue logs."""
     return []
 
 
 @pytest.fixture
 def opened(client: Client, lines: list[str]) -> Opener:
-    """A function that opens a queue that holds some messages."""
+    """A function that opens a queue with these messages."""
 
     def queue(*bodies: str, lake: str = "s3://events/lake/") -> QueueNotifications:
         client.bodies += bodies
@@ -94,14 +94,14 @@ def opened(client: Client, lines: list[str]) -> Opener:
 
 
 @pytest.mark.parametrize(("seconds", "asked"), [(0, 1), (0.2, 1), (1, 1), (1.2, 2), (20, 20), (20.1, 20), (300, 20)])
-def test_a_queue_is_waited_for_as_long_as_it_may_be(opened: Opener, client: Client, seconds: float, asked: int) -> None:
+def test_a_poll_lasts_as_long_as_allowed(opened: Opener, client: Client, seconds: float, asked: int) -> None:
     queue = opened()
-    assert client.asked == [(10, 0)]  # at the beginning nothing is waited for
+    assert client.asked == [(10, 0)]  # the first request does not wait
     assert queue.wait(seconds) == []
     assert client.asked[1:] == [(10, asked)]
 
 
-def test_what_a_queue_told_at_first_is_not_waited_for(opened: Opener, client: Client) -> None:
+def test_the_first_messages_of_a_queue_are_returned_at_once(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv"))
     assert queue.wait(20) == ["a.tsv"]
     assert client.asked == [(10, 0), (10, 0)]
@@ -112,16 +112,14 @@ def test_what_a_queue_told_at_first_is_not_waited_for(opened: Opener, client: Cl
 @pytest.mark.parametrize(
     ("messages", "calls"), [(0, 1), (1, 1), (9, 1), (10, 2), (11, 2), (20, 3), (95, 10), (100, 10), (250, 10)]
 )
-def test_a_full_queue_is_asked_on_until_so_many_are_held(
-    opened: Opener, client: Client, messages: int, calls: int
-) -> None:
+def test_a_full_queue_is_polled_up_to_a_limit(opened: Opener, client: Client, messages: int, calls: int) -> None:
     queue = opened()
     client.bodies = [body(f"lake/{n}.tsv") for n in range(messages)]
     assert queue.wait(5) == [f"{n}.tsv" for n in range(min(messages, 100))]
     assert client.asked[1:] == [(10, 5), *[(10, 0)] * (calls - 1)]
 
 
-def test_names_come_once_and_as_the_lake_has_them(opened: Opener, lines: list[str]) -> None:
+def test_each_name_comes_once_and_as_the_lake_lists_it(opened: Opener, lines: list[str]) -> None:
     queue = opened(
         body("lake/b.tsv", "lake/a.tsv", "lake/b.tsv"), body("lake/x/%C3%A4+b.tsv.gz"), body("lake/a.tsv", "lake/a.csv")
     )
@@ -137,7 +135,7 @@ def test_names_come_once_and_as_the_lake_has_them(opened: Opener, lines: list[st
         ("s3://other/lake/", ["a.tsv"]),
     ],
 )
-def test_what_lies_elsewhere_is_told_once(
+def test_objects_outside_of_the_lake_are_reported_once(
     opened: Opener, client: Client, lines: list[str], lake: str, named: list[str]
 ) -> None:
     queue = opened(
@@ -153,7 +151,7 @@ def test_what_lies_elsewhere_is_told_once(
     assert sorted(chain.from_iterable(client.deleted)) == ["r1", "r2", "r3", "r4", "r5"]
 
 
-def test_a_message_is_deleted_once_all_that_it_names_is_settled(opened: Opener, client: Client) -> None:
+def test_a_message_is_deleted_once_all_its_files_are_acknowledged(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv", "lake/b.tsv"), body("lake/a.tsv"), body("lake/c.csv"))
     queue.wait(1)
     assert client.deleted == [["r3"]]  # it names no lake file
@@ -175,14 +173,14 @@ def test_messages_are_deleted_ten_at_a_time(opened: Opener, client: Client) -> N
     assert client.deleted == [[f"r{n}" for n in numbers] for numbers in (range(1, 11), range(11, 21), range(21, 26))]
 
 
-def test_messages_of_a_name_that_no_file_can_have_are_deleted_too(opened: Opener, client: Client) -> None:
+def test_messages_with_unstorable_names_are_deleted_too(opened: Opener, client: Client) -> None:
     queue = opened(body(b"lake/a\\u0000.tsv".decode("unicode_escape")))
     (name,) = queue.wait(1)
     queue.acknowledge([escape_unstorable(name)])
     assert client.deleted == [["r1"]]
 
 
-def test_what_is_let_go_of_is_not_deleted(opened: Opener, client: Client) -> None:
+def test_a_message_from_before_a_restart_is_not_deleted(opened: Opener, client: Client) -> None:
     queue = opened(body("lake/a.tsv"))
     queue.wait(1)
     queue.restart()
@@ -191,7 +189,7 @@ def test_what_is_let_go_of_is_not_deleted(opened: Opener, client: Client) -> Non
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"Event": "s3:TestEvent"}'])
-def test_a_message_that_is_no_notification_is_told_and_deleted(
+def test_a_message_that_is_not_a_notification_is_reported_and_deleted(
     opened: Opener, client: Client, lines: list[str], text: str
 ) -> None:
     queue = opened(text, body("lake/a.tsv"))
@@ -206,9 +204,7 @@ def failure(code: str) -> ClientError:
 
 
 @pytest.mark.parametrize(("code", "advice"), (WRONG | PASSING).items())
-def test_a_queue_that_refuses_is_told_by_what_is_to_be_done(
-    opened: Opener, client: Client, code: str, advice: str
-) -> None:
+def test_a_refusal_by_the_queue_says_what_to_do(opened: Opener, client: Client, code: str, advice: str) -> None:
     client.errors.append(failure(code))
     with pytest.raises(LakeError, match=rf"\({code.rpartition('.')[2] or 0}\): .*{advice}") as raised:
         opened()
@@ -224,7 +220,7 @@ def test_a_queue_that_refuses_is_told_by_what_is_to_be_done(
         ValueError(f"https://u:{SECRET}@h/ is no URL"),
     ],
 )
-def test_a_queue_that_cannot_be_reached_is_told_in_a_line(opened: Opener, client: Client, error: Exception) -> None:
+def test_an_unreachable_queue_is_reported_in_one_line(opened: Opener, client: Client, error: Exception) -> None:
     client.errors.append(error)
     with pytest.raises(LakeError, match=r"the queue cannot be reached: .*; look at QUEUE_URL") as raised:
         opened()
@@ -233,7 +229,7 @@ def test_a_queue_that_cannot_be_reached_is_told_in_a_line(opened: Opener, client
     assert "\n" not in str(raised.value)
 
 
-def test_a_queue_that_is_away_is_told_once_and_left_alone(
+def test_an_unavailable_queue_is_reported_once_and_then_waited_for(
     opened: Opener, client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept: list[float] = []
@@ -244,7 +240,7 @@ def test_a_queue_that_is_away_is_told_once_and_left_alone(
     assert queue.wait(20) == []
     (line,) = lines
     assert line.endswith("; until then new files are found by listing the lake")
-    assert slept[0] == 0.1  # no longer than it was to be waited for
+    assert slept[0] == 0.1  # no longer than the caller wants to wait
     assert slept[1] > 0.1
     client.bodies.append(body("lake/a.tsv"))
     assert queue.wait(20) == ["a.tsv"]
@@ -252,10 +248,10 @@ def test_a_queue_that_is_away_is_told_once_and_left_alone(
     assert len(slept) == 2
 
 
-def test_what_came_before_a_queue_went_away_is_told(
+def test_messages_from_before_an_error_are_returned(
     opened: Opener, client: Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("processor.backoff.time.sleep", None)  # what was told is not to wait
+    monkeypatch.setattr("processor.backoff.time.sleep", None)  # messages must not be delayed
     queue = opened(*[body(f"lake/{n}.tsv") for n in range(10)])
     client.errors.append(failure("InternalError"))
     assert queue.wait(20) == [f"{n}.tsv" for n in range(10)]
@@ -270,7 +266,7 @@ def test_a_message_that_cannot_be_deleted_comes_again(opened: Opener, client: Cl
     (line,) = lines
     assert line.endswith("; until then new files are found by listing the lake")
     queue.acknowledge(["a.tsv"])
-    assert client.deleted == []  # its receipt has been let go of: it gets another one
+    assert client.deleted == []  # its receipt was forgotten; it comes again with another one
     client.bodies.append(body("lake/a.tsv"))
     assert queue.wait(1) == ["a.tsv"]
     queue.acknowledge(["a.tsv"])
@@ -311,6 +307,6 @@ def test_every_form_of_notification_is_read(message: object, objects: list[tuple
         '{"Type": "Notification", "Message": "no JSON"}', '{"detail": {}}',
     ],
 )  # fmt: skip
-def test_what_is_no_notification_is_refused(body: str) -> None:
+def test_a_body_that_is_not_a_notification_is_refused(body: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_notification(body)

@@ -58,7 +58,7 @@ ROOMS = {
     "processor/lake/location.py": "parsing names lake"
     " limits::test_a_file_that_holds_more_text_than_the_limit_counts_nowhere"
     " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere lake_s3::test_a_file_with_an_error_is_not_read"
-    " lake_s3::test_a_lake_with_etags_is_not_warned_of",
+    " lake_s3::test_a_lake_with_etags_needs_no_warning",
     "processor/lake/base.py": "lake_s3 names secrets::test_passwords_in_urls_go",
     "processor/lake/s3.py": "lake_port lake_s3",
     "processor/lake/s3_listing.py": "lake_s3",

@@ -1,4 +1,4 @@
-"""What a folder tells of its files as they come."""
+"""Notifications of a folder: which files they name, and when."""
 
 import time
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from tests.support.tables import write_lake
 PATIENCE = 30.0
 
 
-def told(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
-    """What is told once something is written: at least what is wanted, and what comes within a moment after it."""
+def collect_names(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
+    """Return the names after a change: at least the wanted ones, and those that come within a moment after them."""
     warned: list[str] = []
     found: set[str] = set()
     with closing(FolderNotifications(str(lake), warned.append)) as writes:
@@ -34,51 +34,51 @@ def told(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("above", ["lake", ".läke/_x/lost+found"])
-def test_files_are_told_by_their_keys_and_hidden_ones_not(above: str, tmp_path: Path) -> None:
+def test_files_are_named_by_their_keys_but_hidden_files_are_not(above: str, tmp_path: Path) -> None:
     lake = tmp_path / above
     lake.mkdir(parents=True)
     shown = {"a.tsv", "é/b.tsv.gz", "x_/c.tsv"}
     hidden = ["_a.tsv", ".b/a.tsv", "x/_temporary/0/a.tsv", "lost+found/a.tsv", "x/d.csv"]
-    assert told(lake, lambda: write_lake(lake, dict.fromkeys([*hidden, *shown], HEADER)), shown) == shown
+    assert collect_names(lake, lambda: write_lake(lake, dict.fromkeys([*hidden, *shown], HEADER)), shown) == shown
 
 
-def test_of_a_folder_that_is_moved_in_all_that_is_not_hidden_is_told(tmp_path: Path) -> None:
+def test_the_files_of_a_folder_that_is_moved_in_are_named(tmp_path: Path) -> None:
     lake, moved = tmp_path / "lake", tmp_path / "moved"
     lake.mkdir()
     names = ["ö.tsv", "in/b.tsv", "in/_temporary/c.tsv", ".in/d.tsv", "in/lost+found/e.tsv", "f.csv"]
     write_lake(moved, dict.fromkeys(names, HEADER))
     shown = {"moved/ö.tsv", "moved/in/b.tsv"}
-    assert told(lake, lambda: moved.rename(lake / "moved"), shown) == shown
+    assert collect_names(lake, lambda: moved.rename(lake / "moved"), shown) == shown
 
 
-def test_what_is_deleted_is_not_told(tmp_path: Path) -> None:
+def test_a_deleted_file_is_not_named(tmp_path: Path) -> None:
     write_lake(tmp_path, {"a.tsv": HEADER, "b.tsv": HEADER})
-    assert told(tmp_path, (tmp_path / "a.tsv").unlink, set()) == set()
+    assert collect_names(tmp_path, (tmp_path / "a.tsv").unlink, set()) == set()
 
 
-def test_a_file_is_told_at_once_when_nothing_was_written_to_it_for_a_while(tmp_path: Path) -> None:
+def test_a_file_is_named_once_nothing_was_written_to_it_for_a_while(tmp_path: Path) -> None:
     warned: list[str] = []
     with (
         closing(FolderNotifications(str(tmp_path), warned.append)) as writes,
         (tmp_path / "a.tsv").open("wb", buffering=0) as file,
     ):
         writes.restart()
-        begun, told_early = time.monotonic(), list[str]()
+        begun, early = time.monotonic(), list[str]()
         while time.monotonic() < begun + 3 * QUIET_SECONDS:
             file.write(HEADER)
-            told_early += writes.wait(QUIET_SECONDS / 8)
+            early += writes.wait(QUIET_SECONDS / 8)
         last = time.monotonic()
-        assert (told_early, writes.wait(PATIENCE), warned) == ([], ["a.tsv"], [])
+        assert (early, writes.wait(PATIENCE), warned) == ([], ["a.tsv"], [])
         assert QUIET_SECONDS / 2 < time.monotonic() - last < PATIENCE / 2
 
 
-def test_no_more_than_a_batch_is_told_at_a_time(tmp_path: Path) -> None:
+def test_the_number_of_names_at_a_time_is_limited(tmp_path: Path) -> None:
     with closing(FolderNotifications(str(tmp_path), pytest.fail)) as writes:
         writes._written.update({f"{number}.tsv": 0.0 for number in range(MAX_NAMES + 5)})
         assert [len(writes.wait(0)) for _ in range(3)] == [MAX_NAMES, 5, 0]
 
 
-def test_a_folder_at_the_same_place_is_watched_in_place_of_the_first(tmp_path: Path) -> None:
+def test_another_folder_at_the_same_path_is_watched_after_a_restart(tmp_path: Path) -> None:
     lake, found = tmp_path / "lake", list[str]()
     lake.mkdir()
     with closing(FolderNotifications(str(lake), pytest.fail)) as writes:
@@ -100,7 +100,7 @@ def test_a_folder_at_the_same_place_is_watched_in_place_of_the_first(tmp_path: P
     assert "a.tsv" in found
 
 
-def test_a_folder_that_cannot_be_watched_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_watched_is_reported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> object:
         raise OSError("no more watches")
 
@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_watched_is_told_once(tmp_path: Path, monkeypatc
     assert warned == ["the lake folder cannot be watched (no more watches); new files are found by listing it"]
 
 
-def test_who_tells_of_a_lake(tmp_path: Path, bucket: str) -> None:
+def test_notifications_come_from_the_queue_or_the_folder(tmp_path: Path, bucket: str) -> None:
     assert isinstance(open_notifications(open_lake(str(tmp_path)), "", pytest.fail), FolderNotifications)
     assert isinstance(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail), NoNotifications)
     with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):

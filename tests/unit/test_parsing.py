@@ -1,4 +1,4 @@
-"""Numbers, days and times are what our own patterns say, whatever Python's parsers take or learn to take."""
+"""Numbers, days and times follow our own patterns, whatever Python's parsers accept."""
 
 import math
 from datetime import date
@@ -15,7 +15,7 @@ from processor.parsing import has_day_form, parse_day, parse_decimal, parse_inte
 from processor.reducers import events
 from tests.support import oracle
 
-# What int() or float() take, or might one day, and no setting may.
+# int() or float() accept these, or may do so one day, but settings must not.
 ODD_NUMBERS = [
     "", " ", " 7", "7 ", "\t7", "7\n", "+7", "-7", "1_0", "0x10", "0b1", "0o7", "1e2", "1E2", "1.", ".5", "1,5",
     "1.5.2", "inf", "nan", "NaN", "Infinity", "\u0667", "\uff17", "\u00b2", "\U0001d7d5", "7\u00a0", "\ufeff7", "7\0",
@@ -28,7 +28,7 @@ ODD_DAYS = [
     "02019-02-15", "today",
 ]  # fmt: skip
 NO_DAYS = ["2019-02-29", "2019-13-01", "2019-00-10", "2019-01-00", "0000-01-01", "1900-02-29"]
-# Each is a time by ISO 8601 or by a library's grammar, and none by the contract.
+# Times by ISO 8601 or by some library, but not by the contract.
 ODD_TIMES = [
     "2019-02-15 24:00:00", "2019-02-15T24:00:00Z", "2019-02-15 24:00:00.000 +0000", "2019-12-31 24:00:00",
     "2019-02-15 24:00:01", "2019-02-15 25:00:00", "2019-02-15 23:60:00", "2019-02-15 23:59:60", "2016-12-31 23:59:60.5",
@@ -39,21 +39,21 @@ ODD_TIMES = [
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("999999999", 999_999_999)])
-def test_a_whole_number_is_digits(text: str, number: int) -> None:
+def test_an_integer_is_digits(text: str, number: int) -> None:
     assert (parse_integer(text), parse_decimal(text)) == (number, float(number))
 
 
-def test_a_decimal_number_is_digits_and_perhaps_a_point() -> None:
+def test_a_decimal_number_is_digits_with_or_without_a_point() -> None:
     assert (parse_decimal("2.5"), parse_decimal("0.25"), parse_decimal("0.0")) == (2.5, 0.25, 0.0)
     assert parse_integer("2.5") is None
 
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)
-def test_other_spellings_are_no_number(text: str) -> None:
+def test_other_spellings_of_a_number_are_refused(text: str) -> None:
     assert (parse_integer(text), parse_decimal(text)) == (None, None)
 
 
-def test_a_day_is_one_of_the_calendar() -> None:
+def test_a_day_exists_in_the_calendar() -> None:
     assert parse_day("2019-02-15") == date(2019, 2, 15)
     assert parse_day("2020-02-29") == date(2020, 2, 29)
     assert [parse_day(text) for text in NO_DAYS + ODD_DAYS] == [None] * len(NO_DAYS + ODD_DAYS)
@@ -62,7 +62,7 @@ def test_a_day_is_one_of_the_calendar() -> None:
 
 
 class Grown:
-    """A library that takes whatever it is given, as one that has learned every grammar."""
+    """A library that accepts every text as a time."""
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(f"{name} was asked")
@@ -72,7 +72,7 @@ class Grown:
 
 
 @pytest.mark.parametrize("text", ODD_TIMES)
-def test_no_library_is_asked_about_what_is_no_time(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_library_parses_times_that_our_patterns_refuse(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(oracle.LineError):
         oracle.utc(text)
     monkeypatch.setattr(events, "datetime", Grown())
@@ -88,11 +88,11 @@ def test_the_first_and_the_last_of_hours_minutes_and_seconds_are_times(text: str
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)
 @pytest.mark.parametrize("name", ["MAX_TEXT_GIB", "WATCH_INTERVAL", "DATABASE_WAIT", "--workers", "--interval"])
-def test_a_setting_that_is_no_number_is_wrong(
+def test_a_setting_that_is_not_a_number_is_refused(
     name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "\0" in text or (not text and name.isupper()):
-        return  # no variable holds the one, and the other is the usual value
+        return  # a variable cannot contain a NUL, and an empty one means the default
     if name.isupper():
         monkeypatch.setenv(name, text)
     if name == "MAX_TEXT_GIB":
@@ -111,7 +111,7 @@ def test_a_setting_that_is_no_number_is_wrong(
 @pytest.mark.parametrize(
     ("name", "text"), [("MAX_TEXT_GIB", "0"), ("WATCH_INTERVAL", "0"), ("--workers", "0"), ("--interval", "0")]
 )
-def test_zero_is_too_small(name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_zero_is_refused(name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     if name.isupper():
         monkeypatch.setenv(name, text)
     if name == "MAX_TEXT_GIB":
@@ -122,7 +122,7 @@ def test_zero_is_too_small(name: str, text: str, tmp_path: object, monkeypatch: 
         cli.options_of(["watch"] if name.isupper() else ["watch", name, text])
 
 
-def test_settings_that_are_numbers_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_are_numbers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"DATABASE_WAIT": "0", "WATCH_INTERVAL": "09", "MAX_TEXT_GIB": "2"}.items():
         monkeypatch.setenv(name, value)
     options = cli.options_of(["watch", "--workers", "3"])
@@ -138,7 +138,7 @@ def test_settings_that_are_numbers_are_taken(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("text", [*ODD_DAYS[1:], *NO_DAYS])
-def test_a_day_to_explain_is_a_day(text: str) -> None:
+def test_explain_refuses_a_day_that_does_not_exist(text: str) -> None:
     with pytest.raises(SystemExit):
         cli.options_of(["explain", "a1", text])
     assert cli.options_of(["explain", "a1", "2019-02-15"]).day == date(2019, 2, 15)
@@ -146,7 +146,7 @@ def test_a_day_to_explain_is_a_day(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ODD_DAYS)
-def test_what_is_not_written_as_a_day_is_a_key(text: str) -> None:
+def test_a_limit_without_the_form_of_a_day_is_a_key(text: str) -> None:
     assert cli.options_of(["--since", text]).since == text
     if text:
         assert not Selection(since=text).includes("")
@@ -155,7 +155,7 @@ def test_what_is_not_written_as_a_day_is_a_key(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", NO_DAYS)
-def test_what_is_written_as_a_day_and_none_is_refused(text: str) -> None:
+def test_a_limit_that_is_not_a_day_of_the_calendar_is_refused(text: str) -> None:
     for end in ("--since", "--until"):
         with pytest.raises(SystemExit):
             cli.options_of([end, text])

@@ -1,4 +1,4 @@
-"""Small objects are fetched ahead, within a bound, and what fails of one of them fails where it is opened."""
+"""Small objects are fetched ahead, up to a limit; an error is raised where the object is opened."""
 
 import io
 import threading
@@ -16,7 +16,7 @@ FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
 
 
 class Objects:
-    """A lake that keeps which objects were opened, and answers once it may."""
+    """A lake that records which objects were opened, and answers once it may."""
 
     url = "s3://made/"
 
@@ -29,7 +29,7 @@ class Objects:
         return iter(FILES)
 
     def find(self, _: str) -> None:
-        """Nothing is there by a name."""
+        """Find nothing."""
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         self.opened.append(file.key)
@@ -45,7 +45,7 @@ def objects(monkeypatch: pytest.MonkeyPatch) -> Objects:
     return Objects()
 
 
-def test_what_is_expected_is_asked_for_at_once_and_no_more_than_the_setting_says(objects: Objects) -> None:
+def test_expected_objects_are_fetched_at_once_up_to_the_setting(objects: Objects) -> None:
     objects.may_answer.clear()
     with closing(ReadAhead(objects)) as ahead:
         ahead.expect(FILES)
@@ -57,7 +57,7 @@ def test_what_is_expected_is_asked_for_at_once_and_no_more_than_the_setting_says
         assert objects.opened[5] == "05.tsv"
 
 
-def test_every_object_is_read_once_and_in_any_case_as_it_is(objects: Objects) -> None:
+def test_every_object_is_fetched_once(objects: Objects) -> None:
     with closing(ReadAhead(objects)) as ahead:
         ahead.expect(FILES)
         for file in FILES:
@@ -69,7 +69,7 @@ def test_every_object_is_read_once_and_in_any_case_as_it_is(objects: Objects) ->
         assert sorted(objects.opened) == [file.key for file in FILES]
 
 
-def test_what_was_passed_over_makes_room(objects: Objects) -> None:
+def test_skipped_objects_make_room(objects: Objects) -> None:
     with closing(ReadAhead(objects)) as ahead:
         ahead.expect(FILES)
         for file in FILES[4::5]:
@@ -77,7 +77,7 @@ def test_what_was_passed_over_makes_room(objects: Objects) -> None:
         wait_until(lambda: len(objects.opened) == len(FILES))
 
 
-def test_ranges_large_objects_and_what_was_not_expected_are_read_as_ever(objects: Objects) -> None:
+def test_ranges_large_objects_and_unexpected_objects_are_read_directly(objects: Objects) -> None:
     with closing(ReadAhead(objects)) as ahead:
         large = LakeFile("large.tsv", "1-1", MAX_OBJECT_BYTES + 1)
         ahead.expect([large, FILES[1]])
@@ -101,7 +101,7 @@ def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "many", "1_0", "\u0663"])
-def test_the_number_is_one(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+def test_a_malformed_number_of_objects_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
     monkeypatch.setenv("LAKE_AHEAD", wrong)
     with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a whole number above 0"):
         read_objects_ahead()
