@@ -8,17 +8,27 @@ PIP = .venv/bin/python $(INSTALL)
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
+PYTEST = .venv/bin/python -X warn_default_encoding -m pytest -n 2
+DOCTESTS = --doctest-modules processor state
 
-.PHONY: help run test soak mutants check dbt fuzz bench spark audit psql requirements clean
+.PHONY: help run test test-unit test-slow test-all soak mutants check dbt fuzz bench spark audit psql requirements clean
 
 help: ## tell what there is
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## count the lake: LAKE_URL, or a made sample; DATABASE_URL, or a Postgres of its own
 	@.venv/bin/python run.py
 
-test: .venv/tests ## run all tests
-	@.venv/bin/python -X warn_default_encoding -m pytest -n 2
+test-unit: .venv/tests ## run the tests that need no database: below 30 s
+	@$(PYTEST) -m "not slow" $(DOCTESTS) tests/unit
+
+test: .venv/tests ## run the tests but the slow ones: some 5 minutes
+	@$(PYTEST) -m "not slow" $(DOCTESTS) tests
+
+test-slow: .venv/tests ## run the slow tests: histories, crashes at every statement, Spark, dbt, a browser
+	@$(PYTEST) -m slow
+
+test-all: test test-slow ## run all tests: some 15 minutes
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
 	@.venv/bin/python -m tests.tools.soak
@@ -33,7 +43,7 @@ check: .venv/tests ## lint, check the types and the import rules
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
 
-dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test` then does so too
+dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test-all` then does so too
 	@.venv/bin/python -m pytest tests/acceptance/test_dbt.py
 
 fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)

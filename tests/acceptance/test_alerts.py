@@ -127,6 +127,7 @@ def test_a_lock_that_is_held_for_long_fires(watched: Watched, database: str) -> 
     check_alerts(Phase(5, busy, set()), Phase(2, busy, {"EventLakeLockHeld"}), Phase(1, free, set()))
 
 
+@pytest.mark.slow
 @needs_promtool
 def test_slow_commits_fire(watched: Watched, database: str) -> None:
     quick = watched.run(0)

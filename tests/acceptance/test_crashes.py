@@ -93,6 +93,7 @@ def ended_at(number: int, folder: Path, url: str) -> bool:
         return os.WIFSIGNALED(os.waitpid(pids[0], 0)[1])
 
 
+@pytest.mark.slow
 def test_the_process_ends_at_any_statement_of_a_first_run(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, LATER)
     number = 1
@@ -104,6 +105,7 @@ def test_the_process_ends_at_any_statement_of_a_first_run(database: str, tmp_pat
         number += 1
 
 
+@pytest.mark.slow
 def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path: Path) -> None:
     number, ended = 0, True
     while ended:
@@ -115,6 +117,7 @@ def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path
     assert number > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cut: Cut) -> None:
     """A run takes up its work by itself; `after` a COMMIT its outcome is unknown to it."""
@@ -139,6 +142,7 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
     assert b"COMMIT" in seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "ending"), [(0, "cut"), (1, "killed"), (1, "cut")])
 def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
     database: str, tmp_path: Path, step: int, ending: str
@@ -215,6 +219,7 @@ def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) 
     assert number > 8
 
 
+@pytest.mark.slow
 def test_runs_are_killed_at_random_moments(database: str, tmp_path: Path) -> None:
     draw, lake, model = random.Random(4), tmp_path / "lake", Model()
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}

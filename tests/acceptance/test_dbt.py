@@ -20,7 +20,7 @@ SOURCES = (ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8")
 COMMANDS = re.findall("^dbt .*$", (ROOT / "docs" / "bi.md").read_text(encoding="utf-8"), re.MULTILINE)
 FRESHNESS, TESTS = COMMANDS
 
-pytestmark = pytest.mark.skipif(not DBT.exists(), reason="dbt is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DBT.exists(), reason="dbt is not installed")]
 
 
 @pytest.fixture

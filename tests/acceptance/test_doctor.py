@@ -99,6 +99,7 @@ def test_all_wrong_settings_are_named_at_once(lake: Path, database: str) -> None
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("bucket")
 def test_a_lake_that_cannot_be_read_is_told(
     tmp_path: Path, lake: Path, database: str, monkeypatch: pytest.MonkeyPatch

@@ -71,6 +71,7 @@ def run(
     return done
 
 
+@pytest.mark.slow
 def test_a_file_has_one_key_in_every_locale(tmp_path: Path, database: str, surroundings: Settings) -> None:
     lake, bad = tmp_path / "läke", "é\t日\n".encode()
     write_lake(lake, {KEY: HEADER + CLICK * 3 + bad, "b.tsv": HEADER + CLICK, "ü.tsv.gz": b"no gzip"})

@@ -82,6 +82,7 @@ def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
     return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, sessions)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None:
     seen = see(index)
@@ -142,6 +143,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
     assert newest == {key: f"{file.events:,}" for key, file in found.counting.items()}
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
@@ -155,6 +157,7 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     assert "s3cret" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize(
     "part",

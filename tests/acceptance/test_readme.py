@@ -56,6 +56,7 @@ def clone() -> Iterator[Path]:
     outside.cleanup()
 
 
+@pytest.mark.slow
 def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
     told = [re.sub(r"in [0-9.]+ s", "in * s", line) for line in README.splitlines()]
     for command in COMMANDS:

@@ -21,6 +21,8 @@ from tests.support.processes import Run, ask, held, is_waiting, wait_until
 from tests.support.program import HEADER, contents, outcome, run
 from tests.support.tables import Model, write_lake
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("pyspark")
 
 GUIDE = (ROOT / "docs" / "spark.md").read_text(encoding="utf-8")

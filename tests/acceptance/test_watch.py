@@ -198,6 +198,7 @@ def test_an_interval_is_enough(bucket: str, database: str) -> None:
     Model().check(database, lake)
 
 
+@pytest.mark.slow
 def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server], lake: Path) -> None:
     uri, server = own_server
     with new_database(uri) as database:
@@ -235,6 +236,7 @@ def test_a_watch_waits_for_an_unavailable_folder(lake: Path, database: str) -> N
     Model().check(database, contents(lake))
 
 
+@pytest.mark.slow
 def test_a_watch_waits_for_an_unavailable_s3(bucket: str, queue: str, database: str) -> None:
     s3, fault = boto3.client("s3", endpoint_url=bucket), list[S3Fault]()
     lake = {"told/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
@@ -423,6 +425,7 @@ def memory(process: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is asked of Linux")
 def test_memory_does_not_grow_with_what_came(lake: Path, database: str) -> None:
     with watch("--interval", "2", lake=lake, database=database) as going_on:

@@ -36,14 +36,15 @@ COUNTED = (
 )
 
 
-def test_any_history_gives_one_pass_over_the_present_files(database: str) -> None:
+@pytest.mark.parametrize("histories", [15, pytest.param(85, marks=pytest.mark.slow)])
+def test_any_history_gives_one_pass_over_the_present_files(database: str, histories: int) -> None:
     with Database(database):
         pass  # which makes the schema
 
     class Here(Histories):
         url = database
 
-    run_state_machine_as_test(Here, settings=settings(max_examples=100, stateful_step_count=12))
+    run_state_machine_as_test(Here, settings=settings(max_examples=histories, stateful_step_count=12))
 
 
 def text(*events: tuple[str, str, str, str]) -> bytes:

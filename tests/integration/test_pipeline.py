@@ -15,11 +15,12 @@ from tests.support.program import CLICK, HEADER
 from tests.support.tables import Model, write_lake
 
 
-def test_any_lake_gives_one_pass_over_it(database: str) -> None:
+@pytest.mark.parametrize("lakes", [30, pytest.param(70, marks=pytest.mark.slow)])
+def test_any_lake_gives_one_pass_over_it(database: str, lakes: int) -> None:
     model = Model()
 
     @given(strategies.lakes(), strategies.lakes())
-    @settings(max_examples=100)
+    @settings(max_examples=lakes)
     def check(lake: dict[str, bytes], later: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_lake(Path(folder), lake)

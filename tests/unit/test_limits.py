@@ -90,6 +90,7 @@ def test_empty_lines_take_no_memory() -> None:
     assert found.empty >= BLOCK_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reduce", REDUCERS.values(), ids=REDUCERS)
 def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., Iterable[Partial]]) -> None:
     def text() -> Iterator[bytes]:
@@ -102,6 +103,7 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
     assert max(sizes) < 1.1 * ENTRIES
 
 
+@pytest.mark.slow
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
