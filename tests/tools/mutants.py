@@ -45,6 +45,8 @@ ROOMS = {
     "processor/report/summary.py": "summary picture page",
     "processor/report/figure_process.py": "figure_process",
     "processor/signals.py": "signals",
+    "processor/listener.py": "run_tally",
+    "processor/run_tally.py": "run_tally",
     "processor/watch.py": "watch_schedule watch::test_files_read_ahead_do_not_undo_another_run",
     "processor/lake/notifications.py": "notifications notifications_port",
     "processor/lake/folder_notifications.py": "notifications notifications_port",

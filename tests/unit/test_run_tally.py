@@ -1,0 +1,65 @@
+"""Every event of a run reaches every listener, and the tally adds the events up."""
+
+import inspect
+import json
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import create_autospec
+
+import pytest
+
+from processor.listener import BeforeLastFile, Listener, Listeners
+from processor.run_tally import RunTally
+from state.batch_writer import Version
+
+VERSION = Version("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
+VALUES = {"str": "x", "int": 3, "float": 0.5, "Version": VERSION}
+EVENTS = [name for name in vars(Listener) if not name.startswith("_")]
+
+
+def send(event: str, listener: Listener) -> list[Any]:
+    """Send an event to a listener; return the values that it carried."""
+    parameters = inspect.signature(getattr(Listener, event)).parameters.values()
+    values = [VALUES[getattr(it.annotation, "__name__", it.annotation)] for it in parameters if it.name != "self"]
+    getattr(listener, event)(*values)
+    return values
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("kind", [Listeners, RunTally])
+def test_every_event_is_passed_on_to_every_listener(event: str, kind: type[Listeners]) -> None:
+    first, second = (create_autospec(Listener, instance=True) for _ in range(2))
+    values = send(event, kind(first, second))
+    for listener in (first, second):
+        assert [(name, list(args)) for name, args, _ in listener.method_calls] == [(event, values)]
+
+
+def test_a_tally_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("processor.run_tally.time", SimpleNamespace(monotonic=lambda: now[0]))
+    tally = RunTally()
+    for event in EVENTS + EVENTS:
+        send(event, tally)
+    now[0] = 102.5
+    tally.stop_clock()
+    now[0] = 200.0
+    # The second listing says anew how many files are unchanged; one file has the same content after it.
+    assert tally.summary() == {
+        "files_counted": 2, "files_unchanged": 4, "files_failed": 2, "files_forgotten": 2, "events": 8, "rejected": 4,
+        "seconds": 2.5,
+    }  # fmt: skip
+    columns = tally.columns()
+    assert (columns.pop("bytes"), json.loads(str(columns.pop("reasons")))) == (6, {"wrong_field_count": 4})
+    assert columns == tally.summary()
+
+
+def test_the_last_file_is_announced_once() -> None:
+    calls = []
+    listener = BeforeLastFile(lambda: calls.append("called"))
+    listener.begin(3, 9)
+    listener.ingested(VERSION)
+    assert calls == []
+    listener.unchanged("b.tsv")
+    assert calls == ["called"]
+    listener.failed("c.tsv", "it is broken")
+    assert calls == ["called"]
