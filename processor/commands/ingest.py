@@ -14,18 +14,20 @@ from processor.listener import BeforeLastFile, Listeners
 from processor.output.console import Console
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
-from processor.report.figure_process import Painter
+from processor.report.figure_process import FigureProcess
 from processor.run_tally import RunTally
 from state.store import Store
 
 
 def count(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
     """Count the lake, show what came of it and draw the report."""
-    with Painter() as painter:
-        return _count(lake, store, options, console, tally, painter)
+    with FigureProcess() as figure_process:
+        return _count(lake, store, options, console, tally, figure_process)
 
 
-def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally, painter: Painter) -> int:
+def _count(
+    lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally, figure_process: FigureProcess
+) -> int:
     plan = Plan(
         options.prune,
         options.prune_all,
@@ -34,7 +36,7 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally
         limits=options.limits,
         selection=options.selection,
     )
-    listener = Listeners(tally, BeforeLastFile(painter.prepare))
+    listener = Listeners(tally, BeforeLastFile(figure_process.prepare))
     refusal = None
     try:
         (rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, listener)
@@ -54,7 +56,7 @@ def _count(lake: Lake, store: Store, options: Namespace, console: Console, tally
         console.log()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.log(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
-    draw(store, console, painter)
+    draw(store, console, figure_process)
     with suppress(OSError):  # there is no current folder, as `draw` said
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if (line := describe_weak_fingerprints(lake)) is not None:

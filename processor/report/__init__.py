@@ -1,1 +1,1 @@
-"""The page and the picture, from the BI tables."""
+"""The report: a page and a picture, made from the BI tables."""

@@ -1,4 +1,4 @@
-"""The charts of the page as Vega-Lite specifications; colours are the page's, so that they follow light and dark."""
+"""The page's charts as Vega-Lite specifications. Their colours are the page's, so they follow light and dark mode."""
 
 import datetime
 import math
@@ -12,7 +12,7 @@ Spec = dict[str, Any]
 DAYS: dict[Step, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
 FORMATS: dict[Step, str] = {"day": "%-d %b", "week": "%-d %b", "month": "%b %Y", "year": "%Y"}
 NAMES: dict[Step, str] = {"day": "{} %b %Y", "week": "from {} %b %Y", "month": "%B %Y", "year": "%Y"}
-STRIP = 0.22  # of the scale, below it: the displays of each period
+STRIP = 0.22  # height of the bars of displays below the scale, as a fraction of the scale
 
 FONT = "system-ui, sans-serif"
 CONFIG: Spec = {
@@ -32,8 +32,8 @@ CONFIG: Spec = {
 }
 
 
-def panel(summary: Summary) -> Spec:
-    """What the charts of all categories share: rates with their intervals over bars of displays."""
+def make_panel_chart(summary: Summary) -> Spec:
+    """Return the chart that all categories share: rates with their intervals over bars of displays."""
     top = top_of_scale(summary.panels)
     x = _x(summary.step, summary.periods, 3)
     scale = {"domain": [-STRIP * top, top], "clamp": True, "nice": False}
@@ -115,8 +115,8 @@ def panel(summary: Summary) -> Spec:
     )
 
 
-def points(one: Panel, summary: Summary) -> list[Spec]:
-    """A category's rate, interval and displays in each period, and how high the bar of its displays is."""
+def make_points(one: Panel, summary: Summary) -> list[Spec]:
+    """Return a category's rate, interval, displays and bar height for each period."""
     top = top_of_scale(summary.panels)
     most = max((counts.displays for counts in one.series.values()), default=0) or 1
     made = []
@@ -126,7 +126,7 @@ def points(one: Panel, summary: Summary) -> list[Spec]:
         made.append(
             {
                 "start": _time(start),
-                "named": named(start, summary.step),
+                "named": name_period(start, summary.step),
                 "rate": None if math.isnan(counts.rate) else _short(counts.rate),
                 "low": _short(low),
                 "high": _short(high),
@@ -138,10 +138,10 @@ def points(one: Panel, summary: Summary) -> list[Spec]:
     return made
 
 
-def cumulative_clicks(overview: Overview, names: dict[str, str]) -> Spec:
-    """How the clicks of the busiest articles grew; `names` are short ones that tell them apart."""
+def make_cumulative_chart(overview: Overview, names: dict[str, str]) -> Spec:
+    """Return the chart of the busiest articles' cumulative clicks; `names` maps article ids to short, unique labels."""
     rows = [
-        {"date": _time(date), "named": named(date, "day"), "article": names[article], "clicks": clicks}
+        {"date": _time(date), "named": name_period(date, "day"), "article": names[article], "clicks": clicks}
         for article, date, clicks in overview.cumulative_clicks
     ]
     dates = sorted({date for _, date, _ in overview.cumulative_clicks})
@@ -177,10 +177,10 @@ def cumulative_clicks(overview: Overview, names: dict[str, str]) -> Spec:
     )
 
 
-def session_counts(sessions: Sessions) -> Spec:
-    """How many sessions began in each period."""
+def make_session_counts_chart(sessions: Sessions) -> Spec:
+    """Return the chart of the number of sessions that began in each period."""
     rows = [
-        {"start": _time(start), "named": named(start, sessions.step), "sessions": sessions.sessions[start]}
+        {"start": _time(start), "named": name_period(start, sessions.step), "sessions": sessions.sessions[start]}
         for start in sessions.periods
     ]
     bar: Spec = {"type": "bar", "color": "var(--bar)", "width": {"expr": f"0.7 * {_each(sessions.periods)}"}}
@@ -188,12 +188,12 @@ def session_counts(sessions: Sessions) -> Spec:
     return _sessions(sessions, rows, "sessions", "sessions", bar, ",")
 
 
-def session_lengths(sessions: Sessions) -> Spec:
-    """How long the sessions were that began in each period."""
+def make_session_lengths_chart(sessions: Sessions) -> Spec:
+    """Return the chart of the average length of the sessions that began in each period."""
     rows = [
         {
             "start": _time(start),
-            "named": named(start, sessions.step),
+            "named": name_period(start, sessions.step),
             "minutes": _short(float(sessions.seconds[start]) / sessions.sessions[start] / 60),
         }
         for start in sessions.periods
@@ -226,13 +226,13 @@ def _sessions(sessions: Sessions, rows: list[Spec], field: str, title: str, mark
     )
 
 
-def named(start: datetime.date, step: Step) -> str:
-    """A period in words."""
+def name_period(start: datetime.date, step: Step) -> str:
+    """Return a period in words."""
     return start.strftime(NAMES[step]).format(start.day)
 
 
 def _spec(**parts: object) -> Spec:
-    """A chart as wide as its place on the page."""
+    """Return a chart that fills the width of its container."""
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "width": "container",
@@ -243,27 +243,27 @@ def _spec(**parts: object) -> Spec:
 
 
 def _time(day: datetime.date) -> int:
-    """When a UTC day begins, as JavaScript counts time."""
+    """Return the start of a UTC day in milliseconds since 1970, as JavaScript counts time."""
     return (day.toordinal() - datetime.date(1970, 1, 1).toordinal()) * 86_400_000
 
 
 def _gaps() -> Spec:
-    """A line breaks where there is no value."""
+    """Return the property that breaks a line where a value is missing."""
     return {"invalid": "break-paths-filter-domains"}
 
 
 def _short(number: float | None) -> float | None:
-    """A number in no more digits than can be seen."""
+    """Return a number rounded to six significant digits, more than a reader can see."""
     return None if number is None else float(f"{number:.6g}")
 
 
 def _each(periods: list[datetime.date]) -> str:
-    """The width of a period, as an expression."""
+    """Return the width of a period as a Vega expression."""
     return f"width / {len(periods)}"
 
 
 def _x(step: Step, periods: list[datetime.date], most: int, field: str = "start") -> Spec:
-    """The axis of time: so many periods at most are named, and half a period is left at both ends."""
+    """Return the time axis, with at most `most` labels and half a period of space at both ends."""
     half = DAYS[step] * 43_200_000
     times = [_time(start) for start in periods]
     every = math.ceil(len(times) / most)

@@ -1,6 +1,6 @@
-"""The page: one HTML file that works offline, with the charts' library, its data and nothing from elsewhere.
+"""The page: one HTML file that works offline, since it holds the chart library and the data.
 
-Its policy lets nothing in or out, whatever stands in the data; all of that is escaped besides.
+Its content security policy blocks every request, whatever the data contains. All data is escaped as well.
 """
 
 import base64
@@ -26,8 +26,8 @@ TITLES = {"day": "Day by day", "week": "Weekly sums", "month": "Monthly sums", "
 SHORT = 60  # characters of a title in a legend
 
 
-def state_of(path: Path) -> str | None:
-    """Which state of which lake the page at `path` shows; None where there is no page."""
+def read_page_state(path: Path) -> str | None:
+    """Return the state that the page at `path` shows, as `Reads.report_state` gives it; None if there is no page."""
     try:
         with path.open("rb") as file:
             found = STATE.search(file.read(1000))
@@ -36,29 +36,32 @@ def state_of(path: Path) -> str | None:
     return found[1].decode() if found else None
 
 
-def html(overview: Overview) -> str:
-    """The page as text; the same overview gives the same."""
+def render_page(overview: Overview) -> str:
+    """Return the page as HTML text; equal overviews give equal text."""
     from markupsafe import Markup
 
-    # Ours, and no data in them.
+    # Both files are ours and hold no data.
     vega, script = ((ROOM / name).read_text(encoding="utf-8") for name in ("vega.js", "page.js"))
     assert "</script" not in vega + script
     summary, sessions = overview.summary, overview.sessions
     names = {
-        article.article_id: f"{rank}. {_cut(_label(article))}"
+        article.article_id: f"{rank}. {_shorten(_label(article))}"
         for rank, article in enumerate(overview.articles[:MOST_LINES], 1)
     }
     drawn: dict[str, charts.Spec] = {}
     data: dict[str, Any] = {"charts": drawn}
     if overview.articles:
-        drawn["cumulative"] = charts.cumulative_clicks(overview, names)
+        drawn["cumulative"] = charts.make_cumulative_chart(overview, names)
     if sessions:
-        drawn |= {"sessions": charts.session_counts(sessions), "lengths": charts.session_lengths(sessions)}
+        drawn |= {
+            "sessions": charts.make_session_counts_chart(sessions),
+            "lengths": charts.make_session_lengths_chart(sessions),
+        }
     if summary:
         data |= {
-            "panel": charts.panel(summary),
-            "points": [charts.points(panel, summary) for panel in summary.panels],
-            "overall": charts.points(summary.overall, summary),
+            "panel": charts.make_panel_chart(summary),
+            "points": [charts.make_points(panel, summary) for panel in summary.panels],
+            "overall": charts.make_points(summary.overall, summary),
         }
     return str(
         _environment()
@@ -66,7 +69,7 @@ def html(overview: Overview) -> str:
         .render(
             state=overview.state,
             policy="; ".join(_policy(vega, script)),
-            lake=overview.lake._replace(url=name(remove_passwords(overview.lake.url))),
+            lake=overview.lake._replace(url=show_name(remove_passwords(overview.lake.url))),
             failed=overview.failed,
             newest=overview.newest,
             tiles=_tiles(overview),
@@ -79,7 +82,7 @@ def html(overview: Overview) -> str:
             articles=[
                 {
                     "label": _label(article),
-                    "category": "no category" if article.category is None else name(article.category),
+                    "category": "no category" if article.category is None else show_name(article.category),
                     "counts": Counts(article.displays, article.clicks),
                     "cumulative_clicks": article.cumulative_clicks,
                 }
@@ -104,14 +107,14 @@ def _environment() -> "Environment":
     )
     made.filters |= {
         "count": lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}",
-        "days": lambda summary: f"{span((summary.first, summary.last))} (UTC)",
-        "interval": interval,
-        "length_in_time": length_in_time,
-        "name": name,
+        "days": lambda summary: f"{format_days((summary.first, summary.last))} (UTC)",
+        "interval": format_interval,
+        "length_in_time": format_duration,
+        "name": show_name,
         "number": lambda count: f"{count:,}",
         "percent": percent,
-        "period": charts.named,
-        "span": span,
+        "period": charts.name_period,
+        "span": format_days,
         "time": lambda at: f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "title": lambda summary: TITLES[summary.step],
     }
@@ -119,7 +122,7 @@ def _environment() -> "Environment":
 
 
 def _policy(*scripts: str) -> list[str]:
-    """What the page may do: run these scripts; nothing is fetched, nothing is sent."""
+    """Return the content security policy: these scripts may run, and nothing is fetched or sent."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     return [
         "default-src 'none'",
@@ -131,17 +134,17 @@ def _policy(*scripts: str) -> list[str]:
 
 
 def _tiles(overview: Overview) -> list[dict[str, object]]:
-    """The sums at the top of the page."""
+    """Return the totals at the top of the page."""
     summary, sessions = overview.summary, overview.sessions
     tiles = []
     if summary:
         total = summary.overall.total
-        tiles += [("Click-through rate", percent(total.rate), f"95 %: {interval(total)}")]
+        tiles += [("Click-through rate", percent(total.rate), f"95 %: {format_interval(total)}")]
         tiles += [("Clicks", f"{total.clicks:,}", f"of {total.displays:,} displays")]
     if sessions:
         count, seconds = sessions.sessions.total(), sum(sessions.seconds.values(), Decimal())
         tiles += [("Sessions", f"{count:,}", "by user and session")]
-        tiles += [("Average session", length_in_time(seconds / count), "first to last event")]
+        tiles += [("Average session", format_duration(seconds / count), "first to last event")]
     lake = overview.lake
     failed = f"{lake.failed_files:,} could not be read" if lake.failed_files else "all could be read"
     tiles += [("Files", f"{lake.files:,}", failed)]
@@ -152,38 +155,38 @@ def _tiles(overview: Overview) -> list[dict[str, object]]:
     ]
 
 
-def name(text: str) -> str:
-    """A name from the data on one line, with what is invisible or turns the writing made visible."""
+def show_name(text: str) -> str:
+    """Return a name from the data on one line, with invisible and direction-changing characters escaped."""
     return printable(text, lambda _: True)
 
 
 def _label(article: Article) -> str:
-    return name(article.article_id if article.title is None else article.title)
+    return show_name(article.article_id if article.title is None else article.title)
 
 
-def _cut(label: str) -> str:
+def _shorten(label: str) -> str:
     return label if len(label) <= SHORT else f"{label[: SHORT - 1]}…"
 
 
 def _panel_name(panel: Panel) -> str:
     if panel.name is not None:
-        return name(panel.name)
+        return show_name(panel.name)
     return "(no category)" if panel.gathers == 1 else f"(other {panel.gathers:,} categories)"
 
 
-def interval(counts: Counts) -> str:
-    """The 95 % interval of a rate in per cent; a dash where there is none."""
+def format_interval(counts: Counts) -> str:
+    """Return the 95 % interval of a rate in per cent, or a dash if there is none."""
     found = wilson(counts.clicks, counts.displays)
     return "\N{EN DASH}" if found is None else f"{percent(found[0]).removesuffix(' %')}\N{EN DASH}{percent(found[1])}"
 
 
-def span(days: tuple[datetime.date, datetime.date]) -> str:
-    """A day, or the first and the last of some."""
-    return " to ".join(charts.named(day, "day") for day in sorted(set(days)))
+def format_days(days: tuple[datetime.date, datetime.date]) -> str:
+    """Return the first and the last day in words; one day if they are equal."""
+    return " to ".join(charts.name_period(day, "day") for day in sorted(set(days)))
 
 
-def length_in_time(seconds: Decimal) -> str:
-    """A length of time in minutes and seconds, or hours and minutes."""
+def format_duration(seconds: Decimal) -> str:
+    """Return a length of time in minutes and seconds, or in hours and minutes from an hour on."""
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"

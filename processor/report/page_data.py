@@ -1,10 +1,18 @@
-"""What the page shows, read from the database: of a bounded size, however long the lake and however many articles."""
+"""The page's data, read from the database. Its size is bounded, whatever the size of the lake."""
 
 import datetime
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from processor.report.summary import CategoryDay, Step, Summary, core, cut, period, summarize
+from processor.report.summary import (
+    CategoryDay,
+    Step,
+    Summary,
+    find_core_days,
+    find_period_start,
+    split_into_periods,
+    summarize,
+)
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -18,8 +26,8 @@ NEWEST_DAYS = 7  # of the busiest articles
 CUMULATIVE_DAYS = 28
 
 
-class Lake(NamedTuple):
-    """How far the lake is counted."""
+class LakeTotals(NamedTuple):
+    """The lake's address, and totals over all its ingested files."""
 
     url: str
     last_counted_at: datetime.datetime | None
@@ -31,7 +39,7 @@ class Lake(NamedTuple):
 
 
 class NewFile(NamedTuple):
-    """What a new file holds; the columns `all_` are of all new files."""
+    """What a recently ingested file holds; the fields `files` and `all_...` are totals over all files of that run."""
 
     key: str
     counted_at: datetime.datetime
@@ -51,7 +59,7 @@ class NewFile(NamedTuple):
 
 
 class Article(NamedTuple):
-    """What an article got on the newest days, and all its clicks up to the last of these."""
+    """An article's displays and clicks on the newest days, and its cumulative clicks on the last of them."""
 
     article_id: str
     title: str | None
@@ -62,7 +70,7 @@ class Article(NamedTuple):
 
 
 class Sessions(NamedTuple):
-    """The sessions that began in each period, by its first day, and their lengths added up, in seconds."""
+    """Number and total seconds of the sessions that began in each period; the keys are the periods' first days."""
 
     step: Step
     periods: list[datetime.date]
@@ -71,10 +79,10 @@ class Sessions(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """All that a page shows; `state` tells it from any other."""
+    """Everything that a page shows; `state` identifies the state of the database."""
 
     state: str
-    lake: Lake
+    lake: LakeTotals
     failed: list[tuple[str, str]]
     newest: list[NewFile]
     summary: Summary | None
@@ -84,8 +92,8 @@ class Overview(NamedTuple):
     sessions: Sessions | None
 
 
-def read(reads: "Reads") -> Overview:
-    """The overview of what a database holds now."""
+def read_overview(reads: "Reads") -> Overview:
+    """Return the overview of the database's present state."""
     state = reads.report_state()
     summary = summarize(CategoryDay(**row) for row in reads.category_days(MOST_CATEGORIES))
     articles: list[Article] = []
@@ -100,33 +108,33 @@ def read(reads: "Reads") -> Overview:
         cumulative_clicks = [(row["article_id"], row["date"], row["cumulative_clicks"]) for row in rows]
     return Overview(
         state,
-        Lake(**reads.lake_state()),
+        LakeTotals(**reads.lake_state()),
         [(row["key"], row["error"]) for row in reads.failed_files(MOST_FILES)],
         [NewFile(**row) for row in reads.newest_files(MOST_FILES)],
         summary,
         articles,
         since,
         cumulative_clicks,
-        sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.session_days()]),
+        gather_sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.session_days()]),
     )
 
 
 def _since(summary: Summary, days: int) -> datetime.date:
-    """The first of the last so many days of a summary."""
+    """Return the first of the last `days` days of a summary."""
     return summary.last - datetime.timedelta(days=min(days - 1, (summary.last - summary.first).days))
 
 
-def sessions(rows: "list[tuple[datetime.date, int, Decimal]]") -> Sessions | None:
-    """Sessions of days cut down to periods, without what wrong clocks strew; None without a session."""
+def gather_sessions(rows: "list[tuple[datetime.date, int, Decimal]]") -> Sessions | None:
+    """Return sessions by period instead of by day, without stray days from wrong clocks; None without sessions."""
     if not rows:
         return None
-    first, last = core(Counter({date: count for date, count, _ in rows}))
-    step, periods = cut(first, last)
+    first, last = find_core_days(Counter({date: count for date, count, _ in rows}))
+    step, periods = split_into_periods(first, last)
     counts: Counter[datetime.date] = Counter()
     seconds: dict[datetime.date, Decimal] = {}
     for date, count, length in rows:
         if first <= date <= last:
-            start = period(date, step)
+            start = find_period_start(date, step)
             counts[start] += count
             seconds[start] = seconds[start] + length if start in seconds else length
     return Sessions(step, periods, counts, seconds)

@@ -1,4 +1,4 @@
-"""What the picture and the page show, from the BI tables: rows cut down to periods, categories and intervals."""
+"""The data of the picture and the page: rows of the BI tables, summed by period and category."""
 
 import datetime
 import math
@@ -12,13 +12,13 @@ from typing import Literal, NamedTuple
 Step = Literal["day", "week", "month", "year"]
 
 MOST_DAYS: dict[Step, int] = {"day": 92, "week": 644, "month": 3660}
-FIRM = 100  # displays; below, the point of a rate is hollow
+FIRM = 100  # displays; a rate over fewer is drawn as a hollow point
 
 
 class CategoryDay(NamedTuple):
-    """What the articles of a category got on a UTC day; the category is None where none was ever seen.
+    """The displays and clicks of a category's articles on a UTC day; None is the category of articles without one.
 
-    One that gathers more than one category has no name.
+    A row that sums several categories has no name; `gathers` is how many.
     """
 
     category: str | None
@@ -29,14 +29,14 @@ class CategoryDay(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How often something was displayed and clicked."""
+    """Numbers of displays and clicks."""
 
     displays: int = 0
     clicks: int = 0
 
     @property
     def rate(self) -> float:
-        """Clicks per display, above 1 where clicks outnumber displays; NaN without a display."""
+        """Clicks per display, above 1 if clicks outnumber displays; NaN without displays."""
         return self.clicks / self.displays if self.displays else math.nan
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Counts(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """What one small picture shows: how many categories, their total, counts by first day of the period."""
+    """The data of one panel: a name, how many categories it sums, their total, and counts by first day of a period."""
 
     name: str | None
     gathers: int
@@ -54,7 +54,7 @@ class Panel(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What the picture shows: its days, its periods without a gap, all categories in one, each in a panel."""
+    """The data of the picture: its days, its periods without gaps, all categories together, and a panel for each."""
 
     step: Step
     first: datetime.date
@@ -66,7 +66,7 @@ class Summary(NamedTuple):
 
 
 def wilson(clicks: int, displays: int) -> tuple[float, float] | None:
-    """The 95 % interval of a rate, as two fractions; None without displays or where clicks outnumber them.
+    """Return the 95 % interval of a rate as two fractions; None without displays or if clicks outnumber them.
 
     The score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
     inference", Journal of the American Statistical Association 22 (1927), 209-212; it holds for small counts.
@@ -80,8 +80,8 @@ def wilson(clicks: int, displays: int) -> tuple[float, float] | None:
     return low if clicks else 0.0, high if clicks < displays else 1.0
 
 
-def period(day: datetime.date, step: Step) -> datetime.date:
-    """The first day of the day, week (from Monday), month or year in which a day lies."""
+def find_period_start(day: datetime.date, step: Step) -> datetime.date:
+    """Return the first day of the day, week (from Monday), month or year that contains a day."""
     if step == "week":
         return day - datetime.timedelta(days=day.weekday())
     if step == "month":
@@ -90,10 +90,10 @@ def period(day: datetime.date, step: Step) -> datetime.date:
 
 
 def summarize(rows: Iterable[CategoryDay]) -> Summary | None:
-    """The rows cut down to what a page can show; None without rows.
+    """Return the rows summed by the periods that a page can show; None without rows.
 
-    Up to 92 days stay days, up to 92 weeks become weeks, up to ten years months, more years. The panels and
-    `left_out` add up to the rows.
+    Up to 92 days are shown as days, up to 92 weeks as weeks, up to ten years as months, and more as years. The panels
+    and `left_out` add up to the rows.
     """
     given = list(rows)
     if not given:
@@ -101,9 +101,9 @@ def summarize(rows: Iterable[CategoryDay]) -> Summary | None:
     weights: Counter[datetime.date] = Counter()
     for day in given:
         weights[day.date] += day.displays + day.clicks
-    first, last = core(weights)
+    first, last = find_core_days(weights)
     days = [day for day in given if first <= day.date <= last]
-    step, periods = cut(first, last)
+    step, periods = split_into_periods(first, last)
 
     categories: dict[tuple[str | None, int], list[CategoryDay]] = {}
     for day in days:
@@ -115,17 +115,20 @@ def summarize(rows: Iterable[CategoryDay]) -> Summary | None:
     return Summary(step, first, last, periods, overall, panels, outside.total)
 
 
-def cut(first: datetime.date, last: datetime.date) -> tuple[Step, list[datetime.date]]:
-    """How long the periods from one day to another are, and the first day of each."""
+def split_into_periods(first: datetime.date, last: datetime.date) -> tuple[Step, list[datetime.date]]:
+    """Return the length of the periods between two days, and the first day of each."""
     span = (last - first).days + 1
     step: Step = next((step for step, most in MOST_DAYS.items() if span <= most), "year")
     if step == "year":
         return step, [datetime.date(year, 1, 1) for year in range(first.year, last.year + 1)]
-    return step, sorted({period(first + datetime.timedelta(days=i), step) for i in range(span)})
+    return step, sorted({find_period_start(first + datetime.timedelta(days=i), step) for i in range(span)})
 
 
-def core(weights: Counter[datetime.date]) -> tuple[datetime.date, datetime.date]:
-    """The first and last day, without what wrong clocks strew: up to 0.1 % of the counts, a month away."""
+def find_core_days(weights: Counter[datetime.date]) -> tuple[datetime.date, datetime.date]:
+    """Return the first and last day without stray days from wrong clocks.
+
+    Days are stray if they lie over a month before or after the others and hold at most 0.1 % of the counts.
+    """
     runs: list[list[datetime.date]] = []
     for date in sorted(weights):
         if not runs or (date - runs[-1][-1]).days > 31:
@@ -138,11 +141,11 @@ def core(weights: Counter[datetime.date]) -> tuple[datetime.date, datetime.date]
 
 
 def _panel(name: str | None, gathers: int, step: Step, days: list[CategoryDay]) -> Panel:
-    """The days of a panel added up by period."""
+    """Return a panel with its days summed by period."""
     displays: Counter[datetime.date] = Counter()
     clicks: Counter[datetime.date] = Counter()
     for day in days:
-        start = period(day.date, step)
+        start = find_period_start(day.date, step)
         displays[start] += day.displays
         clicks[start] += day.clicks
     series = {start: Counts(displays[start], clicks[start]) for start in displays}
@@ -150,7 +153,10 @@ def _panel(name: str | None, gathers: int, step: Step, days: list[CategoryDay]) 
 
 
 def top_of_scale(panels: Iterable[Panel]) -> float:
-    """The rate at the upper end of the shared scale; neither thin counts nor a wild day flatten the rest."""
+    """Return the rate at the upper end of the shared scale.
+
+    Rates over few displays and single outliers do not stretch it, so the other rates stay readable.
+    """
     points = [counts for panel in panels for counts in panel.series.values() if counts.displays]
     enough = min(FIRM, max((counts.displays for counts in points), default=0) / 20)
     rates = sorted(counts.rate for counts in points if counts.displays >= enough)
@@ -161,9 +167,10 @@ def top_of_scale(panels: Iterable[Panel]) -> float:
 
 
 def printable(name: str, known: Callable[[str], bool]) -> str:
-    """A name on one line: what is invisible, turns the writing or is not `known` to the font is escaped.
+    """Return a name on one line, with invisible, direction-changing and unknown characters escaped.
 
-    At most its first 200 characters, as no panel holds more; in quotes where a blank at an end would be lost.
+    `known` says whether the font has a character. At most the first 200 characters are returned, since no panel has
+    room for more. A name that is empty, or begins or ends with a blank, is quoted.
     """
     name = name[:200] if name and name == name.strip() else f"“{name[:200]}”"
     hidden = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
@@ -174,7 +181,7 @@ def printable(name: str, known: Callable[[str], bool]) -> str:
 
 
 def compact(count: int) -> str:
-    """A count in a few characters: 950, 9,500, 95k, 9.5M."""
+    """Return a count in a few characters, such as 950, 9,500, 95k or 9.5M."""
     if count < 10_000:
         return f"{count:,}"
     power = min((len(str(count)) - 1) // 3, 6)
@@ -183,17 +190,17 @@ def compact(count: int) -> str:
 
 
 def percent(rate: float) -> str:
-    """A rate in per cent with about three digits, or that there is none."""
+    """Return a rate in per cent with about three digits, or "no rate"."""
     if math.isnan(rate):
         return "no rate"
     digits = 0 if rate >= 0.9995 or not rate else 1 if rate >= 0.09995 else 2
     return f"{100 * rate:,.{digits}f} %"
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file in one step: a reader sees the earlier one or this one, never a half.
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file atomically: a reader sees the earlier file or the new one, never a part.
 
-    Makes the folder if need be; raises OSError where it can't write.
+    Makes the folder if it does not exist. Raises OSError if the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -12,7 +12,7 @@ from processor.lake.base import LakeFile
 from processor.listener import BeforeLastFile, Listeners
 from processor.report import picture
 from processor.report import summary as report
-from processor.report.figure_process import Painter
+from processor.report.figure_process import FigureProcess
 from tests.support.ingesting import SilentTally
 from tests.support.paths import ROOT
 from tests.support.processes import wait_until
@@ -38,7 +38,7 @@ def status(process: subprocess.Popen[bytes], name: str) -> int:
 def test_it_draws_what_this_process_would(tmp_path: Path, ahead: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "new" / "picture.png"
-    with Painter() as some:
+    with FigureProcess() as some:
         if ahead:
             some.prepare()
         with some.drawing(SUMMARY, path):
@@ -51,7 +51,7 @@ def test_it_draws_what_this_process_would(tmp_path: Path, ahead: bool, monkeypat
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="a process is asked of Linux")
 def test_it_leaves_the_signals_and_the_output_to_its_parent(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
-    with Painter() as some:
+    with FigureProcess() as some:
         some.prepare()
         process = some._process
         assert process is not None
@@ -68,7 +68,7 @@ def test_it_leaves_the_signals_and_the_output_to_its_parent(tmp_path: Path) -> N
 
 
 def test_it_is_prepared_once() -> None:
-    with Painter() as some:
+    with FigureProcess() as some:
         some.prepare()
         first = some._process
         some.prepare()
@@ -79,14 +79,14 @@ def test_it_is_prepared_once() -> None:
 def test_a_picture_that_cannot_be_written_is_an_oserror(tmp_path: Path, form: str) -> None:
     path = tmp_path / "picture.png"
     path.with_suffix(f".{form}").mkdir()
-    with pytest.raises(OSError, match=form), Painter() as some, some.drawing(SUMMARY, path):
+    with pytest.raises(OSError, match=form), FigureProcess() as some, some.drawing(SUMMARY, path):
         pass
 
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_lost_process_is_made_good(tmp_path: Path, is_known: bool) -> None:
     path = tmp_path / "picture.png"
-    with Painter() as some:
+    with FigureProcess() as some:
         some.prepare()
         assert some._process is not None
         some._process.send_signal(signal.SIGKILL)
@@ -102,7 +102,7 @@ def test_where_no_process_can_be_had_this_one_draws(tmp_path: Path, monkeypatch:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     monkeypatch.setattr(subprocess, "Popen", none)
-    with Painter() as some, some.drawing(SUMMARY, tmp_path / "picture.png"):
+    with FigureProcess() as some, some.drawing(SUMMARY, tmp_path / "picture.png"):
         pass
     assert_drawn(tmp_path / "picture.png")
 
@@ -111,22 +111,24 @@ def test_a_folder_that_cannot_be_made_is_an_oserror(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file where the folder should be", encoding="utf-8")
     with (
         pytest.raises(OSError, match="report"),
-        Painter() as some,
+        FigureProcess() as some,
         some.drawing(SUMMARY, tmp_path / "report" / "picture.png"),
     ):
         pass
 
 
 def test_it_ends_where_nothing_was_to_draw() -> None:
-    with Painter() as some:
+    with FigureProcess() as some:
         some.prepare()
     assert some._process is not None
     assert some._process.returncode == 0
 
 
 def test_it_ends_with_its_parent_however_that_ended() -> None:
-    script = "import os; from processor.report.figure_process import Painter; Painter().prepare(); os._exit(0)"
-    # The pipe ends when the last process that holds it does, and that is the painter.
+    script = (
+        "import os; from processor.report.figure_process import FigureProcess; FigureProcess().prepare(); os._exit(0)"
+    )
+    # The pipe ends when the last process that holds it does, and that is the figure_process.
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, stderr=subprocess.PIPE, timeout=60, check=True)
     assert done.stderr == b""
 

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from processor.report import page
-from processor.report import page_data as overview
+from processor.report import page, page_data
 from processor.report import summary as report
-from processor.report.page_data import Article, Lake, NewFile, Overview
+from processor.report.page_data import Article, LakeTotals, NewFile, Overview
 from processor.report.summary import CategoryDay, Counts, percent
 from state.database import Database
 from state.reads import Reads
@@ -76,9 +75,11 @@ def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
     """The overview of some categories and articles."""
     summary = report.summarize(rows)
     days = sorted({row.date for row in rows})
-    lake = Lake("s3://user:s3cret@bucket/lake/", datetime.datetime(2019, 3, 1, tzinfo=datetime.UTC), 1, 0, 5, 6, 7)
+    lake = LakeTotals(
+        "s3://user:s3cret@bucket/lake/", datetime.datetime(2019, 3, 1, tzinfo=datetime.UTC), 1, 0, 5, 6, 7
+    )
     clicks = [(article.article_id, day, i) for article in articles[:6] for i, day in enumerate(days[-28:])]
-    sessions = overview.sessions([(day, 2, Decimal("61.5")) for day in days])
+    sessions = page_data.gather_sessions([(day, 2, Decimal("61.5")) for day in days])
     return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, sessions)
 
 
@@ -127,7 +128,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
         counted[date] += user.sessions
         seconds[date] = seconds.get(date, Decimal()) + user.session_seconds
     lengths = [
-        [f"{d.day} Feb 2019", f"{counted[d]:,}", page.length_in_time(seconds[d] / counted[d])] for d in sorted(counted)
+        [f"{d.day} Feb 2019", f"{counted[d]:,}", page.format_duration(seconds[d] / counted[d])] for d in sorted(counted)
     ]
     assert parts.tables["lengths"][1:] == lengths
     assert [f"{row[0]}: {row[1]} sessions" for row in lengths] == [m for m in parts.marks if m.endswith("sessions")]
@@ -148,12 +149,12 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
     articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
-    (tmp_path / "index.html").write_text(page.html(made(rows, articles)), encoding="utf-8")
+    (tmp_path / "index.html").write_text(page.render_page(made(rows, articles)), encoding="utf-8")
     seen = see(tmp_path / "index.html")
     assert seen.console == []
     assert "data-drawn" in seen.dom
     names = [row[0] for row in Parts(seen.dom).tables["rates"][1:]]
-    assert sorted(names) == sorted(page.name(name) for name in HOSTILE)
+    assert sorted(names) == sorted(page.show_name(name) for name in HOSTILE)
     assert "s3cret" not in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 
@@ -164,7 +165,7 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     ["<img src='http://127.0.0.1:9/x'>", "<script>1</script>", "<link rel=stylesheet href='http://127.0.0.1:9/'>"],
 )
 def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
-    html = page.html(made([CategoryDay("news", FIRST, 5, 1)], []))
+    html = page.render_page(made([CategoryDay("news", FIRST, 5, 1)], []))
     (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"), encoding="utf-8")
     assert any("Content Security Policy" in line for line in see(tmp_path / "index.html").console)
 
@@ -175,7 +176,7 @@ def test_a_long_and_wide_lake_gives_a_small_page() -> None:
     rows = [CategoryDay(f"{name}{i}", day, 10**9, 123_456_789) for i in range(31) for day in days]
     rows += [CategoryDay(None, day, 10**9, 123_456_789, gathers=969_000) for day in days]
     articles = [Article(f"{name}{i}", f"{name}{i}", name, 10**9, 123_456_789, 10**9) for i in range(20)]
-    html = page.html(made(rows, articles))
+    html = page.render_page(made(rows, articles))
     assert len(html.encode()) < 2_000_000
     assert "969,000 least displayed of 969,031" in html
 
@@ -216,12 +217,12 @@ def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, 
 
 def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "report" / "index.html"
-    assert page.state_of(path) is None
-    seen = overview.read(store.reads)
-    report.write(path, page.html(seen).encode())
-    assert page.state_of(path) == seen.state == store.reads.report_state()
-    report.write(path, page.html(seen._replace(state="other")).encode())
-    assert page.state_of(path) != store.reads.report_state()
+    assert page.read_page_state(path) is None
+    seen = page_data.read_overview(store.reads)
+    report.write_file(path, page.render_page(seen).encode())
+    assert page.read_page_state(path) == seen.state == store.reads.report_state()
+    report.write_file(path, page.render_page(seen._replace(state="other")).encode())
+    assert page.read_page_state(path) != store.reads.report_state()
 
 
 def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, database: str) -> None:
@@ -232,7 +233,7 @@ def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, data
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
             db.claim(str(lake))
-            rows = overview.read(Reads(db)).newest
+            rows = page_data.read_overview(Reads(db)).newest
         return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
 
     (lake / "a.tsv").write_bytes(HEADER + CLICK)
@@ -267,7 +268,7 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.claim(str(lake))
-        seen = overview.read(Reads(db))
+        seen = page_data.read_overview(Reads(db))
     assert seen.articles_since == datetime.date(2019, 2, 21)
     shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
     assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
@@ -287,7 +288,7 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.claim(str(lake))
-        summary = overview.read(Reads(db)).summary
+        summary = page_data.read_overview(Reads(db)).summary
     assert summary is not None
     assert [panel.gathers for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]
@@ -315,7 +316,7 @@ def everywhere() -> Overview:
         for text in HOSTILE
     ]
     found = made(rows, articles)
-    lake = Lake(f"s3://user:s3cret@bucket/{HOSTILE[0]}", when, 1000, 9000, 5_000_000, 6000, 7000)
+    lake = LakeTotals(f"s3://user:s3cret@bucket/{HOSTILE[0]}", when, 1000, 9000, 5_000_000, 6000, 7000)
     return found._replace(lake=lake, failed=[(text, text) for text in HOSTILE], newest=newest)
 
 
@@ -345,7 +346,7 @@ def test_no_text_of_the_data_is_markup() -> None:
         failed=[("key", "error")] * len(HOSTILE),
         newest=[file._replace(key="key") for file in harmless.newest],
     )
-    hostile, tame = (Elements(page.html(overview)) for overview in (harmless, plain))
+    hostile, tame = (Elements(page.render_page(overview)) for overview in (harmless, plain))
     assert hostile.starts == tame.starts
     assert Counter(tag for tag, _ in hostile.starts)["script"] == 3
     for tag, attributes in hostile.starts:
@@ -359,8 +360,8 @@ def test_no_text_of_the_data_is_markup() -> None:
 
 
 def test_every_text_of_the_data_is_shown_with_what_is_invisible_made_visible() -> None:
-    parts = Parts(page.html(everywhere()))
-    shown = [page.name(text) for text in HOSTILE]
+    parts = Parts(page.render_page(everywhere()))
+    shown = [page.show_name(text) for text in HOSTILE]
     assert "“\\u2028\\u2029 line ends”" in shown
     assert sorted(row[0] for row in parts.tables["rates"][1:]) == sorted(shown)
     assert [row[0] for row in parts.tables["newest"][1:]] == shown
@@ -370,7 +371,7 @@ def test_every_text_of_the_data_is_shown_with_what_is_invisible_made_visible() -
 
 
 def test_counts_are_written_with_commas() -> None:
-    text = page.html(everywhere())
+    text = page.render_page(everywhere())
     parts = Parts(text)
     words = " ".join(re.sub(r"<[^>]*>", "", text).split())
     assert "9 files, counted 2019-02-28 23:30 UTC, of 15 Feb 2019: 30,000 events, among them 1 click and" in words
@@ -383,7 +384,7 @@ def test_counts_are_written_with_commas() -> None:
 
 
 def test_the_page_may_run_its_own_scripts_and_nothing_else() -> None:
-    text = page.html(everywhere())
+    text = page.render_page(everywhere())
     elements = Elements(text)
     (policy,) = (a["content"] for tag, a in elements.starts if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
@@ -402,12 +403,12 @@ def test_the_page_may_run_its_own_scripts_and_nothing_else() -> None:
 
 def test_a_page_says_what_it_leaves_out() -> None:
     more = everywhere()
-    text = page.html(more)
+    text = page.render_page(more)
     assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
     assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
     assert "python run.py rejected shows the rejected lines" in text
     assert "The charts need JavaScript" in text
-    exact = page.html(
+    exact = page.render_page(
         more._replace(
             lake=more.lake._replace(failed_files=7, rejected_lines=0),
             newest=[file._replace(files=7) for file in more.newest],
@@ -415,7 +416,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     )
     for words in ("with fewer clicks", "files more", "python run.py rejected"):
         assert words not in exact
-    few = Elements(page.html(made([CategoryDay("news", FIRST, 5, 1)], [])._replace(failed=[])))
+    few = Elements(page.render_page(made([CategoryDay("news", FIRST, 5, 1)], [])._replace(failed=[])))
     assert {"failed", "newest", "busiest"}.isdisjoint(attributes.get("id") for _, attributes in few.starts)
 
 
@@ -438,10 +439,10 @@ def test_the_tiles_are_the_sums() -> None:
 
 
 def test_times_are_shown_in_utc() -> None:
-    assert page.html(everywhere()).count("2019-02-28 23:30 UTC") == 2  # of the lake, and of the newest files
-    nothing = everywhere()._replace(lake=Lake("/lake", None, 0, 0, 0, 0, 0), newest=[], failed=[])
-    assert "No file is counted yet" in page.html(nothing)
-    assert "Nothing yet." in page.html(nothing)
+    assert page.render_page(everywhere()).count("2019-02-28 23:30 UTC") == 2  # of the lake, and of the newest files
+    nothing = everywhere()._replace(lake=LakeTotals("/lake", None, 0, 0, 0, 0, 0), newest=[], failed=[])
+    assert "No file is counted yet" in page.render_page(nothing)
+    assert "Nothing yet." in page.render_page(nothing)
 
 
 @pytest.mark.parametrize(
@@ -457,22 +458,22 @@ def test_times_are_shown_in_utc() -> None:
     ],
 )
 def test_lengths_of_time(seconds: str, shown: str) -> None:
-    assert page.length_in_time(Decimal(seconds)) == shown
+    assert page.format_duration(Decimal(seconds)) == shown
 
 
 def test_a_day_and_a_span_of_days() -> None:
-    assert page.span((FIRST, FIRST)) == "15 Feb 2019"
-    assert page.span((FIRST, FIRST + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
+    assert page.format_days((FIRST, FIRST)) == "15 Feb 2019"
+    assert page.format_days((FIRST, FIRST + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
 
 
 def test_an_interval_is_a_dash_where_there_is_none() -> None:
-    assert page.interval(Counts(0, 0)) == page.interval(Counts(1, 2)) == "–"
-    assert page.interval(Counts(100, 50)) == "40.4–59.6 %"
+    assert page.format_interval(Counts(0, 0)) == page.format_interval(Counts(1, 2)) == "–"
+    assert page.format_interval(Counts(100, 50)) == "40.4–59.6 %"
 
 
 def test_a_title_in_a_legend_is_cut() -> None:
-    assert page._cut("x" * 60) == "x" * 60
-    assert page._cut("x" * 61) == "x" * 59 + "…"
+    assert page._shorten("x" * 60) == "x" * 60
+    assert page._shorten("x" * 61) == "x" * 59 + "…"
 
 
 def test_panels_have_names() -> None:
@@ -487,8 +488,8 @@ def test_panels_have_names() -> None:
 def test_a_state_is_looked_for_at_the_head_of_a_page(tmp_path: Path) -> None:
     path = tmp_path / "index.html"
     path.write_text(f'{"x" * 1000}<meta name="event-lake-state" content="1">', encoding="utf-8")
-    assert page.state_of(path) is None
+    assert page.read_page_state(path) is None
     path.write_text(
         '<meta name="event-lake-state" content="1"><meta name="event-lake-state" content="2">', encoding="utf-8"
     )
-    assert page.state_of(path) == "1"
+    assert page.read_page_state(path) == "1"

@@ -36,7 +36,7 @@ def drawn(some: list[CategoryDay], path: Path) -> tuple[int, int]:
 
 def words(some: list[CategoryDay]) -> str:
     """All that a picture says outside of its scales, a line for each text."""
-    fig = picture.figure(report.summarize(some))
+    fig = picture.make_figure(report.summarize(some))
     return "\n".join(text.get_text() for text in (*fig.texts, *(t for axes in fig.axes for t in axes.texts)))
 
 
@@ -59,7 +59,7 @@ def test_long_ranges_are_cut_down_and_the_title_says_so(days: int, title: str, p
     summary = report.summarize(some)
     assert summary is not None
     assert len(summary.periods) == periods
-    assert summary.periods == sorted({report.period(row.date, summary.step) for row in some})
+    assert summary.periods == sorted({report.find_period_start(row.date, summary.step) for row in some})
     assert f"Click-through rate per article category, {title}" in words(some)
 
 
@@ -94,7 +94,7 @@ def test_more_categories_than_fit_are_gathered_and_it_is_said() -> None:
 def test_no_line_crosses_a_number() -> None:
     from matplotlib.colors import to_rgba
 
-    fig = picture.figure(report.summarize([day(), day("b", clicks=20)]))
+    fig = picture.make_figure(report.summarize([day(), day("b", clicks=20)]))
     numbers = [text for text in fig.axes[0].texts if text.get_text().endswith("%")]
     assert [text.get_text() for text in numbers] == ["4.00 %"]
     for text in numbers:
@@ -107,7 +107,7 @@ def test_no_line_crosses_a_number() -> None:
 def test_a_day_without_displays_is_a_gap_and_no_zero() -> None:
     from numpy import asarray, isnan
 
-    fig = picture.figure(report.summarize([day(after=0), day(after=1, displays=0), day(after=3, clicks=0)]))
+    fig = picture.make_figure(report.summarize([day(after=0), day(after=1, displays=0), day(after=3, clicks=0)]))
     heights = [asarray(line.get_ydata()) for line in fig.axes[0].lines]
     joined = [isnan(ys).tolist() for ys in heights if ys.shape == (4,)]
     assert joined == [[False, True, True, False]] * 2

@@ -79,7 +79,7 @@ def test_cutting_down_keeps_every_sum(some: list[CategoryDay]) -> None:
         if panel.gathers == 1:
             inside = [r for r in some if r.category == panel.name and summary.first <= r.date <= summary.last]
             for start, counts in panel.series.items():
-                its = [r for r in inside if report.period(r.date, summary.step) == start]
+                its = [r for r in inside if report.find_period_start(r.date, summary.step) == start]
                 assert counts == (sum(r.displays for r in its), sum(r.clicks for r in its))
 
 
@@ -139,24 +139,24 @@ def test_rates_in_per_cent(rate: float, shown: str) -> None:
     ],
 )
 def test_periods_grow_with_what_they_cover(days: int, step: str, periods: int) -> None:
-    found, firsts = report.cut(FIRST, FIRST + datetime.timedelta(days - 1))
+    found, firsts = report.split_into_periods(FIRST, FIRST + datetime.timedelta(days - 1))
     assert (found, len(firsts)) == (step, periods)
-    assert firsts[0] == report.period(FIRST, found) <= FIRST
-    assert report.period(firsts[-1], found) == firsts[-1] <= FIRST + datetime.timedelta(days - 1)
+    assert firsts[0] == report.find_period_start(FIRST, found) <= FIRST
+    assert report.find_period_start(firsts[-1], found) == firsts[-1] <= FIRST + datetime.timedelta(days - 1)
 
 
 def test_a_period_is_named_by_its_first_day() -> None:
     day = datetime.date(2019, 2, 17)  # a Sunday
     firsts = {"day": day, "week": datetime.date(2019, 2, 11), "month": datetime.date(2019, 2, 1)}
     for step, first in firsts.items():
-        assert report.period(day, step) == first  # type: ignore[arg-type]
-    assert report.period(day, "year") == datetime.date(2019, 1, 1)
+        assert report.find_period_start(day, step) == first  # type: ignore[arg-type]
+    assert report.find_period_start(day, "year") == datetime.date(2019, 1, 1)
 
 
 def test_what_wrong_clocks_strew_is_left_out_to_a_day_and_to_a_count() -> None:
     def left_out(after: int, weight: int, usual: int = 999) -> tuple[datetime.date, datetime.date]:
         weights = Counter({FIRST + datetime.timedelta(after): weight, FIRST: usual})
-        return report.core(weights)
+        return report.find_core_days(weights)
 
     for sign in (1, -1):
         assert left_out(sign * 32, 1) == (FIRST, FIRST)
@@ -165,7 +165,7 @@ def test_what_wrong_clocks_strew_is_left_out_to_a_day_and_to_a_count() -> None:
         far = FIRST + sign * datetime.timedelta(32)
         assert left_out(sign * 32, 1, usual=998) == tuple(sorted((FIRST, far)))  # more than 0.1 %
     days = [FIRST + datetime.timedelta(n) for n in (-80, -40, 0, 40, 80)]
-    assert report.core(Counter(dict(zip(days, (1, 1, 5000, 1, 1), strict=True)))) == (FIRST, FIRST)
+    assert report.find_core_days(Counter(dict(zip(days, (1, 1, 5000, 1, 1), strict=True)))) == (FIRST, FIRST)
 
 
 def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() -> None:
@@ -258,8 +258,8 @@ def test_rates_at_their_ends(rate: float, shown: str) -> None:
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, replaced = tmp_path / "a" / "b" / "page.html", Path.replace
-    report.write(path, b"first")
-    report.write(path, b"second")
+    report.write_file(path, b"first")
+    report.write_file(path, b"second")
     assert path.read_bytes() == b"second"
     written: list[tuple[Path, bytes, bytes]] = []
 
@@ -268,7 +268,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Monk
         return replaced(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    report.write(path, b"third")
+    report.write_file(path, b"third")
     ((temporary, new, old),) = written
     assert (new, old, temporary.parent) == (b"third", b"second", path.parent)  # a reader has the earlier one till then
     assert (temporary.name[0], str(os.getpid()) in temporary.name) == (".", True)  # hidden, and no other process's
@@ -279,6 +279,6 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="No space"):
-        report.write(path, b"fourth")
+        report.write_file(path, b"fourth")
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() == b"third"
