@@ -1,4 +1,4 @@
-"""Who hears how a run goes on: a port that console, log, metrics and the run tally implement."""
+"""The events of a run, and the port of those that listen to them: console, log, metrics and run tally."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Hears how a run goes on. Each method is an event; a subclass overrides those that it needs."""
+    """Listens to a run. Each method is an event and does nothing; a subclass overrides those that it needs."""
 
     def listed(self, unchanged: int) -> None:
         """The lake was listed; `unchanged` of its files have the fingerprint that was ingested."""

@@ -20,7 +20,7 @@ class PruneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is asked for besides ingesting what is new or changed."""
+    """What a run does besides ingesting new and changed files, and how."""
 
     prune: bool = False
     prune_all: bool = False
@@ -70,7 +70,7 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) ->
 def keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:
     """Return the keys of the ingested files to retract, in order; none unless the plan prunes.
 
-    Raises PruneError where so many files are missing that LAKE_URL may be wrong, unless the plan has `prune_all`.
+    Raises PruneError if so many files are missing that LAKE_URL may be wrong, unless the plan has `prune_all`.
 
     Parameters: `present` are the keys of the lake's files, `known` is the checkpoint.
     """

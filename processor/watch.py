@@ -21,9 +21,9 @@ from state.store import Store
 LOCK_SECONDS = 1.0
 RELEASE_SECONDS = 0.2
 # A file that changes while it is read is tried again after this pause, which doubles each time.
-CHANGED_PAUSE_SECONDS, CHANGED_PAUSE_MOST_SECONDS = 0.5, 60.0
+CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS = 0.5, 60.0
 # A file that cannot be read is tried again at the next listing, and later each time, unless it changed.
-FAILED_PAUSE_MOST_SECONDS = 3600.0
+MAX_FAILED_PAUSE_SECONDS = 3600.0
 # At the end, the report is drawn once more unless the last drawing took longer than this.
 LAST_DRAWING_SECONDS = 3.0
 
@@ -170,12 +170,12 @@ class Watch:
         settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
         for file in changed:
             before = self._changed.get(file.key)
-            self._changed[file.key] = self._retry(before, file, CHANGED_PAUSE_SECONDS, CHANGED_PAUSE_MOST_SECONDS)
+            self._changed[file.key] = self._retry(before, file, CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS)
         record_results(settled, self._store, self._tally)
         for file, result in settled:
             if isinstance(result, Exception):
                 before = self._failed.get(file.key)
-                self._failed[file.key] = self._retry(before, file, self._interval / 2, FAILED_PAUSE_MOST_SECONDS)
+                self._failed[file.key] = self._retry(before, file, self._interval / 2, MAX_FAILED_PAUSE_SECONDS)
             else:
                 self._is_drawn = False
                 self._failed.pop(file.key, None)

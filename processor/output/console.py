@@ -23,7 +23,7 @@ CELL_CHARACTERS = 40
 
 
 class Console(Listener):
-    """Prints how a run goes on: to standard output, or to standard error if standard output is kept for `--json`."""
+    """Prints the progress of a run to standard output, or to standard error if `--json` needs standard output."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare standard output and standard error for one run.
@@ -47,7 +47,7 @@ class Console(Listener):
         return self._prints("info")
 
     def log(self, line: str = "", style: str = "") -> None:
-        """Print one line of what goes on."""
+        """Print one line about the progress of the run."""
         if self._prints("info"):
             self._print(line, self._out, style)
 

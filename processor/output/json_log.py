@@ -25,7 +25,7 @@ class JsonLog(Console):
 
     @property
     def shows_tables(self) -> bool:
-        """Never: a table is no event."""
+        """Never, as a table is not an event."""
         return False
 
     def write(self, line: str) -> None:

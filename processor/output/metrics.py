@@ -79,7 +79,7 @@ class Metrics(Listener):
     def _record_success(self, at: float) -> None:
         name = "last_success_timestamp_seconds"
         _, before = self._gauges.get(name, ("", at))
-        self._set_gauge(name, "When a run that counts last ended with exit code 0.", max(before, at))
+        self._set_gauge(name, "When a counting run last ended with exit code 0.", max(before, at))
 
     def _set_gauge(self, name: str, meaning: str, value: float) -> None:
         self._gauges = {**self._gauges, name: (meaning, value)}  # another thread may be collecting the old ones
@@ -102,14 +102,14 @@ def _collect_counters(history: "Row", tally: RunTally) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily
 
     present = tally.summary()
-    files = CounterMetricFamily("event_lake_files", "Files that runs met, by what became of them.", labels=["outcome"])
+    files = CounterMetricFamily("event_lake_files", "Files that runs met, by outcome.", labels=["outcome"])
     for outcome in OUTCOMES:
         files.add_metric([outcome], history[f"files_{outcome}"] + present[f"files_{outcome}"])
     yield files
     events = history["events"] + tally.events
     yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
     lines = CounterMetricFamily(
-        "event_lake_rejected_lines", "Lines of counted files that count nowhere, by reason.", labels=["reason"]
+        "event_lake_rejected_lines", "Rejected lines of counted files, by reason.", labels=["reason"]
     )
     for reason in REASONS:
         lines.add_metric([reason], history["reasons"].get(reason, 0) + tally.reasons[reason])

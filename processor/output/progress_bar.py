@@ -37,7 +37,7 @@ class ProgressBar:
 
 
 def start_progress_bar(files: int, size: int) -> ProgressBar | None:
-    """Show a progress bar on standard error; return None where that is no terminal or there is nothing to do.
+    """Show a progress bar on standard error; return None if that is not a terminal or there are no files.
 
     Parameters: `files` is the number of files, `size` is their size in bytes.
     """
