@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
-from state.refusals import advice, one_line, passes, refusal, wrong_url
+from state.refusals import advise, describe_refusal, describe_wrong_url, is_temporary, shorten
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -53,7 +53,7 @@ class Connection:
             if any("@" in self._parameters.get(name, "") for name in ("host", "dbname")):
                 raise psycopg2.ProgrammingError
         except (psycopg2.ProgrammingError, UnicodeError) as error:
-            raise DatabaseSettingError(wrong_url(error, url)) from None
+            raise DatabaseSettingError(describe_wrong_url(error, url)) from None
         defaults = {
             "application_name": "event-lake",
             "connect_timeout": "10",
@@ -150,7 +150,7 @@ class Connection:
 
         with self.translate_errors():
             return Retrying(
-                retry=retry_if_exception(passes),
+                retry=retry_if_exception(is_temporary),
                 stop=stop_after_attempt(ATTEMPTS),
                 wait=wait_random_exponential(multiplier=0.2, max=10),
                 reraise=True,
@@ -170,7 +170,7 @@ class Connection:
         try:
             yield
         except psycopg2.Error as error:
-            raise DatabaseError(f"the database refused: {one_line(error)}; {advice(error)}") from error
+            raise DatabaseError(f"the database refused: {shorten(error)}; {advise(error)}") from error
 
     def fetch_table(self, name: str, **parameters: object) -> tuple[list[str], list[Any]]:
         """Execute a statement in a transaction of its own; return the names of its columns, and its rows."""
@@ -206,7 +206,7 @@ class Connection:
             try:
                 made: connection = psycopg2.connect(**self._parameters, cursor_factory=NamedTupleCursor)
             except (psycopg2.Error, UnicodeDecodeError) as error:
-                line, is_final, advised = refusal(error, self._parameters)
+                line, is_final, advised = describe_refusal(error, self._parameters)
                 kind = DatabaseSettingError if is_final else DatabaseUnavailableError
                 raise kind(f"no connection to the database: {line}; {advised}") from None
             # A statement must see what was committed before it began, whatever the role's default is: the fence relies
@@ -261,4 +261,4 @@ def with_server_message(connection: "connection") -> Iterator[None]:
 
 def _error_line(state: "RetryCallState") -> str:
     error = state.outcome.exception() if state.outcome else None
-    return one_line(error) if error else ""
+    return shorten(error) if error else ""

@@ -227,5 +227,5 @@ def refuse_other(present: str, lake_url: str) -> None:
     if present != lake_url:
         raise SupersededError(
             f"this database holds the lake {present}, not {lake_url}: name another database, "
-            "or say --relocated if it is the same lake at a new place"
+            "or pass --relocated if it is the same lake at a new place"
         )

@@ -1,7 +1,7 @@
-"""What the database's errors mean: whether they pass by themselves, and what to do about those that stay.
+"""Why the database refused something: whether the error passes by itself, and what to do about it.
 
-They are told apart by SQLSTATE, as a server says everything else in a language of its own. What libpq says by itself is
-English whatever the locale, since this program sets none.
+The SQLSTATE decides, as the server writes its messages in its own language. libpq's own messages are always English,
+since this program sets no locale.
 """
 
 import ctypes
@@ -15,51 +15,51 @@ if TYPE_CHECKING:
     from psycopg2 import Error
 
 LATER = "run again later"
-_SCHEMA = "this program did not make it so: undo what was changed there, or count anew into another database"
-_FOREIGN = "look for a constraint or trigger that somebody added, and take it away; or count anew by --rebuild"
+_SCHEMA = "somebody changed the schema: undo the change, or ingest the lake into another database"
+_FOREIGN = "remove a constraint or trigger that somebody added, or recount the lake with --rebuild"
 
-# What helps, by how the SQLSTATE begins; the first that fits. What is not here is told by the server's log.
+# What to do, by how the SQLSTATE begins; the first match applies.
 _ADVICE = {
-    "08P01": "let the pooler pool by transaction or session, then run again",
+    "08P01": "set the pooler to pool by transaction or session, then run again",
     "08": LATER,
     "0A": "name a server that is PostgreSQL itself, 15 or later",
     "22": "this is a fault of the program: report it with this line and the file",
     "23": _FOREIGN,
     "25006": "name a database that can be written to",
-    "25": "take the limit away that is set for this role's transactions, then run again",
+    "25": "remove the limit on this role's transactions, then run again",
     "28": "look at DATABASE_URL",
     "3D": "look at DATABASE_URL",
     "3F": _SCHEMA,
     "40": LATER,
-    "42P06": "somebody else has this name: rename or drop theirs, or name another database",
-    "42P07": "somebody else has this name: rename or drop theirs, or name another database",
-    "42710": "somebody else has this name: rename or drop theirs, or name another database",
-    "42723": "somebody else has this name: rename or drop theirs, or name another database",
-    "42P10": "set the table's replica identity to default, or take the table out of the publication",
-    "42501": "grant this role the right and let no policy hide rows from it, or name another role in DATABASE_URL",
+    "42P06": "somebody else uses this name: rename or drop theirs, or name another database",
+    "42P07": "somebody else uses this name: rename or drop theirs, or name another database",
+    "42710": "somebody else uses this name: rename or drop theirs, or name another database",
+    "42723": "somebody else uses this name: rename or drop theirs, or name another database",
+    "42P10": "set the table's replica identity to default, or remove the table from the publication",
+    "42501": "grant this role the right and drop policies that hide rows from it, or name another role in DATABASE_URL",
     "42": _SCHEMA,
     "44": _FOREIGN,
     "53100": "free space on the database's disk, then run again",
-    "53400": "raise the limit that is set for this role, then run again",
+    "53400": "raise the limit for this role, then run again",
     "53": "give the server more memory or connections, then run again",
-    "54": "raise that limit of the server, or take the file out of the lake",
-    "55000": "give the table a replica identity or take it out of the publication, then run again",
-    "55P03": "end what holds the lock or raise lock_timeout for this role, then run again",
-    "55": "end what uses it, then run again",
+    "54": "raise that limit on the server, or remove the file from the lake",
+    "55000": "give the table a replica identity or remove it from the publication, then run again",
+    "55P03": "end the session that holds the lock or raise lock_timeout for this role, then run again",
+    "55": "end the session that uses it, then run again",
     "57014": "raise statement_timeout for this role, then run again",
     "57": LATER,
     "58": "look at the server's disk and its log, then run again",
     "P0": _FOREIGN,
-    "XX001": "the database is damaged: restore it from a backup, or count anew into another one",
-    "XX002": "the database is damaged: restore it from a backup, or count anew into another one",
+    "XX001": "the database is damaged: restore it from a backup, or ingest the lake into another one",
+    "XX002": "the database is damaged: restore it from a backup, or ingest the lake into another one",
 }
 _LOG = "look at the server's log, then run again"
-# Trying the transaction again does not help.
-_STAYS = ("53400", "54", "55000")
+# Retrying the transaction does not help.
+_PERMANENT = ("53400", "54", "55000")
 
-# What a server says that takes no connection now; any other answer stays as it is.
-_PASSING = ("08", "53", "57", "58", "XX")
-# PgBouncer has one SQLSTATE for most that it says, and one language.
+# A server that refuses connections with one of these may accept them later.
+_TEMPORARY = ("08", "53", "57", "58", "XX")
+# PgBouncer uses one SQLSTATE for most of its messages, and one language.
 _PGBOUNCER = "08P01"
 _PGBOUNCER_REFUSES = (
     "SSL required",
@@ -71,7 +71,7 @@ _PGBOUNCER_REFUSES = (
 )
 _PGBOUNCER_CROWDED = ("too many", "no more connections allowed")
 _PGBOUNCER_TIMEOUT = "query_wait_timeout"
-# How libpq says, of a server that it reached, that waiting does not help.
+# Parts of libpq's messages about a server that it reached and that waiting does not help with.
 _LIBPQ_REFUSES = (
     "GSSAPI encryption",
     "SSL required",
@@ -85,71 +85,71 @@ _LIBPQ_REFUSES = (
     "private key",
 )
 _REACHED = re.compile(r'connection to server (?:at|on socket) ".*?"[^"]*? failed: (.*)')
-# Only what a server answers has two spaces behind its severity, in any language.
+# Only a server's answer has two spaces after its severity, in any language.
 _ANSWERED = re.compile(r'[^":]+:  ')
-_PATIENCE = 10.0
+_SQLSTATE_SECONDS = 10.0
 _SQLSTATE_ONLY = 3
 
 
-def wrong_url(error: BaseException, url: str) -> str:
-    """What is wrong with a libpq URI that cannot be parsed, and nothing of a password in it."""
-    unknown = re.search(r'invalid URI query parameter: "(\w+)"$', words(error).strip())
-    # With an @ behind it, what looks like a parameter may be the rest of a password.
+def describe_wrong_url(error: BaseException, url: str) -> str:
+    """Return what is wrong with a libpq URI that cannot be parsed, without any part of a password."""
+    unknown = re.search(r'invalid URI query parameter: "(\w+)"$', read_message(error).strip())
+    # If an @ follows, this may be the rest of a password and not a parameter.
     if unknown and "=" in url.partition("?")[2] and "@" not in url.partition("?")[2]:
-        return f"DATABASE_URL has a parameter that libpq does not know, {unknown[1]}: take it out, or mend its name"
+        return f"DATABASE_URL has a parameter that libpq does not know, {unknown[1]}: remove it or correct its name"
     return (
-        "DATABASE_URL is no libpq URI: write it as postgresql://user:password@host:5432/database, "
+        "DATABASE_URL is not a libpq URI: write it as postgresql://user:password@host:5432/database, "
         "with special characters percent-encoded"
     )
 
 
 class Refusal(NamedTuple):
-    """Why there is no connection: in one line, whether waiting does not help, and what to do."""
+    """Why no connection could be made: in one line, whether waiting does not help, and what to do."""
 
     line: str
     is_final: bool
     advice: str
 
 
-def words(error: BaseException) -> str:
-    """What an error says; of text in another encoding than UTF-8, what can be read."""
+def read_message(error: BaseException) -> str:
+    """Return an error's message, with replacement characters if it is not in UTF-8."""
     if isinstance(error, UnicodeDecodeError):
         return error.object.decode(errors="replace")
     return str(error)
 
 
-def one_line(error: BaseException) -> str:
-    """What a database error says, without the lines that hold the statement; of several servers, what the last did."""
-    lines = (words(error).strip() or type(error).__name__).splitlines()
+def shorten(error: BaseException) -> str:
+    """Return a database error's message without the statement; for several servers, the message of the last one."""
+    lines = (read_message(error).strip() or type(error).__name__).splitlines()
     return next((line for line in reversed(lines) if line.startswith("connection to server")), lines[0])
 
 
-def passes(error: BaseException) -> bool:
-    """Whether the transaction may succeed when it is tried again."""
+def is_temporary(error: BaseException) -> bool:
+    """Return whether the transaction may succeed when it is retried."""
     import psycopg2
 
     if not isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return False
-    return not (error.pgcode or "").startswith(_STAYS)
+    return not (error.pgcode or "").startswith(_PERMANENT)
 
 
-def advice(error: "Error") -> str:
-    """What to do about an error that stayed."""
+def advise(error: "Error") -> str:
+    """Return what to do about an error that remained after retries."""
     if _PGBOUNCER_TIMEOUT in str(error):
-        return "let the pooler give this role two connections or more (default_pool_size), then run again"
+        return "configure the pooler to give this role two connections or more (default_pool_size), then run again"
     state = error.pgcode
     if state is None:
-        return LATER  # the connection broke
+        return LATER  # the connection was lost
     return next((text for begin, text in _ADVICE.items() if state.startswith(begin)), _LOG)
 
 
-def refusal(error: BaseException, parameters: dict[str, Any]) -> Refusal:
-    """Why no connection came of these parameters."""
-    line = one_line(error)
+def describe_refusal(error: BaseException, parameters: dict[str, Any]) -> Refusal:
+    """Return why no connection could be made with these parameters."""
+    line = shorten(error)
     reached = _REACHED.match(line)
     said = reached[1] if reached else line
     if _ANSWERED.match(said):
-        return _answer(line, said, _sqlstate(parameters))
+        return _describe_answer(line, said, _ask_for_sqlstate(parameters))
     if said.startswith("could not translate host name"):
         return Refusal(line, False, "look at DATABASE_URL")
     if reached is None:
@@ -159,39 +159,39 @@ def refusal(error: BaseException, parameters: dict[str, Any]) -> Refusal:
     return Refusal(line, any(word in said for word in _LIBPQ_REFUSES), "look at DATABASE_URL")
 
 
-def _answer(line: str, said: str, state: str | None) -> Refusal:
-    def has(fitting: tuple[str, ...]) -> bool:
-        return any(word in said for word in fitting)
+def _describe_answer(line: str, said: str, state: str | None) -> Refusal:
+    def has(parts: tuple[str, ...]) -> bool:
+        return any(part in said for part in parts)
 
     is_crowded = state is not None and state.startswith("53300")
     if state == _PGBOUNCER:
         is_crowded, is_final = has(_PGBOUNCER_CROWDED), has(_PGBOUNCER_REFUSES)
     else:
-        is_final = state is not None and not state.startswith(_PASSING)
+        is_final = state is not None and not state.startswith(_TEMPORARY)
     if is_crowded:
         return Refusal(line, False, "give this role two connections, then run again")
     return Refusal(line, is_final, "look at DATABASE_URL")
 
 
-def _sqlstate(parameters: dict[str, Any]) -> str | None:
-    """The SQLSTATE of what a server answers to a connection; None where it says none, or not the same again.
+def _ask_for_sqlstate(parameters: dict[str, Any]) -> str | None:
+    """Return the SQLSTATE with which a server refuses a connection; None without one, or if it accepts this time.
 
-    psycopg2 passes on only the words. libpq has the SQLSTATE and gives it in their place, if it is asked before the
-    server answers: which takes another attempt, whose connection can be reached meanwhile.
+    psycopg2 passes on only the message. libpq shows the SQLSTATE instead if it is asked to before the server answers.
+    So this makes another, asynchronous attempt, and reaches for its connection meanwhile.
     """
     import psycopg2
 
     try:
-        ask = ctypes.CDLL(psycopg2._psycopg.__file__).PQsetErrorVerbosity  # noqa: SLF001 its libpq is no other's
+        ask = ctypes.CDLL(psycopg2._psycopg.__file__).PQsetErrorVerbosity  # noqa: SLF001 psycopg2's own libpq
         ask.argtypes = (ctypes.c_void_p, ctypes.c_int)
         asking = psycopg2.connect(**parameters, async_=True)
     except (AttributeError, OSError, psycopg2.Error, UnicodeDecodeError):
         return None
     try:
         ask(asking.pgconn_ptr, _SQLSTATE_ONLY)
-        _wait(asking)
+        _wait_for(asking)
     except (psycopg2.Error, UnicodeDecodeError) as error:
-        found = re.findall(r":  ([0-9A-Z]{5})$", words(error), re.MULTILINE)
+        found = re.findall(r":  ([0-9A-Z]{5})$", read_message(error), re.MULTILINE)
         return found[-1] if found else None
     finally:
         with suppress(psycopg2.Error):
@@ -199,11 +199,11 @@ def _sqlstate(parameters: dict[str, Any]) -> str | None:
     return None
 
 
-def _wait(asking: Any) -> None:
-    """Let a connection be made, or fail, for some seconds."""
+def _wait_for(asking: Any) -> None:
+    """Wait some seconds until a connection is made; raises psycopg2.Error if it fails."""
     from psycopg2.extensions import POLL_OK, POLL_READ
 
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _SQLSTATE_SECONDS
     while (state := asking.poll()) != POLL_OK and time.monotonic() < end:
         ways = ([asking], []) if state == POLL_READ else ([], [asking])
         select.select(*ways, [], max(0, end - time.monotonic()))

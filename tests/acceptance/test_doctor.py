@@ -170,7 +170,7 @@ def test_a_name_that_somebody_else_has_is_told(lake: Path, database: str, made: 
     administrate(as_role("postgres", database), made)
     before = execute(database, "select count(*) from pg_class")
     found = bad(findings(lake, database))
-    assert "already exists; somebody else has this name" in found["schema"]
+    assert "already exists; somebody else uses this name" in found["schema"]
     assert execute(database, "select count(*) from pg_class") == before
     assert run(lake=lake, database=database).returncode == 1
 

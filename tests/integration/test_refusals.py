@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from state.refusals import advice, passes
+from state.refusals import advise, is_temporary
 from tests.support.postgres import administrate, as_role
 from tests.support.processes import ask
 from tests.support.program import CLICK, HEADER, SECRET, contents, run
@@ -152,12 +152,12 @@ def test_a_variable_of_libpq_that_cannot_be_right_is_a_line(server: str, lake: P
 @pytest.mark.parametrize(("url", "words"), [
     ("postgresql://etl@127.0.0.1/x?pool_timeout=3", "a parameter that libpq does not know, pool_timeout:"),
     ("postgresql://etl@127.0.0.1/x?sslmode=prefer&schema=a", "a parameter that libpq does not know, schema:"),
-    (f"postgresql://etl:a/b?{SECRET}=c@127.0.0.1/x", "is no libpq URI"),
-    (f"postgresql://etl:a/b?x=1&{SECRET}@127.0.0.1/x", "is no libpq URI"),
-    ("postgresql://etl@127.0.0.1/x?schema", "is no libpq URI"),
-    ("postgresql://etl@127.0.0.1/x?options=-c%20jit=off", "is no libpq URI"),
-    ("postgresql://etl@[::1/x", "is no libpq URI"),
-    ("host=127.0.0.1 nonsense=1", "is no libpq URI"),
+    (f"postgresql://etl:a/b?{SECRET}=c@127.0.0.1/x", "is not a libpq URI"),
+    (f"postgresql://etl:a/b?x=1&{SECRET}@127.0.0.1/x", "is not a libpq URI"),
+    ("postgresql://etl@127.0.0.1/x?schema", "is not a libpq URI"),
+    ("postgresql://etl@127.0.0.1/x?options=-c%20jit=off", "is not a libpq URI"),
+    ("postgresql://etl@[::1/x", "is not a libpq URI"),
+    ("host=127.0.0.1 nonsense=1", "is not a libpq URI"),
 ])  # fmt: skip
 def test_a_url_that_libpq_does_not_read_is_a_line(lake: Path, url: str, words: str) -> None:
     for command in COMMANDS if "pool_timeout" in url else COMMANDS[:1]:
@@ -181,7 +181,7 @@ ADVICE = {
     **FINAL, "08P01": "pooler", "08006": "again later", "25P03": "limit", "25001": "limit", "28000": "DATABASE_URL",
     "3D000": "DATABASE_URL", "40001": "again later", "40P01": "again later", "42P06": "rename", "42723": "rename",
     "42P10": "replica identity to default", "42883": "undo", "44000": "trigger", "53200": "memory or connections",
-    "53300": "memory or connections", "54011": "raise that limit", "55006": "end what uses it", "57P01": "again later",
+    "53300": "memory or connections", "54011": "raise that limit", "55006": "session that uses", "57P01": "again later",
     "57014": "statement_timeout", "P0004": "trigger", "XX002": "damaged",
 }  # fmt: skip
 
@@ -189,16 +189,16 @@ ADVICE = {
 @pytest.mark.parametrize("state", ADVICE)
 def test_each_state_has_its_advice(state: str) -> None:
     kind = type("Said", (psycopg2.OperationalError,), {"pgcode": state})
-    assert ADVICE[state] in advice(kind("x"))
-    assert passes(kind("x")) == (state not in ("53400", "54000", "54011", "55000"))
-    assert not passes(type("Said", (psycopg2.ProgrammingError,), {"pgcode": state})("x"))
+    assert ADVICE[state] in advise(kind("x"))
+    assert is_temporary(kind("x")) == (state not in ("53400", "54000", "54011", "55000"))
+    assert not is_temporary(type("Said", (psycopg2.ProgrammingError,), {"pgcode": state})("x"))
 
 
 def test_a_connection_that_broke_has_no_state_and_is_made_again() -> None:
-    assert passes(psycopg2.InterfaceError("connection already closed"))
-    assert passes(psycopg2.OperationalError("server closed the connection"))
-    assert "again later" in advice(psycopg2.OperationalError("server closed the connection"))
-    assert "default_pool_size" in advice(psycopg2.OperationalError("query_wait_timeout"))
+    assert is_temporary(psycopg2.InterfaceError("connection already closed"))
+    assert is_temporary(psycopg2.OperationalError("server closed the connection"))
+    assert "again later" in advise(psycopg2.OperationalError("server closed the connection"))
+    assert "default_pool_size" in advise(psycopg2.OperationalError("query_wait_timeout"))
 
 
 @pytest.mark.parametrize("state", FINAL)
@@ -227,7 +227,7 @@ def test_a_name_that_is_taken_is_told(database: str, lake: Path, made: str) -> N
     done = run(lake=lake, database=database)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1
-    assert "already exists; somebody else has this name: rename or drop theirs, or name another database" in line
+    assert "already exists; somebody else uses this name: rename or drop theirs, or name another database" in line
 
 
 def test_a_sequence_that_lags_behind_after_a_restore_is_set_forward(database: str, lake: Path) -> None:

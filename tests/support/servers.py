@@ -16,6 +16,7 @@ import pytest
 
 from state import embedded
 from state.database import Database
+from state.embedded_process import read_note, try_lock
 from tests.support.postgres import administrate
 from tests.support.processes import ask, wait_until
 
@@ -70,10 +71,10 @@ class Server:
 
     def kill(self, number: signal.Signals) -> None:
         """End it in the midst of its work, and wait until none of its processes is left."""
-        process = int(embedded._note(self._home)[0])
+        process = int(read_note(self._home)[0])
         os.kill(process, number)
         with (self._home / "server.lock").open("rb") as lock:
-            wait_until(lambda: embedded._locked(lock.fileno()))
+            wait_until(lambda: try_lock(lock.fileno()))
 
     def keep(self) -> None:
         """Keep what it holds now, for `relapse`; it starts anew, as it does after a crash."""

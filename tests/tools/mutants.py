@@ -93,7 +93,7 @@ ROOMS = {
     "state/errors.py": "options refusals commands",
     "state/refusals.py": "refusals::test_each_state_has_its_advice"
     " refusals::test_a_connection_that_broke_has_no_state_and_is_made_again refusals database_faults tls",
-    "state/embedded.py": "embedded",
+    "state/embedded": "embedded",
 }
 STATEMENTS = {
     "settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"

