@@ -77,7 +77,7 @@ class Connection:
 
         def attempt() -> tuple[str, bool]:
             with self.transaction() as cur:
-                server = self.fetch_one(cur, "server")
+                server = self.fetch_one(cur, "read_server")
                 is_encrypted = bool(cur.connection.info.ssl_in_use)
             if server.version < OLDEST_SERVER:
                 raise DatabaseSettingError(
@@ -111,7 +111,7 @@ class Connection:
         try:
             with with_server_message(work):
                 with work.cursor() as cur:
-                    self.execute(cur, "settings", search_path=SEARCH_PATH)
+                    self.execute(cur, "apply_settings", search_path=SEARCH_PATH)
                     yield cur
                 work.commit()
         except BaseException:

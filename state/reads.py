@@ -19,16 +19,16 @@ class Reads:
 
     def files(self) -> dict[str, KnownFile]:
         """Return the checkpoint: every file that was ingested or failed, by its key."""
-        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("files")}
+        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("read_files")}
 
     def known(self, keys: list[str]) -> dict[str, KnownFile]:
         """Return the checkpoint of some files, by their keys."""
-        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("some_files", keys=keys)}
+        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("read_some_files", keys=keys)}
 
     def rejected_lines(self, key: str | None) -> Iterator[RejectedLine]:
         """Yield the rejected lines of one file, or of all if `key` is None, as they are asked for."""
         with self._db.translate_errors(), self._db.transaction() as cur, cur.connection.cursor("rejected") as rows:
-            self._db.execute(rows, "rejected_lines", key=key)
+            self._db.execute(rows, "read_rejected_lines", key=key)
             row: Any
             for row in rows:
                 yield RejectedLine(row.key, row.line_number, row.reason, bytes(row.raw))
@@ -37,93 +37,93 @@ class Reads:
 
     def totals(self) -> Row:
         """Return how many files were ingested, and how many events, rejected lines and bytes they hold."""
-        return self._rows("totals")[0]
+        return self._rows("sum_files")[0]
 
     def runs(self) -> list[Row]:
         """Return the last two runs, the latest first; it may not have ended."""
-        return self._rows("last_runs")
+        return self._rows("read_last_runs")
 
     def holder(self) -> Row | None:
         """Return the run that holds the lock: `application_name`, and `xact_start`, since when; None without one."""
-        rows = self._rows("holder")
+        rows = self._rows("read_lock_holder")
         return rows[0] if rows else None
 
     def history(self) -> Row:
         """Return what all runs did together; `reasons` are numbers of rejected lines by the code of the reason."""
-        return self._rows("history")[0]
+        return self._rows("sum_runs")[0]
 
     def health(self) -> Row:
         """Return what operators watch: `succeeded_at` and `newest_at` (in seconds, or None), and `failed_files`."""
-        return self._rows("health")[0]
+        return self._rows("read_health")[0]
 
     def rights(self) -> Row:
         """Return which rights the present `role` has of those that a run needs, and which the role `bi` has."""
-        return self._rows("rights")[0]
+        return self._rows("read_rights")[0]
 
     def size(self) -> int:
         """Return the size of the database in bytes."""
-        return int(self._rows("size")[0]["bytes"])
+        return int(self._rows("measure_database")[0]["bytes"])
 
     def sizes(self) -> Row:
         """Return the sizes of the BI tables, the state and the whole database, in bytes."""
-        return self._rows("sizes")[0]
+        return self._rows("measure_tables")[0]
 
     # What `explain` reads
 
     def article(self, article_id: str, day: date | None) -> dict[str, list[Row]]:
         """Return the `rows` of an article, their `parts` by file, and the files that its `texts` are from."""
         return {
-            "rows": self._rows("article_rows", article_id=article_id, day=day),
-            "parts": self._rows("article_parts", article_id=article_id, day=day),
-            "texts": self._rows("article_texts", article_id=article_id),
+            "rows": self._rows("read_article_rows", article_id=article_id, day=day),
+            "parts": self._rows("read_article_parts", article_id=article_id, day=day),
+            "texts": self._rows("read_article_texts", article_id=article_id),
         }
 
     def user(self, user_id: str, day: date | None) -> dict[str, list[Row]]:
         """Return the `rows` of a user, their `parts` by file, and the parts of the `sessions` that began then."""
         return {
-            "rows": self._rows("user_rows", user_id=user_id, day=day),
-            "parts": self._rows("user_parts", user_id=user_id, day=day),
-            "sessions": self._rows("user_sessions", user_id=user_id, day=day),
+            "rows": self._rows("read_user_rows", user_id=user_id, day=day),
+            "parts": self._rows("read_user_parts", user_id=user_id, day=day),
+            "sessions": self._rows("read_user_sessions", user_id=user_id, day=day),
         }
 
     # What reports read
 
     def report_state(self) -> str:
         """Return a value that changes when anything changes that a report shows."""
-        return str(self._rows("report_state")[0]["report_state"])
+        return str(self._rows("read_report_state")[0]["report_state"])
 
     def lake_state(self) -> Row:
         """Return the lake's URL, when the last file was ingested, and numbers of files, bytes, events and lines."""
-        return self._rows("lake_state")[0]
+        return self._rows("read_lake_state")[0]
 
     def failed_files(self, most: int) -> list[Row]:
         """Return `key` and `error` of at most so many files that failed, the last ones first."""
-        return self._rows("failed_files", most=most)
+        return self._rows("read_failed_files", most=most)
 
     def newest_files(self, most: int) -> list[Row]:
         """Return at most so many of the files that the last run ingested, and in each row the sums over all of them."""
-        return self._rows("newest_files", most=most)
+        return self._rows("read_newest_files", most=most)
 
     def category_days(self, most: int) -> list[Row]:
         """Return displays and clicks by category and day; categories beyond so many share a row for each day."""
-        return self._rows("category_days", most=most)
+        return self._rows("read_category_days", most=most)
 
     def session_days(self) -> list[Row]:
         """Return `date`, `sessions` and `session_seconds` of each day."""
-        return self._rows("session_days")
+        return self._rows("read_session_days")
 
     def busiest_articles(self, since: date, until: date, most: int) -> list[Row]:
         """Return at most so many articles, those with the most clicks from one day to another, both included."""
-        return self._rows("busiest_articles", since=since, until=until, most=most)
+        return self._rows("read_busiest_articles", since=since, until=until, most=most)
 
     def cumulative_clicks(self, article_ids: list[str], since: date, until: date) -> list[Row]:
         """Return the `cumulative_clicks` of some articles by day, from one day to another, both included."""
-        return self._rows("cumulative_clicks", article_ids=article_ids, since=since, until=until)
+        return self._rows("read_cumulative_clicks", article_ids=article_ids, since=since, until=until)
 
     def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:
         """Yield the name, the columns and the first rows of both BI tables."""
         for table in ("article_performance", "user_performance"):
-            yield table, *self._db.fetch_table(f"first_{table}")
+            yield table, *self._db.fetch_table(f"read_first_{table}")
 
     def _rows(self, name: str, **parameters: object) -> list[Row]:
         return [row._asdict() for row in self._db.fetch_rows(name, **parameters)]

@@ -64,12 +64,12 @@ class RunLock:
     def _take_by(self, holder: "connection") -> None:
         db = self._db
         with with_server_message(holder), holder.cursor() as cur:
-            db.execute(cur, "settings", search_path=SEARCH_PATH)
+            db.execute(cur, "apply_settings", search_path=SEARCH_PATH)
             process = f"{WATCH if self._is_shared else ''}process {os.getpid()} on {socket.gethostname()}"
-            ours = db.fetch_one(cur, "name_holder", holder=process).name
+            ours = db.fetch_one(cur, "name_lock_holder", holder=process).name
             begun = warned_at = time.monotonic()
             while not db.fetch_one(cur, "try_lock").locked:
-                other = db.fetch_one(cur, "holder")
+                other = db.fetch_one(cur, "read_lock_holder")
                 waited = time.monotonic() - begun
                 if self._is_shared:
                     if waited > LOCK_SECONDS and warned_at == begun:

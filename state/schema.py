@@ -83,21 +83,21 @@ class Schema:
         with db.translate_errors(), closing(db.open()) as trial:
             trial.readonly = None  # the role's default
             with trial.cursor() as cur:
-                db.execute(cur, "settings", search_path=SEARCH_PATH)
-                can = db.fetch_one(cur, "writability")
+                db.execute(cur, "apply_settings", search_path=SEARCH_PATH)
+                can = db.fetch_one(cur, "read_writability")
                 if not can.writes:
                     why = "is a standby" if can.is_standby else "is read only (default_transaction_read_only)"
                     raise DatabaseError(f"the database {why}: name one that can be written to")
-                db.execute(cur, "wait_little")
+                db.execute(cur, "limit_lock_waits")
                 if db.fetch_one(cur, "has_schema").has_schema:
                     if self._step(cur) == max(list_migrations()):
-                        db.execute(cur, "write_nothing")
+                        db.execute(cur, "try_writes")
                 elif db.fetch_one(cur, "try_lock").locked:
                     cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
 
     def _step(self, cur: "cursor") -> int:
         """Return the last step; raises DatabaseSettingError if somebody else made the table that records steps."""
-        present = self._connection.fetch_one(cur, "step").step
+        present = self._connection.fetch_one(cur, "read_step").step
         if not isinstance(present, int):
             raise DatabaseSettingError(
                 "the table state.steps records no step of this program: if somebody else made it, rename or drop it, "

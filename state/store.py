@@ -135,5 +135,5 @@ class Store:
         with self._db.translate_errors(), self._db.transaction() as cur:
             self._db.execute(cur, "create_comparison_tables")
             BatchWriter(self._db, cur).prepare()
-            self._db.execute(cur, "settings", search_path="pg_temp, state, public")
+            self._db.execute(cur, "apply_settings", search_path="pg_temp, state, public")
             yield ComparisonTables(self._db, cur)

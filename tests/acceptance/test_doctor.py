@@ -239,7 +239,7 @@ def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
 
 
 def test_what_is_tried_writes_to_no_row() -> None:
-    tried = [statement.strip() for statement in read_queries()["write_nothing"].split(";") if statement.strip()]
+    tried = [statement.strip() for statement in read_queries()["try_writes"].split(";") if statement.strip()]
     writes = [statement for statement in tried if not statement.startswith("select last_value from ")]
     assert len(writes) == len(tried) - 1
     assert [statement for statement in writes if not statement.endswith(" where false")] == []

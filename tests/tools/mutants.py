@@ -96,18 +96,18 @@ ROOMS = {
     "state/embedded": "embedded",
 }
 STATEMENTS = {
-    "settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
+    "apply_settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
     " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
     " database_faults::test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role"
     " database_faults::test_who_is_gone_is_noticed_soon_over_a_network",
-    "server|wait_little|discard_temporary": "database_faults doctor",
-    "(report|lake)_state|failed_files|newest_files|(category|session)_days|busiest|cumulative|first_": "page commands",
-    "try_lock|has_schema|name_holder|holder|lake|claim|fence|begin_run|record_(end|progress|step)|step": "migrations"
+    "read_server|limit_lock_waits|discard_temporary": "database_faults doctor",
+    "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
+    "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"
     " runners commands",
-    "catch_up": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
-    "last_runs|history|health|totals|size": "metrics commands",
-    "rights|writability|write_nothing": "doctor roles",
-    "article_|user_|rejected_lines": "rejected commands",
+    "advance_run_numbers": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
+    "read_(last_runs|health)|sum_|measure_": "metrics commands",
+    "read_(rights|writability)|try_writes": "doctor roles",
+    "read_(article|user|rejected)": "rejected commands",
     "compare_": "verify",
     "take_over_comparison|create_comparison": "verify history",
     "has_staged|clear_staged|name_piece|stage_|take_": "spark",
