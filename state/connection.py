@@ -160,7 +160,7 @@ class Connection:
     def _warn_of_retry(self, state: "RetryCallState") -> None:
         if self._is_cancelled:
             time.sleep(1)  # the signal that cancelled the statement reaches this thread in a moment
-        self.warn(f"the database broke off ({_error_line(state)}); trying again")
+        self.warn(f"the transaction failed ({_error_line(state)}); trying again")
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:

@@ -19,11 +19,11 @@ class Reads:
 
     def files(self) -> dict[str, KnownFile]:
         """Return the checkpoint: every file that was ingested or failed, by its key."""
-        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("read_files")}
+        return _by_key(self._db.fetch_rows("read_files"))
 
     def known(self, keys: list[str]) -> dict[str, KnownFile]:
         """Return the checkpoint of some files, by their keys."""
-        return {row.key: KnownFile(**row._asdict()) for row in self._db.fetch_rows("read_some_files", keys=keys)}
+        return _by_key(self._db.fetch_rows("read_some_files", keys=keys))
 
     def rejected_lines(self, key: str | None) -> Iterator[RejectedLine]:
         """Yield the rejected lines of one file, or of all if `key` is None, as they are asked for."""
@@ -127,3 +127,7 @@ class Reads:
 
     def _rows(self, name: str, **parameters: object) -> list[Row]:
         return [row._asdict() for row in self._db.fetch_rows(name, **parameters)]
+
+
+def _by_key(rows: list[Any]) -> dict[str, KnownFile]:
+    return {row.key: KnownFile(row.file_id, row.key, row.fingerprint, row.error) for row in rows}

@@ -1,8 +1,8 @@
--- The two roles of a lake's database, with what each needs and no more. Run it once, as an administrator, connected to
--- the database before the program's first run; then give each role a way to log in, for example by \password:
+-- The two roles of a lake's database, each with the rights that it needs and no more. Run this file once before the
+-- program's first run, as an administrator connected to the database. Then let each role log in, for example by \password:
 --     psql "postgresql://admin@host/database" -f state/roles.sql -c '\password etl' -c '\password bi'
--- `etl` counts: it makes schema state and the BI tables, and owns them. `bi` reads the tables and views of schema
--- public and nothing else. Running it again changes nothing.
+-- `etl` ingests: it makes schema state and the BI tables, and owns them. `bi` reads the tables and views of schema
+-- public and nothing else. Running this file again changes nothing.
 
 do $$
 declare
@@ -23,6 +23,6 @@ revoke create on schema public from public;
 grant usage, create on schema public to etl;
 grant usage on schema public to bi;
 grant select on all tables in schema public to bi;
--- What etl makes later, too; only etl and its members may say so.
+-- This applies to later tables and views of etl, too; only etl and its members may set it.
 grant etl to current_user;
 alter default privileges for role etl in schema public grant select on tables to bi;

@@ -373,7 +373,7 @@ def test_a_signal_ends_a_watch_with_0_wherever_it_is(lake: Path, database: str, 
         wait_until(lambda: is_there(database, "command = 'watch'"))
         time.sleep(draw.uniform(0, 0.6))
         stop(going_on, draw.choice((signal.SIGTERM, signal.SIGINT)))
-        broken_off = ("the database broke off (canceling statement", "watch goes on")
+        broken_off = ("the transaction failed (canceling statement", "watch goes on")
         assert all(line.startswith(broken_off) for line in going_on.errors.splitlines()), going_on.errors
     assert [row[:2] for row in watches(database)] == [(0, None)]
     assert run(lake=lake, database=database).returncode == 0

@@ -192,7 +192,7 @@ def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: py
     with pytest.raises(DatabaseError, match="the database refused: away; run again later"):
         Database(database, warn=said.append).retry(attempt)
     assert (len(tried), len(waited)) == (5, 4)
-    assert said == ["the database broke off (away); trying again"] * 4
+    assert said == ["the transaction failed (away); trying again"] * 4
 
 
 def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,7 @@ def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
             *notes, line = going_on.errors.splitlines()
             assert line.startswith("no connection to the database: ")
             assert line.endswith("; look at DATABASE_URL")
-            assert all(note.startswith(("waiting for the database", "the database broke off")) for note in notes)
+            assert all(note.startswith(("waiting for the database", "the transaction failed")) for note in notes)
         assert run(lake=lake, database=database).returncode == 0
         Model().check(database, LAKE)
 
@@ -251,7 +251,7 @@ def test_what_stays_is_told_and_the_other_files_count(
     done = run(lake=lake, database=database)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        *["the database broke off (made for a test); trying again"] * (2 * (attempts - 1)),  # in the batch, and alone
+        *["the transaction failed (made for a test); trying again"] * (2 * (attempts - 1)),  # in the batch, and alone
         f"not counted a.tsv: the database refused: made for a test; {advice}",
     ]
     Model().check(database, LAKE | {"a.tsv": b""})
@@ -273,7 +273,7 @@ def test_what_hinders_all_files_is_found_out_by_the_first_of_a_batch(database: s
         1, "the database refused: made for a test; free space on the database's disk, then run again"
     )  # fmt: skip
     # the batch, its first file, and the record of why that failed, each in five attempts
-    assert tried == ["the database broke off (made for a test); trying again"] * 3 * 4
+    assert tried == ["the transaction failed (made for a test); trying again"] * 3 * 4
 
 
 def test_what_was_taken_of_a_batch_is_reported_where_the_database_goes_away_meanwhile(
@@ -340,7 +340,7 @@ def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> 
             undone = True
         other.rollback()
         assert going_on.end() == 0
-        assert undone != ("the database broke off (deadlock detected); trying again" in going_on.errors)
+        assert undone != ("the transaction failed (deadlock detected); trying again" in going_on.errors)
     Model().check(database, contents(lake))
 
 
