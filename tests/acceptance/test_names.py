@@ -111,11 +111,11 @@ def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path, database: str) -> N
     name = os.fsdecode(b"\xff\xfe.tsv")
     for path in (tmp_path / name, tmp_path / "a.tsv"):
         path.write_bytes(HEADER + CLICK)
-    told = r"not counted \udcff\udcfe.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it"
+    line = r"not counted \udcff\udcfe.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it"
     for counted in (1, 0):
         done = run("--json", lake=tmp_path, database=database)
         assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 1)
-        assert told in done.stderr
+        assert line in done.stderr
     assert run("verify", lake=tmp_path, database=database).returncode == 1
     assert run("forget", name, lake=tmp_path, database=database).returncode == 0
     (tmp_path / name).rename(tmp_path / "b.tsv")
@@ -274,10 +274,10 @@ WRONG_LAKES = [
 
 @pytest.mark.parametrize("url", WRONG_LAKES, ids=range(len(WRONG_LAKES)))
 def test_an_impossible_lake_is_a_wrong_setting(url: str) -> None:
-    with pytest.raises(LakeSettingError) as told:
+    with pytest.raises(LakeSettingError) as raised:
         list(open_lake(url).list_files())
-    assert "hidden" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "hidden" not in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("url", ["s3://lake/a?b", "s3://lake/a#b", "s3://l", "s3://la ke/a", "s3://-lake/", "s3:///a"])

@@ -24,7 +24,7 @@ def hold():  # Python calls no signal handler here, as C code that waits is not 
     while True:
         libc.pthread_mutex_lock(lock)
 
-it = Signals(lambda name: say(f"told {name}"))
+it = Signals(lambda name: say(f"reported {name}"))
 """
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 Script = Callable[..., tuple[int, list[str]]]
@@ -126,7 +126,7 @@ def test_a_second_signal_ends_the_process(script: Script) -> None:
             time.sleep(20)
             say("too late")
     """
-    assert script(text) == (7, ["told SIGTERM"])
+    assert script(text) == (7, ["reported SIGTERM"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
@@ -141,7 +141,7 @@ def test_a_second_signal_ends_a_process_that_waits_in_c(number: signal.Signals, 
         threading.Timer(0.1, say, ("now",)).start()
         hold()
     """
-    assert script(text, number) == (3, ["broken off", f"told {number.name}"])
+    assert script(text, number) == (3, ["broken off", f"reported {number.name}"])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a lock of C is held as Linux holds it")
@@ -152,7 +152,7 @@ def test_a_process_that_waits_in_c_is_ended_after_a_while(script: Script) -> Non
         threading.Timer(0.1, say, ("now",)).start()
         hold()
     """
-    assert script(text) == (1, ["told SIGTERM"])
+    assert script(text) == (1, ["reported SIGTERM"])
 
 
 def test_the_calls_of_a_signal_interrupt_the_main_thread(script: Script) -> None:
@@ -183,7 +183,7 @@ def test_a_process_that_does_not_end_by_itself_is_ended(script: Script) -> None:
             time.sleep(20)
             say("too late")
     """
-    assert script(text) == (5, ["stopped", "told SIGTERM"])
+    assert script(text) == (5, ["stopped", "reported SIGTERM"])
 
 
 def test_a_process_that_ends_in_time_is_left_alone(script: Script) -> None:
@@ -263,7 +263,7 @@ def test_a_signal_that_a_decoder_would_swallow_is_sent_again(script: Script) -> 
             time.sleep(5)
             say("too late")
     """
-    assert script(text) == (1, ["stopped by SIGTERM", "told SIGTERM"])
+    assert script(text) == (1, ["stopped by SIGTERM", "reported SIGTERM"])
 
 
 @pytest.mark.parametrize("number", SIGNALS)

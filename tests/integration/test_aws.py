@@ -201,9 +201,9 @@ def test_a_queue_that_is_refused_says_what_to_do(
 ) -> None:
     monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
     odd.refuse = lambda _: refusal
-    with pytest.raises(LakeError, match=says) as told:
+    with pytest.raises(LakeError, match=says) as raised:
         QueueNotifications(f"{odd.url}/1/arrivals", LAKE, print)
-    assert type(told.value) is kind
+    assert type(raised.value) is kind
 
 
 def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
@@ -263,9 +263,9 @@ def test_a_wrong_setting_fails_the_first_request(
     assert keyless
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(LakeSettingError, match=says) as told:
+    with pytest.raises(LakeSettingError, match=says) as raised:
         list(open_lake(LAKE).list_files())
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_an_impossible_bucket_is_a_wrong_setting(odd: OddS3) -> None:
@@ -345,18 +345,18 @@ def test_a_failed_role_is_reported(keyless: OddS3, monkeypatch: pytest.MonkeyPat
         nowhere = f"http://127.0.0.1:{free.getsockname()[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", nowhere)
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(LakeError, match="the AWS credentials cannot be obtained") as told:
+    with pytest.raises(LakeError, match="the AWS credentials cannot be obtained") as raised:
         list(open_lake(LAKE).list_files())
-    assert not isinstance(told.value, LakeSettingError)
+    assert not isinstance(raised.value, LakeSettingError)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
     keyless.sts = Refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     with pytest.raises(LakeSettingError, match=r"AssumeRoleWithWebIdentity was refused \(AccessDenied\)"):
         list(open_lake(LAKE).list_files())
 
     keyless.sts = Refusal(503, "ServiceUnavailable")
-    with pytest.raises(LakeError, match="ServiceUnavailable") as told:
+    with pytest.raises(LakeError, match="ServiceUnavailable") as raised:
         list(open_lake(LAKE).list_files())
-    assert not isinstance(told.value, LakeSettingError)
+    assert not isinstance(raised.value, LakeSettingError)
 
 
 def test_a_refusal_to_renew_credentials_is_not_a_refusal_of_an_object() -> None:

@@ -290,7 +290,7 @@ def test_temporary_faults_are_retried(proxy: S3Proxy, fault: S3Fault) -> None:
     assert read("s3://events/lake/", "a.tsv") == DATA
     resumed = [request.range for request in proxy.requests if "list-type" not in request.path]
     if fault in ("truncated", "too short"):
-        begins = [int(str(stretch).removeprefix("bytes=").partition("-")[0]) for stretch in resumed]
+        begins = [int(str(header).removeprefix("bytes=").partition("-")[0]) for header in resumed]
         assert begins == sorted(begins)
         assert begins[-1] > 0
 

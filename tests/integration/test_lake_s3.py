@@ -559,9 +559,9 @@ def test_an_etag_that_never_matches_the_object_is_reported(odd: OddS3, heeds: bo
     odd.put(FILES)
     odd.heeds_conditions = heeds
     etags(listed, '"%s"')(odd)
-    with pytest.raises(FileError, match="S3 lists it with another ETag, time or size than the object has") as told:
+    with pytest.raises(FileError, match="S3 lists it with another ETag, time or size than the object has") as raised:
         read()
-    assert not isinstance(told.value, ChangedError)
+    assert not isinstance(raised.value, ChangedError)
 
 
 def test_an_object_whose_etag_never_matches_does_not_look_replaced(odd: OddS3, database: str) -> None:
@@ -578,9 +578,9 @@ def test_an_object_whose_etag_never_matches_does_not_look_replaced(odd: OddS3, d
 def test_a_size_that_never_matches_the_object_is_reported(odd: OddS3, size: str) -> None:
     odd.put(FILES)
     odd.edit = lambda page: page["Contents"][0].update(Size=size)
-    with pytest.raises(FileError) as told:
+    with pytest.raises(FileError) as raised:
         read()
-    assert not isinstance(told.value, ChangedError)
+    assert not isinstance(raised.value, ChangedError)
 
 
 def test_an_answer_of_another_size_is_reported(odd: OddS3) -> None:
@@ -593,9 +593,9 @@ def test_an_answer_of_another_size_is_reported(odd: OddS3) -> None:
 def test_an_object_that_is_listed_but_never_found_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if asked.what == "get" else None
-    with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as told:
+    with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as raised:
         read()
-    assert not isinstance(told.value, ChangedError)
+    assert not isinstance(raised.value, ChangedError)
 
 
 def test_the_next_run_notices_an_object_deleted_after_the_listing(odd: OddS3, database: str) -> None:
@@ -667,10 +667,10 @@ def once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("refusal", "code", "says"), LISTINGS, ids=count())
 def test_a_refused_listing_says_what_to_do(odd: OddS3, refusal: Refusal, code: int, says: str) -> None:
     odd.refuse = lambda _: refusal
-    with pytest.raises(LakeError, match=says) as told:
+    with pytest.raises(LakeError, match=says) as raised:
         list(open_lake(LAKE).list_files())
-    line = str(told.value)
-    assert isinstance(told.value, LakeSettingError) == (code == 2)
+    line = str(raised.value)
+    assert isinstance(raised.value, LakeSettingError) == (code == 2)
     assert ("again" in line) == (says == AGAIN), line
     assert line.isprintable()
 
@@ -708,9 +708,9 @@ OBJECTS = [
 def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: Refusal, says: str) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.key == "p/c.tsv" and asked.what == "get" else None
-    with pytest.raises(FileError, match=says) as told:
+    with pytest.raises(FileError, match=says) as raised:
         read("c.tsv")
-    assert ("again" in str(told.value)) == (says == AGAIN or "archive" in says)
+    assert ("again" in str(raised.value)) == (says == AGAIN or "archive" in says)
     assert read("d.tsv") == FILES["d.tsv"]
 
 
@@ -731,9 +731,9 @@ LAKES = [
 def test_a_fault_of_the_whole_lake_is_not_a_files_fault(odd: OddS3, refusal: Refusal, says: str) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.what == "get" else None
-    with pytest.raises(LakeError, match=says) as told:
+    with pytest.raises(LakeError, match=says) as raised:
         read()
-    assert not isinstance(told.value, LakeSettingError)  # the listing passed
+    assert not isinstance(raised.value, LakeSettingError)  # the listing passed
 
 
 @pytest.mark.parametrize("command", [[], ["--rebuild"], ["verify"]])

@@ -113,10 +113,10 @@ def test_a_folder_that_cannot_be_watched_is_reported_once(tmp_path: Path, monkey
     assert warned == ["the lake folder cannot be watched (no more watches); new files are found by listing it"]
 
 
-def test_notifications_come_from_the_queue_or_the_folder(tmp_path: Path, bucket: str) -> None:
+def test_notifications_come_from_the_queue_or_the_folder(tmp_path: Path) -> None:
     assert isinstance(open_notifications(open_lake(str(tmp_path)), "", pytest.fail), FolderNotifications)
     assert isinstance(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail), NoNotifications)
     with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):
-        open_notifications(open_lake(str(tmp_path)), f"{bucket}/1/x", pytest.fail)
+        open_notifications(open_lake(str(tmp_path)), "https://sqs.eu-west-1.amazonaws.com/1/x", pytest.fail)
     with pytest.raises(LakeSettingError, match="QUEUE_URL is not the URL of a queue"):
         open_notifications(open_lake("s3://events/lake/"), "x", pytest.fail)

@@ -103,9 +103,9 @@ def test_a_setting_that_is_not_a_number_is_refused(
     with pytest.raises(SystemExit) as ended:
         cli.options_of(words)
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.startswith(("argument --workers: ", "argument --interval: ", "DATABASE_WAIT is no number of seconds"))
-    assert told.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(("argument --workers: ", "argument --interval: ", "DATABASE_WAIT is no number of seconds"))
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
