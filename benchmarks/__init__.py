@@ -1,1 +1,1 @@
-"""Benchmarks against what an expert would write instead; run by `make bench`."""
+"""Benchmarks against the scripts that an expert would write instead; `make bench` runs them."""

@@ -1,7 +1,7 @@
 """The cases of docs/performance.md, measured: `make bench`, or a small one with SCALE=0.01.
 
-Whole processes are timed from outside, in turn with what they are compared with; the figures are medians. Memory is the
-proportional set size of all processes of a command together, without the database server, which serves all of them.
+Whole processes are timed from outside, and take turns with the programs that they are compared with. The figures are
+medians. Memory is the proportional set size of all processes of a command, without the database server.
 """
 
 import math
@@ -13,17 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
-import psycopg2
-from psycopg2 import sql
 
+from benchmarks.databases import KEYS, SESSIONS, check_same, new_database, rows, share_of_state, until
+from benchmarks.lakes import clean, cut_off, split
 from benchmarks.processes import ROOT, Took, memory, took
-from processor.reducers.events import Event, columns, parse
 from state import embedded
 from tests.support import made_lake
 
@@ -33,51 +30,12 @@ CASES = (
     *("history", "small", "many_keys", "few_keys", "many_small"),
     *("flat", "unchanged", "sessions", "watch", "start"),
 )
-KEYS = """
-select
-    (select count(*) from article_performance),
-    (select count(*) from state.articles),
-    (select sum(sessions)::bigint from user_performance),
-    (select count(*) from user_performance)
-"""
-DIFFERENT = """
-select count(*) from (
-    (select {ours} from public.{table} except all select {theirs} from peer.{table})
-    union all
-    (select {theirs} from peer.{table} except all select {ours} from public.{table})
-) as differing
-"""
-ARTICLES = "article_id, date, title, category, displays, clicks, cumulative_clicks"
-STATE = """
-select
-    sum(pg_total_relation_size(pg_class.oid)) filter (where nspname = 'state'),
-    sum(pg_total_relation_size(pg_class.oid)) filter (where nspname = 'public')
-from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
-where relkind = 'r'
-"""
-# Spans of sessions as files gave them, 10,000 to each, and the rows of the users they belong to.
-SESSIONS = """
-insert into state.lake_files (file_id, key, fingerprint, content_hash, size, lines, events)
-select n, 'made/' || n || '.tsv', 'made', sha256(n::text::bytea), 1, 10000, 10000
-from generate_series(1, %(files)s) as n;
-insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
-select at, at + 60000000, files.file_id, 1, md5('u' || n %% %(users)s), md5('s' || files.file_id || '.' || n)
-from state.lake_files as files
-cross join generate_series(1, 10000) as n
-cross join lateral (select (1500000000 + 86400 * (files.file_id %% 500) + n)::bigint * 1000000 as at) as times
-where files.fingerprint = 'made';
-insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)
-select user_id, to_timestamp(first_at / 1000000)::date, count(*), 60 * count(*), 0, 0
-from state.file_sessions group by 1, 2;
-analyze
-"""
 
 
 class Bench:
-    """The cases, on a server of their own."""
+    """The cases, on a server of their own. Scale 1 is the size that docs/performance.md shows."""
 
     def __init__(self, server: str, postmaster: psutil.Process, folder: Path, scale: float, rounds: int) -> None:
-        """Cases of a size: scale 1 is the one that docs/performance.md shows."""
         self._server, self._postmaster, self._folder = server, postmaster, folder
         self._scale, self._rounds = scale, rounds
 
@@ -104,7 +62,7 @@ class Bench:
         yield from self._cold("few keys", self._many(1_000_000) // 3)
 
     def _cold(self, shape: str, lines: int, users: int | None = None, articles: int | None = None) -> Iterator[str]:
-        """A lake of three files into an empty database, and what others take for the same tables."""
+        """Ingest a lake of three files into an empty database, and let the peers make the same tables."""
         lake = self._folder / shape.replace(" ", "_")
         for path in made_lake.write(lake, days=3, lines=lines, users=users, articles=articles):
             clean(path)
@@ -142,7 +100,7 @@ class Bench:
         yield row(f"{shape}, state against the BI tables, bytes", sizes, 2)
 
     def small(self) -> Iterator[str]:
-        """Many small files of one day."""
+        """Ingest many small files of one day."""
         lake, files = self._folder / "small", self._many(2_000)
         split(made_lake.write(self._folder / "unsplit", days=1, lines=100 * files)[0], 100, lake)
         ours, duckdb, first, last = list[Took](), list[Took](), list[Took](), list[Took]()
@@ -169,7 +127,7 @@ class Bench:
         yield row(f"the last {files // 10:,} of them against the first", ratio(last, first, "seconds"), 1.2)
 
     def many_small(self) -> Iterator[str]:
-        """Ten times as many small files of one day, by the times of their commits in one run."""
+        """Ingest ten times as many small files in one run, and compare the times of their commits."""
         lake, files = self._folder / "many_small", self._many(20_000)
         split(made_lake.write(self._folder / "unsplit_many", days=1, lines=100 * files)[0], 100, lake)
         with new_database(self._server) as database:
@@ -296,115 +254,34 @@ class Bench:
         yield row(f"memory MiB of a watch after {files:,} small files", held[-1], held[0] + 32)
 
     def start(self) -> Iterator[str]:
-        """The help."""
+        """Start the program to print its help."""
         runs = [took([sys.executable, str(ROOT / "run.py"), "--help"]) for _ in range(3 * self._rounds)]
         yield row("seconds to print --help", median(run.seconds for run in runs), 0.15)
 
 
-@contextmanager
-def new_database(server: str) -> Iterator[str]:
-    """The URI of an empty database on a server."""
-    name = f"bench_{time.monotonic_ns()}"
-    with closing(psycopg2.connect(server)) as admin:
-        admin.autocommit = True
-        with admin.cursor() as cur:
-            cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            yield server.replace(f"/{embedded.database_name('bench')}?", f"/{name}?")
-            cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
-
-
-def split(path: Path, lines: int, folder: Path) -> None:
-    """Write the lines of a file that can be read into files of so many lines each."""
-    clean(path)
-    header, *data = path.read_bytes().splitlines(keepends=True)
-    folder.mkdir()
-    for begin in range(0, len(data), lines):
-        (folder / f"{path.stem}-{begin // lines:06}.tsv").write_bytes(header + b"".join(data[begin : begin + lines]))
-
-
-def cut_off(path: Path, lines: int) -> bytes:
-    """Cut the last lines off a file; a file with them alone."""
-    header, *data = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(header + b"".join(data[:-lines]))
-    return header + b"".join(data[-lines:])
-
-
-def clean(path: Path) -> None:
-    """Take out of a file what no program can read."""
-    cleaned = path.with_suffix(".clean")
-    with path.open("rb") as lines, cleaned.open("wb") as kept:
-        header = next(lines)
-        kept.write(header)
-        names = columns(header.rstrip())
-        kept.writelines(line for line in lines if isinstance(parse(line.rstrip(b"\r\n"), names), Event))
-    cleaned.replace(path)
-
-
-def rows(url: str, statement: str, **parameters: object) -> list[Any]:
-    """What a statement gives."""
-    with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
-        cur.execute(statement, parameters)
-        return cur.fetchall() if cur.description else []
-
-
-def until(url: str, question: str, key: str | None = None) -> None:
-    """Wait until a statement gives true; raises where it does not."""
-    end = time.monotonic() + 600
-    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
-        connection.autocommit = True
-        while True:
-            cur.execute(question, {"key": key})
-            if cur.fetchone() == (True,):
-                return
-            if time.monotonic() > end:
-                raise RuntimeError(f"waited in vain for {key or question}")
-            time.sleep(0.01)
-
-
-def share_of_state(url: str) -> float:
-    """The bytes of the state for each byte of the BI tables."""
-    ((state, public),) = rows(url, STATE)
-    return float(state) / float(public)
-
-
-def check_same(url: str, peer: str) -> None:
-    """Raise unless a peer's tables hold what ours do."""
-    names = {
-        "article_performance": (ARTICLES, ARTICLES),
-        "user_performance": (
-            "user_id, date, sessions, session_seconds, displays, clicks",
-            "user_id, date, sessions, session_microseconds * 0.000001, displays, clicks",
-        ),
-    }
-    for table, (ours, theirs) in names.items():
-        differing = rows(url, DIFFERENT.format(table=table, ours=ours, theirs=theirs))[0][0]
-        if differing:
-            raise RuntimeError(f"{peer} and this program differ in {differing} rows of {table}")
-
-
 def median(figures: Iterator[float]) -> float:
-    """The one in the middle."""
+    """Return the median of figures."""
     return statistics.median(figures)
 
 
 def ratio(ours: list[Took], theirs: list[Took], figure: str) -> float:
-    """The median of the ratios, run by run."""
+    """Return the median of the ratios of pairs of runs."""
     return float(statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)))
 
 
 def pace(times: list[float]) -> float:
-    """Seconds a file, of files whose commits had these times, those of the first batch left out."""
+    """Return the seconds for each file, from the times of their commits, without the first batch."""
     return (times[-1] - times[0]) / sum(at > times[0] for at in times) if times[-1] > times[0] else math.nan
 
 
 def row(what: str, figure: float, goal: float | None) -> str:
-    """A row of the table of goals."""
-    told = "" if goal is None else f"at most {goal:.3g}"
-    return f"| {what} | {figure:.2f} | {told} |"
+    """Return a row of the table of goals."""
+    limit = "" if goal is None else f"at most {goal:.3g}"
+    return f"| {what} | {figure:.2f} | {limit} |"
 
 
 def main() -> None:
-    """Measure the cases that are named, or all."""
+    """Measure the named cases, or all."""
     scale, rounds = float(os.environ.get("SCALE") or "1"), int(os.environ.get("ROUNDS") or "3")
     cases = sys.argv[1:] or CASES
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, scale {scale:g}\n")

@@ -1,8 +1,8 @@
-"""What an expert would write instead: the same tables from one query over the whole lake, loaded by COPY.
+"""What an expert would write instead: one query over the whole lake makes the same tables, and COPY loads them.
 
     DATABASE_URL=... python -m benchmarks.peers duckdb|polars|pandas LAKE
 
-Everything is computed anew at every run; no state, no rejected lines, no late correction. The tables go to schema peer.
+Every run computes everything again, without state, rejected lines or late corrections. The tables go to schema peer.
 """
 
 import io
@@ -40,7 +40,7 @@ COPIES = (
 
 
 def with_duckdb(lake: Path) -> tuple[bytes, bytes]:
-    """Both tables as CSV, by DuckDB."""
+    """Return both tables as CSV, computed by DuckDB."""
     import duckdb
 
     db = duckdb.connect()
@@ -89,7 +89,7 @@ from c full join ss on c.u = ss.u and c.d = ss.d
 
 
 def with_polars(lake: Path) -> tuple[bytes, bytes]:
-    """Both tables as CSV, by polars."""
+    """Return both tables as CSV, computed by polars."""
     import polars as pl
 
     raw = pl.scan_csv(f"{lake}/*.tsv", separator="\t", quote_char=None, infer_schema=False, null_values=["", "\\N"])
@@ -134,7 +134,7 @@ def with_polars(lake: Path) -> tuple[bytes, bytes]:
 
 
 def with_pandas(lake: Path) -> tuple[bytes, bytes]:
-    """Both tables as CSV, by pandas."""
+    """Return both tables as CSV, computed by pandas."""
     import orjson
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""What whole processes take: time, CPU and memory."""
+"""The time, CPU time and memory that whole processes take."""
 
 import os
 import tempfile
@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Took(NamedTuple):
-    """What a command took: seconds by the clock, CPU seconds of its processes, and the most bytes they held at once.
+    """What a command took: seconds by the clock, CPU seconds and peak bytes of its processes.
 
-    server: CPU seconds of the database's backends meanwhile.
+    `server` is the CPU seconds of the database's backends meanwhile.
     """
 
     seconds: float
@@ -25,7 +25,10 @@ class Took(NamedTuple):
 
 
 def took(command: list[str], server: psutil.Process | None = None, **environment: str) -> Took:
-    """Run a command to its end, beside a database server; raises RuntimeError where the command fails."""
+    """Run a command to its end; raises RuntimeError if it fails.
+
+    `server` is the database server whose CPU time is measured too; `environment` is added to the command's environment.
+    """
     before, served = os.times(), backends(server)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
@@ -54,7 +57,7 @@ def took(command: list[str], server: psutil.Process | None = None, **environment
 
 
 def backends(server: psutil.Process | None) -> float:
-    """CPU seconds that the backends of a database server have used that have ended."""
+    """Return the CPU seconds of a database server's ended backends."""
     if server is None:
         return 0
     time.sleep(0.2)  # a backend ends a little after its client
@@ -63,7 +66,7 @@ def backends(server: psutil.Process | None) -> float:
 
 
 def memory(process: psutil.Process) -> int:
-    """Bytes that a process and its children hold together."""
+    """Return the bytes that a process and its children hold together."""
     held = 0
     try:
         for one in (process, *process.children(recursive=True)):

@@ -1,4 +1,4 @@
-"""The reducers alone: reads a lake with as many workers as there are cores, and lets what they say go.
+"""The reducers alone: reduces a lake with one worker process for each core, and discards the partials.
 
 python -m benchmarks.reducers LAKE
 """
