@@ -21,7 +21,7 @@ from benchmarks.lakes import clean
 from benchmarks.processes import ROOT
 from state import embedded
 from tests.support import made_lake
-from tests.support.clusters import Cluster
+from tests.support.spark_cluster import Cluster
 
 FILES, LINES = 30, 3_000_000
 WAL_POSITION = "select pg_current_wal_lsn() - '0/0'::pg_lsn"

@@ -10,10 +10,12 @@ import pytest
 from processor.output.metrics import Metrics
 from processor.run_tally import RunTally
 from state.database import Database
+from tests.support.database_queries import held, is_waiting
+from tests.support.event_files import CLICK, HEADER
 from tests.support.paths import ROOT
-from tests.support.processes import Run, held, is_waiting, wait_until
-from tests.support.program import CLICK, HEADER, run
+from tests.support.program_runs import Run, run
 from tests.support.prometheus import PROMTOOL, RULES, Phase, check_alerts, needs_promtool, samples
+from tests.support.waiting import wait_until
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 NOWHERE = "postgresql://user@127.0.0.1:9/nowhere"

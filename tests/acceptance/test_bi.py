@@ -9,10 +9,10 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.support import made_lake
+from tests.support.database_queries import ask
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
-from tests.support.processes import ask
-from tests.support.program import run
+from tests.support.program_runs import run
 from tests.support.tables import Tables, tables
 
 PAGE = (ROOT / "docs" / "bi.md").read_text(encoding="utf-8")

@@ -21,14 +21,16 @@ from state.errors import NoDatabaseError
 from state.reads import Reads
 from state.schema import list_migrations
 from tests.support import made_lake
-from tests.support.ingesting import count
-from tests.support.older import everything, execute, make_older
+from tests.support.database_queries import ask, everything, execute
+from tests.support.event_files import CLICK, HEADER
+from tests.support.ingest import ingest_folder
+from tests.support.lake_folders import contents, write_lake
+from tests.support.older_schemas import make_older
 from tests.support.oracle import expected
 from tests.support.paths import ROOT
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER, contents, on_a_terminal, outcome, run
+from tests.support.program_runs import on_a_terminal, outcome, run
 from tests.support.proxies import Cut, PostgresProxy
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
 
 ASKS = (["status"], ["explain", "a1"], ["explain", "--user", "u1"], ["rejected"], ["--dry-run", "--prune"])
 
@@ -53,7 +55,7 @@ def told(*arguments: str, lake: Path, database: str) -> dict[str, object]:
 
 
 def test_asks_answer_beside_a_run_and_write_nothing(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     with Database(database) as at_work:
         at_work.claim(str(lake))
@@ -95,7 +97,7 @@ def test_asks_of_another_schema_say_so(lake: Path, database: str, step: int, wor
 
 
 def test_asks_of_another_lake_are_refused(lake: Path, database: str, tmp_path: Path) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     for arguments in ASKS:
         done = run(*arguments, lake=tmp_path, database=database)
         assert (done.returncode, "--relocated" in done.stderr) == (2, True)
@@ -103,7 +105,7 @@ def test_asks_of_another_lake_are_refused(lake: Path, database: str, tmp_path: P
 
 def test_status_tells_what_changed_since(lake: Path, database: str) -> None:
     (lake / "2019-02-14.tsv").write_bytes(HEADER + CLICK)
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     (lake / "2019-02-14.tsv").unlink()
     (lake / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 5)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
@@ -111,7 +113,7 @@ def test_status_tells_what_changed_since(lake: Path, database: str) -> None:
     names = ("files_counted", "files_new", "files_changed", "files_gone", "files_failed", "events", "rejected")
     assert [found[name] for name in names] == [3, 1, 1, 1, 0, 4, 1]
     (lake / "2019-02-18.tsv").write_bytes(b"no header\n")
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     found = told("status", lake=lake, database=database)
     assert [found[name] for name in names] == [4, 0, 0, 1, 1, 8, 0]
     screen = run("status", lake=lake, database=database).stdout
@@ -130,7 +132,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
     path.unlink()
     for part in range(3):
         (lake / f"{part}.tsv").write_bytes(header + b"".join(lines[part::3]))
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     files = contents(lake)
     alone = {key: expected({key: data}) for key, data in files.items()}
     whole = expected(files)
@@ -179,7 +181,7 @@ def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
     for name, hour in (("c", 3), ("b", 1), ("a", 2)):
         lines = (event.format(day=day, hour=hour, session=session) for day in (7, 5, 6) for session in (2, 1))
         (tmp_path / f"{name}.tsv").write_bytes(HEADER + "".join(lines).encode() + b"bad\n" * 3)
-        count(tmp_path, database, Plan())
+        ingest_folder(tmp_path, database, Plan())
     with ReadOnlyDatabase(database) as db:
         found = Reads(db).article("a", None)
         user = Reads(db).user("u", None)
@@ -196,7 +198,7 @@ def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
 
 
 def test_explain_shows_one_day(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     shown = run("explain", "a1", "2019-02-15", lake=lake, database=database).stdout.splitlines()
     assert [line.split() for line in shown[-3:]] == [
         ["2019-02-15", "2019-02-15.tsv", "0", "2"],
@@ -220,7 +222,7 @@ def test_explain_shows_one_day(lake: Path, database: str) -> None:
 
 def test_a_dry_run_tells_what_the_run_then_does_and_touches_nothing(lake: Path, database: str) -> None:
     (lake / "2019-02-13.tsv").write_bytes(HEADER + CLICK)
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     (lake / "2019-02-13.tsv").unlink()
     (lake / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 5)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
@@ -283,7 +285,7 @@ def test_files_outside_the_selection_are_neither_counted_nor_gone(lake: Path, da
     model, files = Model(), contents(lake)
     assert outcome(run("--until", "2019-02-15", "--json", lake=lake, database=database))["files_counted"] == 1
     model.check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"]})
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     (lake / "2019-02-15.tsv").unlink()
     (lake / "2019-02-16.tsv").write_bytes(HEADER + CLICK * 9)
     left = run("--prune", "--since", "2019-02-17", lake=lake, database=database)
@@ -387,7 +389,7 @@ def test_a_region_that_is_set_but_empty_is_told(database: str) -> None:
 
 
 def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     done = run("verify", lake=lake, database=database)
     assert "read 2019-02-15.tsv: 2 events, 1 line rejected" in done.stdout
     assert "counted" not in done.stdout
@@ -411,7 +413,7 @@ def test_help_starts_quickly_and_every_command_has_its_own(tmp_path: Path) -> No
 
 
 def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: str, tmp_path: Path) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     command = [sys.executable, str(ROOT / "run.py"), "status"]
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "TERM": "xterm"}
     environment.pop("NO_COLOR", None)
@@ -425,7 +427,7 @@ def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: st
 
 @pytest.mark.parametrize("options", ["--dry-run", "--rebuild", "--prune", "--prune-all", "--since=2019"])
 def test_an_option_of_counting_is_refused_elsewhere(options: str, lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     done = run(options, "forget", "2019-02-15.tsv", lake=lake, database=database)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     Model().check(database, contents(lake))

@@ -22,23 +22,25 @@ from state.database import Database
 from state.schema import list_migrations
 from state.store import Store
 from tests.support import made_lake
-from tests.support.ingesting import SilentTally, count
-from tests.support.lines import FIRST, LATER, PLAN
-from tests.support.older import OLDER, execute, make_older, older_lake
+from tests.support.database_queries import execute, holders
+from tests.support.event_files import FIRST, LATER
+from tests.support.ingest import PLAN, SilentTally, ingest_folder
+from tests.support.lake_folders import contents, write_lake
+from tests.support.older_schemas import OLDER, make_older, older_lake
 from tests.support.oracle import expected
 from tests.support.paths import ROOT
 from tests.support.postgres import copy_of
-from tests.support.processes import holders, wait_until
-from tests.support.program import contents, run
+from tests.support.program_runs import run
 from tests.support.proxies import Cut, PostgresProxy
-from tests.support.tables import Model, tables, write_lake
+from tests.support.tables import Model, tables
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def counted(database: str, tmp_path: Path) -> str:
     """The URI of a database that has counted the first lake, which then became the later one."""
     write_lake(tmp_path, FIRST)
-    count(tmp_path, database, PLAN)
+    ingest_folder(tmp_path, database, PLAN)
     write_lake(tmp_path, LATER)
     return database
 
@@ -61,7 +63,7 @@ def check_whole_files(url: str) -> None:
 def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
     """Fail unless a run leaves what one pass over the lake gives, once the server saw that the last one died."""
     wait_until(lambda: not holders(url))
-    count(folder, url, PLAN)
+    ingest_folder(folder, url, PLAN)
     Model().check(url, lake)
 
 
@@ -71,7 +73,7 @@ def child(folder: Path, url: str) -> int:
     if pid:
         return pid
     try:
-        count(folder, url, PLAN)
+        ingest_folder(folder, url, PLAN)
     finally:
         os._exit(0)
 
@@ -130,7 +132,7 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
             return cut if statement == number else None
 
         with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
-            outcome, errors = count(tmp_path, proxy.url, PLAN)
+            outcome, errors = ingest_folder(tmp_path, proxy.url, PLAN)
             assert list(errors) == ["broken.tsv"]
             # A commit that was applied is found again: the file is counted once, and told as counted; one that cannot
             # be read is tried and told once.
@@ -170,7 +172,7 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
                 check_next_run(tmp_path, url, lake)
             else:
                 with closing(PostgresProxy(url, fault)) as proxy:
-                    count(tmp_path, proxy.url, PLAN)
+                    ingest_folder(tmp_path, proxy.url, PLAN)
                 Model().check(url, lake)
             assert execute(url, "select step from state.steps order by step") == [(it,) for it in list_migrations()]
     assert number > (30 if step else 15)

@@ -10,10 +10,10 @@ import yaml  # type: ignore[import-untyped]
 from psycopg2.extensions import parse_dsn
 
 from tests.support import made_lake
+from tests.support.database_queries import ask
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
-from tests.support.processes import ask
-from tests.support.program import run
+from tests.support.program_runs import run
 
 DBT = ROOT / ".venv" / "dbt" / "bin" / "dbt"
 SOURCES = (ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8")

@@ -12,10 +12,13 @@ import pytest
 from state.connection import read_queries
 from state.database import Database
 from state.schema import list_migrations
-from tests.support.older import everything, execute, make_older
+from tests.support.database_queries import everything, execute
+from tests.support.event_files import CLICK, HEADER
+from tests.support.older_schemas import make_older
 from tests.support.paths import ROOT
 from tests.support.postgres import administrate, as_role, make_roles
-from tests.support.program import CLICK, HEADER, SECRET, run
+from tests.support.program_runs import run
+from tests.support.secret import SECRET
 
 CHECKS = ["settings", "lake", "database", "roles", "schema", "recorded", "lock", "disk"]
 

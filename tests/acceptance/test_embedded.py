@@ -31,10 +31,12 @@ from state.embedded_process import (
     try_lock,
 )
 from state.errors import EmbeddedError, NoDatabaseError
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents
 from tests.support.paths import ROOT
-from tests.support.processes import ask, wait_until
-from tests.support.program import CLICK, HEADER, contents
 from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 HOLD = """
 import sys, time

@@ -14,10 +14,13 @@ from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import LakeSettingError
 from processor.lake.location import open_lake
 from state import embedded
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents, write_lake
 from tests.support.paths import ROOT
-from tests.support.processes import Run, ask, wait_until
-from tests.support.program import CLICK, HEADER, contents, outcome
-from tests.support.tables import Model, write_lake
+from tests.support.program_runs import Run, outcome
+from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 Settings = dict[str, str]
 

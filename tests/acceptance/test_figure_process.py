@@ -13,10 +13,11 @@ from processor.listener import BeforeLastFile, Listeners
 from processor.report import picture
 from processor.report import summary as report
 from processor.report.figure_process import FigureProcess
-from tests.support.ingesting import SilentTally
+from tests.support.category_days import day
+from tests.support.hostile_text import HOSTILE
+from tests.support.ingest import SilentTally
 from tests.support.paths import ROOT
-from tests.support.processes import wait_until
-from tests.support.rates import HOSTILE, day
+from tests.support.waiting import wait_until
 
 SUMMARY = report.summarize([day(name, i, 2000 - j, 40) for j, name in enumerate(HOSTILE[:6]) for i in range(40)])
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.event_files import CLICK, HEADER
+from tests.support.hostile_text import ODD
 from tests.support.postgres import as_role
-from tests.support.program import CLICK, HEADER, ODD, run
+from tests.support.program_runs import run
 
 
 @pytest.fixture

@@ -28,10 +28,13 @@ from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
 from state.database import ReadOnlyDatabase
 from state.reads import Reads
+from tests.support.database_queries import held, is_waiting
+from tests.support.event_files import CLICK, HEADER
 from tests.support.pgbouncer import free_port
-from tests.support.processes import Run, held, is_waiting, wait_until
-from tests.support.program import CLICK, HEADER, SECRET, run
+from tests.support.program_runs import Run, run
 from tests.support.prometheus import PROMTOOL, needs_promtool, samples
+from tests.support.secret import SECRET
+from tests.support.waiting import wait_until
 
 PUSHGATEWAY = shutil.which("prometheus-pushgateway")
 HASH = "$2b$04$5bYqvmxySOZoqwoaBHxjoeAc7ip0SITKHxL1VNNTx8cMZdh0R3K1."  # bcrypt of SECRET

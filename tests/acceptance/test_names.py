@@ -14,9 +14,11 @@ from processor.lake.base import LakeError, LakeSettingError, escape_unstorable, 
 from processor.lake.location import open_lake
 from processor.lake.text import read_text
 from processor.output.formats import make_printable
-from tests.support.folders import as_nobody
-from tests.support.program import CLICK, HEADER, contents, outcome, run
-from tests.support.tables import Model, write_lake
+from tests.support.accounts import as_nobody
+from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents, write_lake
+from tests.support.program_runs import outcome, run
+from tests.support.tables import Model
 
 ODD_NAMES = [
     "a b+c",

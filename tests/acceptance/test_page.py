@@ -25,9 +25,9 @@ from state.reads import Reads
 from state.store import Store
 from tests.support import made_lake
 from tests.support.browser import Parts, needs_chromium, see
+from tests.support.category_days import FIRST_DAY
+from tests.support.event_files import CLICK, HEADER
 from tests.support.paths import ROOT
-from tests.support.program import CLICK, HEADER
-from tests.support.rates import FIRST
 from tests.support.tables import tables
 
 HOSTILE = [
@@ -147,7 +147,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
 @pytest.mark.slow
 @needs_chromium
 def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
-    rows = [CategoryDay(name, FIRST + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
+    rows = [CategoryDay(name, FIRST_DAY + datetime.timedelta(i), 900, 30) for name in HOSTILE for i in range(2)]
     articles = [Article(f"a{i}", name, name, 50, 5, 9) for i, name in enumerate(HOSTILE)]
     (tmp_path / "index.html").write_text(page.render_page(made(rows, articles)), encoding="utf-8")
     seen = see(tmp_path / "index.html")
@@ -165,13 +165,13 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     ["<img src='http://127.0.0.1:9/x'>", "<script>1</script>", "<link rel=stylesheet href='http://127.0.0.1:9/'>"],
 )
 def test_nothing_leaves_the_page_and_the_browser_says_so(tmp_path: Path, part: str) -> None:
-    html = page.render_page(made([CategoryDay("news", FIRST, 5, 1)], []))
+    html = page.render_page(made([CategoryDay("news", FIRST_DAY, 5, 1)], []))
     (tmp_path / "index.html").write_text(html.replace("</main>", f"{part}</main>"), encoding="utf-8")
     assert any("Content Security Policy" in line for line in see(tmp_path / "index.html").console)
 
 
 def test_a_long_and_wide_lake_gives_a_small_page() -> None:
-    days = [FIRST + datetime.timedelta(i) for i in range(92)]
+    days = [FIRST_DAY + datetime.timedelta(i) for i in range(92)]
     name = "W" * 190
     rows = [CategoryDay(f"{name}{i}", day, 10**9, 123_456_789) for i in range(31) for day in days]
     rows += [CategoryDay(None, day, 10**9, 123_456_789, gathers=969_000) for day in days]
@@ -307,12 +307,14 @@ def test_the_library_is_what_its_package_gives() -> None:
 
 def everywhere() -> Overview:
     """An overview whose every text is hostile, and whose counts are more than what is shown."""
-    rows = [CategoryDay(text, FIRST + datetime.timedelta(i), 9000, 1500) for text in HOSTILE for i in range(2)]
+    rows = [CategoryDay(text, FIRST_DAY + datetime.timedelta(i), 9000, 1500) for text in HOSTILE for i in range(2)]
     articles = [Article(f"a{i}", text, text, 5000, 1000, 9000) for i, text in enumerate(HOSTILE)]
     articles.append(Article(HOSTILE[0], None, None, 5000, 1000, 9000))
     when = datetime.datetime(2019, 3, 1, 1, 30, tzinfo=datetime.timezone(datetime.timedelta(hours=2)))
     newest = [
-        NewFile(text, when, 3000, 1000, FIRST, FIRST, 2000, 1500, 9, 30_000, 10_000, FIRST, FIRST, 20_000, 1)
+        NewFile(
+            text, when, 3000, 1000, FIRST_DAY, FIRST_DAY, 2000, 1500, 9, 30_000, 10_000, FIRST_DAY, FIRST_DAY, 20_000, 1
+        )
         for text in HOSTILE
     ]
     found = made(rows, articles)
@@ -416,7 +418,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     )
     for words in ("with fewer clicks", "files more", "python run.py rejected"):
         assert words not in exact
-    few = Elements(page.render_page(made([CategoryDay("news", FIRST, 5, 1)], [])._replace(failed=[])))
+    few = Elements(page.render_page(made([CategoryDay("news", FIRST_DAY, 5, 1)], [])._replace(failed=[])))
     assert {"failed", "newest", "busiest"}.isdisjoint(attributes.get("id") for _, attributes in few.starts)
 
 
@@ -424,7 +426,7 @@ def test_the_tiles_are_the_sums() -> None:
     def tiles(overview: Overview) -> dict[object, tuple[object, object, object]]:
         return {tile["name"]: (tile["value"], tile["note"], tile["is_bad"]) for tile in page._tiles(overview)}
 
-    found = made([CategoryDay("news", FIRST, 5000, 1200), CategoryDay("sport", FIRST, 3000, 0)], [])
+    found = made([CategoryDay("news", FIRST_DAY, 5000, 1200), CategoryDay("sport", FIRST_DAY, 3000, 0)], [])
     lake = found.lake._replace(files=1234, failed_files=0, events=56789, rejected_lines=1001)
     assert tiles(found._replace(lake=lake)) == {
         "Click-through rate": ("15.0 %", "95 %: 14.2–15.8 %", False),
@@ -462,8 +464,8 @@ def test_lengths_of_time(seconds: str, shown: str) -> None:
 
 
 def test_a_day_and_a_span_of_days() -> None:
-    assert page.format_days((FIRST, FIRST)) == "15 Feb 2019"
-    assert page.format_days((FIRST, FIRST + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
+    assert page.format_days((FIRST_DAY, FIRST_DAY)) == "15 Feb 2019"
+    assert page.format_days((FIRST_DAY, FIRST_DAY + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
 
 
 def test_an_interval_is_a_dash_where_there_is_none() -> None:

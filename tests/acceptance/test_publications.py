@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from state.database import Database
-from tests.support.lines import events
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER, events
+from tests.support.lake_folders import contents, write_lake
 from tests.support.postgres import administrate, as_role, new_database
-from tests.support.processes import Run, ask, wait_until
-from tests.support.program import CLICK, HEADER, contents, run
+from tests.support.program_runs import Run, run
 from tests.support.servers import oldest_server
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(params=["oldest", "own"])

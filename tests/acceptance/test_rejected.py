@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.output.formats import escape_bytes
-from tests.support.program import CLICK, HEADER, run
+from tests.support.event_files import CLICK, HEADER
+from tests.support.program_runs import run
 
 BAD = b"\x1b]0;owned\x07\ta\\tb\\\\\xff \xe2\x80\xae\xc2\x9b\t\xc3\xbc"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
 from tests.support.postgres import as_role, make_roles
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER, run
+from tests.support.program_runs import run
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ import psycopg2
 import pytest
 
 from tests.support import made_lake
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents
 from tests.support.paths import ROOT, SHARED
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER, contents, outcome, run
+from tests.support.program_runs import outcome, run
 from tests.support.tables import Model
 
 

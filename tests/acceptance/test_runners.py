@@ -16,14 +16,15 @@ import pytest
 from state.database import Database, ReadOnlyDatabase
 from state.errors import BusyError, SupersededError
 from state.reads import Reads
-from tests.support.lines import FIRST, LATER, events
-from tests.support.older import execute
+from tests.support.database_queries import ask, execute, held, holders, is_waiting
+from tests.support.event_files import FIRST, HEADER, LATER, events
+from tests.support.lake_folders import contents, write_lake
 from tests.support.pgbouncer import PROGRAM, pooler
 from tests.support.postgres import as_role, new_database
-from tests.support.processes import DEADLINE, Run, ask, held, holders, is_waiting, wait_until
-from tests.support.program import HEADER, contents, run
+from tests.support.program_runs import Run, run
 from tests.support.proxies import Cut, PostgresProxy, Request, S3Fault, S3Proxy, put
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
+from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
 BUSY = r"another run \(process (\d+) on \S+\) is at work on this database since (.{19}) UTC; wait for it to end\n"
 # What the first statement that writes sessions waits for.
@@ -183,7 +184,7 @@ def hanging(bucket: str, name: str) -> Iterator[tuple[S3Proxy, threading.Event, 
     def fault(request: Request) -> S3Fault | None:
         if name in request.path and not over.is_set():
             asked.set()
-            over.wait(DEADLINE)
+            over.wait(DEADLINE_SECONDS)
         return None
 
     with closing(S3Proxy(bucket, fault)) as proxy:
@@ -197,7 +198,7 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
     with hanging(bucket, "e.tsv") as (proxy, asked, over):
         settings = {"AWS_ENDPOINT_URL": proxy.url, "BATCH_ROWS": "1"}
         with Run(lake="s3://events/lake/", database=database, **settings) as held_up:
-            assert asked.wait(DEADLINE)
+            assert asked.wait(DEADLINE_SECONDS)
             wait_until(lambda: ask(database, "select count(*) from state.lake_files") == [(1,)])
             held_up.process.send_signal(number)
             assert held_up.process.wait(30) == 1
@@ -224,7 +225,7 @@ def test_a_signal_ends_what_reads_the_lake_again(bucket: str, database: str, com
     before = ask(database, "select article_id, date, xmin::text from article_performance")
     with hanging(bucket, "e.tsv") as (proxy, asked, over):
         with Run(command, lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url) as held_up:
-            assert asked.wait(DEADLINE)
+            assert asked.wait(DEADLINE_SECONDS)
             held_up.process.terminate()
             assert held_up.process.wait(30) == 1
             assert held_up.errors == f"stopped by SIGTERM {said}\n"
@@ -242,11 +243,11 @@ def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake:
     def fault(_: int, text: bytes) -> Cut | None:
         if text.startswith(b"copy file_sessions") and not over.is_set():
             asked.set()
-            over.wait(DEADLINE)
+            over.wait(DEADLINE_SECONDS)
         return None
 
     with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as held_up:
-        assert asked.wait(DEADLINE)
+        assert asked.wait(DEADLINE_SECONDS)
         held_up.process.terminate()
         assert held_up.process.wait(30) == 1
         assert held_up.errors == "stopped by SIGTERM with 4 files left to count; the next run goes on from here\n"
@@ -297,7 +298,7 @@ class Reader(threading.Thread):
         """Wait until they have looked from now on."""
         with self.looked:
             enough = len(self.seen) + 2  # the first may have begun before
-            assert self.looked.wait_for(lambda: len(self.seen) >= enough, DEADLINE)
+            assert self.looked.wait_for(lambda: len(self.seen) >= enough, DEADLINE_SECONDS)
 
 
 def version(file: int, number: int) -> bytes:
@@ -359,10 +360,10 @@ def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, la
 
     def fault(_: int, text: bytes) -> Cut | None:
         if reached.is_set() and text.startswith(b"BEGIN"):
-            assert taken_over.wait(DEADLINE)
+            assert taken_over.wait(DEADLINE_SECONDS)
         elif text.startswith(at) and ask(database, "select count(*) from state.lake_files") == [(len(before) - 1,)]:
             reached.set()
-            assert (lost if at != b"BEGIN" else taken_over).wait(DEADLINE)
+            assert (lost if at != b"BEGIN" else taken_over).wait(DEADLINE_SECONDS)
         return None
 
     before = contents(lake)
@@ -372,7 +373,7 @@ def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, la
         closing(PostgresProxy(database, fault)) as proxy,
         Run(lake=lake, database=proxy.url, BATCH_ROWS="1") as first,
     ):
-        assert reached.wait(DEADLINE)
+        assert reached.wait(DEADLINE_SECONDS)
         (holder,) = holders(database)
         ask(as_role("postgres", database), f"select pg_terminate_backend({holder}, 60000)")
         write_lake(lake, {"d/e.tsv": events(30, 40, "replaced")})
@@ -432,11 +433,11 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
         nonlocal is_writing
         if text.startswith(b"BEGIN"):
             is_writing = False
-            assert not reached.is_set() or taken_over.wait(DEADLINE)
+            assert not reached.is_set() or taken_over.wait(DEADLINE_SECONDS)
         is_writing = is_writing or b"file_sessions" in text
         if is_writing and text.startswith(b"COMMIT") and not reached.is_set():
             reached.set()
-            assert lost.wait(DEADLINE)
+            assert lost.wait(DEADLINE_SECONDS)
         return None
 
     with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as first:

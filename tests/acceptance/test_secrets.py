@@ -17,9 +17,11 @@ from psycopg2 import sql
 
 from processor.lake.base import describe_error, remove_passwords
 from processor.output.formats import make_printable
+from tests.support.event_files import CLICK, HEADER
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
-from tests.support.program import CLICK, HEADER, SECRET, on_a_terminal, run
+from tests.support.program_runs import on_a_terminal, run
+from tests.support.secret import SECRET
 
 KEYS = {"AWS_ACCESS_KEY_ID": f"AKIA{SECRET}", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": f"token{SECRET}"}
 NOWHERE = "http://127.0.0.1:9"

@@ -8,12 +8,12 @@ import psycopg2
 import pytest
 
 from processor.reducers.events import REASONS, Rejection, columns, parse
+from tests.support.event_files import CLICK as CLICKED
+from tests.support.event_files import HEADER as FIRST
 from tests.support.fuzzed import HEADER, line
 from tests.support.oracle import CLICK
 from tests.support.paths import ROOT, module_named
-from tests.support.program import CLICK as CLICKED
-from tests.support.program import HEADER as FIRST
-from tests.support.program import run
+from tests.support.program_runs import run
 
 REJECTED = {
     "line_too_long": b"x" * (1024 * 1024 + 1),

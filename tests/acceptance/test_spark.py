@@ -14,12 +14,14 @@ import psutil
 import psycopg2
 import pytest
 
-from tests.support.clusters import PATIENCE, Cluster, stop
-from tests.support.lines import events
+from tests.support.database_queries import ask, held, is_waiting
+from tests.support.event_files import HEADER, events
+from tests.support.lake_folders import contents, write_lake
 from tests.support.paths import ROOT
-from tests.support.processes import Run, ask, held, is_waiting, wait_until
-from tests.support.program import HEADER, contents, outcome, run
-from tests.support.tables import Model, write_lake
+from tests.support.program_runs import Run, outcome, run
+from tests.support.spark_cluster import PATIENCE, Cluster, stop
+from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 

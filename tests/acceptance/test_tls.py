@@ -22,12 +22,13 @@ from psycopg2.extensions import parse_dsn
 
 from state import embedded
 from state.embedded_account import find_account, run_as
-from tests.support.lines import FIRST
+from tests.support.event_files import FIRST
+from tests.support.lake_folders import write_lake
 from tests.support.pgbouncer import PROGRAM, free_port, listens, pooler
 from tests.support.postgres import administrate, new_database
-from tests.support.processes import wait_until
-from tests.support.program import run
-from tests.support.tables import Model, write_lake
+from tests.support.program_runs import run
+from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 SERVERS = [

@@ -25,15 +25,17 @@ from processor.signals import StopRequest
 from processor.watch import Watch
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import SilentTally
-from tests.support.lines import events
+from tests.support.database_queries import ask, held, holders, is_waiting
+from tests.support.event_files import HEADER, events
+from tests.support.ingest import SilentTally
+from tests.support.lake_folders import contents, write_lake
 from tests.support.postgres import new_database
-from tests.support.processes import Run, ask, held, holders, is_waiting, wait_until
-from tests.support.program import HEADER, contents, run
+from tests.support.program_runs import Run, run
 from tests.support.prometheus import samples
 from tests.support.proxies import S3Fault, S3Proxy
 from tests.support.servers import Server
-from tests.support.tables import Model, counted, is_there, write_lake
+from tests.support.tables import Model, counted, is_there
+from tests.support.waiting import wait_until
 
 FILES = int(os.environ.get("WATCH_FILES") or "100")
 

@@ -18,12 +18,12 @@ from processor.lake.aws_settings import make_client
 from processor.lake.base import LakeError, LakeSettingError
 from processor.lake.location import open_lake
 from processor.lake.sqs import QueueNotifications
-from tests.support.folders import as_nobody
-from tests.support.lines import FILES, LAKE, events
+from tests.support.accounts import as_nobody
+from tests.support.event_files import FILES, LAKE, events
 from tests.support.odd_s3 import Asked, OddS3, Refusal
-from tests.support.processes import Run, wait_until
-from tests.support.program import run
+from tests.support.program_runs import Run, run
 from tests.support.tables import Model, counted
+from tests.support.waiting import wait_until
 
 EXPIRED = Refusal(400, "ExpiredToken", "The provided token has expired.")
 

@@ -27,12 +27,12 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.staging import StagingLostError
 from state.store import Store
+from tests.support.database_queries import execute
+from tests.support.event_files import HEADER, events
 from tests.support.fuzzed import Memory
-from tests.support.ingesting import SilentTally, count
-from tests.support.lines import events
-from tests.support.older import execute
-from tests.support.program import HEADER
-from tests.support.tables import Model, write_lake
+from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.lake_folders import write_lake
+from tests.support.tables import Model
 
 MANY = Limits(rows=10**9, size=10**9, seconds=10**9)
 
@@ -137,10 +137,10 @@ def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
 def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(database: str, tmp_path: Path) -> None:
     lake = {f"{name}.tsv": events(5, 10, name).replace(b"\tu1\t", b"\tu%s\t" % name.encode()) for name in "abcd"}
     write_lake(tmp_path, {"a.tsv": lake["a.tsv"]})
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     execute(database, "alter table state.file_user_days add constraint no_c check (user_id <> 'uc')")
     write_lake(tmp_path, lake | {"bad.tsv": b"no header\n"})
-    outcome, errors = count(tmp_path, database, Plan())
+    outcome, errors = ingest_folder(tmp_path, database, Plan())
     assert sorted(errors) == ["bad.tsv", "c.tsv"]
     assert "no_c" in errors["c.tsv"]
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 1, 2)
@@ -148,7 +148,7 @@ def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(datab
     model = Model()
     model.counting = {key: data for key, data in lake.items() if key != "c.tsv"}
     model.compare(database)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     model.check(database, lake | {"bad.tsv": b"no header\n"})
 
 
@@ -167,7 +167,7 @@ class Told(Database):
 def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": events(n, 10, "title") for n in range(3)}
     write_lake(tmp_path, lake)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     before = execute(database, "select file_id, key from state.lake_files order by key")
     for key in lake:
         (tmp_path / key).touch()
@@ -222,7 +222,7 @@ def test_a_store_tells_of_its_database(database: str) -> None:
 
 def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
-    count(tmp_path, database, Plan(limits=MANY))
+    ingest_folder(tmp_path, database, Plan(limits=MANY))
     assert execute(database, "select count(distinct commit_id), count(*) from state.lake_files") == [(1, 3)]
 
 
@@ -233,7 +233,7 @@ def test_the_latest_text_of_a_file_in_several_partials_is_shown(database: str, t
         lines.append(f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps(texts)}\n")
     lake = {"a.tsv": HEADER + "".join(lines).encode()}
     write_lake(tmp_path, lake)
-    count(tmp_path, database, Plan(chunk=100, workers=2))
+    ingest_folder(tmp_path, database, Plan(chunk=100, workers=2))
     assert execute(database, "select title, category from article_performance") == [("t9", "c1")]
     Model().check(database, lake)
 
@@ -252,7 +252,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
         rejections={(0, 1): Rejection("columns", b"\\x\t\0")},
     )
     write_lake(tmp_path, {})
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         BatchWriter(db, cur).prepare()
         for table, rows in copy_rows(partial).items():
@@ -290,10 +290,10 @@ def test_the_text_before_the_latest_is_found_behind_later_rows_without_one(
         "d.tsv": file(4),
     }
     write_lake(tmp_path, lake)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     lake["b.tsv"] = file(2)
     write_lake(tmp_path, lake)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert execute(database, f"select {shown}, {other} from article_performance") == [("first", "later")]
     Model().check(database, lake)
 
@@ -312,7 +312,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
 ) -> None:
     lake = {f"{n}.tsv": events(n, 40, f"t{n}") for n in range(4)}
     write_lake(tmp_path, {"0.tsv": lake["0.tsv"]})
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     execute(database, ballast)
     write_lake(tmp_path, lake)
     with Told(database) as db:
@@ -327,7 +327,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
 def test_rejected_lines_of_many_files_keep_their_numbers(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": HEADER + b"bad\n" * n + events(n, 30, "t").split(b"\n", 1)[1] + b"bad\n" for n in range(4)}
     write_lake(tmp_path, lake)
-    count(tmp_path, database, Plan(chunk=700, limits=MANY))
+    ingest_folder(tmp_path, database, Plan(chunk=700, limits=MANY))
     Model().check(database, lake)
 
 

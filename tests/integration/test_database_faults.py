@@ -26,15 +26,17 @@ from state.connection import SEARCH_PATH
 from state.database import Database, ReadOnlyDatabase
 from state.errors import DatabaseError
 from state.store import Store
-from tests.support.ingesting import SilentTally, count
-from tests.support.lines import PLAN, events
+from tests.support.database_queries import ask, held, is_waiting
+from tests.support.event_files import CLICK, HEADER, events
+from tests.support.ingest import PLAN, SilentTally, ingest_folder
+from tests.support.lake_folders import contents, write_lake
 from tests.support.pgbouncer import free_port
 from tests.support.postgres import administrate, as_role, new_database, new_server
-from tests.support.processes import DEADLINE, Run, ask, held, is_waiting, wait_until
-from tests.support.program import CLICK, HEADER, contents, run
+from tests.support.program_runs import Run, run
 from tests.support.proxies import Cut, PostgresProxy
 from tests.support.servers import Server, inject, oldest_server
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
+from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
 BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
 ONE = Limits(rows=1)  # each file is a batch of its own
@@ -68,7 +70,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(
     with new_database(uri) as database:
         with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as going_on:
             try:
-                assert died.wait(DEADLINE)
+                assert died.wait(DEADLINE_SECONDS)
                 wait_until(lambda: "waiting for the database" in going_on.errors)
             finally:
                 server.start()
@@ -138,7 +140,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
     with new_server() as (uri, home), new_database(uri) as database:
         model = Model()
         if plan.prune_all:
-            count(lake, database, Plan())
+            ingest_folder(lake, database, Plan())
             model.check(database, files)
             for key in files:
                 (lake / key).unlink()
@@ -147,7 +149,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
             db.claim(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
                 run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, SilentTally())
-        outcome, errors = count(lake, database, plan)
+        outcome, errors = ingest_folder(lake, database, plan)
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors
         model.check(database, files, pruned=plan.prune_all)
@@ -161,7 +163,7 @@ def test_a_file_that_failed_is_tried_and_told_once_whatever_became_of_the_connec
         pass  # which makes the schema
     if before:
         write_lake(lake, {"a.tsv": before})
-        count(lake, database, PLAN)
+        ingest_folder(lake, database, PLAN)
     write_lake(lake, {"a.tsv": b"no header", "b.tsv": events(6, 21, "b"), "d.tsv": events(6, 22, "d")})
     cuts = 0
 
@@ -226,7 +228,7 @@ PASSING = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
 @pytest.mark.parametrize("state", PASSING)
 def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> None:
     inject(database, state, times=2)
-    outcome, errors = count(lake, database, PLAN)
+    outcome, errors = ingest_folder(lake, database, PLAN)
     assert (outcome.files_counted, errors) == (3, {})
     assert ask(database, "select last_value from public.failed") == [(3,)]
     Model().check(database, LAKE)
@@ -306,7 +308,7 @@ def configure(database: str, setting: str) -> None:
 
 def test_a_statement_timeout_of_the_role_is_told_and_the_other_files_count(database: str, lake: Path) -> None:
     model = Model()
-    count(lake, database, PLAN)
+    ingest_folder(lake, database, PLAN)
     model.check(database, LAKE)
     write_lake(lake, {"a.tsv": HEADER + BAD * 5, "c.tsv": LAKE["c.tsv"] + CLICK})
     configure(database, "statement_timeout = '1s'")
@@ -324,7 +326,7 @@ def test_a_statement_timeout_of_the_role_is_told_and_the_other_files_count(datab
 
 def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> None:
     """They hold a user's row and want an article's; the run, which writes articles first, holds that one."""
-    count(lake, database, PLAN)
+    ingest_folder(lake, database, PLAN)
     write_lake(lake, {"a.tsv": HEADER + BAD * 5})
     undone = False
     with (
@@ -369,7 +371,7 @@ def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, set
     write_lake(lake, {"d.tsv": HEADER + CLICK.replace(b'"T"', '"Übergröße \\\\ \\" ✓"'.encode()) + b"bad\\ \xff\n"})
     for number in range(2):
         write_lake(lake, {"c.tsv": events(number, 20 + number, "c")})
-        outcome, errors = count(lake, database, Plan())
+        outcome, errors = ingest_folder(lake, database, Plan())
         assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
         Model().check(as_role("postgres", database), contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
@@ -468,7 +470,7 @@ def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
 
 
 def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:
-    count(lake, database, PLAN)
+    ingest_folder(lake, database, PLAN)
     ask(
         database,
         "alter table state.file_sessions enable row level security;"

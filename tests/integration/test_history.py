@@ -22,7 +22,7 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.store import Store
 from tests.support.histories import Histories, end_connection
-from tests.support.ingesting import SilentTally, count
+from tests.support.ingest import SilentTally, ingest_folder
 from tests.support.oracle import REQUIRED
 from tests.support.postgres import as_role
 from tests.support.tables import Model, tables
@@ -101,16 +101,16 @@ def rows_as_stored(url: str) -> list[list[tuple[object, ...]]]:
 
 def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, one=ONE, two=TWO)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     before = rows_as_stored(database)
     lake.put("one", ONE)
-    outcome, _ = count(tmp_path, database, Plan())
+    outcome, _ = ingest_folder(tmp_path, database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged) == (0, 2)
     assert rows_as_stored(database) == before
     model = Model()
     model.check(database, lake.files)
     lake.put("two", ONE)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert rows_as_stored(database) != before
     model.check(database, lake.files)
 
@@ -118,17 +118,17 @@ def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("anew", [False, True])
 def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(database: str, tmp_path: Path, anew: bool) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO, never=BROKEN), Model()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     model.check(database, lake.files)
     lake.put("one", BROKEN)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert model.check(database, lake.files).failed == {"one.tsv", "never.tsv"}
     lake.remove("one")
     lake.remove("never")
     if anew:
         rebuild(lake, database, Plan())
     else:
-        count(tmp_path, database, Plan())
+        ingest_folder(tmp_path, database, Plan())
     found = model.check(database, lake.files)
     assert not found.failed
     assert found.counting.keys() == {"one.tsv", "two.tsv"}
@@ -137,23 +137,23 @@ def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(database: str
 def test_the_error_of_a_changed_file_is_cleared_when_the_old_version_is_back(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path), Model()
     lake.put("one", ONE, time=1)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     lake.put("one", BROKEN, time=2)
     model.counting = {"one.tsv": ONE}
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert model.check(database, lake.files).failed == {"one.tsv"}
     lake.put("one", ONE, time=1)
-    outcome, _ = count(tmp_path, database, Plan())
+    outcome, _ = ingest_folder(tmp_path, database, Plan())
     assert (outcome.files_unchanged, model.check(database, lake.files).failed) == (1, set())
 
 
 @pytest.mark.parametrize("anew", [False, True])
 def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_path: Path, anew: bool) -> None:
     def run(plan: Plan) -> RunTally:
-        return rebuild(lake, database, plan) if anew else count(tmp_path, database, plan)[0]
+        return rebuild(lake, database, plan) if anew else ingest_folder(tmp_path, database, plan)[0]
 
     lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO), Model()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     model.check(database, lake.files)
     for name in "abc":
         lake.remove(name)
@@ -174,27 +174,27 @@ def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_pat
 
 def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE), Model()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     model.check(database, lake.files)
     for name in "abc":
         lake.remove(name)
     lake.put("d", TWO)
     for _ in range(2):
         with pytest.raises(PruneError, match="3 of 4 counted files are gone"):
-            count(tmp_path, database, Plan(prune=True))
+            ingest_folder(tmp_path, database, Plan(prune=True))
         model.check(database, lake.files)
 
 
 def test_a_forgotten_file_is_ingested_again_if_it_is_present(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO), Model()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     with Database(database) as db:
         db.claim(str(tmp_path))
         assert Store(db).forget("one.tsv")
         assert not Store(db).forget("one.tsv")
     model.counting = {"two.tsv": TWO}
     model.compare(database)
-    assert count(tmp_path, database, Plan())[0].files_counted == 1
+    assert ingest_folder(tmp_path, database, Plan())[0].files_counted == 1
     model.check(database, lake.files)
 
 
@@ -215,7 +215,7 @@ class Onlooker(SilentTally):
 
 def test_readers_keep_the_old_tables_until_a_rebuild_is_done(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, one=ONE)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     lake.put("one", TWO)
     lake.put("two", ONE)
     query = "select user_id, date, clicks from user_performance order by 1, 2"
@@ -234,7 +234,7 @@ def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
 ) -> None:
     """A backup that runs meanwhile is such a transaction."""
     lake = Lake(tmp_path, one=ONE, two=TWO)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     query = sql.SQL("select to_jsonb(t) - 'age' from {} as t order by 1").format(sql.Identifier(*name.split(".")))
     with closing(psycopg2.connect(database)) as reader, reader.cursor() as cur:
         cur.execute(query)
@@ -264,18 +264,18 @@ class Uncommitted(Database):
 
 def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, **dict.fromkeys("abcd", ONE))
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     for name in "abcd":
         lake.remove(name)
     lake.put("e", ONE)
-    count(tmp_path, database, Plan(prune_all=True))
+    ingest_folder(tmp_path, database, Plan(prune_all=True))
     with Uncommitted(database, wait=5) as db:
         db.claim(str(tmp_path), relocated=True)
         with pytest.raises(DatabaseError):
             rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), SilentTally())
     for name in "fghijk":
         lake.put(name, TWO)
-    assert count(tmp_path, database, Plan())[1] == {}
+    assert ingest_folder(tmp_path, database, Plan())[1] == {}
     Model().check(database, lake.files)
 
 
@@ -286,11 +286,11 @@ def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path)
     lake = Lake(tmp_path, first=text(*whole[::2]), **{f"b{i}": text(it) for i, it in enumerate(whole[1::2])})
     lake.put("whole", text(*[(end, f"{session}'", user, it) for end, session, user, it in whole]))
     model = Model()
-    assert count(tmp_path, database, Plan())[1] == {}
+    assert ingest_folder(tmp_path, database, Plan())[1] == {}
     model.check(database, lake.files)
     lake.remove("first")
     lake.remove("whole")
-    count(tmp_path, database, Plan(prune=True))
+    ingest_folder(tmp_path, database, Plan(prune=True))
     model.check(database, lake.files, pruned=True)
     lake.put("first", text(*whole))
     rebuild(lake, database, Plan())
@@ -305,7 +305,7 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
-    outcome, errors = count(tmp_path, database, Plan(workers=workers, chunk=200))
+    outcome, errors = ingest_folder(tmp_path, database, Plan(workers=workers, chunk=200))
     assert (outcome.files_counted, outcome.rejected) == (1, 30)
     assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
     model = Model()
@@ -316,7 +316,7 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
 
 def test_a_rebuild_writes_no_row_of_the_bi_tables_that_is_right(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, one=ONE, two=TWO)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     before = rows_as_stored(database)
     rebuild(lake, database, Plan())
     assert rows_as_stored(database)[:2] == before[:2]
@@ -369,10 +369,10 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
     reader.start()
     try:
         assert begun.wait(60)
-        count(tmp_path, database, Plan(chunk=100))
+        ingest_folder(tmp_path, database, Plan(chunk=100))
         for n in range(0, files, 2):
             lake.remove(f"f{n}")
-        count(tmp_path, database, Plan(prune_all=True, chunk=100))
+        ingest_folder(tmp_path, database, Plan(prune_all=True, chunk=100))
     finally:
         done.set()
         reader.join()

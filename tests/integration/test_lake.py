@@ -20,11 +20,12 @@ from processor.plan import Plan
 from processor.reducing.byte_ranges import Stretch, partials
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import SilentTally
-from tests.support.lines import LATER, events
-from tests.support.program import HEADER, outcome, run
+from tests.support.event_files import HEADER, LATER, events
+from tests.support.ingest import SilentTally
+from tests.support.lake_folders import write_lake
+from tests.support.program_runs import outcome, run
 from tests.support.proxies import Request, S3Fault, S3Proxy, put
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
 
 T = TypeVar("T")
 DATA = bytes(range(256)) * 4096

@@ -13,11 +13,12 @@ import pytest
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, LakeSettingError
 from processor.lake.location import open_lake
 from processor.lake.text import read_text
-from tests.support.lines import FILES, LAKE, events
+from tests.support.database_queries import ask
+from tests.support.event_files import FILES, LAKE, events
 from tests.support.odd_s3 import OLD, Asked, OddS3, Refusal
-from tests.support.processes import Run, ask, wait_until
-from tests.support.program import outcome, run
+from tests.support.program_runs import Run, outcome, run
 from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 
 def read(key: str = "a.tsv") -> bytes:

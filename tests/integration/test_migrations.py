@@ -14,10 +14,11 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.schema import list_migrations
 from state.store import Store
-from tests.support.ingesting import SilentTally, count
-from tests.support.older import OLDER, execute, make_older, older_lake
+from tests.support.database_queries import execute
+from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.older_schemas import OLDER, make_older, older_lake
 from tests.support.paths import ROOT
-from tests.support.program import run
+from tests.support.program_runs import run
 from tests.support.tables import Model
 
 # What each kind of object says of itself; the order of columns is left out, as a step can only add at the end.
@@ -72,7 +73,7 @@ def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: 
     make_older(database, int(data.stem))
     execute(database, data.read_text(encoding="utf-8"))
     files = older_lake(tmp_path / "lake")
-    outcome, _ = count(tmp_path / "lake", database, Plan())
+    outcome, _ = ingest_folder(tmp_path / "lake", database, Plan())
     assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 3, 1)
     Model(knows_newest=False).check(database, files)
     lake = open_lake(str(tmp_path / "lake"))

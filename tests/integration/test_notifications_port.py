@@ -13,7 +13,7 @@ import pytest
 from processor.lake.base import Lake
 from processor.lake.location import open_lake
 from processor.lake.notifications import NoNotifications, Notifications, open_notifications
-from tests.support.program import HEADER
+from tests.support.event_files import HEADER
 from tests.support.proxies import put
 
 PATIENCE_SECONDS = 30.0

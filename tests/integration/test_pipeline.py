@@ -9,10 +9,11 @@ from hypothesis import given, settings
 
 from processor.plan import Plan
 from tests.support import strategies
-from tests.support.ingesting import count
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER
-from tests.support.tables import Model, write_lake
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
+from tests.support.ingest import ingest_folder
+from tests.support.lake_folders import write_lake
+from tests.support.tables import Model
 
 
 @pytest.mark.parametrize("lakes", [30, pytest.param(70, marks=pytest.mark.slow)])
@@ -24,10 +25,10 @@ def test_any_lake_gives_one_pass_over_it(database: str, lakes: int) -> None:
     def check(lake: dict[str, bytes], later: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_lake(Path(folder), lake)
-            count(Path(folder), database, Plan(prune_all=True, chunk=4096))
+            ingest_folder(Path(folder), database, Plan(prune_all=True, chunk=4096))
             model.check(database, lake, pruned=True)
             write_lake(Path(folder), later)
-            count(Path(folder), database, Plan(prune_all=True, chunk=300))
+            ingest_folder(Path(folder), database, Plan(prune_all=True, chunk=300))
             model.check(database, lake | later, pruned=True)
 
     check()
@@ -45,37 +46,37 @@ def test_the_error_of_a_version_is_cleared_with_it(database: str, tmp_path: Path
 
     path.write_bytes(good)
     os.utime(path, when)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert errors() == (True, True, 1)
     path.write_bytes(b"broken\n")
-    _, told = count(tmp_path, database, Plan())
+    _, told = ingest_folder(tmp_path, database, Plan())
     assert (list(told), errors()) == (["a.tsv"], (False, False, 1))
     path.write_bytes(good)
     os.utime(path, (when[0], when[1] + touched))
-    outcome, told = count(tmp_path, database, Plan())
+    outcome, told = ingest_folder(tmp_path, database, Plan())
     assert (outcome.files_unchanged, told, errors()) == (1, {}, (True, True, 1))
     path.write_bytes(b"broken\n")
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     path.write_bytes(HEADER + CLICK * 2)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert errors() == (True, True, 2)
 
 
 def test_a_missing_file_that_was_never_ingested_is_forgotten(database: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(b"broken\n")
     (tmp_path / "b.tsv").write_bytes(HEADER + CLICK)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     for name in ("a.tsv", "b.tsv"):
         (tmp_path / name).unlink()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert ask(database, "select key, error from state.lake_files") == [("b.tsv", None)]
 
 
 def test_the_error_of_an_ingested_file_is_cleared_when_it_is_missing(database: str, tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK)
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     (tmp_path / "a.tsv").write_bytes(b"broken\n")
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     (tmp_path / "a.tsv").unlink()
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     assert ask(database, "select key, events, error from state.lake_files") == [("a.tsv", 1, None)]

@@ -18,12 +18,12 @@ from processor.plan import Plan
 from state.connection import CONSTANTS
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import SilentTally, count
-from tests.support.lines import events
+from tests.support.database_queries import ask
+from tests.support.event_files import HEADER, events
+from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.lake_folders import write_lake
 from tests.support.postgres import copy_of
-from tests.support.processes import ask, wait_until
-from tests.support.program import HEADER
-from tests.support.tables import write_lake
+from tests.support.waiting import wait_until
 
 GROWING = {
     "article_performance", "articles", "category_days", "file_article_days", "file_rejected_lines", "file_sessions",
@@ -105,7 +105,7 @@ def scans(plan: list[str]) -> Iterator[str]:
 def counted(database: str, tmp_path: Path) -> str:
     """A database with a long history and one small file."""
     write_lake(tmp_path, {"a.tsv": events(10, 60, "first") + b"bad\n"})
-    count(tmp_path, database, Plan())
+    ingest_folder(tmp_path, database, Plan())
     with closing(psycopg2.connect(database)) as connection, connection, connection.cursor() as cur:
         cur.execute(HISTORY)
     return database
@@ -164,7 +164,7 @@ def test_no_more_rows_are_read_where_more_files_share_articles_users_and_session
         with copy_of(database) as url:
             folder = tmp_path / str(files)
             write_lake(folder, {"first.tsv": events(10, 60, "first") + b"bad\n"})
-            count(folder, url, Plan())
+            ingest_folder(folder, url, Plan())
             with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
                 cur.execute(HISTORY.replace("300", str(files)) + "; " + SHARED)
             read.append(rows_read(url, folder))

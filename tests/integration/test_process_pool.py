@@ -27,14 +27,15 @@ from state.batch_writer import Version
 from state.database import Database
 from state.store import Store
 from tests.support import strategies
+from tests.support.event_files import events
 from tests.support.fuzzed import Memory
-from tests.support.ingesting import SilentTally, count
-from tests.support.lines import events
+from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.lake_folders import contents, write_lake
 from tests.support.partials import merged, says
 from tests.support.paths import ROOT
-from tests.support.processes import wait_until
-from tests.support.program import contents, run
-from tests.support.tables import Model, write_lake
+from tests.support.program_runs import run
+from tests.support.tables import Model
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from processor.reducers.partial import Partial
@@ -95,13 +96,13 @@ def test_a_line_is_read_on_in_its_own_stretch_only() -> None:
 @pytest.mark.parametrize("chunk", [150, 3000])
 def test_any_number_of_processes_gives_one_pass(database: str, tmp_path: Path, chunk: int) -> None:
     write_lake(tmp_path, LAKE)
-    outcome, errors = count(tmp_path, database, Plan(workers=3, chunk=chunk))
+    outcome, errors = ingest_folder(tmp_path, database, Plan(workers=3, chunk=chunk))
     assert list(errors) == ["b.tsv"]
     assert (outcome.files_counted, outcome.files_failed) == (32, 1)
     Model().check(database, LAKE)
     later = LAKE | {"a.tsv": events(30, 90, "third"), "small/7.tsv": events(1, 9, "more")}
     write_lake(tmp_path, later)
-    count(tmp_path, database, Plan(workers=2, chunk=chunk))
+    ingest_folder(tmp_path, database, Plan(workers=2, chunk=chunk))
     Model().check(database, later)
     with Database(database, wait=5) as db:
         lake = open_lake(str(tmp_path))

@@ -17,11 +17,14 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from state.refusals import advise, is_temporary
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents, write_lake
 from tests.support.postgres import administrate, as_role
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER, SECRET, contents, run
+from tests.support.program_runs import run
+from tests.support.secret import SECRET
 from tests.support.servers import inject, oldest_server
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
 
 COMMANDS = [
     [],

@@ -31,10 +31,10 @@ from processor.spark.executor import Job, Outcome, Share, Trouble, _lake, stagin
 from processor.spark.reducer import SparkPool, Wave, numbered, waves
 from processor.spark.session import Engine, EngineError, EngineSettingError, reason
 from state.staging import Staged, Staging
-from tests.support.lines import events
+from tests.support.event_files import HEADER, events
+from tests.support.lake_folders import write_lake
 from tests.support.paths import ROOT
-from tests.support.program import HEADER, SECRET
-from tests.support.tables import write_lake
+from tests.support.secret import SECRET
 
 JAVA = 'Exception in thread "main" java.lang.IllegalStateException: the cluster is full'
 

@@ -8,12 +8,13 @@ import pytest
 
 from processor.plan import Plan
 from state.database import Database
-from tests.support.ingesting import count
-from tests.support.older import execute
+from tests.support.database_queries import execute
+from tests.support.event_files import CLICK, HEADER
+from tests.support.ingest import ingest_folder
+from tests.support.lake_folders import contents, write_lake
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role
-from tests.support.program import CLICK, HEADER, contents
-from tests.support.tables import Model, write_lake
+from tests.support.tables import Model
 
 SOURCES = sorted([ROOT / "run.py", *(ROOT / "processor").rglob("*.py"), *(ROOT / "state").rglob("*.py")])
 CALLS = {"execute", "executemany", "copy_expert", "copy_from", "mogrify", "callproc", "execute_values", "execute_batch"}
@@ -106,7 +107,7 @@ def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_pa
         *(f"create table public.{name} {columns}" for name, columns in made),
         "grant all on all tables in schema public to etl",
     )
-    _, errors = count(tmp_path, database, Plan())
+    _, errors = ingest_folder(tmp_path, database, Plan())
     assert errors == {}
     Model().check(owner, contents(tmp_path))
     for name, _ in made:

@@ -12,7 +12,7 @@ from botocore.parsers import ResponseParserError
 from processor.lake import aws_client
 from processor.lake.base import LakeError, LakeSettingError, escape_unstorable
 from processor.lake.sqs import QueueNotifications, parse_notification
-from tests.support.program import SECRET
+from tests.support.secret import SECRET
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/q"
 # Errors about a setting or a permission, with some words of their advice.

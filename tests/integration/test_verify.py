@@ -16,10 +16,10 @@ from processor.verify import verify
 from state.comparison import Difference
 from state.database import Database
 from state.store import Store
-from tests.support.ingesting import SilentTally, count
-from tests.support.older import execute
+from tests.support.database_queries import execute
+from tests.support.ingest import SilentTally, ingest_folder
 from tests.support.oracle import REQUIRED
-from tests.support.program import run
+from tests.support.program_runs import run
 
 KEYS = {
     "public.article_performance": ("article_id", "date"),
@@ -122,7 +122,7 @@ def first_key(url: str, table: str) -> list[object]:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_spoiled_cell_is_found(lake: Path, database: str, table: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     assert not differences(lake, database)
     for spoil in spoils(database, table):
         key = first_key(database, table)
@@ -138,14 +138,14 @@ def test_every_spoiled_cell_is_found(lake: Path, database: str, table: str) -> N
 
 @pytest.mark.parametrize("spoil", CHECKPOINT)
 def test_a_spoiled_checkpoint_is_found(lake: Path, database: str, spoil: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     execute(database, f"update state.lake_files set {spoil} where key = 'a.tsv'")
     assert ["a.tsv"] in [difference.key for difference in differences(lake, database)]
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     names = ", ".join(str(column) for column, _ in written(database, table))
     try:
         execute(database, f"insert into {table} ({names}) select {names} from {table} limit 1")
@@ -155,7 +155,7 @@ def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str)
 
 
 def test_rows_of_no_file_are_found(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     execute(database, "insert into state.file_sessions values (0, 1, 99, 2, 'u', 's')")
     (found,) = differences(lake, database)
     assert (found.table, found.key, found.found) == ("file_sessions", ["no file 99"], {"rows": 1})
@@ -176,7 +176,7 @@ def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 def test_verify_names_what_differs_and_changes_nothing(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     before = contents(database)
     done = run("verify", lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
@@ -193,7 +193,7 @@ def test_verify_names_what_differs_and_changes_nothing(lake: Path, database: str
 
 
 def test_differences_come_in_flat_memory(lake: Path, database: str) -> None:
-    count(lake, database, Plan())
+    ingest_folder(lake, database, Plan())
     execute(
         database,
         "insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import made_lake
+from tests.support.database_queries import ask
+from tests.support.event_files import CLICK, HEADER
 from tests.support.postgres import as_role
-from tests.support.processes import ask
-from tests.support.program import CLICK, HEADER, run
+from tests.support.program_runs import run
 from tests.support.tables import tables
 
 VIEWS = ["category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness"]

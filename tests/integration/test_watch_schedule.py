@@ -20,11 +20,11 @@ from state.batch_writer import Version
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
 from state.store import Store
-from tests.support.ingesting import SilentTally
-from tests.support.lines import events
-from tests.support.older import execute
-from tests.support.program import contents
-from tests.support.tables import Model, write_lake
+from tests.support.database_queries import execute
+from tests.support.event_files import events
+from tests.support.ingest import SilentTally
+from tests.support.lake_folders import contents, write_lake
+from tests.support.tables import Model
 
 INTERVAL = 10.0
 

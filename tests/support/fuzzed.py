@@ -23,7 +23,7 @@ from processor.reducers.fold import reduce_text
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import reduced, stretches
 from tests.support import oracle, strategies
-from tests.support.ingesting import SilentTally
+from tests.support.ingest import SilentTally
 from tests.support.partials import merged, numbered, rejected, says
 
 HEADER = "\t".join(oracle.REQUIRED).encode()

@@ -25,9 +25,10 @@ from processor.verify import verify
 from state.database import Database
 from state.store import Store
 from tests.support import strategies
-from tests.support.ingesting import SilentTally
+from tests.support.ingest import SilentTally
+from tests.support.lake_folders import write_lake
 from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
-from tests.support.tables import Model, Tables, clear, tables, write_lake
+from tests.support.tables import Model, Tables, clear, tables
 
 PICKS = st.integers(0, 7)
 PLANS = st.builds(Plan, prune_all=st.booleans())

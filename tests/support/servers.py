@@ -17,8 +17,9 @@ import pytest
 from state import embedded
 from state.database import Database
 from state.embedded_process import read_note, try_lock
+from tests.support.database_queries import ask
 from tests.support.postgres import administrate
-from tests.support.processes import ask, wait_until
+from tests.support.waiting import wait_until
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
 

@@ -4,14 +4,13 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
 import psycopg2
 from psycopg2 import sql
 
+from tests.support.database_queries import ask
 from tests.support.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
-from tests.support.processes import ask
 
 # What is kept added up, and what it is added up from.
 ADDED_UP = {
@@ -129,14 +128,6 @@ class Model:
             for key, reading in readings.items()
         }
         return found
-
-
-def write_lake(folder: Path, lake: Mapping[str, bytes]) -> None:
-    """Make a folder hold these files."""
-    for key, data in lake.items():
-        path = folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
 
 
 def is_there(database: str, what: str) -> bool:

@@ -18,7 +18,7 @@ from processor.reducers.events import (
     timestamp,
 )
 from tests.support import oracle, strategies
-from tests.support.lines import LINE, attributes
+from tests.support.odd_lines import LINE, attributes
 
 HEADER = "\t".join(oracle.REQUIRED).encode()
 

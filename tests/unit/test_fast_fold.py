@@ -9,7 +9,7 @@ from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import Fold, header_columns, reduce_text
 from processor.reducers.partial import Partial
 from tests.support import oracle, strategies
-from tests.support.lines import LINE, attributes
+from tests.support.odd_lines import LINE, attributes
 
 HEADER = "\t".join(oracle.REQUIRED).encode() + b"\n"
 

@@ -20,7 +20,7 @@ from processor.reducing.byte_ranges import Stretch, reduced
 from state.batch_writer import Version
 from state.staging import Staged
 from tests.support.fuzzed import HEADER, REDUCERS, Memory, line
-from tests.support.ingesting import SilentTally
+from tests.support.ingest import SilentTally
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB

@@ -12,8 +12,8 @@ from processor.lake.base import LakeSettingError
 from processor.lake.folder_notifications import MAX_NAMES, QUIET_SECONDS, FolderNotifications
 from processor.lake.location import open_lake
 from processor.lake.notifications import NoNotifications, open_notifications
-from tests.support.program import HEADER
-from tests.support.tables import write_lake
+from tests.support.event_files import HEADER
+from tests.support.lake_folders import write_lake
 
 PATIENCE = 30.0
 

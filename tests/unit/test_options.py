@@ -13,7 +13,8 @@ from processor.output.console import Console
 from processor.output.json_log import JsonLog
 from processor.output.metrics_export import Address, Gateway, TextFile
 from processor.signals import Signals, StopRequest
-from tests.support.program import ODD, SECRET
+from tests.support.hostile_text import ODD
+from tests.support.secret import SECRET
 
 # Of each command the words that are enough for it.
 ENOUGH = {

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from processor.report import picture
 from processor.report import summary as report
 from processor.report.summary import CategoryDay, Counts
+from tests.support.category_days import FIRST_DAY, day
+from tests.support.hostile_text import HOSTILE
 from tests.support.paths import ROOT
-from tests.support.rates import FIRST, HOSTILE, day
 
 
 def drawn(some: list[CategoryDay], path: Path) -> tuple[int, int]:
@@ -67,7 +68,7 @@ def test_days_of_a_wrong_clock_do_not_stretch_the_picture() -> None:
     some = [*(day(after=i) for i in range(3)), CategoryDay("news", datetime.date(1970, 1, 1), 2, 1)]
     summary = report.summarize(some)
     assert summary is not None
-    assert (summary.first, summary.step, summary.left_out) == (FIRST, "day", Counts(2, 1))
+    assert (summary.first, summary.step, summary.left_out) == (FIRST_DAY, "day", Counts(2, 1))
     assert "not shown: 1 click / 2 displays on stray days" in words(some)
 
 
@@ -83,7 +84,7 @@ def test_the_picture_says_what_it_shows() -> None:
 
 
 def test_more_categories_than_fit_are_gathered_and_it_is_said() -> None:
-    gathered = CategoryDay(None, FIRST, 8685, 360, gathers=9)
+    gathered = CategoryDay(None, FIRST_DAY, 8685, 360, gathers=9)
     said = words([gathered, *(day(f"c{i}", displays=1000 - i) for i in range(31)), day(None)])
     assert "41 categories, most displayed first" in said
     assert "the 9 least displayed share the last panel" in said

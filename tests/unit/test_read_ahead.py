@@ -10,7 +10,7 @@ import pytest
 from processor.lake.base import ChangedError, LakeFile, LakeSettingError, Stream
 from processor.lake.location import open_lake
 from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead, read_objects_ahead
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processor.report import summary as report
 from processor.report.summary import CategoryDay, Counts
-from tests.support.rates import FIRST, day
+from tests.support.category_days import FIRST_DAY, day
 
 rows = st.lists(
     st.builds(
@@ -139,10 +139,10 @@ def test_rates_in_per_cent(rate: float, shown: str) -> None:
     ],
 )
 def test_periods_grow_with_what_they_cover(days: int, step: str, periods: int) -> None:
-    found, firsts = report.split_into_periods(FIRST, FIRST + datetime.timedelta(days - 1))
+    found, firsts = report.split_into_periods(FIRST_DAY, FIRST_DAY + datetime.timedelta(days - 1))
     assert (found, len(firsts)) == (step, periods)
-    assert firsts[0] == report.find_period_start(FIRST, found) <= FIRST
-    assert report.find_period_start(firsts[-1], found) == firsts[-1] <= FIRST + datetime.timedelta(days - 1)
+    assert firsts[0] == report.find_period_start(FIRST_DAY, found) <= FIRST_DAY
+    assert report.find_period_start(firsts[-1], found) == firsts[-1] <= FIRST_DAY + datetime.timedelta(days - 1)
 
 
 def test_a_period_is_named_by_its_first_day() -> None:
@@ -155,22 +155,22 @@ def test_a_period_is_named_by_its_first_day() -> None:
 
 def test_what_wrong_clocks_strew_is_left_out_to_a_day_and_to_a_count() -> None:
     def left_out(after: int, weight: int, usual: int = 999) -> tuple[datetime.date, datetime.date]:
-        weights = Counter({FIRST + datetime.timedelta(after): weight, FIRST: usual})
+        weights = Counter({FIRST_DAY + datetime.timedelta(after): weight, FIRST_DAY: usual})
         return report.find_core_days(weights)
 
     for sign in (1, -1):
-        assert left_out(sign * 32, 1) == (FIRST, FIRST)
-        far = FIRST + sign * datetime.timedelta(31)
-        assert left_out(sign * 31, 1) == tuple(sorted((FIRST, far)))  # no month away
-        far = FIRST + sign * datetime.timedelta(32)
-        assert left_out(sign * 32, 1, usual=998) == tuple(sorted((FIRST, far)))  # more than 0.1 %
-    days = [FIRST + datetime.timedelta(n) for n in (-80, -40, 0, 40, 80)]
-    assert report.find_core_days(Counter(dict(zip(days, (1, 1, 5000, 1, 1), strict=True)))) == (FIRST, FIRST)
+        assert left_out(sign * 32, 1) == (FIRST_DAY, FIRST_DAY)
+        far = FIRST_DAY + sign * datetime.timedelta(31)
+        assert left_out(sign * 31, 1) == tuple(sorted((FIRST_DAY, far)))  # no month away
+        far = FIRST_DAY + sign * datetime.timedelta(32)
+        assert left_out(sign * 32, 1, usual=998) == tuple(sorted((FIRST_DAY, far)))  # more than 0.1 %
+    days = [FIRST_DAY + datetime.timedelta(n) for n in (-80, -40, 0, 40, 80)]
+    assert report.find_core_days(Counter(dict(zip(days, (1, 1, 5000, 1, 1), strict=True)))) == (FIRST_DAY, FIRST_DAY)
 
 
 def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() -> None:
     def rows(name: str | None, displays: int, clicks: int, gathers: int = 1) -> CategoryDay:
-        return CategoryDay(name, FIRST, displays, clicks, gathers)
+        return CategoryDay(name, FIRST_DAY, displays, clicks, gathers)
 
     some = [rows(None, 9, 0, 5), rows(None, 3, 1), rows("b", 3, 1), rows("a", 3, 1), rows("c", 3, 2), rows("d", 4, 0)]
     summary = report.summarize(some)
@@ -178,7 +178,7 @@ def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() 
     assert [(panel.name, panel.gathers) for panel in summary.panels] == [
         ("d", 1), ("c", 1), ("a", 1), ("b", 1), (None, 1), (None, 5),
     ]  # fmt: skip
-    assert summary.overall == report.Panel(None, 10, Counts(25, 5), {FIRST: Counts(25, 5)})
+    assert summary.overall == report.Panel(None, 10, Counts(25, 5), {FIRST_DAY: Counts(25, 5)})
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() 
     ],
 )
 def test_the_top_of_the_scale(points: list[tuple[int, int]], top: float) -> None:
-    panels = [report.Panel("x", 1, Counts(), {FIRST: Counts(*point)}) for point in points]
+    panels = [report.Panel("x", 1, Counts(), {FIRST_DAY: Counts(*point)}) for point in points]
     assert report.top_of_scale(panels) == pytest.approx(top)
 
 

@@ -1,4 +1,4 @@
-"""Ingests a folder in this process."""
+"""Runs of the main job in the process of the test."""
 
 from pathlib import Path
 
@@ -8,6 +8,9 @@ from processor.plan import Plan
 from processor.run_tally import RunTally
 from state.database import Database
 from state.store import Store
+
+# Chunks so small that a file of a few lines has several.
+PLAN = Plan(chunk=500)
 
 
 class SilentTally(RunTally):
@@ -22,7 +25,7 @@ class SilentTally(RunTally):
         self.errors[key] = error
 
 
-def count(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
+def ingest_folder(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
     lake, tally = open_lake(str(folder)), SilentTally()
     with Database(url, wait=5) as db:

@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-from tests.support.processes import wait_until
+from tests.support.waiting import wait_until
 
 EXECUTOR = "CoarseGrainedExecutorBackend"
 PATIENCE = 240.0  # Java takes its time to start where others are at work

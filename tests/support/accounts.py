@@ -1,4 +1,4 @@
-"""Folders of another account."""
+"""Acting as another account of the machine."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Runs of the program, and the smallest lines that it is given."""
+"""Runs of the program as a process of its own."""
 
 import json
 import os
@@ -8,13 +8,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Self
 
 from tests.support.paths import ROOT
-
-HEADER = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
-
-
-CLICK = b'2019-02-15 10:00:00.000 +0000\ts1\tarticle_viewed\tu1\t{"id": "a1", "title": "T", "category": "C"}\n'
+from tests.support.waiting import DEADLINE_SECONDS
 
 
 def run(*arguments: str, lake: Path | str, database: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -29,8 +26,40 @@ def run(*arguments: str, lake: Path | str, database: str, **environment: str) ->
     return done
 
 
-def contents(lake: Path) -> dict[str, bytes]:
-    return {path.relative_to(lake).as_posix(): path.read_bytes() for path in lake.rglob("*.tsv*")}
+class Run:
+    """A run of the command that goes on; as a context, it has ended at its end."""
+
+    def __init__(self, *arguments: str, lake: Path | str, database: str, **environment: str) -> None:
+        """Begin it, in a folder of its own."""
+        self._folder = tempfile.TemporaryDirectory()
+        self._errors = Path(self._folder.name, "errors")
+        settings = {"LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "60", **environment}
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "run.py"), *arguments],
+                env={**os.environ, **settings}, cwd=self._folder.name, stdout=subprocess.DEVNULL, stderr=errors,
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        """It goes on."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It is killed where it goes on still."""
+        self.process.kill()
+        self.process.wait()
+        self._folder.cleanup()
+
+    @property
+    def errors(self) -> str:
+        """What it wrote to standard error until now."""
+        return self._errors.read_text(encoding="utf-8")
+
+    def end(self, seconds: float = DEADLINE_SECONDS) -> int:
+        """Its exit code, waited for; it left no traceback."""
+        code = self.process.wait(seconds)
+        assert "Traceback" not in self.errors, self.errors
+        return code
 
 
 def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
@@ -39,9 +68,6 @@ def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
     told: dict[str, float] = json.loads(line)
     assert told.pop("seconds") >= 0
     return told
-
-
-SECRET = "h1dden"
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str], folder: Path) -> str:
@@ -58,6 +84,3 @@ def on_a_terminal(command: list[str], environment: dict[str, str], folder: Path)
         running.wait()
     os.close(ours)
     return shown.decode()
-
-
-ODD = "\x1b]0;x\x07\u202e\x9b"

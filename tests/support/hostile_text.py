@@ -1,16 +1,7 @@
-"""Rates to draw."""
+"""Text that tries to break what shows it."""
 
-import datetime
-
-from processor.report.summary import CategoryDay
-
-FIRST = datetime.date(2019, 2, 15)
-
-
-def day(category: str | None = "news", after: int = 0, displays: int = 1000, clicks: int = 40) -> CategoryDay:
-    """A row `after` days after the first day of the assignment."""
-    return CategoryDay(category, FIRST + datetime.timedelta(days=after), displays, clicks)
-
+# Escapes for a terminal, and characters that turn the direction of text round.
+ODD = "\x1b]0;x\x07\u202e\x9b"
 
 HOSTILE = [
     "$x^2$ and $\\frac{",

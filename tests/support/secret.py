@@ -1,0 +1,3 @@
+"""A password that no output may show."""
+
+SECRET = "h1dden"
