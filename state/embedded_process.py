@@ -76,13 +76,13 @@ def stop_server(home: Path) -> None:
     """Stop the server if it runs, and delete what it keeps outside its folder."""
     lock = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     sockets = None
-    told = False
+    is_signalled = False
     deadline = time.monotonic() + STOP_SECONDS
     try:
         while not try_lock(lock) and time.monotonic() < deadline:
             note = read_note(home)
-            if note and not told:
-                told, sockets = True, note[4]
+            if note and not is_signalled:
+                is_signalled, sockets = True, note[4]
                 with suppress(ProcessLookupError):
                     os.kill(int(note[0]), signal.SIGINT)
             time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The errors of this package: each message is one line that says what happened and what to do."""
+"""The errors of this package: each message is one line: what happened, and what to do."""
 
 
 class StateError(Exception):

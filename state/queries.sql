@@ -284,29 +284,29 @@ where article_id = %(article_id)s and (%(day)s::date is null or date = %(day)s)
 order by date;
 
 -- read_article_parts: what each file contributes to those rows
-select gave.date, files.key as file, gave.displays, gave.clicks
-from state.file_article_days as gave
+select contribution.date, files.key as file, contribution.displays, contribution.clicks
+from state.file_article_days as contribution
 inner join state.lake_files as files using (file_id)
 where
-    hashtextextended(gave.article_id, 0) = hashtextextended(%(article_id)s, 0)
-    and gave.article_id = %(article_id)s
-    and (%(day)s::date is null or gave.date = %(day)s)
-order by gave.date, files.key;
+    hashtextextended(contribution.article_id, 0) = hashtextextended(%(article_id)s, 0)
+    and contribution.article_id = %(article_id)s
+    and (%(day)s::date is null or contribution.date = %(day)s)
+order by contribution.date, files.key;
 
 -- read_article_texts: the title and the category of an article, and the files that they are from
 select texts.name, texts.text, files.key as file, texts.at
 from state.articles as latest
-inner join state.file_article_days as gave
+inner join state.file_article_days as contribution
     on
-        hashtextextended(gave.article_id, 0) = hashtextextended(latest.article_id, 0)
-        and gave.article_id = latest.article_id
+        hashtextextended(contribution.article_id, 0) = hashtextextended(latest.article_id, 0)
+        and contribution.article_id = latest.article_id
 inner join state.lake_files as files using (file_id)
 cross join lateral (
     values
-    ('title', latest.title, latest.title_at, gave.title, gave.title_at),
-    ('category', latest.category, latest.category_at, gave.category, gave.category_at)
-) as texts (name, text, at, gave_text, gave_at)
-where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.gave_text, texts.gave_at)
+    ('title', latest.title, latest.title_at, contribution.title, contribution.title_at),
+    ('category', latest.category, latest.category_at, contribution.category, contribution.category_at)
+) as texts (name, text, at, contributed_text, contributed_at)
+where latest.article_id = %(article_id)s and (texts.text, texts.at) = (texts.contributed_text, texts.contributed_at)
 order by texts.name desc, files.key;
 
 -- read_user_rows: the rows of a user, on one day or on all days
@@ -316,25 +316,25 @@ where user_id = %(user_id)s and (%(day)s::date is null or date = %(day)s)
 order by date;
 
 -- read_user_parts: what each file contributes to the displays and clicks of those rows
-select gave.date, files.key as file, gave.displays, gave.clicks
-from state.file_user_days as gave
+select contribution.date, files.key as file, contribution.displays, contribution.clicks
+from state.file_user_days as contribution
 inner join state.lake_files as files using (file_id)
-where gave.user_id = %(user_id)s and (%(day)s::date is null or gave.date = %(day)s)
-order by gave.date, files.key;
+where contribution.user_id = %(user_id)s and (%(day)s::date is null or contribution.date = %(day)s)
+order by contribution.date, files.key;
 
 -- read_user_sessions: which files hold parts of a user's sessions that began on one day, or on any day
 with parts as (
     select
-        gave.session_id,
+        contribution.session_id,
         files.key as file,
-        gave.events,
-        gave.first_at,
-        gave.last_at,
-        min(gave.first_at) over (partition by gave.session_id) as session_first_at,
-        max(gave.last_at) over (partition by gave.session_id) as session_last_at
-    from state.file_sessions as gave
+        contribution.events,
+        contribution.first_at,
+        contribution.last_at,
+        min(contribution.first_at) over (partition by contribution.session_id) as session_first_at,
+        max(contribution.last_at) over (partition by contribution.session_id) as session_last_at
+    from state.file_sessions as contribution
     inner join state.lake_files as files using (file_id)
-    where gave.user_id = %(user_id)s
+    where contribution.user_id = %(user_id)s
 ),
 
 days as (
@@ -629,26 +629,26 @@ from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as 
 inner join state.lake_files as files on files.file_id = recalled.known;
 
 -- retract: withdraw what files contributed; later statements bring down the sums
-with gone as (
+with retracted as (
     delete from file_article_days
     where file_id = any(%(file_ids)s)
     returning article_id, date, displays, clicks, title_at, category_at, title, category
 )
 
 insert into pg_temp.old_article_days (article_id, date, displays, clicks, title_at, category_at, title, category)
-select article_id, date, displays, clicks, title_at, category_at, title, category from gone;
-with gone as (
+select article_id, date, displays, clicks, title_at, category_at, title, category from retracted;
+with retracted as (
     delete from file_user_days where file_id = any(%(file_ids)s) returning user_id, date, displays, clicks
 )
 
 insert into pg_temp.old_user_days (user_id, date, displays, clicks)
-select user_id, date, displays, clicks from gone;
-with gone as (
+select user_id, date, displays, clicks from retracted;
+with retracted as (
     delete from file_sessions where file_id = any(%(file_ids)s) returning user_id, session_id, first_at, last_at
 )
 
 insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
-select user_id, session_id, first_at, last_at from gone;
+select user_id, session_id, first_at, last_at from retracted;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
 -- recall_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
@@ -1233,24 +1233,24 @@ select
     newest.counted_at,
     newest.events,
     newest.rejected,
-    gave.first_date,
-    gave.last_date,
-    coalesce(gave.displays, 0) as displays,
-    coalesce(gave.clicks, 0) as clicks,
+    contribution.first_date,
+    contribution.last_date,
+    coalesce(contribution.displays, 0) as displays,
+    coalesce(contribution.clicks, 0) as clicks,
     count(*) over () as files,
     sum(newest.events) over ()::bigint as all_events,
     sum(newest.rejected) over ()::bigint as all_rejected,
-    min(gave.first_date) over () as all_first_date,
-    max(gave.last_date) over () as all_last_date,
-    coalesce(sum(gave.displays) over (), 0)::bigint as all_displays,
-    coalesce(sum(gave.clicks) over (), 0)::bigint as all_clicks
+    min(contribution.first_date) over () as all_first_date,
+    max(contribution.last_date) over () as all_last_date,
+    coalesce(sum(contribution.displays) over (), 0)::bigint as all_displays,
+    coalesce(sum(contribution.clicks) over (), 0)::bigint as all_clicks
 from newest
 cross join lateral (
     select min(date) as first_date, max(date) as last_date, sum(displays) as displays, sum(clicks) as clicks
     from state.file_article_days
     where file_id = newest.file_id
-) as gave
-order by gave.clicks desc nulls last, gave.displays desc nulls last, newest.key
+) as contribution
+order by contribution.clicks desc nulls last, contribution.displays desc nulls last, newest.key
 limit %(most)s;
 
 -- read_category_days: displays and clicks by category and day; the least displayed categories beyond a number share one
@@ -1396,25 +1396,25 @@ with wanted as (
             'lines', read.lines, 'events', read.events, 'rejected', read.rejected, 'content_hash', read.content_hash,
             -- unknown if the file was ingested by an older program
             'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end
-        ) as gave
+        ) as contribution
     from pg_temp.lake_files as read
     left join state.lake_files as known using (key)
     where read.fingerprint is not null
     union all
-    select files.key, 'file_article_days', to_jsonb(gave) - 'file_id'
-    from pg_temp.file_article_days as gave
+    select files.key, 'file_article_days', to_jsonb(contribution) - 'file_id'
+    from pg_temp.file_article_days as contribution
     inner join pg_temp.lake_files as files using (file_id)
     union all
-    select files.key, 'file_user_days', to_jsonb(gave) - 'file_id'
-    from pg_temp.file_user_days as gave
+    select files.key, 'file_user_days', to_jsonb(contribution) - 'file_id'
+    from pg_temp.file_user_days as contribution
     inner join pg_temp.lake_files as files using (file_id)
     union all
-    select files.key, 'file_sessions', to_jsonb(gave) - 'file_id'
-    from pg_temp.file_sessions as gave
+    select files.key, 'file_sessions', to_jsonb(contribution) - 'file_id'
+    from pg_temp.file_sessions as contribution
     inner join pg_temp.lake_files as files using (file_id)
     union all
-    select files.key, 'file_rejected_lines', to_jsonb(gave) - 'file_id'
-    from pg_temp.file_rejected_lines as gave
+    select files.key, 'file_rejected_lines', to_jsonb(contribution) - 'file_id'
+    from pg_temp.file_rejected_lines as contribution
     inner join pg_temp.lake_files as files using (file_id)
 ),
 
@@ -1424,24 +1424,24 @@ found as (
         'lake_files' as name,
         jsonb_build_object(
             'lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash, 'newest_at', newest_at
-        ) as gave
+        ) as contribution
     from state.lake_files
     where fingerprint is not null
     union all
-    select coalesce(files.key, 'no file ' || gave.file_id), 'file_article_days', to_jsonb(gave) - 'file_id'
-    from state.file_article_days as gave
+    select coalesce(files.key, 'no file ' || contribution.file_id), 'file_article_days', to_jsonb(contribution) - 'file_id'
+    from state.file_article_days as contribution
     left join state.lake_files as files using (file_id)
     union all
-    select coalesce(files.key, 'no file ' || gave.file_id), 'file_user_days', to_jsonb(gave) - 'file_id'
-    from state.file_user_days as gave
+    select coalesce(files.key, 'no file ' || contribution.file_id), 'file_user_days', to_jsonb(contribution) - 'file_id'
+    from state.file_user_days as contribution
     left join state.lake_files as files using (file_id)
     union all
-    select coalesce(files.key, 'no file ' || gave.file_id), 'file_sessions', to_jsonb(gave) - 'file_id'
-    from state.file_sessions as gave
+    select coalesce(files.key, 'no file ' || contribution.file_id), 'file_sessions', to_jsonb(contribution) - 'file_id'
+    from state.file_sessions as contribution
     left join state.lake_files as files using (file_id)
     union all
-    select coalesce(files.key, 'no file ' || gave.file_id), 'file_rejected_lines', to_jsonb(gave) - 'file_id'
-    from state.file_rejected_lines as gave
+    select coalesce(files.key, 'no file ' || contribution.file_id), 'file_rejected_lines', to_jsonb(contribution) - 'file_id'
+    from state.file_rejected_lines as contribution
     left join state.lake_files as files using (file_id)
 )
 

@@ -97,15 +97,15 @@ class Reads:
         return self._rows("read_lake_state")[0]
 
     def failed_files(self, most: int) -> list[Row]:
-        """Return `key` and `error` of at most so many files that failed, the last ones first."""
+        """Return `key` and `error` of the last `most` files that failed, the latest first."""
         return self._rows("read_failed_files", most=most)
 
     def newest_files(self, most: int) -> list[Row]:
-        """Return at most so many of the files that the last run ingested, and in each row the sums over all of them."""
+        """Return at most `most` files that the last run ingested; each row has the sums over all of them, too."""
         return self._rows("read_newest_files", most=most)
 
     def category_days(self, most: int) -> list[Row]:
-        """Return displays and clicks by category and day; categories beyond so many share a row for each day."""
+        """Return displays and clicks by category and day; categories beyond `most` share one row for each day."""
         return self._rows("read_category_days", most=most)
 
     def session_days(self) -> list[Row]:
@@ -113,7 +113,7 @@ class Reads:
         return self._rows("read_session_days")
 
     def busiest_articles(self, since: date, until: date, most: int) -> list[Row]:
-        """Return at most so many articles, those with the most clicks from one day to another, both included."""
+        """Return the `most` articles with the most clicks from one day to another, both included."""
         return self._rows("read_busiest_articles", since=since, until=until, most=most)
 
     def cumulative_clicks(self, article_ids: list[str], since: date, until: date) -> list[Row]:
