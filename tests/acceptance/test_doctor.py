@@ -207,16 +207,16 @@ def test_a_database_that_is_read_only_is_told(lake: Path, database: str, counted
 
 
 SPOILT = {
-    "alter table state.file_sessions enable row level security, force row level security": "let no policy hide rows",
-    "alter table article_performance enable row level security, force row level security": "let no policy hide rows",
+    "alter table state.file_sessions enable row level security, force row level security": "policies that hide rows",
+    "alter table article_performance enable row level security, force row level security": "policies that hide rows",
     "revoke delete on state.file_sessions from etl": "grant this role the right",
     "revoke insert on state.articles from etl": "grant this role the right",
     "alter table state.file_sessions replica identity nothing; create publication p for table state.file_sessions":
         "replica identity",
     "alter table user_performance replica identity full; create publication p for table user_performance": "to default",
-    "alter table user_performance rename column clicks to clacks": "undo what was changed",
-    "drop table state.session_days": "undo what was changed",
-    "alter table state.runs alter run_id drop identity": "undo what was changed",
+    "alter table user_performance rename column clicks to clacks": "undo the change",
+    "drop table state.session_days": "undo the change",
+    "alter table state.runs alter run_id drop identity": "undo the change",
 }  # fmt: skip
 
 

@@ -241,7 +241,7 @@ def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> No
         ("40001", "run again later", 5),
         (
             "42501",
-            "grant this role the right and let no policy hide rows from it, or name another role in DATABASE_URL",
+            "grant this role the right and drop policies that hide rows from it, or name another role in DATABASE_URL",
             1,
         ),
     ],
