@@ -7,17 +7,16 @@ import sys
 
 from processor.cli import cores
 from processor.lake.location import open_lake
-from processor.reducers.fold import CHUNK
-from processor.reducing.process_pool import Pool
+from processor.reducing.process_pool import open_local_reducer
 
 
 def main() -> None:
     """Reduce every file of a lake."""
     lake = open_lake(sys.argv[1])
     files = sorted(lake.list_files())
-    with Pool(lake, files, CHUNK, cores()) as pool:
+    with open_local_reducer(lake, files, cores()) as reducer:
         for file in files:
-            for _ in pool.results(file):
+            for _ in reducer.results(file):
                 pass
 
 

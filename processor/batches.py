@@ -11,10 +11,9 @@ from processor.lake.base import FileError, LakeFile
 from processor.lake.text import estimate_text_size
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, newest
-from processor.reducing.byte_ranges import Reduced
-from processor.reducing.process_pool import LostWorkerError
+from processor.reducing.reducer import ReducedPartial, Reducer
 from state.batch_writer import Reading, Version
-from state.staging import Staged
+from state.rows import LostRowsError, Rows
 
 # The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
 # database's disk, and the file is most likely to fail.
@@ -24,13 +23,6 @@ MIB = 1024 * 1024
 
 class RowsWithheldError(Exception):
     """The rows of a file were withheld because of its rejected lines, but all its lines together are good enough."""
-
-
-class Reducer(Protocol):
-    """Reduces the files of a lake."""
-
-    def results(self, file: LakeFile) -> Iterator[Reduced]:
-        """Yield the partials of a file; each call reduces it again. Raises FileError and LakeError."""
 
 
 class Progress(Protocol):
@@ -97,7 +89,7 @@ class BatchFile:
                 self._reading, self.rows = _hold_rows(self._begin(), self._limits)
             except FileError as error:
                 self.error = error
-            except LostWorkerError as error:
+            except LostRowsError as error:
                 self._progress.warn(f"{error}; its file is reduced without it")
                 continue
             except RowsWithheldError:
@@ -109,15 +101,12 @@ class BatchFile:
 def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
     """Return the reading with its rows in memory, and their number; None if they take too much memory or time."""
     end = time.monotonic() + limits.seconds
-    held: list[dict[str, bytes] | Staged] = []
+    held: list[Rows] = []
     count, size, rows = 0, 0, iter(begun.rows)
     for part in rows:
         held.append(part)
-        if isinstance(part, Staged):
-            count += part.rows
-        else:
-            count += sum(lines.count(b"\n") for lines in part.values())
-            size += sum(map(len, part.values()))
+        count += part.count
+        size += part.size
         if count > limits.rows or size > limits.size or (held[1:] and time.monotonic() > end):
             return Reading(begun.key, chain(held, rows), begun.version), None
     version = begun.version()
@@ -157,7 +146,7 @@ def make_batches(
 
 
 def read_file(
-    file: LakeFile, results: Iterator[Reduced], progress: Progress, max_rejected: float = MAX_REJECTED_LINES
+    file: LakeFile, results: Iterator[ReducedPartial], progress: Progress, max_rejected: float = MAX_REJECTED_LINES
 ) -> Reading:
     """Return the rows of a file, which are read as they are used, and then its version; using them raises FileError.
 
@@ -170,7 +159,7 @@ def read_file(
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
     newest_at: int | None = None
 
-    def rows() -> Iterator[dict[str, bytes] | Staged]:
+    def rows() -> Iterator[Rows]:
         nonlocal newest_at
         withholds = False
         try:

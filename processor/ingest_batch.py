@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from processor.batches import BatchFile, RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
-from processor.reducing.process_pool import LostWorkerError
 from state.batch_writer import Failure, Version
 from state.comparison import ComparisonTables
 from state.errors import DatabaseError, DatabaseUnavailableError
-from state.staging import StagingLostError
+from state.rows import LostRowsError
 from state.store import Store
 
 Result = Version | Exception | None  # the version that was ingested, why the file failed, or None: the same content
@@ -32,7 +31,7 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
             versions = into.ingest([item.read for item in good])
             listener.committed(time.monotonic() - begun)
             found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
-    except (LostWorkerError, StagingLostError, RowsWithheldError) as error:
+    except (LostRowsError, RowsWithheldError) as error:
         for item in good:
             item.read_again(error)
         yield from ingest_batch(batch, into, listener)

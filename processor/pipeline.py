@@ -1,20 +1,15 @@
 """The main job: list, plan, ingest, prune."""
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 from processor.batches import make_batches
 from processor.ingest_batch import ingest_batch, record_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
 from processor.plan import Changes, Plan, find_changes, keys_to_prune
-from processor.reducing.process_pool import Pool
 from state.batch_writer import KnownFile
 from state.errors import DatabaseError
 from state.store import Store
-
-if TYPE_CHECKING:
-    from processor.spark.reducer import SparkPool
 
 
 def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
@@ -47,7 +42,7 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
     """
     failed = set[str]()
     listener.begin(len(files), sum(file.size for file in files))
-    with make_reducer(lake, files, store, plan) as reducer:
+    with plan.open_reducer(lake, files) as reducer:
         for batch in make_batches(files, reducer, listener, plan.limits):
             for results in ingest_batch(batch, store, listener):
                 record_results(results, store, listener)
@@ -65,15 +60,6 @@ def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener
         store.forget(key)
         listener.forgotten(key)
     return keys
-
-
-def make_reducer(lake: Lake, files: list[LakeFile], store: Store, plan: Plan) -> "Pool | SparkPool":
-    """Return the reducer that the plan asks for, which reduces these files in their order."""
-    if plan.engine is None:
-        return Pool(lake, files, plan.chunk, plan.workers)
-    from processor.spark.reducer import SparkPool
-
-    return SparkPool(plan.engine, lake, files, plan.chunk, store.staging())
 
 
 def clear_stale_errors(changes: Changes, known: Mapping[str, KnownFile], store: Store) -> None:

@@ -2,16 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from processor.batches import LIMITS, Limits
 from processor.lake.base import LakeFile
 from processor.lake.selection import EVERY_FILE, Selection
-from processor.reducers.fold import CHUNK
+from processor.reducing.process_pool import open_local_reducer
+from processor.reducing.reducer import OpenReducer
 from state.batch_writer import KnownFile
-
-if TYPE_CHECKING:
-    from processor.spark.session import Engine
 
 
 class PruneError(Exception):
@@ -24,9 +22,7 @@ class Plan:
 
     prune: bool = False
     prune_all: bool = False
-    workers: int = 1
-    engine: "Engine | None" = None  # reduces in place of the workers
-    chunk: int = CHUNK  # bytes of text
+    open_reducer: OpenReducer = open_local_reducer
     limits: Limits = LIMITS  # of a batch
     selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
 

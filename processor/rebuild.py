@@ -4,7 +4,6 @@ from processor.batches import make_batches
 from processor.ingest_batch import ingest_batch, report_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
-from processor.pipeline import make_reducer
 from processor.plan import Plan, keys_to_prune
 from state.batch_writer import Failure, KnownFile, Recollection
 from state.comparison import ComparisonTables
@@ -21,7 +20,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     pruned = keys_to_prune(plan, {file.key for file in present}, known)
     with store.comparison_tables() as tables:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
-        fill(tables, lake, present, kept, store, plan, listener)
+        fill(tables, lake, present, kept, plan, listener)
         tables.take_over()
     for key in pruned:
         listener.forgotten(key)
@@ -32,7 +31,6 @@ def fill(
     lake: Lake,
     present: list[LakeFile],
     known: dict[str, KnownFile],
-    store: Store,
     plan: Plan,
     listener: Listener,
 ) -> None:
@@ -47,7 +45,7 @@ def fill(
         for key in known.keys() - {file.key for file in present}
         if known[key].fingerprint is not None
     ]
-    with make_reducer(lake, present, store, plan) as reducer:
+    with plan.open_reducer(lake, present) as reducer:
         for batch in make_batches(present, reducer, listener, plan.limits):
             for results in ingest_batch(batch, tables, listener):
                 for file, result in results:

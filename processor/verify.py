@@ -19,5 +19,5 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     present = sorted(file for file in lake.list_files() if plan.selection.includes(file.key))
     known = store.files()
     with store.comparison_tables() as tables:
-        fill(tables, lake, present, known, store, plan, listener)
+        fill(tables, lake, present, known, plan, listener)
         yield from tables.differences()

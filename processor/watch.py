@@ -12,7 +12,7 @@ from processor.lake.base import ChangedError, Lake, LakeError, LakeFile, escape_
 from processor.lake.notifications import Notifications
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
-from processor.reducing.process_pool import Pool
+from processor.reducing.reducer import Reducer
 from processor.run_tally import RunTally
 from state.errors import BusyError, DatabaseError, SupersededError
 from state.store import Store
@@ -149,14 +149,14 @@ class Watch:
         """Ingest files, except those whose pause is not over; the lock is held."""
         files = [file for file in files if not self._must_wait(file)]
         while files:
-            # After another run had the lock, what was read ahead may be out of date, so a new pool reads it again.
-            with Pool(self._lake, files, self._plan.chunk, self._plan.workers) as pool:
-                files = self._ingest_until_interrupted(pool, files)
+            # After another run had the lock, what was read ahead may be out of date, so a new reducer reads it again.
+            with self._plan.open_reducer(self._lake, files) as reducer:
+                files = self._ingest_until_interrupted(reducer, files)
 
-    def _ingest_until_interrupted(self, pool: Pool, files: list[LakeFile]) -> list[LakeFile]:
+    def _ingest_until_interrupted(self, reducer: Reducer, files: list[LakeFile]) -> list[LakeFile]:
         """Ingest files until another run had the lock; return those that are new or changed after that run."""
         done = 0
-        for batch in make_batches(files, pool, self._tally, self._plan.limits):
+        for batch in make_batches(files, reducer, self._tally, self._plan.limits):
             if done and time.monotonic() > self._locked_at + LOCK_SECONDS and self._offer_lock():
                 return self._find_changed(files[done:])
             for results in ingest_batch(batch, self._store, self._tally):

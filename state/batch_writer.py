@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
-from state.staging import Staged, StagingLostError
+from state.rows import Rows, copy
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -52,7 +52,6 @@ class Version(NamedTuple):
 
 # Rejected lines get their numbers from those of the chunks before theirs.
 NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
-BLOCK_BYTES = 65536
 # The columns of `lake_files` that a version fills.
 RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
 
@@ -64,7 +63,7 @@ class Reading(NamedTuple):
     """
 
     key: str
-    rows: Iterable[dict[str, bytes] | Staged]
+    rows: Iterable[Rows]
     version: Callable[[], Version]
 
 
@@ -110,7 +109,7 @@ class BatchWriter:
     def write(self, readings: Sequence[Reading], commit_id: str | None) -> list[Version | None]:
         """Write what files contribute now in place of what they contributed before, and their checkpoints.
 
-        For each reading its version, or None where the file's content is the same as before. Raises StagingLostError,
+        For each reading its version, or None where the file's content is the same as before. Raises LostRowsError,
         and whatever reading a file raises.
         """
         known = self.find([reading.key for reading in readings])
@@ -138,7 +137,7 @@ class BatchWriter:
             if retracted:
                 self._execute("retract", file_ids=retracted)
             for table, rows in lines.items():
-                self._copy_in(f"copy_{table}", rows)
+                copy(self._db, self._cur, f"copy_{table}", rows)
             if has_new:
                 self._execute("merge_new")
             self._number_rejected_lines(written)
@@ -148,22 +147,17 @@ class BatchWriter:
         return versions
 
     def _copy(self, reading: Reading, number: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:
-        """Put what a file says into the tables new_*, or into `lines` where it is one partial; whether any is there."""
-        if isinstance(reading.rows, list) and len(reading.rows) == 1 and not isinstance(reading.rows[0], Staged):
-            for table, rows in reading.rows[0].items():
+        """Write the rows of a file into the tables new_*, and return True.
+
+        If they are those of one partial, in memory, add them to `lines` and return False.
+        """
+        if isinstance(reading.rows, list) and len(reading.rows) == 1 and reading.rows[0].tables is not None:
+            for table, rows in reading.rows[0].tables.items():
                 lines[NUMBERED_LATER.get(table, table)].append((rows, number))
             return False
-        for partial in reading.rows:
-            if isinstance(partial, Staged):
-                self._take(partial, number)
-                continue
-            for table, rows in partial.items():
-                self._copy_in(f"copy_new_{table}", [(rows, number)])
+        for partial_rows in reading.rows:
+            partial_rows.write(self._db, self._cur, number)
         return True
-
-    def _copy_in(self, name: str, rows: Iterable[tuple[bytes, int]]) -> None:
-        file: Any = NumberedRows(rows)  # psycopg2 reads it, and does nothing else with it
-        self._cur.copy_expert(self._db.queries[name], file)
 
     def _number_rejected_lines(self, written: Mapping[int, Version]) -> None:
         chunks = [
@@ -177,11 +171,6 @@ class BatchWriter:
             self._execute(
                 "number_rejected_lines", file_id=list(file_ids), chunk=list(starts), lines_before=list(lines_before)
             )
-
-    def _take(self, staged: Staged, number: int) -> None:
-        if self._one("take_piece", **staged._asdict()) is None:
-            raise StagingLostError("what Spark had staged was lost in a crash of the server")
-        self._execute("take_staged", **staged._asdict(), file_id=number)
 
     def retract(self, file_ids: Sequence[int]) -> None:
         """Withdraw what files contributed; their checkpoints stay."""
@@ -242,28 +231,3 @@ class BatchWriter:
 
     def _one(self, name: str, **parameters: object) -> Any:
         return self._db.fetch_one(self._cur, name, **parameters)
-
-
-class NumberedRows:
-    """A file for COPY: rows of its text format, each with the number of its file before it, made as they are read."""
-
-    def __init__(self, rows: Iterable[tuple[bytes, int]]) -> None:
-        """The rows of files, each with the file's number."""
-        self._blocks = (block for lines, number in rows for block in numbered(lines, number))
-
-    def read(self, _size: int, /) -> bytes:
-        """The next rows, of whatever size; none at the end."""
-        return next(self._blocks, b"")
-
-
-def numbered(rows: bytes, number: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-    r"""Rows of COPY's text format with a number before each, in blocks; a line feed within a row is escaped there.
-
-    >>> list(numbered(b"a\tb\nc\td\ne\tf\n", 7, 5))
-    [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']
-    """
-    before, begin = b"%d\t" % number, 0
-    while begin < len(rows):
-        end = rows.find(b"\n", min(begin + size, len(rows)) - 1) + 1
-        yield before + rows[begin : end - 1].replace(b"\n", b"\n" + before) + b"\n"
-        begin = end

@@ -1,72 +1,86 @@
-"""Where processes on other machines put what they reduced, until a run takes it into the transaction of its file."""
+"""Staged rows: executors of Spark put them into tables, from which the run takes them when it commits their file."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from state.rows import LostRowsError
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import connection
+    from psycopg2.extensions import connection, cursor
 
-ATTEMPTS = 5
+    from state.connection import Connection
+
+CONNECT_ATTEMPTS = 5
+MAX_PAUSE_SECONDS = 10
 
 
-class Staged(NamedTuple):
-    """Rows that wait in the tables staged_*, under the name of their piece, and how many they are."""
+@dataclass(frozen=True, slots=True)
+class StagedRows:
+    """Rows in the tables staged_*, all of which bear the name of their piece: a random UUID."""
 
     piece: str
-    rows: int
+    count: int
+    tables: ClassVar[None] = None  # they are not in memory
+    size: ClassVar[int] = 0
 
-
-class StagingLostError(Exception):
-    """A piece that was staged is there no more, as the server crashed meanwhile."""
+    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+        """Move the rows into the temporary tables new_*; raises LostRowsError if the server lost them in a crash."""
+        if database.fetch_one(cur, "take_piece", piece=self.piece) is None:
+            raise LostRowsError("what Spark had staged was lost in a crash of the server")
+        database.execute(cur, "take_staged", piece=self.piece, file_id=file_id)
 
 
 class Staging(NamedTuple):
-    """How to reach the database from another process: libpq's parameters, and the statements that stage.
-
-    It holds what the database asks for, a password too.
-    """
+    """What another process needs in order to stage rows: libpq's parameters, the password too, and the statements."""
 
     parameters: dict[str, Any]
     queries: dict[str, str]
 
     def __repr__(self) -> str:
-        """Nothing that a log may not show."""
+        """Return nothing that a log must not show."""
         return "Staging()"
 
+    @classmethod
+    def of(cls, database: "Connection") -> "Staging":
+        """Return what other processes need in order to stage rows in this database."""
+        names = ("name_piece", *(name for name in database.queries if name.startswith("stage_")))
+        return cls(database.process_parameters(), {name: database.queries[name] for name in names})
+
     @contextmanager
-    def opened(self) -> Iterator["Stage"]:
-        """A connection to stage by; raises psycopg2.Error, once it was tried again for a while."""
+    def open(self) -> Iterator["StagingConnection"]:
+        """Connect to the database; raises psycopg2.Error after several attempts."""
         import psycopg2
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
         made: connection = Retrying(
             retry=retry_if_exception_type(psycopg2.OperationalError),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=stop_after_attempt(CONNECT_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.2, max=MAX_PAUSE_SECONDS),
             reraise=True,
         )(psycopg2.connect, **self.parameters)
         try:
-            yield Stage(made, self.queries)
+            yield StagingConnection(made, self.queries)
         finally:
             made.close()
 
 
-class Stage:
-    """Stages pieces, each in a transaction of its own."""
+class StagingConnection:
+    """A connection that stages rows, each piece in a transaction of its own."""
 
     def __init__(self, connection: "connection", queries: dict[str, str]) -> None:
-        """A stage that is empty."""
+        """Wrap an open connection."""
         self._connection, self.queries = connection, queries
 
-    def put(self, tables: dict[str, bytes]) -> Staged:
-        """Stage rows by the table that they are for; raises psycopg2.Error."""
-        staged = Staged(str(uuid.uuid4()), sum(rows.count(b"\n") for rows in tables.values()))
+    def stage(self, tables: Mapping[str, bytes]) -> StagedRows:
+        """Stage rows in COPY's text format, given by their table; raises psycopg2.Error."""
+        piece = str(uuid.uuid4())
         with self._connection, self._connection.cursor() as cur:
-            cur.execute(self.queries["name_piece"], staged._asdict())
+            cur.execute(self.queries["name_piece"], {"piece": piece})
             for name, rows in tables.items():
                 cur.copy_expert(self.queries[f"stage_{name}"], BytesIO(rows))
             cur.execute(self.queries["stage_piece"])
-        return staged
+        return StagedRows(piece, sum(rows.count(b"\n") for rows in tables.values()))

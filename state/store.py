@@ -12,7 +12,6 @@ from state.batch_writer import BatchWriter, Failure, KnownFile, Reading, Version
 from state.comparison import ComparisonTables
 from state.database import Database
 from state.reads import Reads
-from state.staging import Staging
 
 
 class Store:
@@ -31,7 +30,7 @@ class Store:
 
         Returns the version of each file, or None if its content is the same as before. Each of `reads` begins to read
         one file, again at each call, since a transaction that fails may be retried. If one of them raises, nothing has
-        changed. Raises StagingLostError, DatabaseError, and what `reads` raise.
+        changed. Raises LostRowsError, DatabaseError, and what `reads` raise.
         """
         commit_id = str(uuid.uuid4())
         written: list[list[Version | None]] = []
@@ -91,11 +90,6 @@ class Store:
                 self._db.execute(cur, "clear_error", file_id=file.file_id)
 
         self._db.retry(attempt)
-
-    def staging(self) -> Staging:
-        """Return what other processes need in order to stage rows for this run."""
-        names = ("name_piece", *(name for name in self._db.queries if name.startswith("stage_")))
-        return Staging(self._db.process_parameters(), {name: self._db.queries[name] for name in names})
 
     @property
     def connections(self) -> int:

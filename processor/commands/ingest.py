@@ -31,8 +31,7 @@ def _count(
     plan = Plan(
         options.prune,
         options.prune_all,
-        options.workers,
-        options.engine,
+        options.open_reducer,
         limits=options.limits,
         selection=options.selection,
     )

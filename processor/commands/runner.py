@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from processor.commands.choose_reducer import choose_reducer
 from processor.commands.dry_run import dry_run
 from processor.commands.explain import explain
 from processor.commands.forget import forget
@@ -24,7 +25,7 @@ from processor.output.metrics_export import MetricsError, export, serve
 from processor.plan import PruneError
 from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
-from processor.spark.session import Engine, EngineError, EngineSettingError
+from processor.spark.session import SparkApplication, SparkError, SparkSettingError
 from state import embedded
 from state.database import Database, ReadOnlyDatabase
 from state.errors import (
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
 ACTS = {"count": count, "rebuild": count, "watch": watch, "forget": forget, "verify": verify}
 ASKS = {"status": show, "explain": explain, "rejected": rejected}
-TOLD = (BusyError, DatabaseError, EmbeddedError, EngineError, FailedError, LakeError, PruneError)
-WRONG = (DatabaseSettingError, EngineSettingError, LakeSettingError)
+TOLD = (BusyError, DatabaseError, EmbeddedError, SparkError, FailedError, LakeError, PruneError)
+WRONG = (DatabaseSettingError, SparkSettingError, LakeSettingError)
 
 
 def perform(options: Namespace, console: Console, stop: Signals) -> int:
@@ -119,7 +120,7 @@ def exit_code(error: BaseException) -> int:
 def locked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[Database]:
     """The database that the settings name, with its lock held and the run recorded."""
     with ExitStack() as stack:
-        options.engine = stack.enter_context(Engine(options.engine)) if options.engine else None
+        options.engine = stack.enter_context(SparkApplication(options.engine)) if options.engine else None
         url = options.database
         if options.is_embedded:
             if options.relocated:
@@ -158,6 +159,7 @@ def recorded(
     act: Callable[[Lake, Store, Namespace, Console, RunTally], int] = ACTS[options.command]
     if metrics is not None and options.command == "watch":
         act = partial(watch, done=partial(batch_done, metrics, Reads(database)))
+    options.open_reducer = choose_reducer(options, database)
     code, error = FAILED, None
     try:
         code = act(lake, Store(database), options, console, tally)

@@ -15,7 +15,7 @@ from state.store import Store
 
 def verify(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
     """Read the whole lake again and name every row that is not what it gives."""
-    plan = Plan(workers=options.workers, engine=options.engine, limits=options.limits, selection=options.selection)
+    plan = Plan(open_reducer=options.open_reducer, limits=options.limits, selection=options.selection)
     found = 0
     for difference in differences(lake, store, plan, tally):
         console.difference(difference)

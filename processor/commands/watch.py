@@ -25,7 +25,7 @@ def watch(
     done: Callable[[float], None] = lambda _: None,
 ) -> int:
     """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
-    plan = Plan(workers=options.workers, limits=options.limits, selection=options.selection)
+    plan = Plan(open_reducer=options.open_reducer, limits=options.limits, selection=options.selection)
     watching = None
     try:
         notifications = open_notifications(lake, options.queue, console.warn)

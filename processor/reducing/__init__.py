@@ -1,1 +1,1 @@
-"""Who reduces the files of a lake: the port, and the pool of processes behind it."""
+"""Reducing the files of a lake: the port, in this process, and in a pool of processes."""

@@ -1,4 +1,4 @@
-"""A pool of processes that reduce stretches of files ahead of the one that is being committed."""
+"""A pool of processes that reduce byte ranges of files ahead of the file that is being committed."""
 
 import os
 import subprocess
@@ -15,60 +15,74 @@ from typing import Self
 
 from processor.lake.base import Lake, LakeFile
 from processor.lake.read_ahead import ReadAhead
-from processor.reducing.byte_ranges import Reduced, Stretch, reduced, stretch_length, stretches, units
+from processor.reducers.fold import CHUNK
+from processor.reducing.byte_ranges import ByteRange, choose_range_size, cut_into_byte_ranges, group_into_tasks
+from processor.reducing.in_process import InProcessReducer, reduce_byte_range
+from processor.reducing.reducer import ReducedPartial, Reducer
+from state.rows import LostRowsError
 
 ROOT = Path(__file__).resolve().parents[2]
-AHEAD = 2
-HELD = 2
+# Tasks that are begun or wait to be committed, beyond one for each process.
+TASKS_AHEAD = 2
+# Partials of a byte range that wait in memory.
+PARTIALS_AHEAD = 2
 
 
-class LostWorkerError(Exception):
-    """A process of the pool ended before its work did."""
+def open_local_reducer(lake: Lake, files: Sequence[LakeFile], workers: int = 1, chunk_bytes: int = CHUNK) -> Reducer:
+    """Return the reducer on this machine that is best for these files: a pool of processes, or this process alone.
+
+    workers: how many processes may reduce; with one, or for a single task, this process does.
+    """
+    if workers > 1:
+        pool = ProcessPool(lake, files, workers, chunk_bytes)
+        if pool.tasks > 1:
+            return pool
+    return InProcessReducer(lake, files, chunk_bytes)
 
 
-class Task:
-    """A stretch to reduce: its results come as they are made, as many at a time as memory is to hold."""
+class RangeResults:
+    """The results of a byte range that a process reduces: each when it is made, PARTIALS_AHEAD of them at a time."""
 
-    def __init__(self, stretch: Stretch) -> None:
-        """A stretch nobody is at work on."""
-        self.stretch = stretch
-        self.results: Queue[Reduced | Exception | None] = Queue(HELD)
-        self.is_wanted, self.is_over, self.ends_unit = True, False, False
+    def __init__(self, byte_range: ByteRange) -> None:
+        """Begin without results."""
+        self.byte_range = byte_range
+        self.queue: Queue[ReducedPartial | Exception | None] = Queue(PARTIALS_AHEAD)
+        self.is_wanted, self.is_over, self.ends_task = True, False, False
 
 
-class Pool:
-    """Gives what the lines of files say, in the order of the files; as a context, with its processes.
+class ProcessPool:
+    """Reduces files ahead, in their order, in processes that run while its context is open.
 
-    A unit of work is a stretch of a large file or a bundle of small files. The processes are at work on some units
-    more than there are processes, and wait when these are not taken.
+    A task is a byte range of a large file, or several small files. The processes work on TASKS_AHEAD tasks more than
+    there are processes, and wait until their results are taken.
     """
 
-    def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk: int, workers: int) -> None:
-        """A pool of so many processes for these files, which are asked for in this order."""
-        self._lake, self._chunk = ReadAhead(lake), chunk
-        cut = self._cut(files, workers) if workers > 1 else []
+    def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK) -> None:
+        """Cut the files, which will be asked for in this order, into tasks for at most `workers` processes."""
+        self._lake = ReadAhead(lake)  # raises LakeSettingError here rather than in the processes
+        self._chunk_bytes = chunk_bytes
+        cut = self._cut(files, workers)
         self._files = deque(cut)
-        self._begun: list[Task] = []
-        work = list(units(chain.from_iterable(tasks for _, tasks in cut), lambda task: task.stretch, chunk))
-        for unit in work:
-            unit[-1].ends_unit = True
-        self._units = iter(work)
+        self._begun: list[RangeResults] = []
+        ranges = chain.from_iterable(ranges for _, ranges in cut)
+        tasks = list(group_into_tasks(ranges, lambda results: results.byte_range, chunk_bytes))
+        for task in tasks:
+            task[-1].ends_task = True
+        self.tasks = len(tasks)
+        self._tasks = iter(tasks)
         self._next = threading.Lock()
-        self._room = threading.Semaphore(workers + AHEAD)
+        self._room = threading.Semaphore(workers + TASKS_AHEAD)
         self._is_closed = False
         self._workers: set[Worker] = set()
-        count = min(workers, len(work)) if len(work) > 1 else 0  # one unit is done sooner here
-        if not count:
-            self._lake.expect(files)
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(min(workers, len(tasks)))]
 
-    def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[Task]]]:
-        """The files with their tasks: as many for each as is its share of the processes."""
-        size = sum(file.size for file in files) or 1
-        lengths = (stretch_length(file, self._chunk, workers * file.size / size) for file in files)
+    def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[RangeResults]]]:
+        """Return the files with their byte ranges: a file gets processes in proportion to its size."""
+        total = sum(file.size for file in files) or 1
+        sizes = (choose_range_size(file, self._chunk_bytes, workers * file.size / total) for file in files)
         return [
-            (file, [Task(stretch) for stretch in stretches(file, length)])
-            for file, length in zip(files, lengths, strict=True)
+            (file, [RangeResults(byte_range) for byte_range in cut_into_byte_ranges(file, size)])
+            for file, size in zip(files, sizes, strict=True)
         ]
 
     def __enter__(self) -> Self:
@@ -78,7 +92,7 @@ class Pool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes, whatever they are at."""
+        """End the processes, even in the middle of a task."""
         self._is_closed = True
         self._lake.close()
         for worker in list(self._workers):
@@ -86,91 +100,88 @@ class Pool:
         for thread in self._threads:
             while thread.is_alive():
                 self._room.release()
-                for task in chain(self._begun, *(tasks for _, tasks in self._files)):
+                for results in chain(self._begun, *(ranges for _, ranges in self._files)):
                     with suppress(Empty):
-                        task.results.get_nowait()
+                        results.queue.get_nowait()
                 thread.join(0.01)
 
-    def results(self, file: LakeFile) -> Iterator[Reduced]:
-        """What the lines of a file say; raises FileError, LakeError, LostWorkerError.
+    def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
+        """Yield the partials of a file; raises FileError, LakeError and LostRowsError.
 
-        Asked for again, or after a later file, it is reduced in this process: a transaction that was broken off takes
-        its file once more.
+        A file that is asked for once more, or after a later one, is reduced in this process.
         """
-        if not self._threads:
-            return reduced(self._lake, Stretch(file), self._chunk)
         self._drop(self._begun)
         while self._files and self._files[0][0].key <= file.key:
             found, self._begun = self._files.popleft()
             if found is file:
-                return chain.from_iterable(map(self._taken, self._begun))
+                return chain.from_iterable(map(self._take_all, self._begun))
             self._drop(self._begun)
-        return reduced(self._lake, Stretch(file), self._chunk)
+        return reduce_byte_range(self._lake, ByteRange(file), self._chunk_bytes)
 
-    def _taken(self, task: Task) -> Iterator[Reduced]:
-        while (result := self._take(task)) is not None:
+    def _take_all(self, results: RangeResults) -> Iterator[ReducedPartial]:
+        while (result := self._take(results)) is not None:
             if isinstance(result, Exception):
                 raise result
             yield result
 
-    def _take(self, task: Task) -> Reduced | Exception | None:
-        """The next result of a task; nothing more is to come after None or an exception."""
-        result = task.results.get()
-        if not isinstance(result, Reduced):
-            task.is_over = True
-            if task.ends_unit:
+    def _take(self, results: RangeResults) -> ReducedPartial | Exception | None:
+        """Return the next result of a byte range; None or an exception is its last one."""
+        result = results.queue.get()
+        if not isinstance(result, ReducedPartial):
+            results.is_over = True
+            if results.ends_task:
                 self._room.release()
         return result
 
-    def _drop(self, tasks: Sequence[Task]) -> None:
-        """Let go of what nobody asks for any more."""
-        for task in tasks:
-            task.is_wanted = False
-        for task in tasks:
-            while not task.is_over:
-                self._take(task)
+    def _drop(self, ranges: Sequence[RangeResults]) -> None:
+        """Take and discard the remaining results of byte ranges."""
+        for results in ranges:
+            results.is_wanted = False
+        for results in ranges:
+            while not results.is_over:
+                self._take(results)
 
     def _serve(self) -> None:
-        """Give units to a process, and take what it gives, until none are left."""
+        """Send tasks to a process and pass on its results, until no task is left."""
         worker = None
         while True:
             self._room.acquire()
             with self._next:
-                unit = next(self._units, None)
-            if unit is None or self._is_closed:
+                task = next(self._tasks, None)
+            if task is None or self._is_closed:
                 break
-            if not any(task.is_wanted for task in unit):
-                for task in unit:
-                    task.results.put(None)
+            if not any(results.is_wanted for results in task):
+                for results in task:
+                    results.queue.put(None)
                 continue
-            left = deque(unit)
+            left = deque(task)
             try:
                 if worker is None:
-                    worker = Worker(self._lake.url, self._chunk)
+                    worker = Worker(self._lake.url, self._chunk_bytes)
                     self._workers.add(worker)
-                worker.connection.send([task.stretch for task in unit])
+                worker.connection.send([results.byte_range for results in task])
                 while left:
-                    while isinstance(result := worker.connection.recv(), Reduced):
-                        left[0].results.put(result)
-                    left.popleft().results.put(result)
+                    while isinstance(result := worker.connection.recv(), ReducedPartial):
+                        left[0].queue.put(result)
+                    left.popleft().queue.put(result)
             except (EOFError, OSError):
-                for task in left:
-                    task.results.put(LostWorkerError("a worker process ended before its work did"))
+                for results in left:
+                    results.queue.put(LostRowsError("a worker process ended before its work did"))
                 if worker is not None:
                     self._workers.discard(worker)
                     worker.end()
                     worker = None
-        self._room.release()  # the others are to find that none are left, too
+        self._room.release()  # so that the other threads see that no task is left, too
         if worker is not None:
             self._workers.discard(worker)
             worker.end()
 
 
 class Worker:
-    """A process that reduces stretches of a lake, and the connection to it; it ends when this process does."""
+    """A process that reduces byte ranges of a lake, and the connection to it; it ends when this process does."""
 
-    def __init__(self, url: str, chunk: int) -> None:
-        """A process that starts."""
+    def __init__(self, url: str, chunk_bytes: int) -> None:
+        """Start the process."""
         self.connection, theirs = Pipe()
         with theirs:
             self.process = subprocess.Popen(
@@ -178,9 +189,9 @@ class Worker:
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
                 env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT)},
-                process_group=0,  # what the terminal sends to stop the run goes to its parent only
+                process_group=0,  # a signal that the terminal sends to stop the run reaches its parent only
             )
-        self.connection.send((url, chunk))
+        self.connection.send((url, chunk_bytes))
 
     def end(self) -> None:
         """End the process now."""

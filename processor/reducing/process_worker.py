@@ -1,4 +1,4 @@
-"""A process of the pool: reduces the stretches that it is sent, and sends back what their lines say."""
+"""A process of the pool: reduces the byte ranges that it is sent, and sends back their partials."""
 
 import gc
 import os
@@ -10,29 +10,29 @@ from multiprocessing.connection import Connection
 from processor.lake.base import FileError, LakeError
 from processor.lake.location import open_lake
 from processor.lake.read_ahead import ReadAhead
-from processor.reducing.byte_ranges import reduced
+from processor.reducing.in_process import reduce_byte_range
 
 
 def main(descriptor: int) -> None:
-    """Work until the parent hangs up.
+    """Work until the parent closes the connection.
 
-    The first message is the lake's URL and the chunk, each further one a list of stretches. For each stretch the
-    answers are any number of `Reduced`, then None, or the error that ended it.
+    The parent first sends the lake's URL and the size of a chunk in bytes, then tasks: lists of byte ranges. For each
+    byte range this process sends any number of `ReducedPartial`, then None, or the error that ended it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent is told, too, and ends this process
+        signal.signal(number, signal.SIG_IGN)  # the parent gets the signal, too, and ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # what is reduced holds no cycles, and much of it
+    gc.disable()  # partials are large and hold no cycles
     with Connection(descriptor) as parent:
-        url, chunk = parent.recv()
+        url, chunk_bytes = parent.recv()
         lake = ReadAhead(open_lake(url))
         while True:
-            unit = parent.recv()
-            lake.expect(stretch.file for stretch in unit)
-            for stretch in unit:
+            task = parent.recv()
+            lake.expect(byte_range.file for byte_range in task)
+            for byte_range in task:
                 try:
-                    for part in reduced(lake, stretch, chunk):
-                        parent.send(part)
+                    for result in reduce_byte_range(lake, byte_range, chunk_bytes):
+                        parent.send(result)
                     parent.send(None)
                 except (FileError, LakeError) as error:
                     parent.send(error)
@@ -40,7 +40,7 @@ def main(descriptor: int) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()  # ends when the parent does, however that ended
+    sys.stdin.buffer.read()  # returns when the parent ends, however it ends
     os._exit(1)
 
 

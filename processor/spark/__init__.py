@@ -1,1 +1,1 @@
-"""The same port on Apache Spark."""
+"""Reducing on Apache Spark: an implementation of the port `processor.reducing.reducer`."""

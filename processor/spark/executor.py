@@ -1,4 +1,4 @@
-"""What Spark's executors do: reduce units of work, share what they say out by their ids, and stage what was merged."""
+"""What Spark's executors run: they fold byte ranges, split the partials by id, and stage the merged partials."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,93 +9,95 @@ from typing import NamedTuple
 from processor.lake.base import FileError, Lake, LakeError
 from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
-from processor.reducing.byte_ranges import Reduced, Stretch, partials, ready
+from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import copy_rows
+from processor.reducing.in_process import fold_byte_range
+from processor.reducing.reducer import ReducedPartial
 from state.staging import Staging
 
-# A part of a file: its place among the files of the job, and which share of its ids.
-Part = tuple[int, int]
+# Some ids of a file, chosen by their hash: the file's position in its job, and the number of the bucket.
+Bucket = tuple[int, int]
 
 
-class Trouble(NamedTuple):
-    """Why the lines from a place in a file could not be reduced; whether the whole lake is out of reach."""
+class RangeError(NamedTuple):
+    """Why a byte range that begins at `start` could not be reduced."""
 
     start: int
     message: str
-    is_lakes: bool
+    is_lake_error: bool  # a LakeError, not a FileError
 
 
 @dataclass(slots=True)
-class Share:
-    """A partial on its way through the shuffle, with the bytes that were read for it and what went wrong."""
+class BucketPartial:
+    """A partial of a bucket on its way through Spark's shuffle."""
 
     partial: Partial
-    size: int = 0
-    troubles: list[Trouble] = field(default_factory=list)
+    size: int = 0  # bytes that were read for it
+    errors: list[RangeError] = field(default_factory=list)
 
-    def merge(self, other: "Share") -> "Share":
-        """This one, with what another share of the same part says."""
+    def merge(self, other: "BucketPartial") -> "BucketPartial":
+        """Merge another partial of the same bucket into this one and return it."""
         self.partial.merge(other.partial)
         self.size += other.size
-        self.troubles += other.troubles
+        self.errors += other.errors
         return self
 
 
-class Outcome(NamedTuple):
-    """What became of a part: where it was staged and what is checked of it, or what went wrong."""
+class BucketResult(NamedTuple):
+    """A bucket with its merged partial, whose rows are staged, and the errors of its file."""
 
-    part: Part
-    reduced: Reduced
-    troubles: list[Trouble]
+    bucket: Bucket
+    reduced: ReducedPartial
+    errors: list[RangeError]
 
 
-class Job(NamedTuple):
-    """How to reduce the files of a job: `shares` tells into how many parts each of them is cut by its ids.
+class FoldTask(NamedTuple):
+    """The first half of a Spark job, sent to the executors: it folds byte ranges.
 
-    `environment` holds the lake's settings, credentials too.
+    environment: settings of the lake, with credentials. buckets: for each file of the job, the number of its buckets.
     """
 
     lake_url: str
-    chunk: int
+    chunk_bytes: int
     environment: dict[bytes, bytes]
-    shares: Sequence[int]
+    buckets: Sequence[int]
 
     def __repr__(self) -> str:
-        """Nothing that a log may not show."""
-        return "Job()"
+        """Return nothing that a log must not show."""
+        return "FoldTask()"
 
-    def shared(self, unit: Iterable[tuple[int, Stretch]]) -> Iterator[tuple[Part, Share]]:
-        """What the stretches of a unit say, each with its file's place, by part."""
+    def run(self, task: Iterable[tuple[int, ByteRange]]) -> Iterator[tuple[Bucket, BucketPartial]]:
+        """Yield the partials of a task's byte ranges, by bucket; each range comes with its file's position."""
         os.environb.update(self.environment)
-        lake = _lake(self.lake_url)
-        for place, stretch in unit:
-            yield from self._shared(lake, place, stretch)
+        lake = _open_cached(self.lake_url)
+        for position, byte_range in task:
+            yield from self._fold(lake, position, byte_range)
 
-    def _shared(self, lake: Lake, place: int, stretch: Stretch) -> Iterator[tuple[Part, Share]]:
+    def _fold(self, lake: Lake, position: int, byte_range: ByteRange) -> Iterator[tuple[Bucket, BucketPartial]]:
         sizes: list[int] = []
-        troubles = []
+        errors = []
         try:
-            for partial in partials(lake, stretch, self.chunk, sizes.append):
-                for share, said in partial.split(self.shares[place]).items():
-                    yield (place, share), Share(said)
+            for partial in fold_byte_range(lake, byte_range, self.chunk_bytes, sizes.append):
+                for number, part in partial.split(self.buckets[position]).items():
+                    yield (position, number), BucketPartial(part)
         except (FileError, LakeError) as error:
-            troubles.append(Trouble(stretch.start, str(error), isinstance(error, LakeError)))
-        yield (place, 0), Share(Partial(), sum(sizes), troubles)
+            errors.append(RangeError(byte_range.start, str(error), isinstance(error, LakeError)))
+        yield (position, 0), BucketPartial(Partial(), sum(sizes), errors)
 
 
-def staging(staging: Staging) -> Callable[[Iterable[tuple[Part, Share]]], Iterator[Outcome]]:
-    """A function that stages parts once they are merged, and tells where."""
+def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Bucket, BucketPartial]]], Iterator[BucketResult]]:
+    """Return the second half of a Spark job: a function that stages the merged partials of buckets."""
 
-    def stage(parts: Iterable[tuple[Part, Share]]) -> Iterator[Outcome]:
-        with staging.opened() as opened:
-            for part, share in parts:
-                staged = opened.put(copy_rows(share.partial))
-                yield Outcome(part, ready(share.partial, staged, share.size), share.troubles)
+    def stage(merged: Iterable[tuple[Bucket, BucketPartial]]) -> Iterator[BucketResult]:
+        with staging.open() as connection:
+            for bucket, found in merged:
+                rows = connection.stage(copy_rows(found.partial))
+                yield BucketResult(bucket, ReducedPartial.of(found.partial, rows, found.size), found.errors)
 
     return stage
 
 
 @lru_cache(1)
-def _lake(url: str) -> Lake:
-    """The lake of a URL, whose connections later tasks of the same process take up."""
+def _open_cached(url: str) -> Lake:
+    """Return the lake of a URL; later tasks of the same process use its connections again."""
     return open_lake(url)

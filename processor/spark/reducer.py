@@ -1,8 +1,8 @@
-"""Apache Spark instead of the pool: the units of work are its tasks, and its shuffle merges what they say of a file.
+"""Reduces on Apache Spark: its tasks fold byte ranges, and its shuffle merges the partials of each file.
 
-What the tasks say does not pass through this process: executors stage it in the database, and the run takes it from
-there into the transaction of its file. Only what the tasks that Spark took for done have staged is taken, so that a
-task may be tried as often as Spark likes.
+The rows do not pass through this process. Executors stage them in the database, from which the run takes them in the
+transaction that commits their file. The run takes only what successful tasks staged, so Spark may try a task any number
+of times.
 """
 
 import os
@@ -16,162 +16,182 @@ from typing import NamedTuple, Self, TypeVar
 
 from processor.lake.base import FileError, Lake, LakeError, LakeFile
 from processor.lake.text import estimate_text_size
-from processor.reducing.byte_ranges import BUNDLE, Reduced, Stretch, reduced, stretches, units
-from processor.spark.executor import Job, Outcome, Part, Share, staging
-from processor.spark.session import Engine, EngineError, reason
+from processor.reducers.fold import CHUNK
+from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange, cut_into_byte_ranges, group_into_tasks
+from processor.reducing.in_process import reduce_byte_range
+from processor.reducing.reducer import ReducedPartial
+from processor.spark.executor import Bucket, BucketPartial, BucketResult, FoldTask, make_stage_task
+from processor.spark.session import SparkApplication, SparkError, find_reason
 from state.staging import Staging
 
-# Chunks of text whose entries one task merges and stages.
-MERGED = 4
-# Chunks in a job for each core; jobs at a time, and jobs that are done and wait to be committed.
-DEEP = 4
-JOBS = 2
-READY = 1
-EXECUTOR_PATIENCE = 90.0
-SETTINGS = re.compile(b"AWS_|MAX_TEXT_GIB$")
+# Chunks of text in a bucket, whose ids one task merges and stages.
+BUCKET_CHUNKS = 4
+# Chunks of text in a job, for each core.
+JOB_CHUNKS = 4
+# Jobs that run at a time, and finished jobs that wait to be committed.
+RUNNING_JOBS = 2
+FINISHED_JOBS = 1
+NO_EXECUTOR_SECONDS = 90.0
+LAKE_SETTINGS = re.compile(b"AWS_|MAX_TEXT_GIB$")
 
 T = TypeVar("T")
 
 
-class Wave(NamedTuple):
-    """The files of one job in their order, and into how many shares the ids of each are cut."""
+class Job(NamedTuple):
+    """The files of one Spark job in their order, and for each file the number of its buckets."""
 
     files: list[LakeFile]
-    shares: list[int]
+    buckets: list[int]
 
 
-class SparkPool:
-    """Gives what the lines of files say, in the order of the files, from jobs that run ahead; like `pool.Pool`."""
+class SparkReducer:
+    """Reduces files in their order, in Spark jobs that run ahead."""
 
-    def __init__(self, engine: Engine, lake: Lake, files: Sequence[LakeFile], chunk: int, staging: Staging) -> None:
-        """A pool for these files, which are asked for in this order; executors stage what they say of them."""
-        self._engine, self._lake, self._files, self._chunk, self._staging = engine, lake, files, chunk, staging
-        self._threads = ThreadPoolExecutor(JOBS, "spark")
-        self._waves: Iterator[Wave] | None = None
-        self._jobs: deque[tuple[Wave, Future[list[Outcome]]]] = deque()
-        self._found: dict[str, list[Outcome]] = {}
-        self._asked = ""
+    def __init__(
+        self,
+        lake: Lake,
+        files: Sequence[LakeFile],
+        application: SparkApplication,
+        staging: Staging,
+        chunk_bytes: int = CHUNK,
+    ) -> None:
+        """Take the files in the order in which they will be asked for; the first call of `results` begins."""
+        self._application, self._staging = application, staging
+        self._lake, self._files, self._chunk_bytes = lake, files, chunk_bytes
+        self._threads = ThreadPoolExecutor(RUNNING_JOBS, "spark")
+        self._waiting: Iterator[Job] | None = None
+        self._begun: deque[tuple[Job, Future[list[BucketResult]]]] = deque()
+        self._finished: dict[str, list[BucketResult]] = {}
+        self._last_key = ""
 
     def __enter__(self) -> Self:
-        """Nothing begins before it is asked for."""
+        """Do nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Break off what nobody asks for any more."""
-        for _, job in self._jobs:
-            job.cancel()
-        if self._jobs:
-            self._engine.cancel()
+        """Cancel the jobs that still run."""
+        for _, future in self._begun:
+            future.cancel()
+        if self._begun:
+            self._application.cancel_jobs()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def results(self, file: LakeFile) -> Iterator[Reduced]:
-        """What the lines of a file say; raises FileError, LakeError, EngineError.
+    def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
+        """Yield the partials of a file; raises FileError, LakeError, LostRowsError and SparkError.
 
-        Asked for again, or after a later file, it is reduced in this process: a transaction that was broken off takes
-        its file once more.
+        A file that is asked for once more, or after a later one, is reduced in this process.
         """
-        if file.key <= self._asked:
-            return reduced(self._lake, Stretch(file), self._chunk)
-        self._asked = file.key
-        if self._waves is None:
-            cores = self._waited(self._threads.submit(lambda: self._engine.context().defaultParallelism))
-            self._waves = waves(self._files, self._chunk, DEEP * cores * self._chunk)
-            for _ in range(JOBS + READY):
-                self._begin()
-        while file.key not in self._found:
-            wave, job = self._jobs.popleft()
-            outcomes = self._waited(job)
-            self._begin()
-            self._found = {file.key: [] for file in wave.files}
-            for outcome in sorted(outcomes):
-                self._found[wave.files[outcome.part[0]].key].append(outcome)
-        return _results(self._found.pop(file.key))
+        if file.key <= self._last_key:
+            return reduce_byte_range(self._lake, ByteRange(file), self._chunk_bytes)
+        self._last_key = file.key
+        if self._waiting is None:
+            cores = self._wait(self._threads.submit(lambda: self._application.context().defaultParallelism))
+            self._waiting = group_into_jobs(self._files, self._chunk_bytes, JOB_CHUNKS * cores * self._chunk_bytes)
+            for _ in range(RUNNING_JOBS + FINISHED_JOBS):
+                self._begin_job()
+        while file.key not in self._finished:
+            job, future = self._begun.popleft()
+            results = self._wait(future)
+            self._begin_job()
+            self._finished = {file.key: [] for file in job.files}
+            for result in sorted(results):
+                self._finished[job.files[result.bucket[0]].key].append(result)
+        return _yield_results(self._finished.pop(file.key))
 
-    def _begin(self) -> None:
+    def _begin_job(self) -> None:
         """Begin the next job, if there is one."""
-        assert self._waves is not None
-        wave = next(self._waves, None)
-        if wave is not None:
-            self._jobs.append((wave, self._threads.submit(self._run, wave)))
+        assert self._waiting is not None
+        job = next(self._waiting, None)
+        if job is not None:
+            self._begun.append((job, self._threads.submit(self._run, job)))
 
-    def _run(self, wave: Wave) -> list[Outcome]:
-        environment = {name: value for name, value in os.environb.items() if SETTINGS.match(name)}
-        job = Job(self._lake.url, self._chunk, environment, wave.shares)
-        cut = ((place, stretch) for place, file in enumerate(wave.files) for stretch in stretches(file, self._chunk))
-        work = list(units(cut, lambda item: item[1], self._chunk))
-        tasks = numbered(wave, MERGED * self._chunk)
-        shares = self._engine.context().parallelize(work, len(work)).flatMap(job.shared)
-        merged = shares.combineByKey(_first, Share.merge, Share.merge, max(tasks.values()) + 1, tasks.__getitem__)
-        return merged.mapPartitions(staging(self._staging)).collect()
+    def _run(self, job: Job) -> list[BucketResult]:
+        environment = {name: value for name, value in os.environb.items() if LAKE_SETTINGS.match(name)}
+        fold = FoldTask(self._lake.url, self._chunk_bytes, environment, job.buckets)
+        ranges = (
+            (position, byte_range)
+            for position, file in enumerate(job.files)
+            for byte_range in cut_into_byte_ranges(file, self._chunk_bytes)
+        )
+        tasks = list(group_into_tasks(ranges, lambda item: item[1], self._chunk_bytes))
+        task_of = assign_stage_tasks(job, BUCKET_CHUNKS * self._chunk_bytes)
+        folded = self._application.context().parallelize(tasks, len(tasks)).flatMap(fold.run)
+        merge = BucketPartial.merge
+        merged = folded.combineByKey(_keep, merge, merge, max(task_of.values()) + 1, task_of.__getitem__)
+        return merged.mapPartitions(make_stage_task(self._staging)).collect()
 
-    def _waited(self, job: Future[T]) -> T:
-        """What a job gives; raises EngineError where Spark gave it up, or has had no executor for a while."""
+    def _wait(self, future: Future[T]) -> T:
+        """Return the result of a job; raises SparkError if Spark gave it up, or has had no executor for a while."""
         alone_since = None
         while True:
             try:
-                return job.result(1)
+                return future.result(1)
             except TimeoutError:
-                if job.done():
+                if future.done():
                     raise
-            except EngineError:
+            except SparkError:
                 raise
             except Exception as error:
-                raise _given_up(error) from error
-            alone_since = None if self._engine.executors() != 0 else alone_since or time.monotonic()
-            if alone_since is not None and time.monotonic() > alone_since + EXECUTOR_PATIENCE:
-                raise EngineError(
-                    f"Spark has had no executor for {EXECUTOR_PATIENCE:.0f} s; look at the cluster, then run again"
+                raise _translate(error) from error
+            alone_since = None if self._application.count_executors() != 0 else alone_since or time.monotonic()
+            if alone_since is not None and time.monotonic() > alone_since + NO_EXECUTOR_SECONDS:
+                raise SparkError(
+                    f"Spark has had no executor for {NO_EXECUTOR_SECONDS:.0f} s; look at the cluster, then run again"
                 )
 
 
-def waves(files: Sequence[LakeFile], chunk: int, size: int) -> Iterator[Wave]:
-    """Files bundled into jobs of so many bytes of text, more or less; a larger file is a job of its own."""
-    wave, held = Wave([], []), 0
+def group_into_jobs(files: Sequence[LakeFile], chunk_bytes: int, job_bytes: int) -> Iterator[Job]:
+    """Yield jobs of about `job_bytes` bytes of text each, in the order of the files; a larger file is a job alone."""
+    job, size = Job([], []), 0
     for file in files:
-        text = estimate_text_size(file)
-        if wave.files and held + text > size:
-            yield wave
-            wave, held = Wave([], []), 0
-        wave.files.append(file)
-        wave.shares.append(-(-text // (MERGED * chunk)) or 1)
-        held += text
-    if wave.files:
-        yield wave
+        text_size = estimate_text_size(file)
+        if job.files and size + text_size > job_bytes:
+            yield job
+            job, size = Job([], []), 0
+        job.files.append(file)
+        job.buckets.append(-(-text_size // (BUCKET_CHUNKS * chunk_bytes)) or 1)
+        size += text_size
+    if job.files:
+        yield job
 
 
-def numbered(wave: Wave, size: int) -> dict[Part, int]:
-    """Which task merges and stages each part of a job's files: one for each, or one for a bundle of small files."""
-    tasks: dict[Part, int] = {}
-    task, bundled, held = -1, BUNDLE, 0
-    for place, (file, shares) in enumerate(zip(*wave, strict=True)):
-        for share in range(shares):
-            if shares > 1 or bundled == BUNDLE or held + file.size > size:
-                task, bundled, held = task + 1, 0, 0
-            bundled, held = (bundled + 1, held + file.size) if shares == 1 else (BUNDLE, 0)
-            tasks[place, share] = task
-    return tasks
+def assign_stage_tasks(job: Job, max_bytes: int) -> dict[Bucket, int]:
+    """Return the number of the task that merges and stages each bucket of a job.
+
+    Each bucket of a large file has a task of its own; small files, of one bucket each, share one: up to MAX_TASK_FILES
+    of them, of up to `max_bytes` bytes together.
+    """
+    task_of: dict[Bucket, int] = {}
+    task, task_files, task_bytes = -1, MAX_TASK_FILES, 0
+    for position, (file, buckets) in enumerate(zip(*job, strict=True)):
+        for number in range(buckets):
+            if buckets > 1 or task_files == MAX_TASK_FILES or task_bytes + file.size > max_bytes:
+                task, task_files, task_bytes = task + 1, 0, 0
+            task_files, task_bytes = (task_files + 1, task_bytes + file.size) if buckets == 1 else (MAX_TASK_FILES, 0)
+            task_of[position, number] = task
+    return task_of
 
 
-def _given_up(error: Exception) -> EngineError:
-    why = reason(str(error))
+def _translate(error: Exception) -> SparkError:
+    reason = find_reason(str(error))
     advice = "run again, or without ENGINE"
-    if why.startswith("ModuleNotFoundError"):
+    if reason.startswith("ModuleNotFoundError"):
         advice = "give the executors the program's packages, as docs/spark.md says"
-    return EngineError(f"Spark gave a job up ({why}); {advice}")
+    return SparkError(f"Spark gave a job up ({reason}); {advice}")
 
 
-def _first(share: Share) -> Share:
-    return share
+def _keep(partial: BucketPartial) -> BucketPartial:
+    return partial
 
 
-def _results(outcomes: list[Outcome]) -> Iterator[Reduced]:
-    """What the parts of a file say; raises what went wrong first in it."""
-    troubles = sorted(chain.from_iterable(outcome.troubles for outcome in outcomes))
-    if troubles:
-        if troubles[0].is_lakes:
-            raise LakeError(troubles[0].message)
-        error = FileError(troubles[0].message)
-        error.size = sum(outcome.reduced.size for outcome in outcomes)
+def _yield_results(results: list[BucketResult]) -> Iterator[ReducedPartial]:
+    """Yield the partials of a file's buckets; raises the error that comes first in the file."""
+    errors = sorted(chain.from_iterable(result.errors for result in results))
+    if errors:
+        if errors[0].is_lake_error:
+            raise LakeError(errors[0].message)
+        error = FileError(errors[0].message)
+        error.size = sum(result.reduced.size for result in results)
         raise error
-    for outcome in outcomes:
-        yield outcome.reduced
+    for result in results:
+        yield result.reduced

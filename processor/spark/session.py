@@ -1,4 +1,4 @@
-"""A Spark application: how it starts, what it is told, and why it fails."""
+"""The Spark application of a run: its start, its settings, and the reasons why it fails."""
 
 import os
 import re
@@ -28,31 +28,31 @@ ROOMS = ("processor", "state")
 INSTALL = "python -m pip install --require-hashes -r requirements-spark.txt"
 
 
-class EngineError(Exception):
+class SparkError(Exception):
     """Spark cannot be used now; the message is one line that says what to do."""
 
 
-class EngineSettingError(EngineError):
+class SparkSettingError(SparkError):
     """`ENGINE` or the installation is wrong."""
 
 
-class Engine:
-    """A Spark application, which starts when there is something to reduce; as a context, it ends with it."""
+class SparkApplication:
+    """A Spark application, which starts when it is first needed; the end of its context ends it."""
 
     def __init__(self, master: str) -> None:
-        """An application on a master as Spark names it: `local[4]`, `spark://host:7077`, `yarn`, `k8s://...`.
+        """Name the master as Spark does: `local[4]`, `spark://host:7077`, `yarn`, `k8s://...`.
 
-        Raises EngineSettingError where pyspark is not installed.
+        Raises SparkSettingError if pyspark is not installed.
         """
         if find_spec("pyspark") is None:
-            raise EngineSettingError(f"ENGINE needs pyspark, which is not installed: {INSTALL}")
+            raise SparkSettingError(f"ENGINE needs pyspark, which is not installed: {INSTALL}")
         self._master = master
         self._starting = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="event-lake-")
         self._context: SparkContext | None = None
 
     def __enter__(self) -> Self:
-        """Nothing starts yet."""
+        """Start nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,16 +65,16 @@ class Engine:
         self._folder.cleanup()
 
     def context(self) -> "SparkContext":
-        """The running application; raises EngineError."""
+        """Return the running application, started if need be; raises SparkError."""
         with self._starting:
             if self._context is None:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", FutureWarning)  # of a pandas that is there, and not asked for
+                    warnings.simplefilter("ignore", FutureWarning)  # pyspark imports pandas where it is installed
                     self._context = self._start()
             return self._context
 
-    def executors(self) -> int | None:
-        """How many executors there are; None where the driver does their work."""
+    def count_executors(self) -> int | None:
+        """Return the number of executors, or None if the driver does their work."""
         if self._context is None or self._master.startswith("local"):
             return None
         count = 0
@@ -83,10 +83,10 @@ class Engine:
             count = len(tracker.getExecutorInfos()) - 1
         return count
 
-    def cancel(self) -> None:
-        """Break off all jobs."""
+    def cancel_jobs(self) -> None:
+        """Cancel all jobs."""
         if self._context is not None:
-            with suppress(Exception):  # what has ended need not be broken off
+            with suppress(Exception):  # it may have ended by itself
                 self._context.cancelAllJobs()
 
     def _start(self) -> "SparkContext":
@@ -94,27 +94,27 @@ class Engine:
         from pyspark.java_gateway import launch_gateway
 
         launch: Callable[..., JavaGateway] = launch_gateway
-        self._knock()
+        self._check_master()
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         log = Path(self._folder.name, "log")
         conf = SparkConf(loadDefaults=False)
         for name, value in self._settings().items():
             conf.set(name, value)
         try:
-            # One Java process serves all applications that this one may start after each other.
+            # One Java process serves all applications that this process starts, one after the other.
             gateway = SparkContext._gateway  # noqa: SLF001
             if gateway is None:
-                with log.open("wb") as said:  # among the run's it would be noise
-                    gateway = launch(conf, {"stdout": said, "stderr": said, "process_group": 0})
+                with log.open("wb") as output:  # not among the lines of the run
+                    gateway = launch(conf, {"stdout": output, "stderr": output, "process_group": 0})
             context = SparkContext(master=self._master, appName="event-lake", gateway=gateway)
-            context.addPyFile(str(self._code()))
+            context.addPyFile(str(self._pack_code()))
         except Exception as error:
             words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-            raise self._not_started(error, words) from error
+            raise self._translate(error, words) from error
         return context
 
     def _settings(self) -> dict[str, str]:
-        """What differs from Spark's own defaults; PYSPARK_SUBMIT_ARGS has the last word."""
+        """Return the settings that differ from Spark's defaults; PYSPARK_SUBMIT_ARGS overrides them."""
         log = Path(__file__).with_name("log4j2.properties")
         settings = {
             "spark.driver.extraJavaOptions": f'-Dlog4j2.configurationFile="{log}"',
@@ -125,8 +125,8 @@ class Engine:
             settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
         return settings
 
-    def _knock(self) -> None:
-        """Nothing, where one of the masters answers: Spark would try for a minute, and not say why."""
+    def _check_master(self) -> None:
+        """Raise SparkError if no master answers: Spark would try for a minute, and give no reason."""
         if not self._master.startswith("spark://"):
             return
         refusal = "it names no host:port"
@@ -141,29 +141,30 @@ class Engine:
                 refusal = error.strerror or str(error)
             else:
                 return
-        raise EngineError(f"Spark's master {self._master} cannot be reached ({refusal}); look at ENGINE and the master")
+        raise SparkError(f"Spark's master {self._master} cannot be reached ({refusal}); look at ENGINE and the master")
 
-    def _code(self) -> Path:
-        """The program's code, as executors take it."""
+    def _pack_code(self) -> Path:
+        """Return an archive of the program's code, which Spark sends to the executors."""
         path = Path(self._folder.name, "event_lake.zip")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for module in chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS):
                 archive.write(module, module.relative_to(ROOT))
         return path
 
-    def _not_started(self, error: Exception, log: str) -> EngineError:
+    def _translate(self, error: Exception, log: str) -> SparkError:
+        """Return why Spark did not start, from the error and the log of its Java process."""
         words = f"{error}\n{log}"
         if "Could not parse Master URL" in words or "Master must" in words:
-            return EngineSettingError(
+            return SparkSettingError(
                 f"Spark knows no master {self._master}: write ENGINE as local[4], spark://host:7077, yarn or k8s://..."
             )
         if "JAVA_HOME" in words or "UnsupportedClassVersionError" in words:
-            return EngineSettingError("Spark does not start: install Java 17 or newer, or set JAVA_HOME to it")
-        return EngineError(f"Spark does not start ({reason(words)}); look at ENGINE and the cluster")
+            return SparkSettingError("Spark does not start: install Java 17 or newer, or set JAVA_HOME to it")
+        return SparkError(f"Spark does not start ({find_reason(words)}); look at ENGINE and the cluster")
 
 
-def reason(words: str) -> str:
-    """Why Spark gave up, in a few words: what Python raised last, or else Java."""
+def find_reason(words: str) -> str:
+    """Return why Spark gave up, in a few words: the last error that Python raised, or else that Java raised."""
     raised = re.findall(
         r'^(?:Caused by: |: |Exception in thread "[^"]*" )?((?:\w+\.)*\w*(?:Error|Exception): .*)$', words, re.MULTILINE
     )

@@ -27,7 +27,7 @@ from state.database import Database
 from state.store import Store
 from tests.support.database_queries import ask, held, holders, is_waiting
 from tests.support.event_files import HEADER, events
-from tests.support.ingest import SilentTally
+from tests.support.ingest import SilentTally, local_reducer
 from tests.support.lake_folders import contents, write_lake
 from tests.support.postgres import new_database
 from tests.support.program_runs import Run, run
@@ -348,7 +348,11 @@ def test_files_read_ahead_do_not_undo_another_run(
 
     with Database(database, wait=5, is_shared=True) as db:
         db.claim(place.url)
-        plan, tally = Plan(workers=2, chunk=4000, limits=Limits(rows=1)), SilentTally()
+        plan = Plan(
+            limits=Limits(rows=1),
+            open_reducer=local_reducer(workers=2, chunk_bytes=4000),
+        )
+        tally = SilentTally()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):
             watching.run()

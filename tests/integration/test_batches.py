@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from io import BytesIO
 from pathlib import Path
+from typing import Self
 
 import psycopg2
 import pytest
@@ -19,18 +20,19 @@ from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.events import Rejection
 from processor.reducers.partial import Counts, Partial, Span, Text
-from processor.reducing.byte_ranges import Reduced, Stretch, reduced
+from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import DAY, copy_rows
-from processor.reducing.process_pool import LostWorkerError, Pool
-from state.batch_writer import BatchWriter, numbered
+from processor.reducing.in_process import InProcessReducer, reduce_byte_range
+from processor.reducing.reducer import ReducedPartial
+from state.batch_writer import BatchWriter
 from state.database import Database
 from state.errors import DatabaseError
-from state.staging import StagingLostError
+from state.rows import LostRowsError, number_rows
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events
 from tests.support.fuzzed import Memory
-from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
 
@@ -44,12 +46,18 @@ class Lines:
         self.files = [LakeFile(f"{n:02}.tsv", "1-1", len(events(0, size, "t"))) for n, size in enumerate(sizes)]
         self._sizes, self._fails, self.asked = sizes, fails or {}, list[str]()
 
-    def results(self, file: LakeFile) -> Iterator[Reduced]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
         number = int(file.key[:2])
         self.asked.append(file.key)
         if number in self._fails:
             raise self._fails.pop(number)
-        yield from reduced(Memory(events(0, self._sizes[number], "t")), Stretch(file), 1000)
+        yield from reduce_byte_range(Memory(events(0, self._sizes[number], "t")), ByteRange(file), 1000)
 
 
 def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
@@ -89,7 +97,7 @@ def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
     found = list(make_batches(lines.files, lines, SilentTally(), limits))
     assert [[item.rows is None for item in batch] for batch in found] == [[False], [True], [False]]
     large = found[1][0]
-    first, second = (b"".join(b"".join(part.values()) for part in large.read().rows) for _ in range(2))  # type: ignore[union-attr]
+    first, second = (b"".join(b"".join((part.tables or {}).values()) for part in large.read().rows) for _ in range(2))
     assert first == second
     assert lines.asked.count("01.tsv") == 2
 
@@ -118,7 +126,7 @@ def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
 
 
 def test_a_file_whose_process_was_lost_is_read_again() -> None:
-    lines, tally = Lines([3, 3], {1: LostWorkerError("a process ended")}), SilentTally()
+    lines, tally = Lines([3, 3], {1: LostRowsError("a process ended")}), SilentTally()
     (batch,) = make_batches(lines.files, lines, tally, MANY)
     assert [item.error for item in batch] == [None, None]
     assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
@@ -128,7 +136,7 @@ def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
     lines = Lines([3])
     ((item,),) = make_batches(lines.files, lines, SilentTally(), MANY)
     before = item.read()
-    item.read_again(StagingLostError("lost"))
+    item.read_again(LostRowsError("lost"))
     assert lines.asked == ["00.tsv"] * 2
     assert item.read() is not before
     assert item.read().rows == before.rows
@@ -233,7 +241,13 @@ def test_the_latest_text_of_a_file_in_several_partials_is_shown(database: str, t
         lines.append(f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps(texts)}\n")
     lake = {"a.tsv": HEADER + "".join(lines).encode()}
     write_lake(tmp_path, lake)
-    ingest_folder(tmp_path, database, Plan(chunk=100, workers=2))
+    ingest_folder(
+        tmp_path,
+        database,
+        Plan(
+            open_reducer=local_reducer(workers=2, chunk_bytes=100),
+        ),
+    )
     assert execute(database, "select title, category from article_performance") == [("t9", "c1")]
     Model().check(database, lake)
 
@@ -256,7 +270,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         BatchWriter(db, cur).prepare()
         for table, rows in copy_rows(partial).items():
-            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(numbered(rows, 3))))
+            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(number_rows(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
             cur.execute(f"select * from pg_temp.new_{table} order by 3")
@@ -327,20 +341,20 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
 def test_rejected_lines_of_many_files_keep_their_numbers(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": HEADER + b"bad\n" * n + events(n, 30, "t").split(b"\n", 1)[1] + b"bad\n" for n in range(4)}
     write_lake(tmp_path, lake)
-    ingest_folder(tmp_path, database, Plan(chunk=700, limits=MANY))
+    ingest_folder(tmp_path, database, Plan(limits=MANY, open_reducer=local_reducer(chunk_bytes=700)))
     Model().check(database, lake)
 
 
 def test_the_text_of_a_compressed_file_is_guessed() -> None:
     seen: list[LakeFile] = []
 
-    class Asked(Pool):
-        def results(self, file: LakeFile) -> Iterator[Reduced]:
+    class Asked(InProcessReducer):
+        def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
             seen.append(file)
             raise FileError("never mind")
 
     files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
-    pool = Asked(open_lake("."), [], 1000, 1)
-    assert [len(batch) for batch in make_batches(files, pool, SilentTally(), MANY._replace(size=899))] == [1, 1]
-    assert [len(batch) for batch in make_batches(files, pool, SilentTally(), MANY._replace(size=900))] == [2]
+    reducer = Asked(open_lake("."), [], 1000)
+    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(size=899))] == [1, 1]
+    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(size=900))] == [2]
     assert len(seen) == 4

@@ -28,7 +28,7 @@ from state.errors import DatabaseError
 from state.store import Store
 from tests.support.database_queries import ask, held, is_waiting
 from tests.support.event_files import CLICK, HEADER, events
-from tests.support.ingest import PLAN, SilentTally, ingest_folder
+from tests.support.ingest import PLAN, SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import contents, write_lake
 from tests.support.pgbouncer import free_port
 from tests.support.postgres import administrate, as_role, new_database, new_server
@@ -131,7 +131,17 @@ class Relapsing(Store):
         return was_known
 
 
-@pytest.mark.parametrize("plan", [Plan(limits=ONE), Plan(workers=2, limits=ONE), Plan(prune_all=True)])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(limits=ONE),
+        Plan(
+            limits=ONE,
+            open_reducer=local_reducer(workers=2),
+        ),
+        Plan(prune_all=True),
+    ],
+)
 def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path, plan: Plan) -> None:
     """As where it is failed over to a standby that lags."""
     lake = tmp_path / "lake"

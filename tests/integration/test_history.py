@@ -22,7 +22,7 @@ from state.database import Database
 from state.errors import DatabaseError
 from state.store import Store
 from tests.support.histories import Histories, end_connection
-from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.oracle import REQUIRED
 from tests.support.postgres import as_role
 from tests.support.tables import Model, tables
@@ -305,12 +305,24 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
-    outcome, errors = ingest_folder(tmp_path, database, Plan(workers=workers, chunk=200))
+    outcome, errors = ingest_folder(
+        tmp_path,
+        database,
+        Plan(
+            open_reducer=local_reducer(workers=workers, chunk_bytes=200),
+        ),
+    )
     assert (outcome.files_counted, outcome.rejected) == (1, 30)
     assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
     model = Model()
     model.check(database, lake.files)
-    rebuild(lake, database, Plan(workers=workers, chunk=200))
+    rebuild(
+        lake,
+        database,
+        Plan(
+            open_reducer=local_reducer(workers=workers, chunk_bytes=200),
+        ),
+    )
     model.check(database, lake.files)
 
 
@@ -369,10 +381,10 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
     reader.start()
     try:
         assert begun.wait(60)
-        ingest_folder(tmp_path, database, Plan(chunk=100))
+        ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(chunk_bytes=100)))
         for n in range(0, files, 2):
             lake.remove(f"f{n}")
-        ingest_folder(tmp_path, database, Plan(prune_all=True, chunk=100))
+        ingest_folder(tmp_path, database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=100)))
     finally:
         done.set()
         reader.join()

@@ -14,7 +14,8 @@ from processor.lake.base import ChangedError, FileError, LakeError, LakeSettingE
 from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan
-from processor.reducing.byte_ranges import Stretch, partials
+from processor.reducing.byte_ranges import ByteRange
+from processor.reducing.in_process import fold_byte_range
 from state.database import Database
 from state.store import Store
 from tests.support.event_files import HEADER, events
@@ -82,7 +83,7 @@ def test_a_byte_range_that_ends_with_a_line_is_of_one_version(tmp_path: Path) ->
         os.utime(path, ns=(1, 1))
 
     with pytest.raises(FileError, match="it was changed while it was being read; the next run"):
-        list(partials(open_lake(str(tmp_path)), Stretch(file, 0, stop), stop, overwrite))
+        list(fold_byte_range(open_lake(str(tmp_path)), ByteRange(file, 0, stop), stop, overwrite))
 
 
 @pytest.mark.parametrize("is_left", [True, False])

@@ -11,7 +11,7 @@ from processor.plan import Plan
 from tests.support import strategies
 from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
-from tests.support.ingest import ingest_folder
+from tests.support.ingest import ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
 
@@ -25,10 +25,10 @@ def test_any_lake_gives_one_pass_over_it(database: str, lakes: int) -> None:
     def check(lake: dict[str, bytes], later: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_lake(Path(folder), lake)
-            ingest_folder(Path(folder), database, Plan(prune_all=True, chunk=4096))
+            ingest_folder(Path(folder), database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=4096)))
             model.check(database, lake, pruned=True)
             write_lake(Path(folder), later)
-            ingest_folder(Path(folder), database, Plan(prune_all=True, chunk=300))
+            ingest_folder(Path(folder), database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=300)))
             model.check(database, lake | later, pruned=True)
 
     check()

@@ -1,4 +1,4 @@
-"""Processes that reduce ahead: whatever becomes of them, the tables are one pass's, and none is left behind."""
+"""The process pool: however its processes end, the tables are right, and no process is left behind."""
 
 import os
 import signal
@@ -20,8 +20,9 @@ from processor.lake.base import FileError, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import reduce_text
-from processor.reducing.byte_ranges import partials, stretches
-from processor.reducing.process_pool import Pool
+from processor.reducing.byte_ranges import cut_into_byte_ranges
+from processor.reducing.in_process import fold_byte_range
+from processor.reducing.process_pool import ProcessPool
 from processor.verify import verify
 from state.batch_writer import Version
 from state.database import Database
@@ -29,7 +30,7 @@ from state.store import Store
 from tests.support import strategies
 from tests.support.event_files import events
 from tests.support.fuzzed import Memory
-from tests.support.ingest import SilentTally, ingest_folder
+from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import contents, write_lake
 from tests.support.partials import merged, says
 from tests.support.paths import ROOT
@@ -49,7 +50,7 @@ LAKE = {
 
 
 def workers(pid: int) -> list[int]:
-    """The living processes of a process's pool."""
+    """Return the ids of the living processes of a process's pool."""
     found = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text(encoding="utf-8").split():
@@ -60,7 +61,7 @@ def workers(pid: int) -> list[int]:
 
 
 def first_workers(pid: int) -> list[int]:
-    """The first two processes of a process's pool, waited for."""
+    """Wait for the processes of a process's pool and return their ids."""
     wait_until(lambda: len(workers(pid)) > 1)
     return workers(pid)
 
@@ -73,41 +74,56 @@ def is_alive(pid: int) -> bool:
 
 @given(strategies.files(), st.integers(1, 30))
 @settings(max_examples=200)
-def test_stretches_say_together_what_the_file_says(data: bytes, chunks: int) -> None:
+def test_the_byte_ranges_of_a_file_merge_to_the_whole(data: bytes, chunks: int) -> None:
     file, chunk = LakeFile("a.tsv", "1-1", len(data)), len(data) // chunks + 1
     found: list[Partial] = []
     try:
-        for stretch in stretches(file, chunk):
-            found += partials(Memory(data), stretch, chunk)
+        for byte_range in cut_into_byte_ranges(file, chunk):
+            found += fold_byte_range(Memory(data), byte_range, chunk)
     except FileError:
         return
     assert says(merged(*found)) == says(merged(*reduce_text([data], chunk=chunk)))
 
 
-def test_a_line_is_read_on_in_its_own_stretch_only() -> None:
+def test_a_long_line_is_read_only_in_the_byte_range_where_it_begins() -> None:
     data = events(0, 2, "a") + b"x" * 3_000_000 + b"\n" + events(0, 1, "b").partition(b"\n")[2]
     file, read = LakeFile("a.tsv", "1-1", len(data)), list[int]()
-    for stretch in stretches(file, 1000):
-        for _ in partials(Memory(data), stretch, 1000, read.append):
+    for byte_range in cut_into_byte_ranges(file, 1000):
+        for _ in fold_byte_range(Memory(data), byte_range, 1000, read.append):
             pass
     assert sum(read) < 3 * len(data)
 
 
 @pytest.mark.parametrize("chunk", [150, 3000])
-def test_any_number_of_processes_gives_one_pass(database: str, tmp_path: Path, chunk: int) -> None:
+def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: Path, chunk: int) -> None:
     write_lake(tmp_path, LAKE)
-    outcome, errors = ingest_folder(tmp_path, database, Plan(workers=3, chunk=chunk))
+    outcome, errors = ingest_folder(
+        tmp_path,
+        database,
+        Plan(
+            open_reducer=local_reducer(workers=3, chunk_bytes=chunk),
+        ),
+    )
     assert list(errors) == ["b.tsv"]
     assert (outcome.files_counted, outcome.files_failed) == (32, 1)
     Model().check(database, LAKE)
     later = LAKE | {"a.tsv": events(30, 90, "third"), "small/7.tsv": events(1, 9, "more")}
     write_lake(tmp_path, later)
-    ingest_folder(tmp_path, database, Plan(workers=2, chunk=chunk))
+    ingest_folder(
+        tmp_path,
+        database,
+        Plan(
+            open_reducer=local_reducer(workers=2, chunk_bytes=chunk),
+        ),
+    )
     Model().check(database, later)
     with Database(database, wait=5) as db:
         lake = open_lake(str(tmp_path))
         db.claim(lake.url)
-        assert not list(verify(lake, Store(db), Plan(workers=2, chunk=chunk), SilentTally()))
+        plan = Plan(
+            open_reducer=local_reducer(workers=2, chunk_bytes=chunk),
+        )
+        assert not list(verify(lake, Store(db), plan, SilentTally()))
 
 
 def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # noqa: ARG001
@@ -117,13 +133,20 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
     place, tally = open_lake("s3://events/lake/"), SilentTally()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        pipeline.run(place, Store(db), Plan(workers=2, chunk=9000), tally)
+        pipeline.run(
+            place,
+            Store(db),
+            Plan(
+                open_reducer=local_reducer(workers=2, chunk_bytes=9000),
+            ),
+            tally,
+        )
     assert (tally.files_counted, tally.errors) == (2, {})
     Model().check(database, lake)
 
 
 class Killing(SilentTally):
-    """Kills every process of the pool once a file was counted."""
+    """Kills every process of the pool when a file was ingested."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,13 +161,16 @@ class Killing(SilentTally):
         self.warnings.append(line)
 
 
-def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) -> None:
+def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": events(n, 3000, "title") for n in range(8)}
     write_lake(tmp_path, lake)
     place, listener = open_lake(str(tmp_path)), Killing()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        plan = Plan(workers=2, chunk=10_000, limits=Limits(rows=1))
+        plan = Plan(
+            limits=Limits(rows=1),
+            open_reducer=local_reducer(workers=2, chunk_bytes=10_000),
+        )
         pipeline.run(place, Store(db), plan, listener)
     done = listener.summary()
     assert {name: done[name] for name in done if done[name]} == {
@@ -155,10 +181,10 @@ def test_processes_that_are_killed_are_made_good(database: str, tmp_path: Path) 
     assert not workers(os.getpid())
 
 
-def test_a_pool_that_is_left_leaves_no_process(tmp_path: Path) -> None:
+def test_closing_a_pool_early_leaves_no_process(tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 3000, "title") for n in range(4)})
     lake = open_lake(str(tmp_path))
-    with Pool(lake, sorted(lake.list_files()), 5000, 2):
+    with ProcessPool(lake, sorted(lake.list_files()), 2, 5000):
         found = first_workers(os.getpid())
     assert not any(map(is_alive, found))
 

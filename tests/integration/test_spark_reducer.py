@@ -24,13 +24,15 @@ from processor.lake.base import FileError, Lake, LakeError, LakeFile
 from processor.lake.folder import FolderLake
 from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
-from processor.reducing.byte_ranges import BUNDLE, Stretch, ready
+from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange
+from processor.reducing.reducer import ReducedPartial
 from processor.spark import reducer as spark
-from processor.spark import session as engines
-from processor.spark.executor import Job, Outcome, Share, Trouble, _lake, staging
-from processor.spark.reducer import SparkPool, Wave, numbered, waves
-from processor.spark.session import Engine, EngineError, EngineSettingError, reason
-from state.staging import Staged, Staging
+from processor.spark import session as sessions
+from processor.spark.executor import BucketPartial, BucketResult, FoldTask, RangeError, _open_cached, make_stage_task
+from processor.spark.reducer import Job, SparkReducer, assign_stage_tasks, group_into_jobs
+from processor.spark.session import SparkApplication, SparkError, SparkSettingError, find_reason
+from state.rows import RowsInMemory
+from state.staging import StagedRows, Staging
 from tests.support.event_files import HEADER, events
 from tests.support.lake_folders import write_lake
 from tests.support.paths import ROOT
@@ -40,46 +42,46 @@ JAVA = 'Exception in thread "main" java.lang.IllegalStateException: the cluster 
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    """An engine on one local core, which takes pyspark for installed."""
-    monkeypatch.setattr(engines, "find_spec", lambda _: True)
-    with Engine("local[1]") as made:
+def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkApplication]:
+    """An application on one local core, which takes pyspark for installed."""
+    monkeypatch.setattr(sessions, "find_spec", lambda _: True)
+    with SparkApplication("local[1]") as made:
         yield made
 
 
-def named(engine: Engine, master: str) -> Engine:
-    """The same engine, on another master."""
-    engine._master = master
-    return engine
+def named(application: SparkApplication, master: str) -> SparkApplication:
+    """The same application, on another master."""
+    application._master = master
+    return application
 
 
-def test_without_pyspark_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda _: None)
-    with pytest.raises(EngineSettingError, match=r"pip install .*requirements-spark\.txt"):
-        Engine("local[1]")
+def test_without_pyspark_an_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "find_spec", lambda _: None)
+    with pytest.raises(SparkSettingError, match=r"pip install .*requirements-spark\.txt"):
+        SparkApplication("local[1]")
 
 
-def test_a_driver_of_its_own_is_reached_from_this_machine_only(engine: Engine) -> None:
+def test_a_local_driver_is_reached_from_this_machine_only(application: SparkApplication) -> None:
     for master in ("local", "local[2]"):
-        settings = named(engine, master)._settings()
+        settings = named(application, master)._settings()
         assert settings["spark.driver.host"] == settings["spark.driver.bindAddress"] == "127.0.0.1"
     for master in ("spark://h:7077", "yarn", "k8s://https://h"):
-        settings = named(engine, master)._settings()
+        settings = named(application, master)._settings()
         assert not {name for name in settings if name.startswith("spark.driver.") and "Java" not in name}
 
 
-def test_spark_opens_no_page_and_writes_no_log_among_the_runs_lines(engine: Engine) -> None:
-    settings = engine._settings()
+def test_spark_opens_no_web_page_and_writes_no_log_among_the_runs_lines(application: SparkApplication) -> None:
+    settings = application._settings()
     assert settings["spark.ui.enabled"] == settings["spark.ui.showConsoleProgress"] == "false"
     (path,) = re.findall(r'^-Dlog4j2\.configurationFile="(.*)"$', settings["spark.driver.extraJavaOptions"])
     assert "rootLogger" in Path(path).read_text(encoding="utf-8")
 
 
-def test_executors_get_all_that_they_import(engine: Engine, tmp_path: Path) -> None:
-    archive = engine._code()
+def test_executors_get_every_module_that_they_import(application: SparkApplication, tmp_path: Path) -> None:
+    archive = application._pack_code()
     with zipfile.ZipFile(archive) as held:
         names = set(held.namelist())
-    rooms = {path.relative_to(ROOT).as_posix() for room in engines.ROOMS for path in (ROOT / room).rglob("*.py")}
+    rooms = {path.relative_to(ROOT).as_posix() for room in sessions.ROOMS for path in (ROOT / room).rglob("*.py")}
     assert names == rooms
     command = "import processor.spark.executor as it; print(it.__file__)"
     done = subprocess.run(
@@ -89,13 +91,13 @@ def test_executors_get_all_that_they_import(engine: Engine, tmp_path: Path) -> N
     assert done.stdout.startswith(str(archive))
 
 
-def test_a_master_that_answers_is_not_refused(engine: Engine) -> None:
+def test_a_master_that_answers_is_accepted(application: SparkApplication) -> None:
     with socket.create_server(("127.0.0.1", 0)) as master:
         port = master.getsockname()[1]
         for address in (f"127.0.0.1:{port}", f"127.0.0.1:1,127.0.0.1:{port}", f"nothing,127.0.0.1:{port}"):
-            named(engine, f"spark://{address}")._knock()
+            named(application, f"spark://{address}")._check_master()
     with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6) as master:
-        named(engine, f"spark://[::1]:{master.getsockname()[1]}")._knock()
+        named(application, f"spark://[::1]:{master.getsockname()[1]}")._check_master()
 
 
 @pytest.mark.parametrize(
@@ -110,12 +112,12 @@ def test_a_master_that_answers_is_not_refused(engine: Engine) -> None:
         ("no-such-host.invalid:7077", "[Nn]ame"),
     ],
 )
-def test_a_master_that_does_not_answer_is_told(engine: Engine, master: str, why: str) -> None:
-    with pytest.raises(EngineError, match=rf"spark://{re.escape(master)} cannot be reached \(.*{why}.*look at ENGINE"):
-        named(engine, f"spark://{master}")._knock()
+def test_a_master_that_does_not_answer_is_reported(application: SparkApplication, master: str, why: str) -> None:
+    with pytest.raises(SparkError, match=rf"spark://{re.escape(master)} cannot be reached \(.*{why}.*look at ENGINE"):
+        named(application, f"spark://{master}")._check_master()
 
 
-def test_a_master_is_knocked_at_for_some_seconds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_master_has_ten_seconds_to_answer(application: SparkApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[object, object]] = []
 
     def slow(address: object, timeout: float) -> None:
@@ -123,29 +125,31 @@ def test_a_master_is_knocked_at_for_some_seconds(engine: Engine, monkeypatch: py
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(socket, "create_connection", slow)
-    with pytest.raises(EngineError, match="timed out"):
-        named(engine, "spark://[::1]:7077,b:1")._knock()
+    with pytest.raises(SparkError, match="timed out"):
+        named(application, "spark://[::1]:7077,b:1")._check_master()
     assert asked == [(("::1", 7077), 10), (("b", 1), 10)]
 
 
 @pytest.mark.parametrize("master", ["local[1]", "yarn", "k8s://h:1", "nothing"])
-def test_other_masters_are_not_knocked_at(engine: Engine, master: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_masters_are_not_checked(
+    application: SparkApplication, master: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(socket, "create_connection", None)
-    named(engine, master)._knock()
+    named(application, master)._check_master()
 
 
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [
-        ("Could not parse Master URL: 'x'", EngineSettingError, "Spark knows no master local"),
-        ("Master must either be yarn or start with spark", EngineSettingError, "Spark knows no master local"),
-        ("JAVA_HOME is not set", EngineSettingError, "install Java 17 or newer"),
-        ("java.lang.UnsupportedClassVersionError: x", EngineSettingError, "install Java 17 or newer"),
-        (JAVA, EngineError, "IllegalStateException: the cluster is full"),
+        ("Could not parse Master URL: 'x'", SparkSettingError, "Spark knows no master local"),
+        ("Master must either be yarn or start with spark", SparkSettingError, "Spark knows no master local"),
+        ("JAVA_HOME is not set", SparkSettingError, "install Java 17 or newer"),
+        ("java.lang.UnsupportedClassVersionError: x", SparkSettingError, "install Java 17 or newer"),
+        (JAVA, SparkError, "IllegalStateException: the cluster is full"),
     ],
 )
-def test_why_spark_does_not_start(engine: Engine, said: str, kind: type[EngineError], words: str) -> None:
-    for error in (engine._not_started(Exception(said), ""), engine._not_started(Exception("x"), f"a\n{said}\nb")):
+def test_why_spark_does_not_start(application: SparkApplication, said: str, kind: type[SparkError], words: str) -> None:
+    for error in (application._translate(Exception(said), ""), application._translate(Exception("x"), f"a\n{said}\nb")):
         assert type(error) is kind
         assert words in str(error)
 
@@ -168,11 +172,11 @@ def test_why_spark_does_not_start(engine: Engine, said: str, kind: type[EngineEr
     ],
 )
 def test_the_reason_is_what_python_raised_last_or_else_java(words: str, why: str) -> None:
-    assert reason(words) == why
+    assert find_reason(words) == why
 
 
 class Context:
-    """What an engine uses of a SparkContext."""
+    """What an application uses of a SparkContext."""
 
     def __init__(self, executors: Callable[[], int] = lambda: 0, fails: bool = False) -> None:
         self.called: list[str] = []
@@ -197,65 +201,67 @@ class Context:
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_an_application_ends_with_its_engine(engine: Engine, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
-    context, folder = Context(fails=fails), Path(engine._folder.name)
+def test_an_application_ends_with_its_context(
+    application: SparkApplication, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    context, folder = Context(fails=fails), Path(application._folder.name)
     started: list[Context] = []
 
     def start() -> Context:
         started.append(context)
         return context
 
-    monkeypatch.setattr(engine, "_start", start)
-    engine.cancel()
+    monkeypatch.setattr(application, "_start", start)
+    application.cancel_jobs()
     assert context.called == []
-    with engine:
-        assert {id(engine.context()), id(engine.context())} == {id(context)}
-        engine.cancel()
+    with application:
+        assert {id(application.context()), id(application.context())} == {id(context)}
+        application.cancel_jobs()
     assert (context.called, len(started), folder.exists()) == (["cancel", "stop"], 1, False)
-    engine.cancel()
-    assert engine.executors() is None
+    application.cancel_jobs()
+    assert application.count_executors() is None
     assert context.called == ["cancel", "stop"]
 
 
-def test_what_starts_is_waited_for_at_the_end(engine: Engine) -> None:
-    ending = threading.Thread(target=engine.__exit__, args=(None, None, None))
-    with engine._starting:
+def test_the_end_waits_for_an_application_that_starts(application: SparkApplication) -> None:
+    ending = threading.Thread(target=application.__exit__, args=(None, None, None))
+    with application._starting:
         ending.start()
         ending.join(0.2)
         assert ending.is_alive()
-        engine._context = cast("Any", Context())
+        application._context = cast("Any", Context())
     ending.join(10)
-    assert (ending.is_alive(), engine._context) == (False, None)
+    assert (ending.is_alive(), application._context) == (False, None)
 
 
-def test_a_warning_of_what_spark_imports_is_no_ones_concern(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_warning_of_pandas_is_ignored(application: SparkApplication, monkeypatch: pytest.MonkeyPatch) -> None:
     def warns() -> Context:
         warnings.warn("of pandas", FutureWarning, stacklevel=1)
         return Context()
 
-    monkeypatch.setattr(engine, "_start", warns)
-    engine.context()
+    monkeypatch.setattr(application, "_start", warns)
+    application.context()
     with pytest.warns(FutureWarning):
         warns()
 
 
-def test_executors_are_counted_without_the_driver(engine: Engine) -> None:
-    assert engine.executors() is None
+def test_executors_are_counted_without_the_driver(application: SparkApplication) -> None:
+    assert application.count_executors() is None
     numbers = iter([3, 0])
-    engine._context = cast("Any", Context(lambda: next(numbers)))
-    assert engine.executors() is None  # local: the driver does their work
-    named(engine, "spark://h:1")
-    assert [engine.executors(), engine.executors()] == [3, 0]
-    assert engine.executors() == 0  # one that has ended, and has none
+    application._context = cast("Any", Context(lambda: next(numbers)))
+    assert application.count_executors() is None  # local: the driver does their work
+    named(application, "spark://h:1")
+    assert [application.count_executors(), application.count_executors()] == [3, 0]
+    assert application.count_executors() == 0  # one that has ended, and has none
 
 
-def test_no_log_shows_what_a_job_and_a_stage_hold() -> None:
-    job = Job("s3://b/", 500, {b"AWS_SECRET_ACCESS_KEY": SECRET.encode()}, [1])
+def test_no_log_shows_the_secrets_of_a_task() -> None:
+    job = FoldTask("s3://b/", 500, {b"AWS_SECRET_ACCESS_KEY": SECRET.encode()}, [1])
     stage = Staging({"dsn": f"postgresql://u:{SECRET}@h/d"}, {"copy": SECRET})
     for shown in (repr(job), str(job), f"{job}", f"{job!r}", repr([job]), repr(stage), str(stage), f"{[stage]}"):
         assert SECRET not in shown
     record = logging.LogRecord("x", logging.INFO, "x", 1, "%s %r", (job, stage), None)
-    assert record.getMessage() == "Job() Staging()"
+    assert record.getMessage() == "FoldTask() Staging()"
     assert pickle.loads(pickle.dumps(job)).environment == {b"AWS_SECRET_ACCESS_KEY": SECRET.encode()}  # noqa: S301
 
 
@@ -305,14 +311,14 @@ class Cluster(Context):
 class Stage(Staging):
     """Stages nothing: what is staged stays here, under its name."""
 
-    def opened(self) -> Any:
-        return closing(cast("Any", types.SimpleNamespace(put=lambda _: Staged("x", 1), close=lambda: None)))
+    def open(self) -> Any:
+        return closing(cast("Any", types.SimpleNamespace(stage=lambda _: StagedRows("x", 1), close=lambda: None)))
 
 
-def pool(engine: Engine, context: Context, lake: Lake, chunk: int = 500) -> SparkPool:
-    """A pool whose engine has this context."""
-    engine._context = cast("Any", context)
-    return SparkPool(engine, lake, present(lake), chunk, Stage({}, {}))
+def open_reducer(application: SparkApplication, context: Context, lake: Lake, chunk: int = 500) -> SparkReducer:
+    """A pool whose application has this context."""
+    application._context = cast("Any", context)
+    return SparkReducer(lake, present(lake), application, Stage({}, {}), chunk)
 
 
 @pytest.fixture
@@ -329,13 +335,13 @@ def present(lake: Lake) -> list[LakeFile]:
     return sorted(lake.list_files())
 
 
-def count_of(some: SparkPool, file: LakeFile) -> int:
+def count_of(some: SparkReducer, file: LakeFile) -> int:
     return sum(part.events for part in some.results(file))
 
 
-def test_a_pool_gives_what_the_lines_say_in_the_order_of_the_files(engine: Engine, lake: Lake) -> None:
+def test_files_are_reduced_in_their_order(application: SparkApplication, lake: Lake) -> None:
     context, files = Cluster(), present(lake)
-    with pool(engine, context, lake) as some:
+    with open_reducer(application, context, lake) as some:
         for number, file in enumerate(files):
             if number in (1, 4):
                 with pytest.raises(FileError, match=r"write it again") as raised:
@@ -347,111 +353,111 @@ def test_a_pool_gives_what_the_lines_say_in_the_order_of_the_files(engine: Engin
         jobs = len(context.jobs)
         assert count_of(some, files[0]) == 40
         assert len(context.jobs) == jobs
-        staged = [part.rows for part in pool(engine, context, lake).results(files[-1])]
-        assert staged == [Staged("x", 1)] * len(staged)
+        staged = [part.rows for part in open_reducer(application, context, lake).results(files[-1])]
+        assert staged == [StagedRows("x", 1)] * len(staged)
 
 
-def test_jobs_run_ahead_but_not_all_at_once(engine: Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spark, "DEEP", 1)  # each file is a job
+def test_some_jobs_run_ahead(application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark, "JOB_CHUNKS", 1)  # each file is a job
     context, files = Cluster(), present(lake)
-    with pool(engine, context, lake) as some:
+    with open_reducer(application, context, lake) as some:
         assert context.jobs == []
         assert count_of(some, files[0]) == 40
         time.sleep(0.2)
-        assert len(context.jobs) == spark.JOBS + spark.READY + 1
+        assert len(context.jobs) == spark.RUNNING_JOBS + spark.FINISHED_JOBS + 1
     assert context.called == ["cancel"]
 
 
-def test_a_pool_that_is_left_takes_no_more_jobs(engine: Engine, lake: Lake) -> None:
-    with pool(engine, Cluster(), lake) as some:
+def test_a_closed_reducer_takes_no_more_jobs(application: SparkApplication, lake: Lake) -> None:
+    with open_reducer(application, Cluster(), lake) as some:
         list(some.results(present(lake)[0]))
     with pytest.raises(RuntimeError, match="shutdown"):
         some._threads.submit(print)
 
 
-def test_a_pool_that_was_asked_for_all_breaks_nothing_off(engine: Engine, lake: Lake) -> None:
+def test_a_reducer_that_was_asked_for_every_file_cancels_nothing(application: SparkApplication, lake: Lake) -> None:
     context = Cluster()
-    with pool(engine, context, lake) as some:
+    with open_reducer(application, context, lake) as some:
         for file in present(lake):
             with suppress(FileError):
                 list(some.results(file))
     assert context.called == []
 
 
-def test_executors_get_the_lakes_settings_and_no_others(
-    engine: Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch
+def test_executors_get_the_settings_of_the_lake_and_no_others(
+    application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jobs: list[Job] = []
+    jobs: list[FoldTask] = []
 
-    def made(*given: Any) -> Job:
-        jobs.append(Job(*given))
+    def made(*given: Any) -> FoldTask:
+        jobs.append(FoldTask(*given))
         return jobs[-1]
 
-    monkeypatch.setattr(spark, "Job", made)
+    monkeypatch.setattr(spark, "FoldTask", made)
     wanted = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": "http://h", "MAX_TEXT_GIB": "7"}
     others = {"DATABASE_URL": SECRET, "PGPASSWORD": SECRET, "LAWS_X": "1", "MAX_TEXT_GIB_X": "1", "METRICS": "x"}
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in (wanted | others).items():
         monkeypatch.setenv(name, value)
-    with pool(engine, Cluster(), lake) as some:
+    with open_reducer(application, Cluster(), lake) as some:
         list(some.results(present(lake)[0]))
     assert jobs[0].environment == {name.encode(): value.encode() for name, value in wanted.items()}
     for name in wanted:
         monkeypatch.delenv(name)
-    _lake.cache_clear()
-    assert list(jobs[0].shared([(0, Stretch(present(lake)[0]))]))
+    _open_cached.cache_clear()
+    assert list(jobs[0].run([(0, ByteRange(present(lake)[0]))]))
     assert {name: os.environ[name] for name in wanted} == wanted
 
 
-def test_a_lake_that_is_away_is_no_failure_of_its_files(
-    engine: Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch
+def test_an_unavailable_lake_does_not_fail_its_files(
+    application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
         raise LakeError("the lake is away")
 
     monkeypatch.setattr(FolderLake, "open", away)
-    with pool(engine, Cluster(), lake) as some, pytest.raises(LakeError, match="the lake is away"):
+    with open_reducer(application, Cluster(), lake) as some, pytest.raises(LakeError, match="the lake is away"):
         list(some.results(present(lake)[0]))
 
 
-def test_what_went_wrong_first_in_a_file_is_told() -> None:
-    def outcome(*troubles: Trouble) -> Outcome:
-        return Outcome((0, 0), ready(Partial(), {}, 7), list(troubles))
+def test_the_first_error_in_a_file_is_raised() -> None:
+    def outcome(*errors: RangeError) -> BucketResult:
+        return BucketResult((0, 0), ReducedPartial.of(Partial(), RowsInMemory({}), 7), list(errors))
 
-    early, late = Trouble(5, "early", False), Trouble(9, "late", True)
+    early, late = RangeError(5, "early", False), RangeError(9, "late", True)
     for outcomes in ([outcome(late, early)], [outcome(late), outcome(early)]):
         with pytest.raises(FileError, match="early") as raised:
-            list(spark._results(outcomes))
+            list(spark._yield_results(outcomes))
         assert raised.value.size == 7 * len(outcomes)
     with pytest.raises(LakeError, match="late"):
-        list(spark._results([outcome(late), outcome()]))
-    assert len(list(spark._results([outcome(), outcome()]))) == 2
+        list(spark._yield_results([outcome(late), outcome()]))
+    assert len(list(spark._yield_results([outcome(), outcome()]))) == 2
 
 
-def test_shares_of_a_part_are_merged() -> None:
-    first, second = (Share(Partial(), size, [Trouble(size, "x", False)]) for size in (3, 4))
+def test_partials_of_a_bucket_are_merged() -> None:
+    first, second = (BucketPartial(Partial(), size, [RangeError(size, "x", False)]) for size in (3, 4))
     assert first.merge(second) is first
-    assert (Share(Partial()).size, Share(Partial()).troubles) == (0, [])
-    assert (first.size, [trouble.start for trouble in first.troubles]) == (7, [3, 4])
+    assert (BucketPartial(Partial()).size, BucketPartial(Partial()).errors) == (0, [])
+    assert (first.size, [trouble.start for trouble in first.errors]) == (7, [3, 4])
 
 
-def test_parts_are_staged_by_one_connection() -> None:
+def test_a_task_stages_its_buckets_by_one_connection() -> None:
     opened: list[str] = []
 
     class Counted(Stage):
-        def opened(self) -> Any:
+        def open(self) -> Any:
             opened.append("x")
-            return super().opened()
+            return super().open()
 
-    parts = [((n, 0), Share(Partial(), n, [Trouble(n, "x", False)])) for n in range(3)]
-    outcomes = list(staging(Counted({}, {}))(parts))
-    assert [(it.part, it.reduced.size, len(it.troubles)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
+    parts = [((n, 0), BucketPartial(Partial(), n, [RangeError(n, "x", False)])) for n in range(3)]
+    outcomes = list(make_stage_task(Counted({}, {}))(parts))
+    assert [(it.bucket, it.reduced.size, len(it.errors)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
     assert opened == ["x"]
 
 
 @pytest.mark.parametrize(("fails", "kind"), [(4, None), (5, psycopg2.OperationalError)])
-def test_a_database_that_is_away_is_tried_for_a_while(
+def test_an_unavailable_database_is_tried_several_times(
     monkeypatch: pytest.MonkeyPatch, fails: int, kind: type[Exception] | None
 ) -> None:
     tried, waited, closed = list[dict[str, str]](), list[float](), list[str]()
@@ -464,7 +470,7 @@ def test_a_database_that_is_away_is_tried_for_a_while(
 
     monkeypatch.setattr(psycopg2, "connect", connect)
     monkeypatch.setattr(time, "sleep", waited.append)
-    with pytest.raises(kind) if kind else nullcontext(), Staging({"host": "h"}, {"name": "q"}).opened() as stage:
+    with pytest.raises(kind) if kind else nullcontext(), Staging({"host": "h"}, {"name": "q"}).open() as stage:
         assert (stage.queries, closed) == ({"name": "q"}, [])
     assert (tried, len(waited), closed) == ([{"host": "h"}] * 5, 4, [] if kind else ["x"])
     assert all(waited)
@@ -478,7 +484,7 @@ def test_a_wrong_setting_of_the_database_is_not_tried_again(monkeypatch: pytest.
         raise psycopg2.ProgrammingError("wrong")
 
     monkeypatch.setattr(psycopg2, "connect", connect)
-    with pytest.raises(psycopg2.ProgrammingError), Staging({}, {}).opened():
+    with pytest.raises(psycopg2.ProgrammingError), Staging({}, {}).open():
         pass
     assert tried == ["x"]
 
@@ -487,54 +493,60 @@ def test_a_wrong_setting_of_the_database_is_not_tried_again(monkeypatch: pytest.
     ("said", "advice"),
     [("ValueError: x", "run again, or without ENGINE"), ("ModuleNotFoundError: x", r"docs/spark\.md")],
 )
-def test_a_job_that_spark_gave_up_is_told(engine: Engine, lake: Lake, said: str, advice: str) -> None:
+def test_a_job_that_spark_gave_up_is_reported(
+    application: SparkApplication, lake: Lake, said: str, advice: str
+) -> None:
     def fail() -> None:
         raise OSError(said)
 
     with (
-        pool(engine, Cluster(fail), lake) as some,
-        pytest.raises(EngineError, match=rf"gave a job up \({said}\); .*{advice}"),
+        open_reducer(application, Cluster(fail), lake) as some,
+        pytest.raises(SparkError, match=rf"gave a job up \({said}\); .*{advice}"),
     ):
         list(some.results(present(lake)[0]))
 
 
-def test_what_the_engine_says_is_not_said_twice(engine: Engine, lake: Lake) -> None:
+def test_an_error_of_the_application_is_raised_as_it_is(application: SparkApplication, lake: Lake) -> None:
     def fail() -> None:
-        raise EngineSettingError("no Java")
+        raise SparkSettingError("no Java")
 
     for context in (Cluster(fail), Context()):
-        with pool(engine, context, lake) as some:
+        with open_reducer(application, context, lake) as some:
             if not isinstance(context, Cluster):
-                engine._context = None
-                engine._start = fail  # type: ignore[assignment, method-assign]
-            with pytest.raises(EngineSettingError, match=r"^no Java$"):
+                application._context = None
+                application._start = fail  # type: ignore[assignment, method-assign]
+            with pytest.raises(SparkSettingError, match=r"^no Java$"):
                 list(some.results(present(lake)[0]))
 
 
-def test_an_error_of_a_job_that_is_a_timeout_is_told(engine: Engine, lake: Lake) -> None:
+def test_a_job_that_raises_a_timeout_error_is_not_waited_for(application: SparkApplication, lake: Lake) -> None:
     def fail() -> None:
         raise TimeoutError("the database does not answer")
 
-    with pool(engine, Cluster(fail), lake) as some, pytest.raises(TimeoutError, match="the database"):
+    with open_reducer(application, Cluster(fail), lake) as some, pytest.raises(TimeoutError, match="the database"):
         list(some.results(present(lake)[0]))
 
 
-def test_executors_that_do_not_come_are_given_up(engine: Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spark, "EXECUTOR_PATIENCE", 0.5)
-    named(engine, "spark://h:1")
+def test_a_cluster_without_executors_is_given_up(
+    application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spark, "NO_EXECUTOR_SECONDS", 0.5)
+    named(application, "spark://h:1")
     with (
-        pool(engine, Cluster(lambda: time.sleep(30), lambda: 0), lake) as some,
-        pytest.raises(EngineError, match="Spark has had no executor for 0 s"),
+        open_reducer(application, Cluster(lambda: time.sleep(30), lambda: 0), lake) as some,
+        pytest.raises(SparkError, match="Spark has had no executor for 0 s"),
     ):
         list(some.results(present(lake)[0]))
 
 
-def test_executors_that_come_back_are_waited_for(engine: Engine, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_executors_that_come_back_are_used(
+    application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two seconds without one, on two occasions, are no three without one."""
-    monkeypatch.setattr(spark, "EXECUTOR_PATIENCE", 1.5)
+    monkeypatch.setattr(spark, "NO_EXECUTOR_SECONDS", 1.5)
     numbers = iter([0, 0, 1, 0, 0])
-    with pool(engine, Cluster(lambda: time.sleep(5.5), lambda: next(numbers, 1)), lake) as some:
-        named(engine, "spark://h:1")
+    with open_reducer(application, Cluster(lambda: time.sleep(5.5), lambda: next(numbers, 1)), lake) as some:
+        named(application, "spark://h:1")
         assert count_of(some, present(lake)[0]) == 40
     assert next(numbers, None) is None
 
@@ -543,30 +555,30 @@ def file(name: str, size: int) -> LakeFile:
     return LakeFile(name, "1", size)
 
 
-def test_files_are_bundled_into_jobs() -> None:
+def test_files_are_grouped_into_jobs() -> None:
     a, b, c, d = file("a.tsv", 4), file("b.tsv", 6), file("c.tsv", 1), file("d.tsv.gz", 2)
-    assert list(waves([], 10, 10)) == []
-    assert list(waves([a, b, c], 10, 10)) == [Wave([a, b], [1, 1]), Wave([c], [1])]
-    assert list(waves([file("a.tsv", 100), c], 10, 10)) == [Wave([file("a.tsv", 100)], [3]), Wave([c], [1])]
-    assert list(waves([c, d], 1, 16)) == [Wave([c], [1]), Wave([d], [4])]  # 16 bytes of text, by four at a time
-    assert list(waves([d], 10, 1)) == [Wave([d], [1])]
-    (wave,) = waves([file("a.tsv", 40), file("b.tsv", 41), file("c.tsv", 0)], 10, 1000)
-    assert wave.shares == [1, 2, 1]
+    assert list(group_into_jobs([], 10, 10)) == []
+    assert list(group_into_jobs([a, b, c], 10, 10)) == [Job([a, b], [1, 1]), Job([c], [1])]
+    assert list(group_into_jobs([file("a.tsv", 100), c], 10, 10)) == [Job([file("a.tsv", 100)], [3]), Job([c], [1])]
+    assert list(group_into_jobs([c, d], 1, 16)) == [Job([c], [1]), Job([d], [4])]  # 16 bytes of text, by four at a time
+    assert list(group_into_jobs([d], 10, 1)) == [Job([d], [1])]
+    (job,) = group_into_jobs([file("a.tsv", 40), file("b.tsv", 41), file("c.tsv", 0)], 10, 1000)
+    assert job.buckets == [1, 2, 1]
 
 
-def test_parts_are_bundled_into_tasks() -> None:
+def test_buckets_are_grouped_into_tasks() -> None:
     def tasks(*files: tuple[int, int]) -> list[int]:
-        wave = Wave([file(f"{n}.tsv", size) for n, (size, _) in enumerate(files)], [shares for _, shares in files])
-        found = numbered(wave, 10)
+        job = Job([file(f"{n}.tsv", size) for n, (size, _) in enumerate(files)], [shares for _, shares in files])
+        found = assign_stage_tasks(job, 10)
         assert list(found) == [(place, share) for place, (_, shares) in enumerate(files) for share in range(shares)]
         return list(found.values())
 
     assert tasks((5, 1), (5, 1), (1, 1)) == [0, 0, 1]
     assert tasks((5, 1), (99, 3), (1, 1), (1, 1)) == [0, 1, 2, 3, 4, 4]
-    assert tasks(*[(0, 1)] * (BUNDLE + 1)) == [0] * BUNDLE + [1]
+    assert tasks(*[(0, 1)] * (MAX_TASK_FILES + 1)) == [0] * MAX_TASK_FILES + [1]
 
 
-def test_a_signal_is_not_left_to_java() -> None:
+def test_java_gets_no_signal_of_the_terminal() -> None:
     """Its process has a group of its own: what a terminal sends to the run is not sent to it."""
     pytest.importorskip("pyspark")
     given: list[dict[str, Any]] = []
@@ -576,18 +588,18 @@ def test_a_signal_is_not_left_to_java() -> None:
         given.append(settings)
         raise OSError("no Java here")
 
-    with pytest.MonkeyPatch.context() as patched, Engine("local[1]") as engine:
+    with pytest.MonkeyPatch.context() as patched, SparkApplication("local[1]") as application:
         patched.setattr("pyspark.java_gateway.launch_gateway", launch)
         patched.setattr("pyspark.SparkContext._gateway", None)
         patched.delenv("PYSPARK_PYTHON", raising=False)
-        with pytest.raises(EngineError, match=r"Spark does not start \(no Java here\)"):
-            engine.context()
+        with pytest.raises(SparkError, match=r"Spark does not start \(no Java here\)"):
+            application.context()
         assert os.environ["PYSPARK_PYTHON"] == sys.executable
         (settings,) = given
         assert settings["process_group"] == 0
         assert settings["stdout"] is settings["stderr"]
-        assert Path(settings["stdout"].name).parent == Path(engine._folder.name)
+        assert Path(settings["stdout"].name).parent == Path(application._folder.name)
         patched.setenv("PYSPARK_PYTHON", "other")
-        with pytest.raises(EngineError):
-            engine.context()
+        with pytest.raises(SparkError):
+            application.context()
         assert os.environ["PYSPARK_PYTHON"] == "other"

@@ -157,8 +157,8 @@ class Scene:
         """Run the watch; the steps are what notifications bring meanwhile."""
         self.notifications = ScriptedNotifications(self.clock, list(steps))
         self.watch = Watch(
-            self.lake, self.store, self.notifications, Plan(workers=1, **plan), INTERVAL, self.tally,
-            self.draw, self.batches.append,
+            self.lake, self.store, self.notifications, Plan(**plan), INTERVAL, self.tally, self.draw,
+            self.batches.append,
         )  # fmt: skip
         with pytest.raises(ends):
             self.watch.run()

@@ -21,7 +21,8 @@ from processor.reducers.events import Event, HeaderError, Rejection, columns, js
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import reduce_text
 from processor.reducers.partial import Partial
-from processor.reducing.byte_ranges import reduced, stretches
+from processor.reducing.byte_ranges import cut_into_byte_ranges
+from processor.reducing.in_process import reduce_byte_range
 from tests.support import oracle, strategies
 from tests.support.ingest import SilentTally
 from tests.support.partials import merged, numbered, rejected, says
@@ -126,7 +127,7 @@ def check_file(data: bytes) -> None:
         wanted = None
     try:
         long = max(chunk, len(stored) // 20)
-        results = chain.from_iterable(reduced(lake, stretch, long) for stretch in stretches(file, long))
+        results = chain.from_iterable(reduce_byte_range(lake, one, long) for one in cut_into_byte_ranges(file, long))
         reading = batches.read_file(file, results, SilentTally())
         list(reading.rows)
     except FileError:

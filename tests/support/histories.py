@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -16,13 +16,18 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.batches import LIMITS, Limits
+from processor.lake.base import Lake, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 from processor.reducers.fold import CHUNK
-from processor.spark.session import Engine
+from processor.reducing.process_pool import open_local_reducer
+from processor.reducing.reducer import Reducer
+from processor.spark.reducer import SparkReducer
+from processor.spark.session import SparkApplication
 from processor.verify import verify
 from state.database import Database
+from state.staging import Staging
 from state.store import Store
 from tests.support import strategies
 from tests.support.ingest import SilentTally
@@ -86,7 +91,7 @@ class Histories(RuleBasedStateMachine):
     """A lake whose files come, change and go, runs of every kind and crashes between them."""
 
     url: str
-    engine: ClassVar[Engine | None] = None  # what reduces in some of the histories, instead of processes
+    engine: ClassVar[SparkApplication | None] = None  # what reduces in some of the histories, instead of processes
     drawn: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
@@ -244,8 +249,13 @@ class Histories(RuleBasedStateMachine):
 
     # The program
 
-    def _plans(self, plan: Plan) -> Plan:
-        return Plan(plan.prune, plan.prune_all, self.workers, self.reducing, self.chunk, self.limits)
+    def _plans(self, plan: Plan, db: Database) -> Plan:
+        def open_reducer(lake: Lake, files: Sequence[LakeFile]) -> Reducer:
+            if self.reducing is None:
+                return open_local_reducer(lake, files, self.workers, self.chunk)
+            return SparkReducer(lake, files, self.reducing, Staging.of(db), self.chunk)
+
+        return Plan(plan.prune, plan.prune_all, open_reducer, self.limits)
 
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
@@ -280,7 +290,7 @@ class Histories(RuleBasedStateMachine):
             db.claim(lake.url, relocated=True)
             outcome = SilentTally()
             try:
-                pipeline.run(lake, Store(db), self._plans(plan), outcome)
+                pipeline.run(lake, Store(db), self._plans(plan, db), outcome)
             except PruneError:
                 assert plan.prune
                 assert not prune
@@ -314,7 +324,7 @@ class Histories(RuleBasedStateMachine):
         try:
             with Doomed(self.url, statement, "program") as db:
                 db.claim(lake.url, relocated=True)
-                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan), SilentTally())
+                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:
             pass
         self.counted = False
@@ -333,7 +343,7 @@ class Histories(RuleBasedStateMachine):
         lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
-            rebuild(lake, Store(db), self._plans(plan), SilentTally())
+            rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
 
@@ -355,5 +365,5 @@ class Histories(RuleBasedStateMachine):
         lake = open_lake(str(self.folder))
         with Database(self.url, wait=5) as db:
             db.claim(lake.url, relocated=True)
-            assert not list(verify(lake, Store(db), self._plans(Plan()), SilentTally()))
+            assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)

@@ -1,16 +1,26 @@
 """Runs of the main job in the process of the test."""
 
+from functools import partial
 from pathlib import Path
 
 from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
+from processor.reducers.fold import CHUNK
+from processor.reducing.process_pool import open_local_reducer
+from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from state.database import Database
 from state.store import Store
 
+
+def local_reducer(workers: int = 1, chunk_bytes: int = CHUNK) -> OpenReducer:
+    """What a plan opens to reduce with so many processes and chunks of that size."""
+    return partial(open_local_reducer, workers=workers, chunk_bytes=chunk_bytes)
+
+
 # Chunks so small that a file of a few lines has several.
-PLAN = Plan(chunk=500)
+PLAN = Plan(open_reducer=local_reducer(chunk_bytes=500))
 
 
 class SilentTally(RunTally):

@@ -83,6 +83,7 @@ ROOMS = {
     "state/staging.py": "spark_reducer"
     " spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
     "processor/reducing/copy_rows.py": "batches pipeline",
+    "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
     " commands::test_status_tells_what_changed_since metrics::test_a_run_exports_what_it_did rejected page",

@@ -16,7 +16,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from processor.spark.session import Engine
+from processor.spark.session import SparkApplication
 from state import embedded
 from state.database import Database
 from tests.support.histories import Histories
@@ -28,7 +28,7 @@ BATCH = settings(
 )
 
 
-def soak(url: str, engine: Engine | None, seconds: float) -> None:
+def soak(url: str, engine: SparkApplication | None, seconds: float) -> None:
     """Draw histories for so many seconds; raises where one ended otherwise than the oracle says."""
 
     class Here(Histories):
@@ -56,7 +56,7 @@ def main() -> None:
         tune(url)
         with Database(url):
             pass  # which makes the schema
-        engine = stack.enter_context(Engine("local[2]")) if find_spec("pyspark") else None
+        engine = stack.enter_context(SparkApplication("local[2]")) if find_spec("pyspark") else None
         soak(url, engine, float(os.environ.get("SOAK_SECONDS", "3600")))
 
 

@@ -16,9 +16,9 @@ from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.fold import ENTRIES
 from processor.reducers.partial import Partial
-from processor.reducing.byte_ranges import Stretch, reduced
+from processor.reducing.byte_ranges import ByteRange
+from processor.reducing.in_process import reduce_byte_range
 from state.batch_writer import Version
-from state.staging import Staged
 from tests.support.fuzzed import HEADER, REDUCERS, Memory, line
 from tests.support.ingest import SilentTally
 
@@ -64,7 +64,7 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = batches.read_file(file, reduced(Made(make), Stretch(file), 32 * MIB), SilentTally())
+        reading = batches.read_file(file, reduce_byte_range(Made(make), ByteRange(file), 32 * MIB), SilentTally())
         for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -107,14 +107,14 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
-    reading = batches.read_file(file, reduced(made, Stretch(file), 32 * MIB), SilentTally())
+    reading = batches.read_file(file, reduce_byte_range(made, ByteRange(file), 32 * MIB), SilentTally())
     written = 0
 
     def write() -> None:
         nonlocal written
         for rows in reading.rows:
-            assert not isinstance(rows, Staged)
-            written += rows["rejected_lines"].count(b"\n")
+            assert rows.tables is not None
+            written += rows.tables["rejected_lines"].count(b"\n")
 
     with pytest.raises(FileError, match=f"{lines} of its {lines} lines were rejected"):
         write()

@@ -1,0 +1,53 @@
+"""The port for reducing: who reduces the files of a lake, and what comes of each."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, Self
+
+from processor.lake.base import Lake, LakeFile
+from processor.reducers.partial import Chunk, Partial
+from state.rows import Rows
+
+
+class ReducedPartial(NamedTuple):
+    """A partial as rows for the database, and the numbers that are checked and recorded of it.
+
+    chunks: by the byte of the file at which they begin. reasons: how many lines were rejected for each reason.
+    size: bytes read from the lake. newest_at: time of the latest event, in microseconds since 1970-01-01 UTC.
+    """
+
+    rows: Rows
+    chunks: dict[int, Chunk]
+    events: int
+    empty: int
+    reasons: Counter[str]
+    size: int
+    newest_at: int | None
+
+    @classmethod
+    def of(cls, partial: Partial, rows: Rows, size: int) -> "ReducedPartial":
+        """Return the numbers of a partial with its rows, for which `size` bytes were read."""
+        reasons = Counter(rejection.reason for rejection in partial.rejections.values())
+        return cls(rows, partial.chunks, partial.events, partial.empty, reasons, size, partial.newest_at)
+
+
+class Reducer(Protocol):
+    """Reduces files that it was opened for, some of them ahead; leaving its context ends what still runs."""
+
+    def __enter__(self) -> Self:
+        """Begin to reduce, where the reducer does so ahead."""
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs."""
+
+    def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
+        """Yield the partials of a file; raises FileError, LakeError and LostRowsError.
+
+        Files are asked for in the order that the reducer was opened with, and some may be left out. A file that is
+        asked for once more, or after a later one, is reduced again in this process: when a transaction failed, its
+        files are read again.
+        """
+
+
+# Opens a reducer for files of a lake, in their order.
+OpenReducer = Callable[[Lake, Sequence[LakeFile]], Reducer]

@@ -1,0 +1,93 @@
+"""Rows of a file on their way into the tables: the port, and the rows that are held in memory."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+    from state.connection import Connection
+
+BLOCK_BYTES = 65536
+
+
+class LostRowsError(Exception):
+    """Rows of a file were lost before they were written, so the file must be reduced again; the message says how."""
+
+
+class Rows(Protocol):
+    """Rows of one partial of a file, wherever they are held."""
+
+    @property
+    def tables(self) -> Mapping[str, bytes] | None:
+        """The rows in COPY's text format by their table, or None if they are not in memory."""
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that they take in this process."""
+
+    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+        """Write the rows into the temporary tables new_* in the cursor's transaction; raises LostRowsError.
+
+        file_id: the number of their file, which each row gets.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RowsInMemory:
+    """Rows in COPY's text format by their table, without the number of their file."""
+
+    tables: Mapping[str, bytes]
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return sum(rows.count(b"\n") for rows in self.tables.values())
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that they take."""
+        return sum(map(len, self.tables.values()))
+
+    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+        """Copy the rows into the temporary tables new_*, each with the number of its file."""
+        for table, rows in self.tables.items():
+            copy(database, cur, f"copy_new_{table}", [(rows, file_id)])
+
+
+def copy(database: "Connection", cur: "cursor", name: str, rows: Iterable[tuple[bytes, int]]) -> None:
+    """Execute the COPY of that name with the rows of files, each block of rows with the number of its file."""
+    file: Any = NumberedRows(rows)  # psycopg2 calls nothing but `read`
+    cur.copy_expert(database.queries[name], file)
+
+
+class NumberedRows:
+    """A file for COPY: rows in its text format, each after the number of its file, made as they are read."""
+
+    def __init__(self, rows: Iterable[tuple[bytes, int]]) -> None:
+        """Take the rows of files, each with the file's number."""
+        self._blocks = (block for lines, number in rows for block in number_rows(lines, number))
+
+    def read(self, _size: int, /) -> bytes:
+        """Return the next rows, of any size; nothing at the end."""
+        return next(self._blocks, b"")
+
+
+def number_rows(rows: bytes, number: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    r"""Yield rows in COPY's text format with a number before each, in blocks of about `size` bytes.
+
+    A line feed within a row is escaped in that format, so every line feed ends a row.
+
+    >>> list(number_rows(b"a\tb\nc\td\ne\tf\n", 7, 5))
+    [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']
+    """
+    before, begin = b"%d\t" % number, 0
+    while begin < len(rows):
+        end = rows.find(b"\n", min(begin + size, len(rows)) - 1) + 1
+        yield before + rows[begin : end - 1].replace(b"\n", b"\n" + before) + b"\n"
+        begin = end
