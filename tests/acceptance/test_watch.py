@@ -348,10 +348,7 @@ def test_files_read_ahead_do_not_undo_another_run(
 
     with Database(database, wait=5, is_shared=True) as db:
         db.claim(place.url)
-        plan = Plan(
-            limits=Limits(rows=1),
-            open_reducer=local_reducer(workers=2, chunk_bytes=4000),
-        )
+        plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):

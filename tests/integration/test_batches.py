@@ -241,13 +241,7 @@ def test_the_latest_text_of_a_file_in_several_partials_is_shown(database: str, t
         lines.append(f"2019-02-15 00:00:0{second}\ts\tarticle_viewed\tu\t{json.dumps(texts)}\n")
     lake = {"a.tsv": HEADER + "".join(lines).encode()}
     write_lake(tmp_path, lake)
-    ingest_folder(
-        tmp_path,
-        database,
-        Plan(
-            open_reducer=local_reducer(workers=2, chunk_bytes=100),
-        ),
-    )
+    ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=2, chunk_bytes=100)))
     assert execute(database, "select title, category from article_performance") == [("t9", "c1")]
     Model().check(database, lake)
 

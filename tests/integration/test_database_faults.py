@@ -135,10 +135,7 @@ class Relapsing(Store):
     "plan",
     [
         Plan(limits=ONE),
-        Plan(
-            limits=ONE,
-            open_reducer=local_reducer(workers=2),
-        ),
+        Plan(limits=ONE, open_reducer=local_reducer(workers=2)),
         Plan(prune_all=True),
     ],
 )

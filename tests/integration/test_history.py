@@ -306,23 +306,13 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
     outcome, errors = ingest_folder(
-        tmp_path,
-        database,
-        Plan(
-            open_reducer=local_reducer(workers=workers, chunk_bytes=200),
-        ),
+        tmp_path, database, Plan(open_reducer=local_reducer(workers=workers, chunk_bytes=200))
     )
     assert (outcome.files_counted, outcome.rejected) == (1, 30)
     assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
     model = Model()
     model.check(database, lake.files)
-    rebuild(
-        lake,
-        database,
-        Plan(
-            open_reducer=local_reducer(workers=workers, chunk_bytes=200),
-        ),
-    )
+    rebuild(lake, database, Plan(open_reducer=local_reducer(workers=workers, chunk_bytes=200)))
     model.check(database, lake.files)
 
 

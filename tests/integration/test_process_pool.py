@@ -97,32 +97,18 @@ def test_a_long_line_is_read_only_in_the_byte_range_where_it_begins() -> None:
 @pytest.mark.parametrize("chunk", [150, 3000])
 def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: Path, chunk: int) -> None:
     write_lake(tmp_path, LAKE)
-    outcome, errors = ingest_folder(
-        tmp_path,
-        database,
-        Plan(
-            open_reducer=local_reducer(workers=3, chunk_bytes=chunk),
-        ),
-    )
+    outcome, errors = ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=3, chunk_bytes=chunk)))
     assert list(errors) == ["b.tsv"]
     assert (outcome.files_counted, outcome.files_failed) == (32, 1)
     Model().check(database, LAKE)
     later = LAKE | {"a.tsv": events(30, 90, "third"), "small/7.tsv": events(1, 9, "more")}
     write_lake(tmp_path, later)
-    ingest_folder(
-        tmp_path,
-        database,
-        Plan(
-            open_reducer=local_reducer(workers=2, chunk_bytes=chunk),
-        ),
-    )
+    ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk)))
     Model().check(database, later)
     with Database(database, wait=5) as db:
         lake = open_lake(str(tmp_path))
         db.claim(lake.url)
-        plan = Plan(
-            open_reducer=local_reducer(workers=2, chunk_bytes=chunk),
-        )
+        plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk))
         assert not list(verify(lake, Store(db), plan, SilentTally()))
 
 
@@ -133,14 +119,7 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
     place, tally = open_lake("s3://events/lake/"), SilentTally()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        pipeline.run(
-            place,
-            Store(db),
-            Plan(
-                open_reducer=local_reducer(workers=2, chunk_bytes=9000),
-            ),
-            tally,
-        )
+        pipeline.run(place, Store(db), Plan(open_reducer=local_reducer(workers=2, chunk_bytes=9000)), tally)
     assert (tally.files_counted, tally.errors) == (2, {})
     Model().check(database, lake)
 
@@ -167,10 +146,7 @@ def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Pa
     place, listener = open_lake(str(tmp_path)), Killing()
     with Database(database, wait=5) as db:
         db.claim(place.url)
-        plan = Plan(
-            limits=Limits(rows=1),
-            open_reducer=local_reducer(workers=2, chunk_bytes=10_000),
-        )
+        plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
         pipeline.run(place, Store(db), plan, listener)
     done = listener.summary()
     assert {name: done[name] for name in done if done[name]} == {
