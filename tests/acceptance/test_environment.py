@@ -218,7 +218,7 @@ def test_a_relative_lake_below_a_folder_that_is_not_utf8_is_a_wrong_setting(
     odd = tmp_path / os.fsdecode(b"\xe9")
     (odd / "lake").mkdir(parents=True)
     monkeypatch.chdir(odd)
-    with pytest.raises(LakeSettingError, match="path is not valid UTF-8; rename it"):
+    with pytest.raises(LakeSettingError, match="path is not valid UTF-8; rename the folder"):
         open_lake("lake")
 
 

@@ -52,20 +52,21 @@ ROOMS = {
     "processor/lake/folder_notifications.py": "notifications notifications_port",
     "processor/backoff.py": "watch_schedule sqs",
     "processor/lake/sqs.py": "sqs",
-    "processor/lake/aws_client.py": "aws sqs lake_s3 lake_s3_faults",
-    "processor/lake/aws_refusals.py": "aws sqs lake_s3 lake_s3_faults",
-    "processor/lake/aws_settings.py": "aws sqs lake_s3 lake_s3_faults",
+    "processor/lake/aws_client.py": "aws sqs lake_s3_refusals lake_s3_faults",
+    "processor/lake/aws_refusals.py": "aws sqs lake_s3_refusals lake_s3_faults",
+    "processor/lake/aws_settings.py": "aws sqs lake_s3_refusals lake_s3_faults",
     "processor/lake/folder.py": "lake_port names lake_folder",
     "processor/lake/text.py": "parsing lake_text limits",
     "processor/lake/location.py": "parsing names lake_folder lake_s3_faults"
     " limits::test_a_file_that_holds_more_text_than_the_limit_counts_nowhere"
-    " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere lake_s3::test_a_file_with_an_error_is_not_read"
-    " lake_s3::test_a_lake_with_etags_needs_no_warning",
-    "processor/lake/base.py": "lake_s3 names secrets::test_passwords_in_urls_go",
-    "processor/lake/s3.py": "lake_port lake_s3",
-    "processor/lake/s3_listing.py": "lake_s3",
-    "processor/lake/s3_object.py": "lake_s3 lake_s3_faults",
-    "processor/lake/s3_version.py": "lake_s3",
+    " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere"
+    " lake_s3_versions::test_a_file_with_an_error_is_not_read"
+    " lake_s3_versions::test_a_lake_with_etags_needs_no_warning",
+    "processor/lake/base.py": "lake_s3_versions lake_s3_listing names secrets::test_passwords_in_urls_go",
+    "processor/lake/s3.py": "lake_port lake_s3_listing lake_s3_versions lake_s3_refusals",
+    "processor/lake/s3_listing.py": "lake_s3_listing lake_s3_refusals",
+    "processor/lake/s3_object.py": "lake_s3_versions lake_s3_refusals lake_s3_faults",
+    "processor/lake/s3_version.py": "lake_s3_versions",
     "processor/lake/read_ahead.py": "read_ahead lake_port",
     "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
     "processor/spark/reducer.py": "spark_reducer",
