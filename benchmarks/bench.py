@@ -23,6 +23,7 @@ from benchmarks.lakes import clean, cut_off, split
 from benchmarks.processes import ROOT, Took, memory, took
 from state import embedded
 from tests.support import made_lake
+from tests.support.event_files import HEADER
 
 FIRST = date(2019, 2, 15)
 MIB = 1024 * 1024
@@ -153,7 +154,7 @@ class Bench:
         lake = self._folder / "unchanged"
         lake.mkdir()
         files = max(10, int(10_000 * self._scale))
-        header = "\t".join(made_lake.HEADER.decode().split())
+        header = "\t".join(HEADER.decode().split())
         for n in range(files):
             (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n", encoding="utf-8")
         with new_database(self._server) as database:
@@ -241,7 +242,7 @@ class Bench:
                     )
                     waited.append(time.monotonic() - begun)
                 held = []
-                header = "\t".join(made_lake.HEADER.decode().split())
+                header = "\t".join(HEADER.decode().split())
                 for n in range(files):
                     (lake / f"{n}.tsv").write_text(f"{header}\n2019-02-15 03:07:03\ts{n}\ta\tu\t\n", encoding="utf-8")
                     if n % (files // 10) == files // 10 - 1:

@@ -38,21 +38,27 @@ def database(server: str) -> Iterator[str]:
         yield uri
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The endpoint of a real S3 server over HTTP that holds the bucket `events`."""
+@pytest.fixture(scope="session")
+def aws_endpoint() -> Iterator[str]:
+    """The endpoint of a server of AWS over HTTP, for this test process."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The endpoint of an S3 server over HTTP that holds the bucket `events`, empty."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_endpoint)
     place = {"LocationConstraint": "eu-west-1"}
     boto3.client("s3").create_bucket(Bucket="events", CreateBucketConfiguration=place)  # type: ignore[arg-type]
-    yield f"http://{host}:{port}"
-    moto_api_backend.reset()  # what it holds outlives the server
-    server.stop()
+    yield aws_endpoint
+    moto_api_backend.reset()
 
 
 @pytest.fixture

@@ -280,7 +280,7 @@ class Silent(BaseHTTPRequestHandler):
 
 def test_a_gateway_that_cannot_be_reached_fails_no_run_and_shows_no_password(lake: Path, database: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Silent) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         places = ("127.0.0.1:9", "no-such-host.invalid", f"{'x' * 70}.invalid", f"127.0.0.1:{server.server_port}")
         for place in places:
             done = run(lake=lake, database=database, METRICS=f"http://user:{SECRET}@{place}", HTTP_PROXY="")

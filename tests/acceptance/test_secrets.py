@@ -110,7 +110,7 @@ def babbler() -> Iterator[str]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Babble)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()

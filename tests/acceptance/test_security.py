@@ -8,10 +8,9 @@ import psycopg2
 import pytest
 
 from processor.reducers.events import REASONS, Rejection, columns, parse
-from tests.support.event_files import CLICK as CLICKED
-from tests.support.event_files import HEADER as FIRST
-from tests.support.fuzzed import HEADER, line
-from tests.support.oracle import CLICK
+from tests.support import oracle
+from tests.support.event_files import CLICK, COLUMNS, HEADER
+from tests.support.fuzzed import line
 from tests.support.paths import ROOT, module_named
 from tests.support.program_runs import run
 
@@ -23,8 +22,8 @@ REJECTED = {
     "bad_timestamp": b"x\ts\tn\tu\t",
     "no_event_name": b"2019-02-15 03:07:03\ts\t\\N\tu\t",
     "id_too_long": b"2019-02-15 03:07:03\ts\tn\t" + b"u" * 1001 + b"\t",
-    "bad_attributes": line(CLICK, "x"),
-    "nul_in_text": line(CLICK, r'{"title": "\u0000"}'),
+    "bad_attributes": line(oracle.CLICK, "x"),
+    "nul_in_text": line(oracle.CLICK, r'{"title": "\u0000"}'),
 }
 
 
@@ -38,13 +37,13 @@ def test_every_promise_names_a_test_that_exists() -> None:
 
 
 def test_every_reason_has_a_line_and_every_line_its_reason() -> None:
-    found = {code: parse(bad, columns(HEADER)) for code, bad in REJECTED.items()}
+    found = {code: parse(bad, columns(COLUMNS)) for code, bad in REJECTED.items()}
     assert found.keys() == REASONS.keys()
     assert found == {code: Rejection(code, bad[:1000]) for code, bad in REJECTED.items()}
 
 
 def test_the_database_refuses_a_count_that_does_not_add_up(tmp_path: Path, database: str) -> None:
-    (tmp_path / "a.tsv").write_bytes(FIRST + b"\n".join([b"", *REJECTED.values(), b"\r", CLICKED * 10]))
+    (tmp_path / "a.tsv").write_bytes(HEADER + b"\n".join([b"", *REJECTED.values(), b"\r", CLICK * 10]))
     assert run(lake=tmp_path, database=database).returncode == 0
     connection = psycopg2.connect(database)
     with connection, connection.cursor() as cur:

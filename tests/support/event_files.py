@@ -2,7 +2,8 @@
 
 import gzip
 
-HEADER = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
+COLUMNS = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES"
+HEADER = COLUMNS + b"\n"
 CLICK = b'2019-02-15 10:00:00.000 +0000\ts1\tarticle_viewed\tu1\t{"id": "a1", "title": "T", "category": "C"}\n'
 
 

@@ -24,10 +24,10 @@ from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import cut_into_byte_ranges
 from processor.reducing.in_process import reduce_byte_range
 from tests.support import oracle, strategies
+from tests.support.event_files import COLUMNS
 from tests.support.ingest import SilentTally
 from tests.support.partials import merged, numbered, rejected, says
 
-HEADER = "\t".join(oracle.REQUIRED).encode()
 EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
 LONG = b"\x0e"  # stands for a text nearly as long as an id may be
@@ -91,7 +91,7 @@ def check_line(data: bytes) -> None:
     """Fail unless a line is the same event for both, or rejected for the same reason."""
     one = lengthened(data).replace(b"\n", b"")
     if one:
-        found = parse(one, columns(HEADER))
+        found = parse(one, columns(COLUMNS))
         assert found == as_the_oracle_says(one)
         if isinstance(found, Rejection):
             assert make_printable(found.raw.decode(errors="replace")).isprintable()
@@ -210,10 +210,10 @@ def seeds() -> Iterator[bytes]:
     lines += [line(oracle.CLICK, "{}") + fault for fault in strategies.BAD_UTF8]
     yield from (b"\x01" + one for one in lines)
     for how in range(0, 256, 5):
-        body = b"\n".join([HEADER, *lines[how % 7 : 6 + how % 7], lines[how % len(lines)], b"", lines[-how % 50], b""])
+        body = b"\n".join([COLUMNS, *lines[how % 7 : 6 + how % 7], lines[how % len(lines)], b"", lines[-how % 50], b""])
         yield bytes([0, how, how]) + body
     for compress, how in ((gzip.compress, 1), (zstd.compress, 2)):
-        yield bytes([0, 37, how]) + compress(b"\n".join([HEADER, *lines[:4]]))
+        yield bytes([0, 37, how]) + compress(b"\n".join([COLUMNS, *lines[:4]]))
     for header in strategies.WRONG_HEADERS:
         if len(header) < 2000:
             yield b"\0\0\0" + header + b"\n" + lines[0]
@@ -231,4 +231,4 @@ def words() -> Iterator[bytes]:
     yield from (name.encode() for name in strategies.EVENT_NAMES[:3] + oracle.REQUIRED)
     yield from (offset.encode() for offset in strategies.OFFSETS if offset)
     yield from strategies.BAD_UTF8
-    yield HEADER + b"\n"
+    yield COLUMNS + b"\n"

@@ -22,7 +22,8 @@ from random import Random
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
-HEADER = b"TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
+from tests.support.event_files import HEADER
+
 MINUTES = 24 * 60
 SECONDS = 60 * MINUTES
 CLOCK = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}.".encode() for s in range(SECONDS)]

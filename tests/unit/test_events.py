@@ -18,9 +18,8 @@ from processor.reducers.events import (
     timestamp,
 )
 from tests.support import oracle, strategies
+from tests.support.event_files import COLUMNS
 from tests.support.odd_lines import LINE, attributes
-
-HEADER = "\t".join(oracle.REQUIRED).encode()
 
 
 def as_the_oracle_says(line: bytes) -> Event | Rejection:
@@ -35,7 +34,7 @@ def as_the_oracle_says(line: bytes) -> Event | Rejection:
 @given(strategies.good_lines() | strategies.bad_lines())
 def test_a_line_means_what_the_oracle_says(line: bytes) -> None:
     if line:
-        assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
+        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
 
 
 @given(strategies.good_lines(), st.data())
@@ -45,7 +44,7 @@ def test_a_line_with_bytes_changed_means_what_the_oracle_says(line: bytes, data:
         line = line[:at] + data.draw(st.binary(max_size=3)) + line[at + data.draw(st.integers(0, 3)) :]
     line = line.replace(b"\n", b" ")
     if line:
-        assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
+        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
 
 
 @pytest.mark.parametrize("name", [oracle.CLICK, *oracle.DISPLAYS])
@@ -54,7 +53,7 @@ def test_a_counted_event_with_null_attributes_is_an_event_without_an_article(nam
     line = f"2019-02-15 03:07:03\ts1\t{name}\tu1\t{null}".encode()
     at = timestamp("2019-02-15 03:07:03")
     assert at is not None
-    assert parse(line, columns(HEADER)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
+    assert parse(line, columns(COLUMNS)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
 
 
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
@@ -69,10 +68,10 @@ def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
 
 def test_every_pool_of_the_strategies_means_what_the_oracle_says() -> None:
     for body in (*attributes(), *(text.encode() for text in strategies.UNWANTED_TEXT)):
-        assert parse(LINE + body, columns(HEADER)) == as_the_oracle_says(LINE + body), body[:99]
+        assert parse(LINE + body, columns(COLUMNS)) == as_the_oracle_says(LINE + body), body[:99]
     for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
         line = time.encode() + b"\ts\tapp_opened\tu\t"
-        assert parse(line, columns(HEADER)) == as_the_oracle_says(line), time
+        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line), time
 
 
 @pytest.mark.parametrize("text", ["[" * 300_000 + "]" * 300_000, '{"a":' * 300_000 + "1" + "}" * 300_000])
@@ -118,9 +117,9 @@ def test_a_line_and_a_header_are_as_long_as_the_limit_and_no_longer(over: int) -
     size = oracle.MAX_LINE_BYTES + over
     line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
     line += b" " * (size - len(line))
-    assert parse(line, columns(HEADER)) == as_the_oracle_says(line)
-    assert isinstance(parse(line, columns(HEADER)), Rejection if over else Event)
-    long = HEADER + b"\t" + b"x" * (size - len(HEADER) - 1)
+    assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
+    assert isinstance(parse(line, columns(COLUMNS)), Rejection if over else Event)
+    long = COLUMNS + b"\t" + b"x" * (size - len(COLUMNS) - 1)
     if over:
         with pytest.raises(HeaderError, match="longer than 1 MiB"):
             columns(long)

@@ -8,10 +8,10 @@ from processor.reducers.events import LINE_LIMIT, HeaderError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import Fold, header_columns, reduce_text
 from processor.reducers.partial import Partial
-from tests.support import oracle, strategies
+from tests.support import strategies
+from tests.support.event_files import HEADER
 from tests.support.odd_lines import LINE, attributes
-
-HEADER = "\t".join(oracle.REQUIRED).encode() + b"\n"
+from tests.support.partials import merged
 
 
 def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> list[Partial] | str:
@@ -19,13 +19,6 @@ def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> 
         return list(reduce_text(blocks, chunk=chunk, entries=entries, fold=fold))
     except HeaderError as error:
         return str(error)
-
-
-def merged(partials: list[Partial]) -> Partial:
-    whole = Partial()
-    for partial in partials:
-        whole.merge(partial)
-    return whole
 
 
 def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
@@ -36,7 +29,7 @@ def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
         return
     often = reduced(blocks, chunk, 3, FastFold)
     assert not isinstance(often, str)
-    assert merged(often) == merged(clear)
+    assert merged(*often) == merged(*clear)
     header = header_columns([data])
     for start in range(chunk, len(data), chunk):
         clear, fast = (
@@ -95,7 +88,7 @@ def test_bad_utf8_in_a_further_column_rejects_the_line(name: bytes, body: bytes,
     line = LINE.replace(b"article_viewed", name) + body + b"\tmore" * (further - 1)
     data = header + line + b"\t\xc3\xa9\n" + line + b"\t\xc3\n" + line + b"\tmore\n"
     check(data)
-    whole = merged(list(reduce_text([data], fold=FastFold)))
+    whole = merged(*reduce_text([data], fold=FastFold))
     assert whole.events == 2
     assert [rejection.reason for rejection in whole.rejections.values()] == ["invalid_utf8"]
 

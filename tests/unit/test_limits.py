@@ -19,7 +19,8 @@ from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
 from state.batch_writer import Version
-from tests.support.fuzzed import HEADER, REDUCERS, Memory, line
+from tests.support.event_files import COLUMNS, HEADER
+from tests.support.fuzzed import REDUCERS, Memory, line
 from tests.support.ingest import SilentTally
 
 MIB = 1024 * 1024
@@ -75,7 +76,7 @@ def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int =
 
 
 def test_a_line_of_10_gb_is_one_rejected_line() -> None:
-    found = version(lambda: chain([HEADER, b"\n", EVENT, b"\n"], blocks(b"x", 10 * GIB), [b"\n", EVENT, b"\n"]))
+    found = version(lambda: chain([HEADER, EVENT, b"\n"], blocks(b"x", 10 * GIB), [b"\n", EVENT, b"\n"]))
     assert (found.lines, found.events, found.rejected) == (3, 2, 1)
 
 
@@ -85,7 +86,7 @@ def test_a_file_of_one_line_of_10_gb_has_no_header() -> None:
 
 
 def test_empty_lines_take_no_memory() -> None:
-    found = version(lambda: chain([HEADER, b"\n"], blocks(b"\n", BLOCK_BYTES), [EVENT]), most=8 * MIB)
+    found = version(lambda: chain([HEADER], blocks(b"\n", BLOCK_BYTES), [EVENT]), most=8 * MIB)
     assert found.lines == found.empty + 1
     assert found.empty >= BLOCK_BYTES
 
@@ -94,7 +95,7 @@ def test_empty_lines_take_no_memory() -> None:
 @pytest.mark.parametrize("reduce", REDUCERS.values(), ids=REDUCERS)
 def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., Iterable[Partial]]) -> None:
     def text() -> Iterator[bytes]:
-        yield HEADER + b"\n"
+        yield HEADER
         for user in range(3 * ENTRIES):
             yield b"2019-02-15 03:07:03\ts\ta\t%x\t\n" % user
 
@@ -106,7 +107,7 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 @pytest.mark.slow
 def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
     lines = 2_500_000
-    file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, b"\n", *repeat(b"x\n" * 1000, lines // 1000)])
+    file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, *repeat(b"x\n" * 1000, lines // 1000)])
     reading = batches.read_file(file, reduce_byte_range(made, ByteRange(file), 32 * MIB), SilentTally())
     written = 0
 
@@ -125,7 +126,7 @@ def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> N
 def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_TEXT_GIB", "1")
     with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or increase MAX_TEXT_GIB"):
-        version(lambda: packed(key, chain([HEADER, b"\n", EVENT, b"\n"], blocks(b"x", 2 * GIB))), key)
+        version(lambda: packed(key, chain([HEADER, EVENT, b"\n"], blocks(b"x", 2 * GIB))), key)
 
 
 def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
@@ -144,7 +145,7 @@ def test_the_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("key", ["a.tsv", "a.tsv.zst"])
 def test_a_file_that_grows_while_it_is_read_counts_nowhere(key: str, tmp_path: Path) -> None:
     path = tmp_path / key
-    data = b"\n".join([HEADER, *[EVENT] * 20_000])
+    data = b"\n".join([COLUMNS, *[EVENT] * 20_000])
     path.write_bytes(zstd.compress(data) if key.endswith("zst") else data)
     (file,) = open_lake(str(tmp_path)).list_files()
     reading = read_text(open_lake(str(tmp_path)), file)

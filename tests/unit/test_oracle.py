@@ -10,6 +10,7 @@ from backports import zstd
 from hypothesis import given, settings
 
 from tests.support import made_lake, strategies
+from tests.support.event_files import HEADER
 from tests.support.oracle import (
     MAX_LINE_BYTES,
     REQUIRED,
@@ -27,7 +28,6 @@ from tests.support.oracle import (
 )
 from tests.support.paths import SHARED
 
-HEADER = "TIMESTAMP\tMD5(SESSION_ID)\tEVENT_NAME\tMD5(USER_ID)\tATTRIBUTES\n"
 SAMPLE = SHARED / "lake_sample/2019-02-15.tsv"
 FRIDAY, SATURDAY = date(2019, 2, 15), date(2019, 2, 16)
 VIEW, TOP, MY = "article_viewed", "top_news_card_viewed", "my_news_card_viewed"
@@ -40,7 +40,7 @@ def row(when: str, session: str, name: str, user: str, attributes: str = "{}") -
 
 def file(*rows: str) -> bytes:
     """A file of these lines behind a header."""
-    return (HEADER + "".join(rows)).encode()
+    return HEADER + "".join(rows).encode()
 
 
 def verdict(line: bytes) -> Event | str:
@@ -148,9 +148,9 @@ def test_rejected_lines_keep_their_physical_number_and_their_first_thousand_byte
     [
         ("a.tsv", b""),
         ("a.tsv", b"\n" + file()),
-        ("a.tsv", HEADER.replace("\tATTRIBUTES", "").encode()),
-        ("a.tsv", HEADER.replace("\n", "\tTIMESTAMP").encode()),
-        ("a.tsv", HEADER.encode().replace(b"\n", b"\t\xff")),
+        ("a.tsv", HEADER.replace(b"\tATTRIBUTES", b"")),
+        ("a.tsv", HEADER.replace(b"\n", b"\tTIMESTAMP")),
+        ("a.tsv", HEADER.replace(b"\n", b"\t\xff")),
         ("a.tsv", file("bad\n", "bad\n", row("2019-02-15 10:00:00", "s", "x", "u"))),
         ("a.tsv.gz", file()),
         ("a.tsv.gz", gzip.compress(file(), mtime=0)[:-1]),
