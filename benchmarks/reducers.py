@@ -5,16 +5,16 @@ python -m benchmarks.reducers LAKE
 
 import sys
 
-from processor.cli import cores
 from processor.lake.location import open_lake
 from processor.reducing.process_pool import open_local_reducer
+from processor.settings import count_cores
 
 
 def main() -> None:
     """Reduce every file of a lake."""
     lake = open_lake(sys.argv[1])
     files = sorted(lake.list_files())
-    with open_local_reducer(lake, files, cores()) as reducer:
+    with open_local_reducer(lake, files, count_cores()) as reducer:
         for file in files:
             for _ in reducer.results(file):
                 pass

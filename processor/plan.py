@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from processor.batches import LIMITS, Limits
+from processor.errors import EventLakeError
 from processor.lake.base import LakeFile
 from processor.lake.selection import EVERY_FILE, Selection
 from processor.reducing.process_pool import open_local_reducer
@@ -12,7 +13,7 @@ from processor.reducing.reducer import OpenReducer
 from state.batch_writer import KnownFile
 
 
-class PruneError(Exception):
+class PruneError(EventLakeError):
     """Pruning was refused; the message says why and what to do."""
 
 

@@ -1,8 +1,8 @@
 """Chooses who reduces: this machine's processes, or Apache Spark."""
 
-from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from processor.lake.base import Lake, LakeFile
 from processor.reducing.process_pool import open_local_reducer
@@ -10,18 +10,21 @@ from processor.reducing.reducer import OpenReducer, Reducer
 from state.database import Database
 from state.staging import Staging
 
+if TYPE_CHECKING:
+    from processor.spark.session import SparkApplication
 
-def choose_reducer(options: Namespace, database: Database) -> OpenReducer:
-    """Return the function that opens the reducer of the settings: Spark if ENGINE is set, else --workers processes.
 
-    database: where executors of Spark stage their rows.
+def choose_reducer(workers: int, spark: "SparkApplication | None", database: Database) -> OpenReducer:
+    """Return the function that opens a reducer: on Spark if there is an application, else of worker processes.
+
+    workers: the number of processes. database: where executors of Spark stage their rows.
     """
-    if options.engine is None:
-        return partial(open_local_reducer, workers=options.workers)
+    if spark is None:
+        return partial(open_local_reducer, workers=workers)
 
     def open_spark(lake: Lake, files: Sequence[LakeFile]) -> Reducer:
         from processor.spark.reducer import SparkReducer
 
-        return SparkReducer(lake, files, options.engine, Staging.of(database))
+        return SparkReducer(lake, files, spark, Staging.of(database))
 
     return open_spark

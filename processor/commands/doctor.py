@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
 from processor.commands.drawing import PAGE
-from processor.commands.messages import DONE, FAILED, FailedError, nothing_there
+from processor.commands.messages import nothing_there
+from processor.errors import DONE, FAILED, FailedError
 from processor.lake.base import FileError, Lake, LakeError
 from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
 from processor.lake.read_ahead import read_objects_ahead
@@ -18,6 +18,7 @@ from processor.lake.text import read_text_limit
 from processor.output.console import RED, Console
 from processor.output.formats import format_size, pluralize
 from processor.output.metrics_export import TextFile
+from processor.settings import Settings
 from processor.signals import Signals
 from state import embedded
 from state.database import ReadOnlyDatabase
@@ -43,11 +44,11 @@ class Finding(NamedTuple):
     says: str
 
 
-def doctor(options: Namespace, console: Console, stop: Signals) -> int:
+def doctor(settings: Settings, console: Console, stop: Signals) -> int:
     """The exit code of a look at everything that a run needs; nothing is changed, and no lock taken."""
-    found = list(_findings(options, stop))
+    found = list(_findings(settings, stop))
     is_bad = any(finding.is_right is False for finding in found)
-    if options.json:
+    if settings.prints_json:
         checks = [{"check": check, "ok": is_right, "says": says} for check, is_right, says in found]
         console.result(json.dumps({"ok": not is_bad, "checks": checks}))
     else:
@@ -56,14 +57,14 @@ def doctor(options: Namespace, console: Console, stop: Signals) -> int:
     return FAILED if is_bad else DONE
 
 
-def _findings(options: Namespace, stop: Signals) -> Iterator[Finding]:
-    wrong = list(_wrong_settings(options))
+def _findings(settings: Settings, stop: Signals) -> Iterator[Finding]:
+    wrong = list(_wrong_settings(settings))
     yield from (Finding("settings", False, line) for line in wrong)
     if not wrong:
         yield Finding("settings", True, "none is wrong")
-    yield _looked("lake", lambda: _lake(options))
-    yield from _of_database(options, stop)
-    yield _looked("disk", lambda: _disk(options))
+    yield _looked("lake", lambda: _lake(settings))
+    yield from _of_database(settings, stop)
+    yield _looked("disk", lambda: _disk(settings))
 
 
 def _looked(check: str, look: Callable[[], str | None]) -> Finding:
@@ -80,26 +81,26 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
         return Finding(check, False, f"{where} cannot be looked at ({error.strerror}); make it readable")
 
 
-def _wrong_settings(options: Namespace) -> Iterator[str]:
-    yield from options.wrong
+def _wrong_settings(settings: Settings) -> Iterator[str]:
+    yield from settings.wrong
     for read in (read_text_limit, read_objects_ahead):
         try:
             read()
         except LakeError as error:
             yield str(error)
-    if isinstance(options.metrics, TextFile):
-        folder = options.metrics.path.parent
+    if isinstance(settings.metrics, TextFile):
+        folder = settings.metrics.path.parent
         with suppress(OSError):  # of a current folder that is gone
             folder = folder.absolute()
         if not os.access(folder, os.W_OK | os.X_OK):
             yield f"METRICS names a file in {folder}, which is no folder that can be written to; make it one"
 
 
-def _lake(options: Namespace) -> str:
-    lake = open_lake(options.lake)
+def _lake(settings: Settings) -> str:
+    lake = open_lake(settings.lake_url)
     files = list(lake.list_files())
     if not files:
-        raise FailedError(nothing_there(lake, options))
+        raise FailedError(nothing_there(lake, settings))
     failed = next((file for file in files if file.error is not None), None)
     if failed is not None:
         raise FailedError(f"{failed.key}: {failed.error}")
@@ -115,10 +116,10 @@ def _lake(options: Namespace) -> str:
     return says if (line := describe_weak_fingerprints(lake)) is None else f"{says}; {line}"
 
 
-def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
+def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # told already
-        lake = open_lake(options.lake)
+        lake = open_lake(settings.lake_url)
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _roles,
         "schema": _schema,
@@ -126,7 +127,7 @@ def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
         "lock": _lock,
     }
     try:
-        with _database(lake, options, stop) as database:
+        with _database(lake, settings, stop) as database:
             found = _looked("database", lambda: _server(database))
             yield found
             if found.is_right:
@@ -140,11 +141,11 @@ def _of_database(options: Namespace, stop: Signals) -> Iterator[Finding]:
 
 
 @contextmanager
-def _database(lake: Lake | None, options: Namespace, stop: Signals) -> Iterator[ReadOnlyDatabase]:
+def _database(lake: Lake | None, settings: Settings, stop: Signals) -> Iterator[ReadOnlyDatabase]:
     """The database that the settings name, to be read only, whatever is in it."""
     with ExitStack() as stack:
-        url = options.database
-        if options.is_embedded:
+        url = settings.database_url
+        if settings.is_embedded:
             if lake is None:
                 raise FailedError("the server of its own has a database for each lake: name the lake first")
             url = stack.enter_context(embedded.server(lake.url, make=False))
@@ -204,9 +205,9 @@ def _lock(database: ReadOnlyDatabase) -> str:
     return f"held{since}: a run is at work, {holder['application_name'] or 'of another role'}"
 
 
-def _disk(options: Namespace) -> str:
+def _disk(settings: Settings) -> str:
     places = {"the report": (PAGE.parent, REPORT_ROOM)}
-    if options.is_embedded:
+    if settings.is_embedded:
         places["the server of its own"] = (embedded.HOME, SERVER_ROOM)
     said = []
     for what, (place, room) in places.items():

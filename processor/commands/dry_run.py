@@ -1,24 +1,25 @@
 """`run.py --dry-run`: says what a run would ingest, retract and prune."""
 
 import json
-from argparse import Namespace
 
-from processor.commands.messages import DONE, nothing_there
+from processor.commands.messages import nothing_there
+from processor.errors import DONE
 from processor.lake.base import Lake
 from processor.output.console import Console
 from processor.output.formats import format_size, pluralize
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
+from processor.settings import Settings
 from state.connection import Connection
 from state.reads import Reads
 
 
-def dry_run(lake: Lake, database: Connection | None, options: Namespace, console: Console) -> int:
+def dry_run(lake: Lake, database: Connection | None, settings: Settings, console: Console) -> int:
     """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
     known = {} if database is None else Reads(database).files()
-    plan = Plan(options.prune, options.prune_all, selection=options.selection)
+    plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
     found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
-    again = found.changed + found.unchanged if options.is_rebuild else found.changed
+    again = found.changed + found.unchanged if settings.rebuilds else found.changed
     size = sum(file.size for file in found.new + again)
     gone = [file.key for file in found.missing]
     refusal, pruned = None, []
@@ -26,9 +27,9 @@ def dry_run(lake: Lake, database: Connection | None, options: Namespace, console
         pruned = keys_to_prune(plan, present, known)
     except PruneError as error:
         refusal = error
-    if options.json:
+    if settings.prints_json:
         keys = {"new": [file.key for file in found.new], "again": [file.key for file in again], "pruned": pruned}
-        unchanged = len(found.unchanged) if not options.is_rebuild else 0
+        unchanged = len(found.unchanged) if not settings.rebuilds else 0
         console.result(json.dumps({**keys, "gone": gone, "files_unchanged": unchanged, "bytes": size}))
     else:
         for what, to_count in (("count", found.new), ("count anew", again)):
@@ -38,10 +39,10 @@ def dry_run(lake: Lake, database: Connection | None, options: Namespace, console
             console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is gone from the lake")
         files = pluralize(len(found.new) + len(again), "file")
         counts = f"{files} of {format_size(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
-        left = f"{len(found.unchanged):,} unchanged, " if not options.is_rebuild else ""
+        left = f"{len(found.unchanged):,} unchanged, " if not settings.rebuilds else ""
         console.show(f"Would count {counts}; {left}{len(gone):,} gone, {len(pruned):,} of them to forget.")
     if refusal:
         raise refusal
     if not present:
-        console.warn(nothing_there(lake, options))
+        console.warn(nothing_there(lake, settings))
     return DONE

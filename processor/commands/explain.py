@@ -1,14 +1,14 @@
 """`run.py explain`: shows which files made the numbers of an article or of a user."""
 
 import json
-from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from processor.commands.messages import DONE, FailedError
 from processor.commands.status import plain
+from processor.errors import DONE, FailedError
 from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
 from processor.output.formats import format_time
+from processor.settings import Settings
 from state.connection import Connection
 from state.reads import Reads
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from state.reads import Row
 
 
-def explain(_: Lake, database: Connection, options: Namespace, console: Console) -> int:
+def explain(_: Lake, database: Connection, settings: Settings, console: Console) -> int:
     """Show which files made the numbers of an article or of a user."""
-    what = "article" if options.user is None else "user"
-    name, day = escape_unstorable(options.article if options.user is None else options.user), options.day
+    what = "article" if settings.user is None else "user"
+    asked = settings.article if settings.user is None else settings.user
+    assert asked is not None
+    name, day = escape_unstorable(asked), settings.day
     answers = Reads(database)
     found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:
         raise FailedError(f"no counted file says anything of {what} {name}{f' on {day}' if day else ''}")
-    if options.json:
+    if settings.prints_json:
         console.result(json.dumps({what: name, **found}, default=plain))
     else:
         (show_article if what == "article" else show_user)(console, name, found)

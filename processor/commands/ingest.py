@@ -2,51 +2,61 @@
 
 import json
 import shlex
-from argparse import Namespace
 from contextlib import suppress
 
 from processor import pipeline
 from processor.commands.drawing import PAGE, PICTURE, draw
-from processor.commands.messages import DONE, FAILED, nothing_there
+from processor.commands.messages import nothing_there
+from processor.errors import DONE, FAILED
 from processor.lake.base import Lake
 from processor.lake.location import describe_weak_fingerprints
 from processor.listener import BeforeLastFile, Listeners
 from processor.output.console import Console
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
+from processor.reducing.reducer import OpenReducer
 from processor.report.figure_process import FigureProcess
 from processor.run_tally import RunTally
+from processor.settings import Settings
 from state.store import Store
 
 
-def count(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
+def count(
+    lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
+) -> int:
     """Count the lake, show what came of it and draw the report."""
     with FigureProcess() as figure_process:
-        return _count(lake, store, options, console, tally, figure_process)
+        return _count(lake, store, settings, console, tally, open_reducer, figure_process)
 
 
 def _count(
-    lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally, figure_process: FigureProcess
+    lake: Lake,
+    store: Store,
+    settings: Settings,
+    console: Console,
+    tally: RunTally,
+    open_reducer: OpenReducer,
+    figure_process: FigureProcess,
 ) -> int:
     plan = Plan(
-        options.prune,
-        options.prune_all,
-        options.open_reducer,
-        limits=options.limits,
-        selection=options.selection,
+        settings.prunes,
+        settings.prunes_all,
+        open_reducer,
+        limits=settings.limits,
+        selection=settings.selection,
     )
     listener = Listeners(tally, BeforeLastFile(figure_process.prepare))
     refusal = None
     try:
-        (rebuild if options.command == "rebuild" else pipeline.run)(lake, store, plan, listener)
+        (rebuild if settings.rebuilds else pipeline.run)(lake, store, plan, listener)
     except PruneError as error:
         refusal = error
     tally.stop_clock()
     console.end()
     console.summary(tally)
     if refusal is None and not tally.files_counted + tally.files_unchanged + tally.files_failed:
-        console.warn(nothing_there(lake, options))
-    if options.json:
+        console.warn(nothing_there(lake, settings))
+    if settings.prints_json:
         console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
         for table, columns, rows in store.reads.first_rows():
@@ -54,7 +64,7 @@ def _count(
             console.table(f"The first rows of {table}:", columns, rows)
         console.log()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
-        console.log(f"Open them:  {psql if options.is_embedded else 'psql, with the same settings'}")
+        console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
     draw(store, console, figure_process)
     with suppress(OSError):  # there is no current folder, as `draw` said
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))

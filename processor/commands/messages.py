@@ -1,20 +1,12 @@
-"""How commands end: their exit codes, and what more than one of them says."""
-
-from argparse import Namespace
+"""Messages that more than one command has."""
 
 from processor.lake.base import SUFFIXES, Lake
-
-# As docs/commands.md tells them: done, something failed, a wrong option or setting, another run is at work.
-DONE, FAILED, WRONG_SETTING, BUSY = 0, 1, 2, 75
+from processor.settings import Settings
 
 
-class FailedError(Exception):
-    """The command did not do what it was asked for; the message says why and what to do."""
-
-
-def nothing_there(lake: Lake, options: Namespace) -> str:
+def nothing_there(lake: Lake, settings: Settings) -> str:
     """That no file was found, in a sentence that says where to look."""
-    if any(options.selection):
+    if any(settings.selection):
         return f"no lake file of {lake.url} is within --since and --until; the tables are as they were"
     return f"{lake.url} holds no lake files ({', '.join(SUFFIXES)}): look at LAKE_URL, should that be wrong"
 

@@ -1,18 +1,18 @@
 """`run.py rejected`: shows the lines that count nowhere."""
 
-from argparse import Namespace
-
-from processor.commands.messages import DONE, FailedError, unknown
+from processor.commands.messages import unknown
+from processor.errors import DONE, FailedError
 from processor.lake.base import Lake, escape_unstorable
 from processor.output.console import Console
+from processor.settings import Settings
 from state.connection import Connection
 from state.reads import Reads
 
 
-def rejected(_: Lake, database: Connection, options: Namespace, console: Console) -> int:
+def rejected(_: Lake, database: Connection, settings: Settings, console: Console) -> int:
     """Show the lines that count nowhere, of one file or of all."""
-    reads, key = Reads(database), None if options.key is None else escape_unstorable(options.key)
+    reads, key = Reads(database), None if settings.key is None else escape_unstorable(settings.key)
     if key is not None and key not in reads.files():
         raise FailedError(unknown(key))
-    console.rejected(reads.rejected_lines(key), options.tsv)
+    console.rejected(reads.rejected_lines(key), settings.prints_tsv)
     return DONE

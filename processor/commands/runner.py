@@ -1,170 +1,156 @@
-"""What surrounds a command: its database, locked or only read, the history of runs, and what its failure says."""
+"""Runs a command with what it needs: the lake, the database, the run lock, the history of runs and the metrics."""
 
 import time
-from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from processor.commands.choose_reducer import choose_reducer
-from processor.commands.dry_run import dry_run
-from processor.commands.explain import explain
-from processor.commands.forget import forget
-from processor.commands.ingest import count
-from processor.commands.messages import BUSY, DONE, FAILED, WRONG_SETTING, FailedError
-from processor.commands.rejected import rejected
-from processor.commands.status import show
-from processor.commands.verify import verify
-from processor.commands.watch import watch
-from processor.lake.base import Lake, LakeError, LakeSettingError
+from processor.commands.registry import Access, Command
+from processor.errors import DONE, FAILED, EventLakeError
+from processor.lake.base import Lake
 from processor.lake.location import open_lake
 from processor.output.console import Console
 from processor.output.formats import make_printable
-from processor.output.metrics_export import MetricsError, export, serve
-from processor.plan import PruneError
+from processor.output.metrics_export import Address, Gateway, MetricsError, TextFile, export, serve
+from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
+from processor.settings import Settings
 from processor.signals import Signals, StopRequest
-from processor.spark.session import SparkApplication, SparkError, SparkSettingError
+from processor.spark.session import SparkApplication
 from state import embedded
 from state.database import Database, ReadOnlyDatabase
-from state.errors import (
-    BusyError,
-    DatabaseError,
-    DatabaseSettingError,
-    EmbeddedError,
-    NoDatabaseError,
-    UnusedDatabaseError,
-)
+from state.errors import DatabaseSettingError, NoDatabaseError, StateError, UnusedDatabaseError
 from state.reads import Reads
 from state.store import Store
 
 if TYPE_CHECKING:
     from processor.output.metrics import Metrics
 
-ACTS = {"count": count, "rebuild": count, "watch": watch, "forget": forget, "verify": verify}
-ASKS = {"status": show, "explain": explain, "rejected": rejected}
-TOLD = (BusyError, DatabaseError, EmbeddedError, SparkError, FailedError, LakeError, PruneError)
-WRONG = (DatabaseSettingError, SparkSettingError, LakeSettingError)
+# The roots of the errors that end a command with one line.
+ERRORS = (EventLakeError, StateError)
 
 
-def perform(options: Namespace, console: Console, stop: Signals) -> int:
-    """The exit code of one command; where it fails, one line on standard error says why."""
-    if options.command == "doctor":
-        from processor.commands.doctor import doctor
-
-        return doctor(options, console, stop)
-    if options.metrics is None:
-        return performed(options, console, stop)
+def run_command(command: Command, settings: Settings, console: Console, signals: Signals) -> int:
+    """Run one command and return its exit code; if it fails, one line on standard error says why."""
+    if command.access is Access.CHECK:
+        return int(command.load()(settings, console, signals))
+    if settings.metrics is None:
+        return _run(command, settings, console, signals)
     from processor.output.metrics import Metrics
 
     metrics, begun, code = Metrics(), time.monotonic(), FAILED
-    if options.command == "watch":
+    if isinstance(settings.metrics, Address):
         try:
-            with serve(options.metrics, metrics.registry):
-                return performed(options, console, stop, metrics)
+            with serve(settings.metrics, metrics.registry):
+                return _run(command, settings, console, signals, metrics)
         except MetricsError as error:
             console.error(str(error))
             return FAILED
     try:
-        code = performed(options, console, stop, metrics)
+        code = _run(command, settings, console, signals, metrics)
     finally:
         metrics.record_end(code, time.monotonic() - begun)
-        publish(metrics, options, console, stop)
+        _export(metrics, settings, console, signals)
     return code
 
 
-def publish(metrics: "Metrics", options: Namespace, console: Console, stop: Signals) -> None:
-    """Tell the metrics of a run that has ended; that they cannot be told fails no run."""
-    with suppress(*TOLD):  # the run has told what hinders it; what the metrics said before stays
-        at_once = Namespace(**{**vars(options), "wait": 0})
-        with asked(open_lake(options.lake), at_once, console, stop) as database:
-            answers = Reads(database)
-            metrics.record_database(answers.health(), answers.holder())
+def _export(metrics: "Metrics", settings: Settings, console: Console, signals: Signals) -> None:
+    """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed."""
+    assert isinstance(settings.metrics, Gateway | TextFile)
+    with suppress(*ERRORS):  # the run has reported it; the metrics of the database stay as they were
+        at_once = replace(settings, wait_seconds=0)
+        with open_read_only(open_lake(settings.lake_url), at_once, console, signals) as database:
+            reads = Reads(database)
+            metrics.record_database(reads.health(), reads.holder())
     try:
-        export(options.metrics, metrics.registry)
+        export(settings.metrics, metrics.registry)
     except MetricsError as error:
         console.error(str(error))
 
 
-def performed(options: Namespace, console: Console, stop: Signals, metrics: "Metrics | None" = None) -> int:
-    """The exit code of one command, whose numbers the metrics take in."""
+def _run(
+    command: Command, settings: Settings, console: Console, signals: Signals, metrics: "Metrics | None" = None
+) -> int:
     try:
-        lake = open_lake(options.lake)
-        if options.command == "dry-run":
+        lake = open_lake(settings.lake_url)
+        if command.access is Access.READ:
             with ExitStack() as stack:
                 database = None
                 try:
-                    database = stack.enter_context(asked(lake, options, console, stop))
+                    database = stack.enter_context(open_read_only(lake, settings, console, signals))
                 except (UnusedDatabaseError, NoDatabaseError):
+                    if not command.runs_without_database:
+                        raise
                     console.warn("nothing was counted into this database yet: to it every file is new")
-                return dry_run(lake, database, options, console)
-        if options.command in ASKS:
-            with asked(lake, options, console, stop) as database:
-                return ASKS[options.command](lake, database, options, console)
-        with locked(lake, options, console, stop) as locked_database:
-            return recorded(lake, locked_database, options, console, metrics)
-    except TOLD as error:
+                return int(command.load()(lake, database, settings, console))
+        with open_locked(lake, settings, console, signals) as (locked_database, open_reducer):
+            return _run_recorded(command, lake, locked_database, open_reducer, settings, console, metrics)
+    except ERRORS as error:
         console.error(str(error))
-        return exit_code(error)
-
-
-def exit_code(error: BaseException) -> int:
-    """The exit code of a command that ends with an error."""
-    if isinstance(error, BusyError):
-        return BUSY
-    return WRONG_SETTING if isinstance(error, WRONG) else FAILED
+        return error.exit_code
 
 
 @contextmanager
-def locked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[Database]:
-    """The database that the settings name, with its lock held and the run recorded."""
+def open_locked(
+    lake: Lake, settings: Settings, console: Console, signals: Signals
+) -> Iterator[tuple[Database, OpenReducer]]:
+    """Open the database with its lock held and the run recorded, and the function that opens the reducer."""
     with ExitStack() as stack:
-        options.engine = stack.enter_context(SparkApplication(options.engine)) if options.engine else None
-        url = options.database
-        if options.is_embedded:
-            if options.relocated:
+        spark = stack.enter_context(SparkApplication(settings.engine)) if settings.engine else None
+        url = settings.database_url
+        if settings.is_embedded:
+            if settings.is_relocated:
                 raise DatabaseSettingError(
-                    "the server of its own has a database for each lake: name one in DATABASE_URL to relocate"
+                    "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.server(lake.url))
-        database = Database(url, options.wait, console.warn, is_shared=options.command == "watch")
-        stop.call_on_signal(database.cancel)
+        database = Database(url, settings.wait_seconds, console.warn, is_shared=settings.command == "watch")
+        signals.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.claim(lake.url, options.relocated, lambda: next(lake.list_files(), None), options.command)
-        yield database
+        database.claim(lake.url, settings.is_relocated, lambda: next(lake.list_files(), None), settings.command)
+        yield database, choose_reducer(settings.workers, spark, database)
 
 
 @contextmanager
-def asked(lake: Lake, options: Namespace, console: Console, stop: Signals) -> Iterator[ReadOnlyDatabase]:
-    """The database that the settings name, to be read only, whatever run is at work on it."""
+def open_read_only(lake: Lake, settings: Settings, console: Console, signals: Signals) -> Iterator[ReadOnlyDatabase]:
+    """Open the database to read it only, whatever run is at work on it."""
     with ExitStack() as stack:
-        url = options.database
-        if options.is_embedded:
+        url = settings.database_url
+        if settings.is_embedded:
             url = stack.enter_context(embedded.server(lake.url, make=False))
-        database = ReadOnlyDatabase(url, options.wait, console.warn)
-        stop.call_on_signal(database.cancel)
+        database = ReadOnlyDatabase(url, settings.wait_seconds, console.warn)
+        signals.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.check_lake(lake.url, options.relocated)
+        database.check_lake(lake.url, settings.is_relocated)
         yield database
 
 
-def recorded(
-    lake: Lake, database: Database, options: Namespace, console: Console, metrics: "Metrics | None" = None
+def _run_recorded(
+    command: Command,
+    lake: Lake,
+    database: Database,
+    open_reducer: OpenReducer,
+    settings: Settings,
+    console: Console,
+    metrics: "Metrics | None",
 ) -> int:
-    """The exit code of an act, which the history of runs keeps with what the act did, however it ends."""
+    """Run a command that writes; the history of runs keeps what it did, however it ends."""
     tally = RunTally(console) if metrics is None else RunTally(console, metrics)
+    run = command.load()
     if metrics is not None:
         metrics.follow(Reads(database).history(), tally)
-    act: Callable[[Lake, Store, Namespace, Console, RunTally], int] = ACTS[options.command]
-    if metrics is not None and options.command == "watch":
-        act = partial(watch, done=partial(batch_done, metrics, Reads(database)))
-    options.open_reducer = choose_reducer(options, database)
+        if command.name == "watch":
+            run = partial(run, on_batch=partial(_record_batch, metrics, Reads(database)))
+    if "workers" in command.takes:
+        run = partial(run, open_reducer=open_reducer)
     code, error = FAILED, None
     try:
-        code = act(lake, Store(database), options, console, tally)
+        code = int(run(lake, Store(database), settings, console, tally))
     except BaseException as raised:
-        code = exit_code(raised)
+        code = raised.exit_code if isinstance(raised, ERRORS) else FAILED
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
@@ -172,8 +158,8 @@ def recorded(
     return code
 
 
-def batch_done(metrics: "Metrics", answers: Reads, seconds: float) -> None:
-    """Let the metrics of a watch take in that a batch of files was counted, in so many seconds."""
-    health = answers.health()
+def _record_batch(metrics: "Metrics", reads: Reads, seconds: float) -> None:
+    """Let the metrics of a watch follow a batch of files, which took `seconds`."""
+    health = reads.health()
     metrics.record_end(FAILED if health["failed_files"] else DONE, seconds)
-    metrics.record_database(health, None)  # the watch itself has the lock, and is about to leave it
+    metrics.record_database(health, None)  # the watch itself holds the lock, and is about to release it

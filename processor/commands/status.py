@@ -1,16 +1,16 @@
 """How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
 
 import json
-from argparse import Namespace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from processor.commands.messages import DONE
+from processor.errors import DONE
 from processor.lake.base import Lake, LakeError
 from processor.output.console import BOLD, RED, Console
 from processor.output.formats import format_size, pluralize
 from processor.plan import find_changes
+from processor.settings import Settings
 from state.connection import Connection
 from state.reads import Reads
 
@@ -123,7 +123,7 @@ def plain(value: object) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def show(lake: Lake, database: Connection, options: Namespace, console: Console) -> int:
+def show(lake: Lake, database: Connection, settings: Settings, console: Console) -> int:
     """Show what is counted, what has changed since, and the last run."""
     present, error = None, None
     try:
@@ -131,7 +131,7 @@ def show(lake: Lake, database: Connection, options: Namespace, console: Console)
     except LakeError as raised:
         error = raised
     found = status(Reads(database), Reads(database).files(), present)
-    if options.json:
+    if settings.prints_json:
         console.result(json.dumps({"lake": lake.url, **found}, default=plain))
     else:
         show_status(console, lake.url, found)

@@ -1,27 +1,30 @@
 """`run.py verify`: reads the whole lake again and names every row that differs."""
 
 import json
-from argparse import Namespace
 
-from processor.commands.messages import DONE, FailedError
+from processor.errors import DONE, FailedError
 from processor.lake.base import Lake
 from processor.output.console import Console
 from processor.output.formats import pluralize
 from processor.plan import Plan
+from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
+from processor.settings import Settings
 from processor.verify import verify as differences
 from state.store import Store
 
 
-def verify(lake: Lake, store: Store, options: Namespace, console: Console, tally: RunTally) -> int:
+def verify(
+    lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
+) -> int:
     """Read the whole lake again and name every row that is not what it gives."""
-    plan = Plan(open_reducer=options.open_reducer, limits=options.limits, selection=options.selection)
+    plan = Plan(open_reducer=open_reducer, limits=settings.limits, selection=settings.selection)
     found = 0
     for difference in differences(lake, store, plan, tally):
         console.difference(difference)
         found += 1
     console.end()
-    if options.json:
+    if settings.prints_json:
         read = {"files_read": tally.files_counted, "files_failed": tally.files_failed}
         lines = {"events": tally.events, "rejected": tally.rejected}
         console.result(json.dumps({"differences": found, **read, **lines}))

@@ -1,16 +1,17 @@
 """`run.py watch`: ingests what is there and what comes, until a signal ends it."""
 
-from argparse import Namespace
 from collections.abc import Callable
 
 from processor.commands.drawing import redraw
-from processor.commands.messages import DONE
+from processor.errors import DONE
 from processor.lake.base import Lake
 from processor.lake.notifications import open_notifications
 from processor.output.console import Console
 from processor.output.formats import pluralize
 from processor.plan import Plan
+from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
+from processor.settings import Settings
 from processor.signals import StopRequest
 from processor.watch import Watch
 from state.store import Store
@@ -19,18 +20,19 @@ from state.store import Store
 def watch(
     lake: Lake,
     store: Store,
-    options: Namespace,
+    settings: Settings,
     console: Console,
     tally: RunTally,
-    done: Callable[[float], None] = lambda _: None,
+    open_reducer: OpenReducer,
+    on_batch: Callable[[float], None] = lambda _: None,
 ) -> int:
-    """Count what is there and what comes, until a signal ends it; `done` is told of each batch how long it took."""
-    plan = Plan(open_reducer=options.open_reducer, limits=options.limits, selection=options.selection)
+    """Count what is there and what comes, until a signal ends it; `on_batch` gets the seconds that each batch took."""
+    plan = Plan(open_reducer=open_reducer, limits=settings.limits, selection=settings.selection)
     watching = None
     try:
-        notifications = open_notifications(lake, options.queue, console.warn)
+        notifications = open_notifications(lake, settings.queue_url, console.warn)
         watching = Watch(
-            lake, store, notifications, plan, options.interval, tally, lambda: redraw(store, console), done
+            lake, store, notifications, plan, settings.interval_seconds, tally, lambda: redraw(store, console), on_batch
         )
         watching.run()
     except StopRequest as signal_name:

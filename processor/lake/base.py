@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from processor.errors import EventLakeError
+
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 MESSAGE_CHARACTERS = 300
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 ESCAPED_CHARACTERS = re.compile(r"[\0\\\ud800-\udfff]")
 
 
-class LakeError(Exception):
+class LakeError(EventLakeError):
     """The lake or its queue is unavailable; the message is one line that also says what to do."""
-
-    exit_code = 1
 
 
 class LakeSettingError(LakeError):

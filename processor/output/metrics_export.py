@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from processor.environment import decode_utf8, encode_utf8
+from processor.errors import EventLakeError
 from processor.lake.base import remove_passwords
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ GATEWAY_SECONDS = 5.0  # how long a gateway that does not answer may delay the e
 _ADDRESS = re.compile(r"(?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?([0-9]{1,5})")
 
 
-class MetricsError(Exception):
+class MetricsError(EventLakeError):
     """The metrics cannot be exported; the message is one line that says what to do."""
 
 
 class MetricsSettingError(MetricsError):
     """`METRICS` is wrong."""
+
+    exit_code = 2
 
 
 class Address(NamedTuple):

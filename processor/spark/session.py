@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from processor.errors import EventLakeError
 from processor.lake.base import remove_passwords
 from processor.parsing import parse_integer
 
@@ -28,12 +29,14 @@ ROOMS = ("processor", "state")
 INSTALL = "python -m pip install --require-hashes -r requirements-spark.txt"
 
 
-class SparkError(Exception):
+class SparkError(EventLakeError):
     """Spark cannot be used now; the message is one line that says what to do."""
 
 
 class SparkSettingError(SparkError):
     """`ENGINE` or the installation is wrong."""
+
+    exit_code = 2
 
 
 class SparkApplication:

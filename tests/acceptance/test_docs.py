@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from processor import cli
-from processor.commands import messages as told
+from processor.errors import EXIT_CODES
 from tests.support import made_lake
 from tests.support.paths import ROOT
 
@@ -90,7 +90,7 @@ def test_the_picture_of_the_readme_is_what_is_drawn(tmp_path: Path, database: st
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command by its name; that of counting has none."""
-    parser = cli.arguments()
+    parser = cli.make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return {"": parser, **commands.choices}
 
@@ -131,7 +131,7 @@ def test_every_help_has_an_example_that_parses(name: str, monkeypatch: pytest.Mo
     epilog = parser.epilog or ""
     (example,) = re.findall(r"python run\.py ?([^)\n]*)", epilog)
     monkeypatch.setenv("DATABASE_URL", "x")
-    assert cli.options_of(example.split()).command in (name, "count")
+    assert cli.parse_settings(example.split()).command in (name, "count")
     for action in parser._actions:
         assert action.help or isinstance(action, argparse._SubParsersAction), action
 
@@ -158,5 +158,5 @@ def test_the_guide_tells_every_setting_and_no_other() -> None:
 
 def test_the_exit_codes_are_told() -> None:
     table = dict(re.findall(r"^\| (\d+) \| (.*?) \|", GUIDE.partition("## Exit codes")[2], re.MULTILINE))
-    assert {int(code) for code in table} == {told.DONE, told.FAILED, told.WRONG_SETTING, told.BUSY}
-    assert ", ".join(f"{code} {meaning}" for code, meaning in table.items()) == cli.EXIT_CODES
+    assert {int(code): meaning for code, meaning in table.items()} == EXIT_CODES
+    assert ", ".join(f"{code} {meaning}" for code, meaning in table.items()) == cli.describe_exit_codes()

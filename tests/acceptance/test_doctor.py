@@ -75,14 +75,14 @@ def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"DATABASE_WAIT": "soon"}, "DATABASE_WAIT is no number of seconds"),
+        ({"DATABASE_WAIT": "soon"}, "DATABASE_WAIT must be a number of seconds"),
         ({"MAX_TEXT_GIB": "much"}, "MAX_TEXT_GIB must be a whole number"),
         ({"BATCH_ROWS": "0"}, "BATCH_ROWS must be a whole number above 0, such as 200000"),
         ({"BATCH_MIB": "1_0"}, "BATCH_MIB must be a whole number above 0, such as 64"),
         ({"BATCH_SECONDS": "-1"}, "BATCH_SECONDS must be a number of seconds, such as 0.5"),
         ({"LAKE_AHEAD": "0"}, "LAKE_AHEAD must be a whole number above 0, such as 16"),
-        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is neither text nor json"),
-        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is none of"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT must be text or json"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
         ({"METRICS": f"ftp://user:{SECRET}@host"}, "METRICS must be the URL of a Pushgateway"),
         ({"METRICS": "/no/such/folder/x.prom"}, "METRICS names a file in /no/such/folder"),
     ],

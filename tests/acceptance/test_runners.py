@@ -214,7 +214,7 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
     ("command", "said"),
     [
         ("verify", "with 2 files left to read; nothing has changed"),
-        ("--rebuild", "with 2 files left to count; what counted before still does; say --rebuild again"),
+        ("--rebuild", "with 2 files left to count; what counted before still does; pass --rebuild again"),
     ],
 )
 def test_a_signal_ends_what_reads_the_lake_again(bucket: str, database: str, command: str, said: str) -> None:

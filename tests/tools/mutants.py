@@ -40,6 +40,8 @@ RUNS = (
 # tests, and single tests of those that take long. A room that is not named here is not mutated.
 ROOMS = {
     "processor/cli.py": "options json_log",
+    "processor/settings.py": "options parsing",
+    "processor/commands/registry.py": "options docs",
     "processor/report/page.py": "page",
     "processor/report/page.html": "page",
     "processor/report/summary.py": "summary picture page",

@@ -1,13 +1,13 @@
 """What the command line and the environment make of each other: which options and settings go together."""
 
-import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from processor import cli as program
+from processor import cli, settings
+from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
@@ -49,7 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
     def line(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
-            program.options_of([*words])
+            cli.parse_settings([*words])
         printed = capsys.readouterr()
         assert (ended.value.code, printed.out) == (2, "")
         (only,) = printed.err.splitlines()
@@ -61,41 +61,41 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
 
 def test_without_a_word_all_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_URL", "s3://b/l/")
-    options = program.options_of([])
-    assert (options.lake, options.database, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
-    names = ("dry_run", "rebuild", "is_rebuild", "prune", "prune_all", "relocated", "json", "is_embedded")
+    options = cli.parse_settings([])
+    assert (options.lake_url, options.database_url, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
+    names = ("rebuilds", "prunes", "prunes_all", "is_relocated", "prints_json", "prints_tsv", "is_embedded")
     assert {name: getattr(options, name) for name in names} == dict.fromkeys(names, False)
-    assert (options.engine, options.metrics, options.wait, options.wrong) == ("", None, 60.0, [])
+    assert (options.engine, options.metrics, options.wait_seconds, options.wrong) == ("", None, 60.0, ())
     assert options.selection == Selection()
 
 
 def test_an_option_takes_the_place_of_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LAKE_URL", "DATABASE_URL", "ENGINE", "METRICS", "QUEUE_URL", "WATCH_INTERVAL"):
         monkeypatch.setenv(name, "9")
-    options = program.options_of(["--lake", "l", "--database", "d", "--engine", "e", "--metrics", "m.prom"])
-    assert (options.lake, options.database, options.engine) == ("l", "d", "e")
+    options = cli.parse_settings(["--lake", "l", "--database", "d", "--engine", "e", "--metrics", "m.prom"])
+    assert (options.lake_url, options.database_url, options.engine) == ("l", "d", "e")
     assert options.metrics == TextFile(Path("m.prom"))
-    options = program.options_of(["watch", "--queue", "q", "--interval", "7"])
-    assert (options.queue, options.interval) == ("q", 7)
-    options = program.options_of(["watch"])
-    assert (options.queue, options.interval, options.lake) == ("9", 9, "9")
+    options = cli.parse_settings(["watch", "--queue", "q", "--interval", "7"])
+    assert (options.queue_url, options.interval_seconds) == ("q", 7)
+    options = cli.parse_settings(["watch"])
+    assert (options.queue_url, options.interval_seconds, options.lake_url) == ("9", 9, "9")
     monkeypatch.setenv("WATCH_INTERVAL", "")
     monkeypatch.delenv("QUEUE_URL")
-    options = program.options_of(["watch"])
-    assert (options.queue, options.interval) == ("", 60)
+    options = cli.parse_settings(["watch"])
+    assert (options.queue_url, options.interval_seconds) == ("", 60)
 
 
 @pytest.mark.parametrize(("command", "words"), COUNTING.items())
 def test_counting_has_three_kinds(command: str, words: list[str]) -> None:
-    options = program.options_of(words)
-    assert (options.command, options.is_rebuild) == (command, command == "rebuild")
-    assert program.options_of([*words, "--prune"]).prune
-    assert program.options_of([*words, "--prune-all"]).prune_all
+    options = cli.parse_settings(words)
+    assert (options.command, options.rebuilds) == (command, command == "rebuild")
+    assert cli.parse_settings([*words, "--prune"]).prunes
+    assert cli.parse_settings([*words, "--prune-all"]).prunes_all
 
 
 def test_a_dry_run_of_a_rebuild_is_a_dry_run() -> None:
-    options = program.options_of(["--dry-run", "--rebuild"])
-    assert (options.command, options.is_rebuild) == ("dry-run", True)
+    options = cli.parse_settings(["--dry-run", "--rebuild"])
+    assert (options.command, options.rebuilds) == ("dry-run", True)
 
 
 def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
@@ -125,9 +125,9 @@ def test_an_option_goes_with_the_commands_that_heed_it(
 ) -> None:
     words = [*option, *ENOUGH[command]]
     if command in goes_with:
-        assert program.options_of(words).command == command
+        assert cli.parse_settings(words).command == command
     elif command == "doctor" and option[0] == "--metrics":
-        options = program.options_of(words)
+        options = cli.parse_settings(words)
         if option[1]:
             (line,) = options.wrong
             assert "--metrics goes with counting and watch, not with doctor" in line
@@ -141,48 +141,48 @@ def test_an_option_goes_with_the_commands_that_heed_it(
 @pytest.mark.parametrize("command", ENOUGH)
 def test_what_is_said_before_a_command_counts_as_behind_it(command: str) -> None:
     for words in ([*ENOUGH[command], "--lake", "l"], ["--lake", "l", *ENOUGH[command]]):
-        options = program.options_of(words)
-        assert (options.lake, options.command, options.json) == ("l", command, False)
+        options = cli.parse_settings(words)
+        assert (options.lake_url, options.command, options.prints_json) == ("l", command, False)
     if command not in ("watch", "rejected"):
         for words in ([*ENOUGH[command], "--json"], ["--json", *ENOUGH[command]]):
-            assert program.options_of(words).json
+            assert cli.parse_settings(words).prints_json
     if command in ("watch", "verify", "forget"):
         for words in ([*ENOUGH[command], "--relocated"], ["--relocated", *ENOUGH[command]]):
-            assert program.options_of(words).relocated
+            assert cli.parse_settings(words).is_relocated
 
 
 def test_who_reduces_is_said_once(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "say one of them" in refused("--workers", "2", "--engine", "local[1]")
-    assert "say one of them" in refused("--workers", "2", "--engine", "local[1]", "verify")
+    assert "pass one of them" in refused("--workers", "2", "--engine", "local[1]")
+    assert "pass one of them" in refused("--workers", "2", "--engine", "local[1]", "verify")
     monkeypatch.setenv("ENGINE", "yarn")
     for command, words in (ENOUGH | COUNTING).items():
-        options = program.options_of(words)
-        assert (options.engine, options.workers) == ("yarn" if command in REDUCING else "", program.cores())
-    options = program.options_of(["--workers", "3"])
+        options = cli.parse_settings(words)
+        assert (options.engine, options.workers) == ("yarn" if command in REDUCING else "", settings.count_cores())
+    options = cli.parse_settings(["--workers", "3"])
     assert (options.engine, options.workers) == ("", 3)
-    assert program.options_of(["--engine", "local[1]"]).engine == "local[1]"
-    assert program.options_of(["verify", "--engine", "local[1]"]).engine == "local[1]"
+    assert cli.parse_settings(["--engine", "local[1]"]).engine == "local[1]"
+    assert cli.parse_settings(["verify", "--engine", "local[1]"]).engine == "local[1]"
 
 
 @pytest.mark.parametrize("word", ["0", "-1", "1.5", "", " 2", "two", "1_0", ODD])
 @pytest.mark.parametrize("option", ["--workers", "--interval"])
 def test_a_number_of_processes_or_seconds_is_above_0(option: str, word: str, refused: Refused) -> None:
     words = ["watch", f"{option}={word}"]
-    assert "is no whole number above 0" in refused(*words)
+    assert "is not a whole number above 0" in refused(*words)
 
 
 def test_one_is_a_number_of_processes() -> None:
-    assert program.options_of(["--workers", "1"]).workers == 1
+    assert cli.parse_settings(["--workers", "1"]).workers == 1
 
 
 def test_a_process_uses_the_cores_that_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert program.cores() == 3
+    assert settings.count_cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert program.cores() == 7
+    assert settings.count_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert program.cores() == 1
+    assert settings.count_cores() == 1
 
 
 @pytest.mark.parametrize(
@@ -202,15 +202,15 @@ def test_a_process_uses_the_cores_that_it_may(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("end", ["--since", "--until"])
 def test_a_date_that_is_none_is_refused_and_a_key_is_not(end: str, word: str, is_right: bool, refused: Refused) -> None:
     if is_right:
-        options = program.options_of([end, word])
+        options = cli.parse_settings([end, word])
         assert options.selection == (Selection(word) if end == "--since" else Selection(None, word))
     else:
-        assert f"{word!r} is no date that there is" in refused(end, word)
+        assert f"{word!r} is a date that does not exist" in refused(end, word)
 
 
 def test_explain_takes_an_article_or_a_user_and_a_day(refused: Refused) -> None:
     def explained(*words: str) -> tuple[object, ...]:
-        options = program.options_of(["explain", *words])
+        options = cli.parse_settings(["explain", *words])
         return options.article, options.user, options.day and options.day.isoformat()
 
     assert explained("a1") == ("a1", None, None)
@@ -225,10 +225,10 @@ def test_explain_takes_an_article_or_a_user_and_a_day(refused: Refused) -> None:
 
 
 def test_rejected_lines_are_of_one_file_or_of_all() -> None:
-    options = program.options_of(["rejected"])
-    assert (options.key, options.tsv) == (None, False)
-    options = program.options_of(["rejected", "a.tsv", "--tsv"])
-    assert (options.key, options.tsv) == ("a.tsv", True)
+    options = cli.parse_settings(["rejected"])
+    assert (options.key, options.prints_tsv) == (None, False)
+    options = cli.parse_settings(["rejected", "a.tsv", "--tsv"])
+    assert (options.key, options.prints_tsv) == ("a.tsv", True)
 
 
 @pytest.mark.parametrize(
@@ -241,26 +241,26 @@ def test_a_database_is_waited_for_so_many_seconds(
 ) -> None:
     monkeypatch.setenv("DATABASE_WAIT", setting)
     if wait is None:
-        assert "DATABASE_WAIT is no number of seconds" in refused()
-        assert "DATABASE_WAIT is no number of seconds" in program.options_of(["doctor"]).wrong[0]
+        assert "DATABASE_WAIT must be a number of seconds" in refused()
+        assert "DATABASE_WAIT must be a number of seconds" in cli.parse_settings(["doctor"]).wrong[0]
     else:
-        assert program.options_of([]).wait == wait
-        assert program.options_of(["doctor"]).wrong == []
+        assert cli.parse_settings([]).wait_seconds == wait
+        assert cli.parse_settings(["doctor"]).wrong == ()
 
 
 @pytest.mark.parametrize("name", ["", *LIBPQ])
 def test_any_name_of_a_database_is_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not program.options_of([]).is_embedded
+    assert not cli.parse_settings([]).is_embedded
     monkeypatch.delenv("DATABASE_URL")
-    assert program.options_of([]).is_embedded
+    assert cli.parse_settings([]).is_embedded
     monkeypatch.setenv("DATABASE_URL", "")
-    assert program.options_of([]).is_embedded
-    assert not program.options_of(["--database", "x"]).is_embedded
+    assert cli.parse_settings([]).is_embedded
+    assert not cli.parse_settings(["--database", "x"]).is_embedded
     if name:
         monkeypatch.setenv(name, "")
-        assert program.options_of([]).is_embedded
+        assert cli.parse_settings([]).is_embedded
         monkeypatch.setenv(name, "x")
-        assert not program.options_of([]).is_embedded
+        assert not cli.parse_settings([]).is_embedded
 
 
 def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,10 +268,10 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
     targets = {"a.prom": TextFile(Path("a.prom")), gateway: Gateway("http://h:9091", "u", SECRET)}
     for named, target in targets.items():
         monkeypatch.setenv("METRICS", named)
-        assert [program.options_of(COUNTING[command]).metrics for command in ("count", "rebuild")] == [target] * 2
+        assert [cli.parse_settings(COUNTING[command]).metrics for command in ("count", "rebuild")] == [target] * 2
         assert "METRICS is no port" in refused("watch")
         assert SECRET not in refused("watch")
-        assert program.options_of(["--metrics", ""]).metrics is None
+        assert cli.parse_settings(["--metrics", ""]).metrics is None
     monkeypatch.setenv("METRICS", "9109")
     for command in ("count", "rebuild"):
         assert "METRICS is a port" in refused(*COUNTING[command])
@@ -279,22 +279,22 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
         (["watch"], Address("127.0.0.1", 9109)),
         (["watch", "--metrics", "[::1]:1"], Address("::1", 1)),
     ):
-        assert program.options_of(words).metrics == address
+        assert cli.parse_settings(words).metrics == address
     for command in ENOUGH.keys() - {"watch", "doctor"}:
-        assert program.options_of(ENOUGH[command]).metrics is None
-    assert program.options_of(["--dry-run"]).metrics is None
+        assert cli.parse_settings(ENOUGH[command]).metrics is None
+    assert cli.parse_settings(["--dry-run"]).metrics is None
     assert "not with dry-run" in refused("--dry-run", "--metrics", "a.prom")
 
 
 def test_a_doctor_takes_metrics_of_either_kind_and_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     for named in ("9109", "a.prom"):
         monkeypatch.setenv("METRICS", named)
-        options = program.options_of(["doctor"])
+        options = cli.parse_settings(["doctor"])
         assert options.metrics is not None
-        assert options.wrong == []
+        assert options.wrong == ()
     monkeypatch.setenv("METRICS", "x")
     monkeypatch.setenv("DATABASE_WAIT", "x")
-    options = program.options_of(["doctor"])
+    options = cli.parse_settings(["doctor"])
     assert options.metrics is None
     assert [line.split()[0] for line in options.wrong] == ["DATABASE_WAIT", "METRICS"]
 
@@ -315,7 +315,7 @@ def test_wrong_metrics_are_refused(refused: Refused, monkeypatch: pytest.MonkeyP
         [f"postgresql://u:{SECRET}@h/d"],
         ["--since", "2019-02-30", ODD],
         ["forget"],
-        ["completion", "tcsh"],
+        ["completion"],
         ["rejected", "--json"],
         ["watch", "--json"],
         ["status", "--workers", "1"],
@@ -342,13 +342,13 @@ def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None
     for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", JsonLog)):
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
-        assert type(program.console_of(False)) is kind
+        assert type(settings.open_console(False)) is kind
     for name, value in (("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud"), ("LOG_LEVEL", "INFO")):
         monkeypatch.setenv("LOG_FORMAT", "text")
         monkeypatch.setenv("LOG_LEVEL", "info")
         monkeypatch.setenv(name, value)
-        with pytest.raises(program.SettingError, match=name):
-            program.console_of(False)
+        with pytest.raises(SettingError, match=name):
+            settings.open_console(False)
 
 
 @pytest.fixture
@@ -371,15 +371,11 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
 
 
 @pytest.mark.usefixtures("unsignalled")
-def test_main_gives_the_exit_code_of_the_command(
-    ended: list[Console], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_main_gives_the_exit_code_of_the_command(ended: list[Console], monkeypatch: pytest.MonkeyPatch) -> None:
     for code in (0, 1, 2, 75):
-        monkeypatch.setattr("processor.commands.runner.perform", lambda *_, code=code: code)
-        assert program.main([]) == code
+        monkeypatch.setattr("processor.commands.runner.run_command", lambda *_, code=code: code)
+        assert cli.main([]) == code
     assert len(ended) == 4
-    assert program.main(["completion", "bash"]) == 0
-    assert "prune-all" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("unsignalled")
@@ -390,7 +386,7 @@ def test_main_gives_the_exit_code_of_the_command(
         (["--prune"], 1, "the next run goes on from here"),
         (["forget", "a"], 1, "the next run goes on from here"),
         (["watch"], 0, "the next run goes on from here"),
-        (["--rebuild"], 1, "what counted before still does; say --rebuild again"),
+        (["--rebuild"], 1, "what counted before still does; pass --rebuild again"),
         *(
             (words, 1, "nothing has changed")
             for words in (["--dry-run"], *(ENOUGH[name] for name in ("status", "explain", "rejected", "verify")))
@@ -406,13 +402,13 @@ def test_main_tells_what_a_signal_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
 
-    def stopped(_: object, console: Console, stop: Signals) -> int:
+    def stopped(_: object, _settings: object, console: Console, stop: Signals) -> int:
         monkeypatch.setattr(console, "remaining", lambda: " with 3 files left")
         assert stop.exit_code == code
         raise StopRequest("SIGTERM")
 
-    monkeypatch.setattr("processor.commands.runner.perform", stopped)
-    assert program.main(words) == code
+    monkeypatch.setattr("processor.commands.runner.run_command", stopped)
+    assert cli.main(words) == code
     assert capsys.readouterr().err == f"stopped by SIGTERM with 3 files left; {then}\n"
     assert len(ended) == 1
 
@@ -424,8 +420,8 @@ def test_main_tells_of_a_signal_before_it_knows_how_to(
     def stopped(_: object) -> None:
         raise StopRequest("SIGINT")
 
-    monkeypatch.setattr(program, "options_of", stopped)
-    assert program.main([]) == 1
+    monkeypatch.setattr(cli, "parse_settings", stopped)
+    assert cli.main([]) == 1
     assert capsys.readouterr().err == "stopped by SIGINT; the next run goes on from here\n"
 
 
@@ -433,19 +429,19 @@ def test_main_tells_of_a_signal_before_it_knows_how_to(
 def test_a_doctor_is_asked_whatever_the_log_is_to_be(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong: list[list[str]] = []
+    wrong: list[tuple[str, ...]] = []
 
-    def performed(options: argparse.Namespace, console: Console, _: object) -> int:
+    def performed(_: object, options: settings.Settings, console: Console, _signals: object) -> int:
         wrong.append(options.wrong)
         assert type(console) is Console
         return 1
 
-    monkeypatch.setattr("processor.commands.runner.perform", performed)
+    monkeypatch.setattr("processor.commands.runner.run_command", performed)
     monkeypatch.setenv("LOG_LEVEL", "loud")
-    assert program.main(["doctor"]) == 1
+    assert cli.main(["doctor"]) == 1
     ((line,),) = wrong
-    assert line.startswith("LOG_LEVEL is none of ")
+    assert line.startswith("LOG_LEVEL must be one of ")
     with pytest.raises(SystemExit) as ended:
-        program.main([])
+        cli.main([])
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"{line}; see python run.py --help\n"

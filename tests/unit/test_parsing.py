@@ -101,10 +101,12 @@ def test_a_setting_that_is_not_a_number_is_refused(
         return
     words = {"WATCH_INTERVAL": ["watch"], "DATABASE_WAIT": []}.get(name, ["watch", f"{name}={text}"])
     with pytest.raises(SystemExit) as ended:
-        cli.options_of(words)
+        cli.parse_settings(words)
     assert ended.value.code == 2
     error = capsys.readouterr().err
-    assert error.startswith(("argument --workers: ", "argument --interval: ", "DATABASE_WAIT is no number of seconds"))
+    assert error.startswith(
+        ("argument --workers: ", "argument --interval: ", "DATABASE_WAIT must be a number of seconds")
+    )
     assert error.count("\n") == 1
 
 
@@ -119,35 +121,35 @@ def test_zero_is_refused(name: str, text: str, tmp_path: object, monkeypatch: py
             open_lake(str(tmp_path))
         return
     with pytest.raises(SystemExit):
-        cli.options_of(["watch"] if name.isupper() else ["watch", name, text])
+        cli.parse_settings(["watch"] if name.isupper() else ["watch", name, text])
 
 
 def test_settings_that_are_numbers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"DATABASE_WAIT": "0", "WATCH_INTERVAL": "09", "MAX_TEXT_GIB": "2"}.items():
         monkeypatch.setenv(name, value)
-    options = cli.options_of(["watch", "--workers", "3"])
-    assert (options.wait, options.interval, options.workers) == (0, 9, 3)
+    options = cli.parse_settings(["watch", "--workers", "3"])
+    assert (options.wait_seconds, options.interval_seconds, options.workers) == (0, 9, 3)
     assert read_text_limit() == 2 * 1024**3
     monkeypatch.setenv("DATABASE_WAIT", "2.5")
-    assert cli.options_of([]).wait == 2.5
+    assert cli.parse_settings([]).wait_seconds == 2.5
     for name in ("DATABASE_WAIT", "WATCH_INTERVAL", "MAX_TEXT_GIB"):
         monkeypatch.setenv(name, "")
-    options = cli.options_of(["watch"])
-    assert (options.wait, options.interval, read_text_limit()) == (60, 60, 64 * 1024**3)
-    assert not math.isnan(options.wait)
+    options = cli.parse_settings(["watch"])
+    assert (options.wait_seconds, options.interval_seconds, read_text_limit()) == (60, 60, 64 * 1024**3)
+    assert not math.isnan(options.wait_seconds)
 
 
 @pytest.mark.parametrize("text", [*ODD_DAYS[1:], *NO_DAYS])
 def test_explain_refuses_a_day_that_does_not_exist(text: str) -> None:
     with pytest.raises(SystemExit):
-        cli.options_of(["explain", "a1", text])
-    assert cli.options_of(["explain", "a1", "2019-02-15"]).day == date(2019, 2, 15)
-    assert cli.options_of(["explain", "a1"]).day is None
+        cli.parse_settings(["explain", "a1", text])
+    assert cli.parse_settings(["explain", "a1", "2019-02-15"]).day == date(2019, 2, 15)
+    assert cli.parse_settings(["explain", "a1"]).day is None
 
 
 @pytest.mark.parametrize("text", ODD_DAYS)
 def test_a_limit_without_the_form_of_a_day_is_a_key(text: str) -> None:
-    assert cli.options_of(["--since", text]).since == text
+    assert cli.parse_settings(["--since", text]).selection.since == text
     if text:
         assert not Selection(since=text).includes("")
         assert Selection(since=text).includes(text)
@@ -158,7 +160,7 @@ def test_a_limit_without_the_form_of_a_day_is_a_key(text: str) -> None:
 def test_a_limit_that_is_not_a_day_of_the_calendar_is_refused(text: str) -> None:
     for end in ("--since", "--until"):
         with pytest.raises(SystemExit):
-            cli.options_of([end, text])
+            cli.parse_settings([end, text])
 
 
 def test_a_date_in_a_key_is_in_ascii_digits() -> None:

@@ -1,0 +1,158 @@
+"""The commands: what each is called, needs and takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from typing import Any
+
+
+class Access(Enum):
+    """How a command uses the database."""
+
+    WRITE = "it takes the run lock, and the history of runs keeps what it did"
+    READ = "it only reads, without the lock, whatever run is at work"
+    CHECK = "it looks at the database as at everything else that a run needs"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    module, function: what runs it, in `processor.commands`; imported when it runs, so that --help starts quickly.
+    takes: the groups of options that it takes besides --lake and --database; METRICS in capitals is the setting alone.
+    verb: what it does to files, in its messages. stopped: what is true after a signal stopped it. stop_code: the exit
+    code then. summary, description, example: its help; without them it is a way to ingest and has no name of its own.
+    """
+
+    name: str
+    module: str
+    function: str
+    access: Access
+    takes: frozenset[str]
+    verb: str = "counted"
+    stopped: str = "the next run goes on from here"
+    stop_code: int = 1
+    reports_all_that_is_wrong: bool = False
+    runs_without_database: bool = False
+    summary: str = ""
+    description: str = ""
+    example: str = ""
+
+    def load(self) -> Callable[..., Any]:
+        """Import and return the function that runs it."""
+        function: Callable[..., Any] = getattr(import_module(f"processor.commands.{self.module}"), self.function)
+        return function
+
+
+UNCHANGED = "nothing has changed"
+INGESTING = frozenset({"relocated", "workers", "engine", "metrics", "json", "selection"})
+COMMANDS = {
+    command.name: command
+    for command in (
+        Command("count", "ingest", "count", Access.WRITE, INGESTING),
+        Command(
+            "rebuild",
+            "ingest",
+            "count",
+            Access.WRITE,
+            INGESTING,
+            stopped="what counted before still does; pass --rebuild again",
+        ),
+        Command(
+            "dry-run",
+            "dry_run",
+            "dry_run",
+            Access.READ,
+            INGESTING - {"metrics"},
+            stopped=UNCHANGED,
+            runs_without_database=True,
+        ),
+        Command(
+            "watch",
+            "watch",
+            "watch",
+            Access.WRITE,
+            frozenset({"relocated", "workers", "metrics", "selection"}),
+            stop_code=0,
+            summary="stay up and count what comes",
+            description="Count what is new and changed, stay up, and count what comes: what a queue or the "
+            "folder tells of at once,\n"
+            "and what a full listing finds at intervals. SIGTERM and ^C end it. It takes turns with other runs.",
+            example="watch --interval 300",
+        ),
+        Command(
+            "status",
+            "status",
+            "show",
+            Access.READ,
+            frozenset({"json"}),
+            stopped=UNCHANGED,
+            summary="show what is counted, new, changed, gone and failed",
+            description="Show on one screen what is counted, new, changed, gone and failed, the last run and the "
+            "sizes.\n"
+            "Only reads: it takes no lock, and answers while a run is at work.",
+            example="status --json",
+        ),
+        Command(
+            "explain",
+            "explain",
+            "explain",
+            Access.READ,
+            frozenset({"json"}),
+            stopped=UNCHANGED,
+            summary="show which files made a number",
+            description="Show which files made the numbers of an article, or of a user and its sessions, and how "
+            "much each gave.\n"
+            "Only reads. An id that begins with - goes behind --.",
+            example="explain --user 0a1b2c3d 2019-02-15",
+        ),
+        Command(
+            "rejected",
+            "rejected",
+            "rejected",
+            Access.READ,
+            frozenset(),
+            stopped=UNCHANGED,
+            summary="show the lines that count nowhere",
+            description="Show the lines that count nowhere, of one file or of all, each with the reason. Only reads.",
+            example="rejected 2019-02-15.tsv --tsv",
+        ),
+        Command(
+            "doctor",
+            "doctor",
+            "doctor",
+            Access.CHECK,
+            frozenset({"json", "METRICS"}),
+            reports_all_that_is_wrong=True,
+            summary="look at everything a run needs",
+            description="Look at settings, lake, database, roles, schema, lock and disk, each a line that says "
+            "what to do.\n"
+            "Only reads: it takes no lock, and answers while a run is at work.",
+            example="doctor",
+        ),
+        Command(
+            "verify",
+            "verify",
+            "verify",
+            Access.WRITE,
+            frozenset({"relocated", "workers", "engine", "json", "selection"}),
+            verb="read",
+            stopped=UNCHANGED,
+            summary="read the whole lake again and name what differs",
+            description="Read the whole lake again and name every row of the tables that is not what it gives. "
+            "Changes nothing.",
+            example="verify",
+        ),
+        Command(
+            "forget",
+            "forget",
+            "forget",
+            Access.WRITE,
+            frozenset({"relocated", "json"}),
+            summary="take back what one file gave",
+            description="Take back what one file gave. While it is in the lake, the next run counts it again.",
+            example="forget 2019-02-15.tsv",
+        ),
+    )
+}

@@ -1,0 +1,214 @@
+"""The settings of one command: what its options and the environment say, checked."""
+
+import datetime
+import os
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+from processor.batches import LIMITS, MIB, Limits
+from processor.commands.registry import COMMANDS, Access
+from processor.environment import read_setting
+from processor.errors import SettingError
+from processor.lake.selection import Selection
+from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
+from processor.parsing import parse_day, parse_decimal, parse_integer
+
+if TYPE_CHECKING:
+    from processor.output.console import Console
+
+LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
+WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one command was asked for.
+
+    command: its name in `COMMANDS`. database_url: a libpq URI; empty, libpq's own variables count. is_embedded: the
+    database is on the program's own server, as nothing names another one. wait_seconds: how long to wait for a database
+    that does not answer. engine: Spark's master; empty, `workers` processes reduce. metrics: where metrics go; None for
+    nowhere. limits: the most that a batch holds. wrong: what is wrong with the settings, a line each, for the command
+    that reports all of it; for the others the first one ends the program.
+    """
+
+    command: str
+    lake_url: str
+    database_url: str
+    is_embedded: bool
+    wait_seconds: float
+    workers: int
+    engine: str
+    metrics: Target | None
+    selection: Selection
+    limits: Limits
+    is_relocated: bool = False
+    prints_json: bool = False
+    # of the command that ingests
+    rebuilds: bool = False
+    prunes: bool = False
+    prunes_all: bool = False
+    # of `watch`
+    queue_url: str = ""
+    interval_seconds: float = 0
+    # of `explain`: an article or a user; no day means all days
+    article: str | None = None
+    user: str | None = None
+    day: datetime.date | None = None
+    # of `rejected` and `forget`: the key of a file
+    key: str | None = None
+    prints_tsv: bool = False
+    wrong: tuple[str, ...] = ()
+
+    def with_wrong(self, line: str) -> "Settings":
+        """Return the same settings, with one more line on what is wrong."""
+        return replace(self, wrong=(*self.wrong, line))
+
+
+def read_settings(options: Namespace, refuse: Callable[[str], NoReturn]) -> Settings:
+    """Return the settings that parsed options and the environment make together.
+
+    `refuse` ends the program with a line: at the first thing that is wrong, unless the command reports all of it.
+    """
+    name = _name_command(options, refuse)
+    command = COMMANDS[name]
+    selection = Selection(options.since, options.until)
+    _refuse_options_of_others(name, options, selection, refuse)
+    wrong: list[str] = []
+    complain: Callable[[str], object] = wrong.append if command.reports_all_that_is_wrong else refuse
+    article, user, day = _read_explained(options, refuse) if name == "explain" else (None, None, None)
+    wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
+    if wait is None:
+        complain(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
+    limits = _read_limits(complain)
+    metrics = _read_metrics(name, options.metrics, complain)
+    if options.workers and options.engine:
+        refuse("--workers and --engine are two ways to reduce: pass one of them")
+    engine = options.engine
+    if "engine" in command.takes and command.access is Access.WRITE and not options.workers:
+        engine = engine or read_setting("ENGINE")
+    return Settings(
+        name,
+        options.lake,
+        options.database,
+        not options.database and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
+        WAIT_SECONDS if wait is None else wait,
+        options.workers or count_cores(),
+        engine,
+        metrics,
+        selection,
+        limits,
+        is_relocated=options.relocated,
+        prints_json=options.json,
+        rebuilds=options.rebuild,
+        prunes=options.prune,
+        prunes_all=options.prune_all,
+        queue_url=getattr(options, "queue", ""),
+        interval_seconds=getattr(options, "interval", 0),
+        article=article,
+        user=user,
+        day=day,
+        key=getattr(options, "key", None),
+        prints_tsv=getattr(options, "tsv", False),
+        wrong=tuple(wrong),
+    )
+
+
+def _name_command(options: Namespace, refuse: Callable[[str], NoReturn]) -> str:
+    if options.command is not None:
+        for name in ("dry_run", "rebuild", "prune", "prune_all"):
+            if vars(options)[name]:
+                refuse(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
+        return str(options.command)
+    if options.rebuild and (options.since or options.until):
+        refuse("--rebuild counts the whole lake: pass it without --since and --until")
+    return "dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"
+
+
+def _refuse_options_of_others(
+    name: str, options: Namespace, selection: Selection, refuse: Callable[[str], NoReturn]
+) -> None:
+    takes = COMMANDS[name].takes
+    if options.workers and "workers" not in takes:
+        refuse(f"--workers goes with counting, watch and verify, not with {name}")
+    if options.engine and "engine" not in takes:
+        refuse(f"--engine goes with counting and verify, not with {name}")
+    if any(selection) and "selection" not in takes:
+        refuse(f"--since and --until go with counting, watch and verify, not with {name}")
+
+
+def _read_explained(
+    options: Namespace, refuse: Callable[[str], NoReturn]
+) -> tuple[str | None, str | None, datetime.date | None]:
+    """Return the article or the user to explain, and the day."""
+    article, user, text = options.article, options.user, options.day
+    if user is not None and text is None:
+        article, text = None, article  # behind --user, the first word is the day
+    if (user is None) == (article is None):
+        refuse("explain takes an ARTICLE or --user USER, and a DAY")
+    day = None if text is None else parse_day(text)
+    if text is not None and day is None:
+        refuse("the DAY to explain is no date; write it as 2019-02-15")
+    return article, user, day
+
+
+def count_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read_limits(complain: Callable[[str], object]) -> Limits:
+    rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
+    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.size // MIB)))
+    seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
+    if not rows:
+        complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
+    if not size:
+        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.size // MIB}")
+    if seconds is None:
+        complain(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
+    return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
+
+
+def _read_metrics(name: str, option: str | None, complain: Callable[[str], object]) -> Target | None:
+    takes = COMMANDS[name].takes
+    if "metrics" not in takes:
+        checks_setting = "METRICS" in takes
+        if option or (option is not None and not checks_setting):
+            complain(f"--metrics goes with counting and watch, not with {name}")
+        if option is not None or not checks_setting:
+            return None
+    named = read_setting("METRICS") if option is None else option
+    if not named:
+        return None
+    try:
+        found = parse_target(named)
+    except MetricsSettingError as error:
+        complain(str(error))
+        return None
+    if isinstance(found, Address) and name in ("count", "rebuild"):
+        complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+    if not isinstance(found, Address) and name == "watch":
+        complain("METRICS is no port, but a watch is scraped; write it as 9109 or 0.0.0.0:9109")
+    return found
+
+
+def open_console(prints_json: bool, verb: str = "counted") -> "Console":
+    """Return the console or the log that LOG_FORMAT and LOG_LEVEL ask for; raises SettingError.
+
+    verb: what the command does to files, in its messages.
+    """
+    from processor.output.console import LEVELS, Console
+
+    level = read_setting("LOG_LEVEL", "info")
+    form = read_setting("LOG_FORMAT", "text")
+    if level not in LEVELS:
+        raise SettingError(f"LOG_LEVEL must be one of {', '.join(LEVELS)}")
+    if form == "text":
+        return Console(prints_json, level, verb)
+    if form != "json":
+        raise SettingError("LOG_FORMAT must be text or json")
+    from processor.output.json_log import JsonLog
+
+    return JsonLog(prints_json, level, verb)
