@@ -152,7 +152,7 @@ def waiting_for_the_database(_: str, lake: Path) -> Iterator[tuple[Run, str]]:
         yield held_up, ""
 
 
-PLACES = [reading, waiting_in_the_database, waiting_for_the_database]
+PLACES = [pytest.param(reading, marks=pytest.mark.slow), waiting_in_the_database, waiting_for_the_database]
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -75,7 +75,7 @@ def test_temporary_faults_are_retried(proxy: S3Proxy, fault: S3Fault) -> None:
     ("fault", "words"),
     [
         ("500", "InternalError"),
-        ("503", "SlowDown"),
+        pytest.param("503", "SlowDown", marks=pytest.mark.slow),  # botocore waits long before it asks again
         ("403", "s3:GetObject"),
         ("no body", "cannot be read"),
         ("whole", "other bytes"),

@@ -1,4 +1,4 @@
-"""A server of the oldest version that the program works with, as Debian installs it."""
+"""Postgres servers of the oldest version, servers that a test kills, and statements that fail."""
 
 import os
 import shutil
