@@ -7,7 +7,6 @@ medians. Memory is the proportional set size of all processes of a command, with
 import math
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -260,14 +260,9 @@ class Bench:
         yield row("seconds to print --help", median(run.seconds for run in runs), 0.15)
 
 
-def median(figures: Iterator[float]) -> float:
-    """Return the median of figures."""
-    return statistics.median(figures)
-
-
 def ratio(ours: list[Took], theirs: list[Took], figure: str) -> float:
     """Return the median of the ratios of pairs of runs."""
-    return float(statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)))
+    return float(median(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)))
 
 
 def pace(times: list[float]) -> float:

@@ -36,3 +36,12 @@ def test_the_glossary_stays_short_and_has_each_word_once() -> None:
     words = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
     assert len(lines) <= 60
     assert len(words) == len(set(words)) > 40
+
+
+def test_no_module_has_more_than_300_lines() -> None:
+    modules = [
+        ROOT / "run.py",
+        *(path for room in ("processor", "state", "benchmarks") for path in (ROOT / room).rglob("*.py")),
+    ]
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in modules}
+    assert {name: count for name, count in lines.items() if count > 300} == {}
