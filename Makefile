@@ -1,4 +1,4 @@
-# `make` tells what there is. Needs Python 3.11 or newer with venv and pip, and make.
+# `make` lists the targets. Needs Python 3.11 or newer with venv and pip, and make.
 PYTHON ?= python3
 export LAKE_URL ?= sample_lake
 SECONDS ?= 3600
@@ -13,10 +13,10 @@ DOCTESTS = --doctest-modules processor state
 
 .PHONY: help run test test-unit test-slow test-all soak mutants check dbt fuzz bench spark audit psql requirements clean
 
-help: ## tell what there is
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## count the lake: LAKE_URL, or a made sample; DATABASE_URL, or a Postgres of its own
+run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## ingest LAKE_URL, or a made sample lake, into DATABASE_URL, or a Postgres of its own
 	@.venv/bin/python run.py
 
 test-unit: .venv/tests ## run the tests that need no database: below 30 s
@@ -30,29 +30,29 @@ test-slow: .venv/tests ## run the slow tests: histories, crashes at every statem
 
 test-all: test test-slow ## run all tests: some 15 minutes
 
-soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), going on where the last soak ended
+soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), continuing where the last soak ended
 	@.venv/bin/python -m tests.tools.soak
 
-mutants: .venv/tests ## change the program in MUTANTS (200) small ways, and name those that no test notices
+mutants: .venv/tests ## make MUTANTS (200) small changes to the program, and name those that no test notices
 	@.venv/bin/python -m tests.tools.mutants
 
-check: .venv/tests ## lint, check the types and the import rules
+check: .venv/tests ## lint, and check the types and the import rules
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(CODE)
 	.venv/bin/lint-imports
 	.venv/bin/hadolint Dockerfile
 
-dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test-all` then does so too
+dbt: .venv/dbt/installed .venv/tests ## check docs/dbt/sources.yml with dbt itself; `make test-all` then checks it too
 	@.venv/bin/python -m pytest tests/acceptance/test_dbt.py
 
-fuzz: .venv/fuzz ## look for files and lines that the program does not make of what the oracle does, for SECONDS (3600)
+fuzz: .venv/fuzz ## look for files and lines that the program and the oracle read differently, for SECONDS (3600)
 	@.venv/bin/python -m tests.tools.fuzz $(SECONDS)
 
 bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, polars and pandas; SCALE=0.01 for a try
 	@.venv/bin/python -m benchmarks.bench
 
-spark: .venv/spark ## install what --engine needs (Java 17 apart)
+spark: .venv/spark ## install what --engine needs, except Java 17
 
 executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors of a Spark cluster need (docs/spark.md)
 	rm -rf executors
@@ -60,14 +60,14 @@ executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors
 	tar -czf $@ -C executors .
 	rm -rf executors
 
-audit: .venv/tests ## ask the Python vulnerability database about every pinned requirement; needs the network
+audit: .venv/tests ## check every pinned requirement against the Python vulnerability database; needs the network
 	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip \
 		$(addprefix -r ,$(wildcard requirements*.txt */requirements*.txt))
 
 psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 	@.venv/bin/python -m state.embedded
 
-requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, with hashes
+requirements: .venv/tests ## pin all requirements again, with hashes
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
@@ -75,7 +75,7 @@ requirements: .venv/tests ## pin requirements.in and requirements-dev.in anew, w
 	$(COMPILE) --no-strip-extras --upgrade requirements-dbt.in --output-file requirements-dbt.txt
 	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
-clean: ## remove all that the others made
+clean: ## remove everything that the other targets made
 	@$(PYTHON) -m state.embedded --stop
 	rm -rf .venv .fuzz executors executors.tar.gz .mutants .postgres .soak sample_lake sample_lake.new report .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -105,7 +105,7 @@ clean: ## remove all that the others made
 	@$(PIP) -r requirements-spark.txt
 	@touch $@
 
-# dbt wants other versions of what the program needs, so it gets a place of its own.
+# dbt needs other versions of the program's packages, so it gets an environment of its own.
 .venv/dbt/installed: requirements-dbt.txt | .venv/bin/python
 	@echo "installing dbt into .venv/dbt"
 	@$(PYTHON) -m venv .venv/dbt

@@ -1,6 +1,6 @@
 /*!
 Vega, Vega-Lite, Vega-Embed, Vega-Tooltip and Vega-Interpreter with what they depend on (D3 and others, ISC or MIT), as
-javascript_bundle() of vl-convert-python gives them; tests/test_page.py says how to make this file anew.
+javascript_bundle() of vl-convert-python gives them; tests/acceptance/test_page.py says how to make this file again.
 
 Copyright (c) 2015-2023, University of Washington Interactive Data Lab. All rights reserved.
 D3: Copyright 2010-2023 Mike Bostock.
