@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from processor.reducers.events import Event, columns, parse
+from processor.reducers.events import Event, parse, parse_header
 
 
 def clean(path: Path) -> None:
@@ -11,7 +11,7 @@ def clean(path: Path) -> None:
     with path.open("rb") as lines, cleaned.open("wb") as kept:
         header = next(lines)
         kept.write(header)
-        names = columns(header.rstrip())
+        names = parse_header(header.rstrip())
         kept.writelines(line for line in lines if isinstance(parse(line.rstrip(b"\r\n"), names), Event))
     cleaned.replace(path)
 

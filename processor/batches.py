@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from processor.lake.base import FileError, LakeFile
 from processor.lake.text import estimate_text_size
 from processor.reducers.events import REASONS
-from processor.reducers.partial import Chunk, content_hash, newest
+from processor.reducers.partial import Chunk, content_hash, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
 from state.batch_writer import Reading, Version
 from state.rows import LostRowsError, Rows
@@ -168,7 +168,7 @@ def read_file(
                 chunks.update(result.chunks)
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
-                newest_at = newest(newest_at, result.newest_at)
+                newest_at = pick_later(newest_at, result.newest_at)
                 withholds = withholds or reasons.total() > max(max_rejected, counts["events"])
                 if not withholds:
                     yield result.rows

@@ -1,4 +1,4 @@
-"""Writes a batch of files into the tables, each with its checkpoint, in a transaction that another room began."""
+"""Writes a batch of files and their checkpoints into the tables, in a transaction that the caller began."""
 
 import hashlib
 from collections import defaultdict
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class KnownFile(NamedTuple):
-    """What the checkpoint says of a file; without a fingerprint no version of it counts."""
+    """The checkpoint of a file; without a fingerprint, no version of it was ingested."""
 
     file_id: int
     key: str
@@ -22,7 +22,7 @@ class KnownFile(NamedTuple):
 
 
 class RejectedLine(NamedTuple):
-    """A line that counts nowhere: a code of `processor.reducers.events.REASONS` and the line's first 1,000 bytes."""
+    """A rejected line: a code of `processor.reducers.events.REASONS`, and the line's first 1,000 bytes."""
 
     key: str
     line_number: int
@@ -31,10 +31,11 @@ class RejectedLine(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What was read of a file, once all of it was: what the checkpoint records.
+    """A version of a file that was read to its end, as the checkpoint records it.
 
-    newest_at: when its latest event was, in microseconds since 1970-01-01 UTC; None without any. reasons: how many
-    lines were rejected for each. lines_before: how many lines the file has before each chunk, by where it begins.
+    size: bytes in the lake. newest_at: time of its latest event, in microseconds since 1970-01-01 UTC; None without
+    events. reasons: how many lines were rejected for each reason. lines_before: for each chunk, by the byte at which it
+    begins, the number of lines before it.
     """
 
     key: str
@@ -50,16 +51,17 @@ class Version(NamedTuple):
     lines_before: Mapping[int, int]
 
 
-# Rejected lines get their numbers from those of the chunks before theirs.
+# These rows are numbered when all chunks of the file are known: the partials number lines by chunk.
 NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
 # The columns of `lake_files` that a version fills.
 RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
 
 
 class Reading(NamedTuple):
-    """A file being read: its rows by the name of their table or staged, and, once they are read, its version.
+    """A file that is being read: its rows, and its version once they are read.
 
-    rows: a list where all of them are in memory, else as they come. version: raises what makes the file unreadable.
+    rows: a list if the file was read to its end; else an iterable that reads on, and raises FileError if it cannot.
+    version: returns the version after the last row.
     """
 
     key: str
@@ -75,31 +77,31 @@ class Failure(NamedTuple):
 
 
 class Recollection(NamedTuple):
-    """A file that cannot be read now and counts as when it was ingested; `error` says why, None where it is missing."""
+    """A file that cannot be read now, and keeps its contribution; `error` says why, None if the file is missing."""
 
     file: KnownFile
     error: str | None
 
 
 class BatchWriter:
-    """Writes into the tables that a transaction sees under their names, by way of the session's temporary ones.
+    """Writes into the tables that the transaction sees under their names: the true ones, or comparison tables.
 
-    Whatever a batch contributes stands in the tables file_* under numbers from the batch's first one on, before the
-    sums are brought up to it.
+    It first writes the contributions into the tables file_*, under new numbers of the files, the lowest of which is the
+    batch's first. Then it updates the sums with all rows from that number on.
     """
 
     def __init__(self, database: Database, cur: "cursor") -> None:
-        """A writer in the cursor's transaction."""
+        """Write in the cursor's transaction."""
         self._db, self._cur = database, cur
 
     def prepare(self) -> None:
-        """Make the session's temporary tables, where it has none or those of another version of this program."""
+        """Create the temporary tables, unless the session has those of this version of the program."""
         made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
         if not self._one("has_new", made_by=made_by)[0]:
             self._execute("create_new", made_by=made_by)
 
     def find(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes | None, str | None]]:
-        """Number, content hash and last commit of those files that are known, by their keys."""
+        """Return the number, content hash and last commit of the files that are known, by their keys."""
         self._execute("find_files", keys=list(keys))
         return {
             key: (file_id, None if content_hash is None else bytes(content_hash), commit_id)
@@ -107,10 +109,10 @@ class BatchWriter:
         }
 
     def write(self, readings: Sequence[Reading], commit_id: str | None) -> list[Version | None]:
-        """Write what files contribute now in place of what they contributed before, and their checkpoints.
+        """Write the contributions of files in place of their earlier ones, and their checkpoints.
 
-        For each reading its version, or None where the file's content is the same as before. Raises LostRowsError,
-        and whatever reading a file raises.
+        Returns the version of each file, or None if its content is the same as before. Raises LostRowsError, and what
+        reading a file raises.
         """
         known = self.find([reading.key for reading in readings])
         (first,) = self._one("next_number")
@@ -125,7 +127,7 @@ class BatchWriter:
                 has_new |= self._copy(reading, number, lines)
                 version = version or reading.version()
             if version.content_hash == content_hash:
-                if not isinstance(reading.rows, list):  # alone in its batch, it stands in the tables new_* by now
+                if not isinstance(reading.rows, list):  # alone in its batch, its rows are in new_* by now
                     self._execute("clear_new")
                 self._execute("record_same", **self._recorded(version), file_id=file_id, commit_id=commit_id)
                 versions.append(None)
@@ -173,13 +175,13 @@ class BatchWriter:
             )
 
     def retract(self, file_ids: Sequence[int]) -> None:
-        """Withdraw what files contributed; their checkpoints stay."""
+        """Retract what files contributed; their checkpoints stay."""
         (beyond,) = self._one("next_number")
         self._execute("retract", file_ids=list(file_ids))
         self._add_up(beyond, has_retracted=True)
 
     def recall(self, files: Sequence[Recollection]) -> None:
-        """Write what files contributed when they were ingested, from the true tables into the comparison tables."""
+        """Copy what files contributed when they were ingested, from the true tables into the comparison tables."""
         (first,) = self._one("next_number")
         self._execute(
             "recall_files",
@@ -190,7 +192,7 @@ class BatchWriter:
         self._add_up(first, has_retracted=False)
 
     def _add_up(self, first: int, has_retracted: bool) -> None:
-        """Bring the sums up to what files from that number on contribute, and to what was retracted."""
+        """Update the sums with the contributions of files from the number `first` on, and with what was retracted."""
         if has_retracted:
             self._execute("recall_texts")
         self._execute("change_article_days", first=first)
@@ -215,7 +217,7 @@ class BatchWriter:
         self._execute("clear_new")
 
     def fail(self, failure: Failure) -> None:
-        """Record why a file's present version counts nowhere; what an earlier one contributes stays."""
+        """Record why a file's present version failed; the contribution of an earlier one stays."""
         known = self.find([failure.key])
         if known:
             self._execute("record_error", file_id=known[failure.key][0], error=failure.error)

@@ -1,1 +1,1 @@
-"""Pure reducers: lines become events, events fold into partials."""
+"""Pure reducers: lines become events, and events fold into partials."""

@@ -1,7 +1,7 @@
-"""One line of a lake file becomes an Event or a Rejection.
+"""Parses one line of a lake file into an Event or a Rejection.
 
-The format, the counted events and the reasons to reject are those of the README's "What is counted". This module
-knows the format and nothing else: no file, no network, no SQL.
+The README's "What is counted" defines the format, the counted events and the reasons to reject a line. This module
+uses no file, no network and no SQL.
 """
 
 import math
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
+# In bytes: of a line, of an id, and of what is kept of a rejected line.
 LINE_LIMIT = 1024 * 1024
 ID_LIMIT = 1000
 RAW_LIMIT = 1000
@@ -40,7 +41,7 @@ _TIMESTAMP = re.compile(
     r"(?:\.([0-9]{1,9}))?"
     r"(?: ?(?:Z|([+-])([01][0-9]|2[0-3]):?([0-5][0-9])))?"
 )
-_JSON_PIECE = re.compile(
+_JSON_SYMBOL = re.compile(
     r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?', re.DOTALL
 )
 
@@ -50,7 +51,7 @@ class HeaderError(ValueError):
 
 
 class Columns(NamedTuple):
-    """Where a file has its required columns, and how many it has in all."""
+    """The positions of the required columns in a file, and the number of all its columns."""
 
     timestamp: int
     session: int
@@ -61,9 +62,9 @@ class Columns(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One event: `at` in microseconds since 1970-01-01 UTC; absent ids and texts are None.
+    """One event; absent ids and texts are None.
 
-    `article`, `title` and `category` are read for clicks and displays only, whose attributes may be null.
+    at: microseconds since 1970-01-01 UTC. article, title, category: read for clicks and displays only.
     """
 
     at: int
@@ -76,14 +77,14 @@ class Event(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A line that cannot be read: a code of `REASONS` and the line's first 1,000 bytes."""
+    """A line that cannot be parsed: a code of `REASONS` and the line's first RAW_LIMIT bytes."""
 
     reason: str
     raw: bytes
 
 
-def columns(header: bytes) -> Columns:
-    """The columns that a file's first line names; raises HeaderError where a required one is missing or double."""
+def parse_header(header: bytes) -> Columns:
+    """Return the columns of a file's first line; raises HeaderError if a required one is missing or not unique."""
     if len(header) > LINE_LIMIT:
         raise HeaderError("its first line is longer than 1 MiB and no header")
     try:
@@ -100,18 +101,17 @@ def columns(header: bytes) -> Columns:
     return Columns(timestamp, session, name, user, attributes, len(names))
 
 
-def pieces(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""A text that comes in blocks of any size in pieces of whole lines: (length, piece), both with the endings.
+def cut_into_lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Yield whole lines, several at a time, from blocks of any size: (length, lines), with the line endings.
 
-    A line over the limit is a piece of its own. Of it only as much is kept as shows that it is too long; the length is
-    the true one.
+    A line over LINE_LIMIT comes alone and cut off just after the limit, with its true length.
 
-    >>> list(pieces([b"a\r\nb", b"c\n\nd"]))
+    >>> list(cut_into_lines([b"a\r\nb", b"c\n\nd"]))
     [(3, b'a\r\n'), (4, b'bc\n\n'), (1, b'd')]
     """
     keep = LINE_LIMIT + 2
     held, length = b"", 0
-    # A block within the limit holds no whole line that is over it.
+    # A block of at most LINE_LIMIT bytes cannot hold a whole line that is longer.
     for block in (whole[at : at + LINE_LIMIT] for whole in blocks for at in range(0, len(whole), LINE_LIMIT)):
         end = block.rfind(b"\n") + 1
         if not end:
@@ -130,13 +130,13 @@ def pieces(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         yield length, held
 
 
-def content(line: bytes) -> bytes:
-    """A line without its ending: LF, CRLF, or CR at the very end of a file."""
+def strip_ending(line: bytes) -> bytes:
+    """Return a line without its ending: LF, CRLF, or CR at the very end of a file."""
     return line.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def parse(line: bytes, columns: Columns) -> Event | Rejection:
-    """The event that a line (without its ending, not empty) holds, or why there is none. Never raises."""
+    """Parse a line without its ending, which is not empty; never raises."""
     reason_or_event = _parse(line, columns)
     return Rejection(reason_or_event, line[:RAW_LIMIT]) if isinstance(reason_or_event, str) else reason_or_event
 
@@ -152,7 +152,7 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
         return "invalid_utf8"
     if len(fields) != columns.width:
         return "wrong_field_count"
-    at = timestamp(fields[columns.timestamp])
+    at = parse_timestamp(fields[columns.timestamp])
     if at is None:
         return "bad_timestamp"
     name = _value(fields[columns.name])
@@ -164,22 +164,22 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
     if name not in CLICKS and name not in DISPLAYS:
         return Event(at, user, session, name)
     text = _value(fields[columns.attributes])
-    attributes = json_object(text) if text is not None else {}
+    attributes = parse_object(text) if text is not None else {}
     if attributes is None:
         return "bad_attributes"
     article, title, category = (attributes.get(key) for key in ("id", "title", "category"))
     if any(isinstance(text, str) and "\0" in text for text in (article, title, category)):
         return "nul_in_text"
-    article = article_id(article)
+    article = parse_article_id(article)
     if _too_long(article):
         return "id_too_long"
     return Event(at, user, session, name, article, _text(title), _text(category))
 
 
-def timestamp(text: str) -> int | None:
-    """Microseconds since 1970-01-01 UTC, or None where the text is no timestamp of the years 1 to 9999.
+def parse_timestamp(text: str) -> int | None:
+    """Return microseconds since 1970-01-01 UTC, or None if the text is not a timestamp of the years 1 to 9999.
 
-    >>> timestamp("2019-02-15 03:07:03.662 +0000") == timestamp("2019-02-15T04:07:03.6620009+01:00")
+    >>> parse_timestamp("2019-02-15 03:07:03.662 +0000") == parse_timestamp("2019-02-15T04:07:03.6620009+01:00")
     True
     """
     match = _TIMESTAMP.fullmatch(text)
@@ -197,49 +197,49 @@ def timestamp(text: str) -> int | None:
     return (moment - _EPOCH) // _MICROSECOND + int((fraction or "")[:6].ljust(6, "0"))
 
 
-def json_object(text: str) -> dict[str, object] | None:
-    """The JSON object (RFC 8259) that a text holds, or None. Nested values past orjson's depth come as None."""
+def parse_object(text: str) -> dict[str, object] | None:
+    """Return the JSON object (RFC 8259) in a text, or None; values nested deeper than orjson allows become None."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         try:
-            value = orjson.loads(_within_bounds(text))
+            value = orjson.loads(_simplify_json(text))
         except orjson.JSONDecodeError:
             return None
     return value if isinstance(value, dict) else None
 
 
-def _within_bounds(text: str) -> str:
-    """The same text within orjson's bounds, where it is JSON at all: RFC 8259 sets none to depth and numbers.
+def _simplify_json(text: str) -> str:
+    """Return a JSON text without what orjson refuses: RFC 8259 limits neither depth nor numbers.
 
-    Containers inside the outermost one become null once they are known to be right; a number too large for a double
-    becomes a smaller one with an exponent, so that neither may be taken for an id or go on into what follows.
+    Containers inside the outermost one are checked and become null. A number too large for a double becomes 1e5, which
+    is not an integer, so it cannot be mistaken for an id. The result is empty or invalid if the text is not JSON.
     """
     stack: list[list[str]] = [[]]
     end = 0
-    for match in _JSON_PIECE.finditer(text):
-        piece = match.group()
+    for match in _JSON_SYMBOL.finditer(text):
+        symbol = match.group()
         stack[-1].append(text[end : match.start()])
         end = match.end()
-        if piece in "[{":
-            stack.append([piece])
-        elif piece in "]}":
+        if symbol in "[{":
+            stack.append([symbol])
+        elif symbol in "]}":
             if len(stack) == 1:
                 return ""
-            container = "".join(stack.pop()) + piece
+            container = "".join(stack.pop()) + symbol
             if len(stack) > 1:
                 orjson.loads(container)
                 container = "null"
             stack[-1].append(container)
-        elif piece[0] != '"' and math.isinf(float(piece)):
+        elif symbol[0] != '"' and math.isinf(float(symbol)):
             stack[-1].append("1e5")
         else:
-            stack[-1].append(piece)
+            stack[-1].append(symbol)
     return "".join(stack[0]) + text[end:] if len(stack) == 1 else ""
 
 
-def article_id(value: object) -> str | None:
-    """The article that an `id` in the attributes names: a text that is not empty, or an integer of 64 bits."""
+def parse_article_id(value: object) -> str | None:
+    """Return the article id in the attribute `id`, a nonempty text or an integer of 64 bits; else None."""
     if isinstance(value, str):
         return value or None
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""The hot loop: folds regular lines in as few steps as Python allows, and hands all others to the clear path.
+"""The hot loop: folds regular lines in as few steps as Python allows, and passes all others to the clear path.
 
-What it gives is `reducers.Fold`'s, entry by entry; a property test holds both side by side on any bytes. Ids stay
-bytes until the end, counts are cells of lists, and nothing is taken in before the whole line is known to be regular.
+Its partial equals that of `fold.Fold`; a property test compares both on any bytes. Ids stay bytes until the end,
+counts are items of lists, and nothing of a line is added before all of it is known to be regular.
 """
 
 from operator import itemgetter
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from processor.reducers.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, article_id, timestamp
+from processor.reducers.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, parse_article_id, parse_timestamp
 from processor.reducers.fold import Fold
 from processor.reducers.partial import DAY, Counts, Partial, Span, Text, put_text
 
@@ -19,36 +19,36 @@ NEVER = -(1 << 63)
 NULLS = (b"", rb"\N")
 NO_ATTRIBUTES: dict[str, object] = {}
 
-# A timestamp is regular as `YYYY-MM-DD HH:MM:SS.mmm +0000`, in three stretches: to the minute, `SS.`, the rest.
+# A regular timestamp is `YYYY-MM-DD HH:MM:SS.mmm +0000`, cut into three: up to the minute, `SS.`, and the rest.
 _SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
 _RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in range(1_000)}
 _KINDS = {name.encode(): SHOWN for name in DISPLAYS} | {name.encode(): CLICKED for name in CLICKS}
 
 
 class Article:
-    """What is known of an article on a day: its counts, and its latest texts with their times."""
+    """An article on one day: its counts, and its latest texts with their times."""
 
     __slots__ = ("category", "category_at", "counts", "title", "title_at")
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """Begin without counts and texts."""
         self.counts = [0, 0]
         self.title_at = self.category_at = NEVER
         self.title = self.category = ""
 
 
 class Day(NamedTuple):
-    """What is known of a day: displays and clicks by user, and its articles."""
+    """One day: displays and clicks by user, and its articles."""
 
     users: dict[bytes, list[int]]
     articles: dict[str, Article]
 
 
 class FastFold(Fold):
-    """Folds lines of a chunk into a partial, as `Fold` does and to the same partial."""
+    """Folds lines into the same partial as `Fold`, faster."""
 
     def __init__(self, header: Columns, begin: int) -> None:
-        """Nothing yet of a chunk that begins there, in a file whose first line says `header`."""
+        """Begin without lines, at the chunk that begins at byte `begin` of a file with this header."""
         super().__init__(header, begin)
         self._pick = itemgetter(header.timestamp, header.session, header.name, header.user, header.attributes)
         self._kinds = _KINDS.copy()
@@ -56,16 +56,16 @@ class FastFold(Fold):
         self._days: dict[int, Day] = {}
         self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, Article]]] = {}
 
-    def add(self, piece: bytes, number: int) -> int:
-        """Take in whole lines, the first of which has that number in its chunk; how many they are."""
-        if len(piece) > LINE_LIMIT:  # only such a piece can hold a line over the limit
-            return super().add(piece, number)
-        rows = piece.split(b"\n")
+    def add(self, lines: bytes, number: int) -> int:
+        """Fold whole lines and return how many they are; `number` is the first one's, in its chunk from 0."""
+        if len(lines) > LINE_LIMIT:  # otherwise, no line can be over the limit
+            return super().add(lines, number)
+        rows = lines.split(b"\n")
         if not rows[-1]:
             rows.pop()
-        if b"\r" in piece:
+        if b"\r" in lines:
             rows = [row.removesuffix(b"\r") for row in rows]
-        has_nul = b"\0" in piece
+        has_nul = b"\0" in lines
         width, pick, loads, is_ascii = self._header.width, self._pick, orjson.loads, bytes.isascii
         minutes, seconds, rests, kinds, sessions = self._minutes, _SECONDS, _RESTS, self._kinds, self._sessions
         for line, row in enumerate(rows, number):
@@ -95,7 +95,7 @@ class FastFold(Fold):
                     self._add_line(row, line)
                     continue
             else:
-                # A valid object vouches for the encoding of its field, ids and names for their own.
+                # orjson checks the encoding of the attributes; ids and names are checked when they are first seen.
                 try:
                     value = loads(attributes)
                 except orjson.JSONDecodeError:
@@ -113,7 +113,7 @@ class FastFold(Fold):
                 get = value.get
                 article_name = get("id")
                 if type(article_name) is not str:
-                    article_name = article_id(article_name)
+                    article_name = parse_article_id(article_name)
                 if article_name:
                     if len(article_name) > ID_LIMIT // 4:
                         self._add_line(row, line)
@@ -153,10 +153,10 @@ class FastFold(Fold):
         return len(rows)
 
     def _moment(self, stamp: bytes) -> tuple[int, Day] | None:
-        """The time and the day of a timestamp, which makes its minute known where its spelling is regular."""
+        """Return the time and the day of a timestamp, and remember its minute if it is regular."""
         if not stamp.isascii():
             return None
-        at = timestamp(stamp.decode())
+        at = parse_timestamp(stamp.decode())
         if at is None:
             return None
         date = at // DAY
@@ -168,19 +168,19 @@ class FastFold(Fold):
         return at, day
 
     def _other(self, name: bytes) -> int | None:
-        """That events of a name are not counted; None where it is for the clear path to say."""
+        """Remember that events of a name are not counted, and return OTHER; None leaves the line to the clear path."""
         if name in NULLS or not _is_utf8(name) or len(self._kinds) >= NAMES:
             return None
         self._kinds[name] = OTHER
         return OTHER
 
     def __len__(self) -> int:
-        """How many entries it holds: what its memory grows with."""
+        """The number of entries, which memory grows with."""
         days = sum(len(day.users) + 3 * len(day.articles) for day in self._days.values())
         return super().__len__() + len(self._sessions) + days
 
     def partial(self) -> Partial:
-        """What the lines say."""
+        """Return the partial of the lines."""
         partial = Partial()
         names: dict[bytes, str] = {}
         for (user, session_id), (first, last, events) in self._sessions.items():
@@ -203,7 +203,7 @@ class FastFold(Fold):
 
 
 def _is_id(field: bytes) -> bool:
-    """Whether a field, a user's or a session's, may be an id or null."""
+    """Return whether a user or session field can be an id or null."""
     return len(field) <= ID_LIMIT and _is_utf8(field)
 
 

@@ -1,31 +1,32 @@
-"""Lines fold into partials, one by one: the definition of what a partial says."""
+"""Folds lines into partials, one by one: the definition that the hot loop must equal."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from processor.reducers.events import Columns, Event, columns, content, parse, pieces
+from processor.reducers.events import Columns, Event, cut_into_lines, parse, parse_header, strip_ending
 from processor.reducers.partial import Chunk, Partial
 
-CHUNK = 32 * 1024 * 1024
+CHUNK = 32 * 1024 * 1024  # bytes
+# The most that a partial holds: entries, and chunks, so that also a file with few entries gives several partials.
 ENTRIES = 200_000
-CHUNKS = 8  # of how many a partial tells at most, so that a file of few keys comes bit by bit, too
+CHUNKS = 8
 
 
 class Fold:
-    """Folds lines into a partial, one by one: the clear path, which defines what a partial says.
+    """Folds lines into a partial, one by one; this clear path defines the result.
 
-    `begin` is where the chunk begins in the file whose lines come next.
+    begin: the byte of the file at which the chunk of the next lines begins.
     """
 
     def __init__(self, header: Columns, begin: int) -> None:
-        """Nothing yet of a chunk that begins there, in a file whose first line says `header`."""
+        """Begin without lines, at the chunk that begins at byte `begin` of a file with this header."""
         self._header, self.begin = header, begin
         self._partial = Partial()
 
-    def add(self, piece: bytes, number: int) -> int:
-        """Take in whole lines, the first of which has that number in its chunk; how many they are."""
-        rows = piece.split(b"\n")
+    def add(self, lines: bytes, number: int) -> int:
+        """Fold whole lines and return how many they are; `number` is the first one's, in its chunk from 0."""
+        rows = lines.split(b"\n")
         if not rows[-1]:
             rows.pop()
         for at, row in enumerate(rows, number):
@@ -43,26 +44,26 @@ class Fold:
             self._partial.rejections[self.begin, number] = parsed
 
     def end_chunk(self, chunk: Chunk) -> None:
-        """Take note of what a chunk held; `begin` is then set to where the next one begins."""
+        """Record a chunk that ended; the caller then moves `begin` to the next one."""
         self._partial.chunks[self.begin] = chunk
 
     @property
     def chunks(self) -> int:
-        """How many chunks have ended."""
+        """The number of chunks that ended."""
         return len(self._partial.chunks)
 
     def __len__(self) -> int:
-        """How many entries it holds: what its memory grows with."""
+        """The number of entries, which memory grows with."""
         return len(self._partial)
 
     def partial(self) -> Partial:
-        """What the lines say."""
+        """Return the partial of the lines."""
         return self._partial
 
 
-def header_columns(text: Iterable[bytes]) -> Columns:
-    """The columns of the file whose text begins so; raises `events.HeaderError`."""
-    return columns(content(_first_line(*next(pieces(text), (0, b"")))[1]))
+def read_header(text: Iterable[bytes]) -> Columns:
+    """Return the columns of the file whose text begins like this; raises `events.HeaderError`."""
+    return parse_header(strip_ending(_first_line(*next(cut_into_lines(text), (0, b"")))[1]))
 
 
 def reduce_text(
@@ -74,28 +75,30 @@ def reduce_text(
     fold: type[Fold] = Fold,
     entries: int = ENTRIES,
 ) -> Iterator[Partial]:
-    """The partials, one or more, of the lines that begin in the bytes [start, stop) of a file.
+    """Yield one or more partials of the lines that begin in the bytes [start, stop) of a file.
 
-    With start 0, `text` is the file's text and its first line the header; raises `events.HeaderError`. With a later
-    start, a multiple of `chunk`, `text` begins one byte before it, which tells whether a line begins there, and
-    `header` says what the file's first line does. A partial is cut off where it holds so many entries or CHUNKS chunks.
-    Ranges, chunks, entries and the way to fold change how partials are cut, not their sum.
+    A partial is cut off when it holds `entries` entries or CHUNKS chunks. How the lines are cut into ranges, chunks and
+    partials, and which fold is used, does not change the sum of the partials. Raises `events.HeaderError`.
+
+    text: blocks of the file. With start 0, from its beginning; with a later start, a multiple of `chunk`, from one byte
+    before it, which shows whether a line begins at `start`.
+    header: the file's columns; needed with a later start.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
-    source = pieces(text)
+    source = cut_into_lines(text)
     if start or header is None:
-        length, piece = next(source, (0, b""))
-        line_length, line = _first_line(length, piece)
+        length, lines = next(source, (0, b""))
+        line_length, line = _first_line(length, lines)
         if header is None:
-            header = columns(content(line))
+            header = parse_header(strip_ending(line))
         if not start:
             digest.update(line)
             number = 1
         offset += line_length
-        source = chain([(length - line_length, piece[line_length:])], source)
+        source = chain([(length - line_length, lines[line_length:])], source)
     folded = fold(header, begin)
     for whole, rest in source:
-        length, piece = whole, rest
+        length, lines = whole, rest
         while length and (stop is None or offset < stop):
             if offset >= begin + chunk:
                 folded.end_chunk(Chunk(number, digest.digest()))
@@ -106,12 +109,12 @@ def reduce_text(
                     folded = fold(header, begin)
                 folded.begin = begin
             end = begin + chunk if stop is None else min(begin + chunk, stop)
-            within = _within(length, piece, end - offset)
-            lines = piece[:within]
-            digest.update(lines)
-            number += folded.add(lines, number)
+            within = _length_within(length, lines, end - offset)
+            added = lines[:within]
+            digest.update(added)
+            number += folded.add(added, number)
             offset += within
-            length, piece = length - within, piece[within:]
+            length, lines = length - within, lines[within:]
         if stop is not None and offset >= stop:
             break
         if len(folded) >= entries:
@@ -121,14 +124,14 @@ def reduce_text(
     yield folded.partial()
 
 
-def _first_line(length: int, piece: bytes) -> tuple[int, bytes]:
-    """The first line of a piece, with its true length."""
-    within = _within(length, piece, 1)
-    return within, piece[:within]
+def _first_line(length: int, lines: bytes) -> tuple[int, bytes]:
+    """Return the first of some lines, after its true length."""
+    within = _length_within(length, lines, 1)
+    return within, lines[:within]
 
 
-def _within(length: int, piece: bytes, size: int) -> int:
-    """The length of those lines of a piece that begin in its first bytes."""
-    if size >= length or length > len(piece):
+def _length_within(length: int, lines: bytes, size: int) -> int:
+    """Return the length of those lines that begin in the first `size` bytes; `length` is the true one of all."""
+    if size >= length or length > len(lines):
         return length
-    return piece.find(b"\n", size - 1) + 1 or length
+    return lines.find(b"\n", size - 1) + 1 or length

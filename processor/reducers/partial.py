@@ -1,8 +1,8 @@
-"""Events fold into partials: what a set of lines says, in any order, split in any way.
+"""Partials: what a set of lines contributes to the tables.
 
 Partials form a commutative monoid: `merge` is associative and commutative, and `Partial()` is its identity. So lines
-may be reduced in any order, in any pieces, by any number of processes, and give the same. Pure Python: no file, no
-network, no SQL.
+may be split in any way, and reduced in any order by any number of processes; the merged partial is the same. This
+module uses no file, no network and no SQL.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ DAY = 86_400_000_000
 
 
 class Text(NamedTuple):
-    """A title or category and the time (microseconds) of the event that carried it; the greater one is the latest."""
+    """A title or category, and the time of its event in microseconds since 1970-01-01 UTC; the greatest is shown."""
 
     at: int
     text: str
 
 
 class Span(NamedTuple):
-    """What is known of a session: its first and last event (microseconds since 1970-01-01 UTC), and how many."""
+    """The first and last event of a session, in microseconds since 1970-01-01 UTC, and the number of its events."""
 
     first: int
     last: int
@@ -31,14 +31,14 @@ class Span(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How often something was displayed and clicked."""
+    """The number of displays and of clicks."""
 
     displays: int
     clicks: int
 
 
 class Chunk(NamedTuple):
-    """The lines that begin in one stretch of a file: how many, and the SHA-256 of their bytes."""
+    """The lines that begin in one chunk of a file: how many, and the SHA-256 of their bytes."""
 
     lines: int
     digest: bytes
@@ -46,12 +46,13 @@ class Chunk(NamedTuple):
 
 @dataclass(slots=True)
 class Partial:
-    """What a set of lines says; empty, it is the identity of `merge`.
+    """What a set of lines contributes; an empty one is the identity of `merge`.
 
     article_days, user_days: counts by (article or user id, day); a day is the number of days since 1970-01-01 UTC.
     sessions: spans by (user id, session id). titles, categories: the latest text by article id.
-    chunks: by where in the file they begin. rejections: by (beginning of the chunk, line in the chunk from 0).
-    events, empty: how many lines held an event, or nothing. newest_at: when the latest event was (microseconds).
+    chunks: by the byte at which they begin. rejections: by (that byte of their chunk, line in the chunk from 0).
+    events, empty: the number of lines with an event, and of empty lines. newest_at: time of the latest event.
+    All times are microseconds since 1970-01-01 UTC.
     """
 
     article_days: dict[tuple[str, int], Counts] = field(default_factory=dict)
@@ -66,9 +67,9 @@ class Partial:
     newest_at: int | None = None
 
     def add(self, event: Event) -> None:
-        """Take in one event."""
+        """Add one event."""
         self.events += 1
-        self.newest_at = newest(self.newest_at, event.at)
+        self.newest_at = pick_later(self.newest_at, event.at)
         if event.user and event.session:
             _put_span(self.sessions, (event.user, event.session), Span(event.at, event.at, 1))
         if event.name in CLICKS:
@@ -88,10 +89,10 @@ class Partial:
                 put_text(self.categories, event.article, Text(event.at, event.category))
 
     def merge(self, other: "Partial") -> None:
-        """Take in what other lines of the same file say; the other partial stays as it is."""
+        """Add the partial of other lines of the same file, which stays as it is."""
         self.events += other.events
         self.empty += other.empty
-        self.newest_at = newest(self.newest_at, other.newest_at)
+        self.newest_at = pick_later(self.newest_at, other.newest_at)
         for article_day, counts in other.article_days.items():
             _put_counts(self.article_days, article_day, counts)
         for user_day, counts in other.user_days.items():
@@ -105,37 +106,37 @@ class Partial:
         self.chunks |= other.chunks
         self.rejections |= other.rejections
 
-    def split(self, ways: int) -> "dict[int, Partial]":
-        """Partials that together say the same, by number below `ways`; all that is said of an id is in one of them.
+    def split(self, buckets: int) -> "dict[int, Partial]":
+        """Return partials by bucket, from 0 to `buckets` - 1, that merge to this one; all entries of an id are in one.
 
-        What is said of no article and no user is in number 0.
+        Bucket 0 also has what belongs to no article and no user.
         """
-        if ways == 1:
+        if buckets == 1:
             return {0: self}
-        parts = {way: Partial() for way in range(ways)}
+        parts = {bucket: Partial() for bucket in range(buckets)}
         parts[0].chunks, parts[0].rejections = self.chunks, self.rejections
         parts[0].events, parts[0].empty, parts[0].newest_at = self.events, self.empty, self.newest_at
         for (article, day), counts in self.article_days.items():
-            parts[_way(article, ways)].article_days[article, day] = counts
+            parts[_bucket_of(article, buckets)].article_days[article, day] = counts
         for (user, day), counts in self.user_days.items():
-            parts[_way(user, ways)].user_days[user, day] = counts
+            parts[_bucket_of(user, buckets)].user_days[user, day] = counts
         for (user, session), span in self.sessions.items():
-            parts[_way(user, ways)].sessions[user, session] = span
+            parts[_bucket_of(user, buckets)].sessions[user, session] = span
         for article, text in self.titles.items():
-            parts[_way(article, ways)].titles[article] = text
+            parts[_bucket_of(article, buckets)].titles[article] = text
         for article, text in self.categories.items():
-            parts[_way(article, ways)].categories[article] = text
+            parts[_bucket_of(article, buckets)].categories[article] = text
         return parts
 
     def __len__(self) -> int:
-        """How many entries it holds: what its memory grows with."""
+        """The number of entries, which memory grows with."""
         days = len(self.article_days) + len(self.user_days)
         return days + len(self.sessions) + len(self.titles) + len(self.categories) + len(self.rejections)
 
 
-def _way(name: str, ways: int) -> int:
-    """Which of so many ways an id goes: the same in every process."""
-    return crc32(name.encode()) % ways
+def _bucket_of(name: str, buckets: int) -> int:
+    """Return the bucket of an id, the same in every process."""
+    return crc32(name.encode()) % buckets
 
 
 def _put_counts(days: dict[tuple[str, int], Counts], key: tuple[str, int], new: Counts) -> None:
@@ -150,22 +151,22 @@ def _put_span(sessions: dict[tuple[str, str], Span], key: tuple[str, str], new: 
     )
 
 
-def newest(one: int | None, other: int | None) -> int | None:
-    """The later of two times; None, no time, is before any."""
+def pick_later(one: int | None, other: int | None) -> int | None:
+    """Return the later of two times; None is before any time."""
     if one is None or other is None:
         return other if one is None else one
     return max(one, other)
 
 
 def put_text(texts: dict[str, Text], article: str, new: Text) -> None:
-    """Keep the latest text of an article; one that is empty is none."""
+    """Keep the latest text of an article; an empty text is ignored."""
     old = texts.get(article)
     if new.text and (old is None or old < new):
         texts[article] = new
 
 
 def content_hash(chunks: dict[int, Chunk]) -> bytes:
-    """The SHA-256 that tells a file's content from any other's, however it was split into ranges."""
+    """Return the SHA-256 of a file's content, the same for every way to cut it into byte ranges."""
     digest = hashlib.sha256()
     for begin, chunk in sorted(chunks.items()):
         if chunk.lines:

@@ -1,4 +1,4 @@
-"""A partial as rows for COPY, without the number of their file."""
+"""Turns a partial into rows for COPY, without the number of their file."""
 
 from datetime import date
 from functools import lru_cache
@@ -15,7 +15,7 @@ _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def copy_rows(partial: "Partial") -> dict[str, bytes]:
-    """A partial as rows of COPY's text format, by the table that they are for, without file_ and new_."""
+    """Return the rows of a partial in COPY's text format, by their table's name without file_ or new_."""
     rows = {
         "article_days": _article_days(partial),
         "user_days": [
@@ -35,7 +35,7 @@ def copy_rows(partial: "Partial") -> dict[str, bytes]:
 
 
 def _article_days(partial: "Partial") -> list[str]:
-    """The days of articles; a text stands with the day on which it was carried."""
+    """Return the rows of article-days; a title or category is on the day of its event."""
     rows = []
     titles, categories = partial.titles, partial.categories
     for (article, day), (displays, clicks) in partial.article_days.items():
@@ -48,7 +48,7 @@ def _article_days(partial: "Partial") -> list[str]:
 
 
 def _on(day: int, text: "Text | None") -> tuple[int | str, str]:
-    """Time and text of the latest text, where it was carried on that day."""
+    """Return time and text of the latest text if its event was on that day; else NULLs."""
     if text is None or text.at // DAY != day:
         return NULL, NULL
     return text.at, _escaped(text.text)

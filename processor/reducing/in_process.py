@@ -8,7 +8,7 @@ from processor.lake.read_ahead import ReadAhead
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.events import HeaderError
 from processor.reducers.fast_fold import FastFold
-from processor.reducers.fold import CHUNK, header_columns, reduce_text
+from processor.reducers.fold import CHUNK, read_header, reduce_text
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import copy_rows
@@ -61,7 +61,7 @@ def fold_byte_range(
     """
     file, start, stop = byte_range
     try:
-        header = header_columns(read_text(lake, file)) if start else None
+        header = read_header(read_text(lake, file)) if start else None
         blocks = _read_blocks(lake, byte_range, count_bytes)
         yield from reduce_text(blocks, start, stop, header, chunk_bytes, FastFold)
     except HeaderError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from processor.reducers.events import REASONS, Rejection, columns, parse
+from processor.reducers.events import REASONS, Rejection, parse, parse_header
 from tests.support import oracle
 from tests.support.event_files import CLICK, COLUMNS, HEADER
 from tests.support.fuzzed import line
@@ -37,7 +37,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
 
 
 def test_every_reason_has_a_line_and_every_line_its_reason() -> None:
-    found = {code: parse(bad, columns(COLUMNS)) for code, bad in REJECTED.items()}
+    found = {code: parse(bad, parse_header(COLUMNS)) for code, bad in REJECTED.items()}
     assert found.keys() == REASONS.keys()
     assert found == {code: Rejection(code, bad[:1000]) for code, bad in REJECTED.items()}
 

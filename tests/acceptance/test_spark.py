@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("pyspark")
 
 GUIDE = (ROOT / "docs" / "spark.md").read_text(encoding="utf-8")
-# Lines that are read fast and make a file of several stretches.
+# Lines that are read fast and make a file of several byte ranges.
 PADDING = 70 * (b"2019-02-15 03:07:03\tp\tapp_opened\tp\t%s\n" % (b"x" * 1_000_000))
 LAKE = {
     "a.tsv": events(10, 60, "first") + PADDING + events(15, 60, "last").removeprefix(HEADER),

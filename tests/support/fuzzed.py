@@ -17,7 +17,7 @@ from processor import batches
 from processor.lake.base import FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
 from processor.output.formats import make_printable
-from processor.reducers.events import Event, HeaderError, Rejection, columns, json_object, parse, timestamp
+from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import reduce_text
 from processor.reducers.partial import Partial
@@ -67,7 +67,7 @@ def check(data: bytes) -> None:
 
 def check_timestamp(data: bytes) -> None:
     """Fail unless a text is the same time for both, or none."""
-    found = timestamp(decoded(data))
+    found = parse_timestamp(decoded(data))
     try:
         assert found == (oracle.utc(decoded(data)) - EPOCH) // MICROSECOND
     except oracle.LineError:
@@ -76,7 +76,7 @@ def check_timestamp(data: bytes) -> None:
 
 def check_attributes(data: bytes) -> None:
     """Fail unless a text is a JSON object for both, or none."""
-    found = json_object(decoded(data))
+    found = parse_object(decoded(data))
     try:
         wanted = oracle.json_object(decoded(data))
     except ValueError:
@@ -91,7 +91,7 @@ def check_line(data: bytes) -> None:
     """Fail unless a line is the same event for both, or rejected for the same reason."""
     one = lengthened(data).replace(b"\n", b"")
     if one:
-        found = parse(one, columns(COLUMNS))
+        found = parse(one, parse_header(COLUMNS))
         assert found == as_the_oracle_says(one)
         if isinstance(found, Rejection):
             assert make_printable(found.raw.decode(errors="replace")).isprintable()

@@ -71,7 +71,7 @@ ROOMS = {
     "processor/lake/s3_version.py": "lake_s3_versions",
     "processor/lake/read_ahead.py": "read_ahead lake_port",
     "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
-    "processor/spark/reducer.py": "spark_reducer",
+    "processor/spark/reducer.py": "spark_reducer reducer_port",
     "processor/spark/session.py": "spark_reducer",
     "processor/spark/executor.py": "spark_reducer",
     "state/migrations/": "migrations",
@@ -86,6 +86,7 @@ ROOMS = {
     "state/staging.py": "spark_reducer"
     " spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
     "processor/reducing/copy_rows.py": "batches pipeline",
+    "processor/reducing/in_process.py": "reducer_port",
     "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"

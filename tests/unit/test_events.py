@@ -10,12 +10,12 @@ from processor.reducers.events import (
     Event,
     HeaderError,
     Rejection,
-    columns,
-    content,
-    json_object,
+    cut_into_lines,
     parse,
-    pieces,
-    timestamp,
+    parse_header,
+    parse_object,
+    parse_timestamp,
+    strip_ending,
 )
 from tests.support import oracle, strategies
 from tests.support.event_files import COLUMNS
@@ -34,7 +34,7 @@ def as_the_oracle_says(line: bytes) -> Event | Rejection:
 @given(strategies.good_lines() | strategies.bad_lines())
 def test_a_line_means_what_the_oracle_says(line: bytes) -> None:
     if line:
-        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
+        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
 
 
 @given(strategies.good_lines(), st.data())
@@ -44,16 +44,16 @@ def test_a_line_with_bytes_changed_means_what_the_oracle_says(line: bytes, data:
         line = line[:at] + data.draw(st.binary(max_size=3)) + line[at + data.draw(st.integers(0, 3)) :]
     line = line.replace(b"\n", b" ")
     if line:
-        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
+        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
 
 
 @pytest.mark.parametrize("name", [oracle.CLICK, *oracle.DISPLAYS])
 @pytest.mark.parametrize("null", ["", r"\N"])
 def test_a_counted_event_with_null_attributes_is_an_event_without_an_article(name: str, null: str) -> None:
     line = f"2019-02-15 03:07:03\ts1\t{name}\tu1\t{null}".encode()
-    at = timestamp("2019-02-15 03:07:03")
+    at = parse_timestamp("2019-02-15 03:07:03")
     assert at is not None
-    assert parse(line, columns(COLUMNS)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
+    assert parse(line, parse_header(COLUMNS)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
 
 
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
@@ -61,36 +61,36 @@ def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
     try:
         wanted = (oracle.utc(text) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
     except oracle.LineError:
-        assert timestamp(text) is None
+        assert parse_timestamp(text) is None
     else:
-        assert timestamp(text) == wanted
+        assert parse_timestamp(text) == wanted
 
 
 def test_every_pool_of_the_strategies_means_what_the_oracle_says() -> None:
     for body in (*attributes(), *(text.encode() for text in strategies.UNWANTED_TEXT)):
-        assert parse(LINE + body, columns(COLUMNS)) == as_the_oracle_says(LINE + body), body[:99]
+        assert parse(LINE + body, parse_header(COLUMNS)) == as_the_oracle_says(LINE + body), body[:99]
     for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
         line = time.encode() + b"\ts\tapp_opened\tu\t"
-        assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line), time
+        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line), time
 
 
 @pytest.mark.parametrize("text", ["[" * 300_000 + "]" * 300_000, '{"a":' * 300_000 + "1" + "}" * 300_000])
 def test_json_of_any_depth_is_read(text: str) -> None:
-    assert json_object(f'{{"id": "a", "deep": {text}}}') == {"id": "a", "deep": None}
+    assert parse_object(f'{{"id": "a", "deep": {text}}}') == {"id": "a", "deep": None}
 
 
 @pytest.mark.parametrize(
     "text", ['{"a":1e999e5}', '{"a":1e999.5}', '{"a":01e999}', '{"a":1e999', '"\\"' * 200_000, "[" * 500_000]
 )
 def test_what_is_no_json_stays_none_within_bounds_or_not(text: str) -> None:
-    assert json_object(text) is None
+    assert parse_object(text) is None
 
 
 @given(st.lists(st.binary(max_size=40)))
 @example([b"a\r\nb\n\n", b"c"])
 def test_pieces_are_the_text_cut_behind_line_feeds(blocks: list[bytes]) -> None:
     text = b"".join(blocks)
-    found = list(pieces(blocks))
+    found = list(cut_into_lines(blocks))
     assert b"".join(piece for _, piece in found) == text
     assert all(length == len(piece) > 0 for length, piece in found)
     assert all(piece.endswith(b"\n") for _, piece in found[:-1])
@@ -98,9 +98,9 @@ def test_pieces_are_the_text_cut_behind_line_feeds(blocks: list[bytes]) -> None:
 
 def test_a_line_over_the_limit_is_cut_and_its_length_is_true() -> None:
     blocks = [b"x" * 700_000] * 5 + [b"\nnext"]
-    (length, line), following = pieces(blocks)
+    (length, line), following = cut_into_lines(blocks)
     assert length == 3_500_001
-    assert oracle.MAX_LINE_BYTES < len(content(line)) <= oracle.MAX_LINE_BYTES + 2
+    assert oracle.MAX_LINE_BYTES < len(strip_ending(line)) <= oracle.MAX_LINE_BYTES + 2
     assert following == (4, b"next")
 
 
@@ -109,7 +109,7 @@ def test_a_wrong_header_is_told(header: bytes) -> None:
     with pytest.raises(oracle.Unreadable):
         oracle.read_file(header, "a.tsv")
     with pytest.raises(HeaderError):
-        columns(content(header.partition(b"\n")[0]))
+        parse_header(strip_ending(header.partition(b"\n")[0]))
 
 
 @pytest.mark.parametrize("over", [0, 1, 2])
@@ -117,11 +117,11 @@ def test_a_line_and_a_header_are_as_long_as_the_limit_and_no_longer(over: int) -
     size = oracle.MAX_LINE_BYTES + over
     line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
     line += b" " * (size - len(line))
-    assert parse(line, columns(COLUMNS)) == as_the_oracle_says(line)
-    assert isinstance(parse(line, columns(COLUMNS)), Rejection if over else Event)
+    assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
+    assert isinstance(parse(line, parse_header(COLUMNS)), Rejection if over else Event)
     long = COLUMNS + b"\t" + b"x" * (size - len(COLUMNS) - 1)
     if over:
         with pytest.raises(HeaderError, match="longer than 1 MiB"):
-            columns(long)
+            parse_header(long)
     else:
-        assert columns(long).width == 6
+        assert parse_header(long).width == 6

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from processor.reducers.events import LINE_LIMIT, HeaderError
 from processor.reducers.fast_fold import FastFold
-from processor.reducers.fold import Fold, header_columns, reduce_text
+from processor.reducers.fold import Fold, read_header, reduce_text
 from processor.reducers.partial import Partial
 from tests.support import strategies
 from tests.support.event_files import HEADER
@@ -30,7 +30,7 @@ def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
     often = reduced(blocks, chunk, 3, FastFold)
     assert not isinstance(often, str)
     assert merged(*often) == merged(*clear)
-    header = header_columns([data])
+    header = read_header([data])
     for start in range(chunk, len(data), chunk):
         clear, fast = (
             list(reduce_text([data[start - 1 :]], start, start + chunk, header, chunk, fold))

@@ -76,14 +76,14 @@ def test_no_library_parses_times_that_our_patterns_refuse(text: str, monkeypatch
     with pytest.raises(oracle.LineError):
         oracle.utc(text)
     monkeypatch.setattr(events, "datetime", Grown())
-    assert events.timestamp(text) is None
+    assert events.parse_timestamp(text) is None
     line = f"{text}\ts\tapp_opened\tu\t".encode()
     assert events.parse(line, events.Columns(0, 1, 2, 3, 4, 5)) == events.Rejection("bad_timestamp", line)
 
 
 @pytest.mark.parametrize("text", ["2019-02-15 00:00:00", "2019-02-15 23:59:59 +23:59", "2019-02-15 09:19:29-00:00"])
 def test_the_first_and_the_last_of_hours_minutes_and_seconds_are_times(text: str) -> None:
-    assert events.timestamp(text) is not None
+    assert events.parse_timestamp(text) is not None
 
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.reducers.events import Event, HeaderError
-from processor.reducers.fold import header_columns, reduce_text
+from processor.reducers.fold import read_header, reduce_text
 from processor.reducers.partial import Counts, Partial, Span, Text, content_hash
 from tests.support import strategies
 from tests.support.partials import merged, numbered, rejected, says
@@ -110,7 +110,7 @@ def day_of(event: Event) -> int:
 
 def ranges(data: bytes, chunk: int) -> list[Partial]:
     """The partials of every range of a file, each read for itself as a worker would."""
-    header = header_columns([data])
+    header = read_header([data])
     partials: list[Partial] = []
     for start in range(0, max(len(data), 1), chunk):
         text = data[start - 1 :] if start else data
