@@ -1,4 +1,4 @@
-"""Spark reduces instead of the pool: the tables are one pass's, whatever becomes of its tasks, executors and driver."""
+"""Spark reduces instead of worker processes: the tables stay right, whatever happens to its tasks and executors."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def staged(url: str) -> int:
     return int(str(size))
 
 
-def test_a_cluster_gives_one_pass_and_says_the_same(database: str, lake: Path, cluster: Cluster) -> None:
+def test_a_cluster_gives_the_same_tables_and_messages(database: str, lake: Path, cluster: Cluster) -> None:
     done = run("--json", lake=lake, database=database, **cluster.settings())
     assert done.returncode == 1  # of the two files that cannot be read
     assert outcome(done)["files_counted"] == 232
@@ -84,7 +84,7 @@ def test_a_cluster_gives_one_pass_and_says_the_same(database: str, lake: Path, c
     Model().check(database, contents(lake))
 
 
-def test_a_wrong_lake_is_told_in_the_same_words(database: str, tmp_path: Path, cluster: Cluster) -> None:
+def test_a_wrong_lake_gives_the_same_message(database: str, tmp_path: Path, cluster: Cluster) -> None:
     for lake in (tmp_path / "none", "s3:///nothing"):
         with_spark, without = (run(lake=lake, database=database, **settings) for settings in (cluster.settings(), {}))
         assert with_spark.returncode == without.returncode == 2
@@ -100,7 +100,7 @@ def test_executors_read_s3_themselves(database: str, bucket: str, cluster: Clust
 
 
 @pytest.mark.parametrize("victims", ["tasks", "one", "all"])
-def test_what_is_killed_is_reduced_again(database: str, lake: Path, cluster: Cluster, victims: str) -> None:
+def test_killed_tasks_are_reduced_again(database: str, lake: Path, cluster: Cluster, victims: str) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     found: list[psutil.Process] = []
     with held(database, "lock table state.staged_pieces in share mode") as release:
@@ -118,7 +118,7 @@ def test_what_is_killed_is_reduced_again(database: str, lake: Path, cluster: Clu
     assert not staged(database)
 
 
-def test_a_task_that_stands_still_is_overtaken_by_another(database: str, lake: Path, cluster: Cluster) -> None:
+def test_a_stopped_task_is_overtaken_by_another(database: str, lake: Path, cluster: Cluster) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     speculation = {
         "spark_speculation": "true",
@@ -144,7 +144,7 @@ def test_a_task_that_stands_still_is_overtaken_by_another(database: str, lake: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_survives_the_driver(database: str, lake: Path, cluster: Cluster, number: signal.Signals) -> None:
+def test_no_process_survives_the_driver(database: str, lake: Path, cluster: Cluster, number: signal.Signals) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     with (
         held(database, "lock table state.staged_sessions in share mode") as release,
@@ -163,7 +163,7 @@ def test_nothing_survives_the_driver(database: str, lake: Path, cluster: Cluster
     assert not staged(database)
 
 
-def test_what_a_crash_of_the_server_loses_is_reduced_again(database: str, lake: Path, cluster: Cluster) -> None:
+def test_rows_lost_in_a_crash_of_the_server_are_reduced_again(database: str, lake: Path, cluster: Cluster) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     with (
         held(database, "lock table state.lake_files in exclusive mode") as release,
@@ -184,7 +184,7 @@ def test_what_a_crash_of_the_server_loses_is_reduced_again(database: str, lake: 
     Model().check(database, BOTH)
 
 
-def test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it(database: str, tmp_path: Path) -> None:
+def test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {"a.tsv": events(10, 20, "first")})
     assert run(lake=tmp_path, database=database).returncode == 0
     with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
@@ -224,14 +224,14 @@ def test_no_process_and_no_log_of_spark_holds_a_secret(database: str, lake: Path
         ("spark://nothing", 1, "it names no host:port"),
     ],
 )
-def test_a_wrong_master_is_told_in_a_line(database: str, lake: Path, master: str, code: int, told: str) -> None:
+def test_a_wrong_master_is_reported_in_one_line(database: str, lake: Path, master: str, code: int, told: str) -> None:
     done = run("--engine", master, lake=lake, database=database)
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
     assert told in line
 
 
-def test_without_pyspark_a_line_tells_how_to_install_it(database: str, lake: Path, tmp_path: Path) -> None:
+def test_without_pyspark_one_line_says_how_to_install_it(database: str, lake: Path, tmp_path: Path) -> None:
     packages = tmp_path / "packages"
     packages.mkdir()
     (site,) = {Path(path) for path in sys.path if path.endswith("site-packages")}
@@ -248,13 +248,13 @@ def test_without_pyspark_a_line_tells_how_to_install_it(database: str, lake: Pat
     assert "requirements-spark.txt" in line
 
 
-def test_the_engine_and_the_pool_are_two_ways(database: str, lake: Path) -> None:
+def test_engine_and_workers_exclude_each_other(database: str, lake: Path) -> None:
     done = run("--engine", "local[1]", "--workers", "2", lake=lake, database=database)
     assert done.returncode == 2
     assert run("status", "--lake", str(lake), lake=lake, database=database, ENGINE="nothing").returncode == 1
 
 
-def test_executors_without_the_packages_are_told_of_and_take_them_from_an_archive(
+def test_executors_without_the_packages_take_them_from_an_archive(
     database: str, tmp_path: Path, cluster: Cluster
 ) -> None:
     lake = tmp_path / "lake"

@@ -91,7 +91,7 @@ def test_a_batch_waits_no_longer_than_the_seconds(monkeypatch: pytest.MonkeyPatc
     assert gathered(Lines([1] * 4), MANY._replace(seconds=2)) == [["00.tsv", "01.tsv"], ["02.tsv", "03.tsv"]]
 
 
-def test_a_file_larger_than_a_batch_is_one_of_its_own_and_is_not_held() -> None:
+def test_a_file_larger_than_a_batch_is_a_batch_alone_and_is_not_held() -> None:
     lines = Lines([3, 200, 3])
     limits = MANY._replace(rows=12)
     found = list(make_batches(lines.files, lines, SilentTally(), limits))
@@ -106,19 +106,19 @@ def test_a_large_file_that_comes_first_is_the_first_batch() -> None:
     assert gathered(Lines([200, 3, 200]), MANY._replace(rows=12)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
 
 
-def test_what_a_batch_holds_unless_a_plan_says_otherwise() -> None:
+def test_the_default_limits_of_a_batch() -> None:
     assert Limits() == LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
     assert MAX_REJECTED_LINES == 1_000_000
 
 
-def test_a_file_that_cannot_be_read_is_an_item_with_its_error() -> None:
+def test_a_file_that_cannot_be_read_is_in_its_batch_with_its_error() -> None:
     lines = Lines([3, 3, 3], {1: FileError("it is broken")})
     (batch,) = make_batches(lines.files, lines, SilentTally(), MANY)
     assert [str(item.error) for item in batch] == ["None", "it is broken", "None"]
     assert batch[1].rows == 0
 
 
-def test_what_was_read_before_the_lake_went_away_is_a_batch() -> None:
+def test_files_read_before_the_lake_became_unavailable_are_a_batch() -> None:
     lines, found = Lines([3, 3, 3], {2: LakeError("it is away")}), list[int]()
     with pytest.raises(LakeError):
         found.extend(len(batch) for batch in make_batches(lines.files, lines, SilentTally(), MANY))
@@ -132,7 +132,7 @@ def test_a_file_whose_process_was_lost_is_read_again() -> None:
     assert lines.asked == ["00.tsv", "01.tsv", "01.tsv"]
 
 
-def test_what_was_read_of_a_file_is_let_go_of_and_read_again() -> None:
+def test_a_file_whose_rows_were_lost_is_read_again() -> None:
     lines = Lines([3])
     ((item,),) = make_batches(lines.files, lines, SilentTally(), MANY)
     before = item.read()
@@ -189,7 +189,7 @@ def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(da
     assert execute(database, "select file_id, key from state.lake_files order by key") == before
 
 
-def test_what_is_broken_off_each_time_is_given_up(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_that_fails_each_time_is_given_up(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tried, waited, said = list[str](), list[float](), list[str]()
 
     def attempt() -> None:

@@ -83,8 +83,7 @@ ROOMS = {
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
     "state/comparison.py": "verify",
-    "state/staging.py": "spark_reducer"
-    " spark::test_what_was_staged_is_cleared_by_a_later_run_unless_someone_hangs_at_it",
+    "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
     "state/rows.py": "batches pipeline",
