@@ -61,7 +61,7 @@ def is_name(node: ast.Call) -> bool:
     """Whether a call is one of `Connection.execute`, which looks its statement up by its name."""
     assert isinstance(node.func, ast.Attribute)
     owner = node.func.value
-    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "db")
+    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "database", "db")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
