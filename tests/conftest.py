@@ -25,7 +25,7 @@ settings.load_profile("default")
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
     os.environ.pop(name, None)
 
-# What a test starts says where it reads or writes text by the locale's encoding; `make test` has pytest say so, too.
+# Programs that a test starts fail if they read or write text in the locale's encoding; `make test` has pytest do so, too.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
@@ -33,7 +33,7 @@ os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::E
 
 @pytest.fixture
 def database(server: str) -> Iterator[str]:
-    """The URI of an empty database, for the role that counts."""
+    """The URI of an empty database for the role `etl`."""
     with new_database(server) as uri:
         yield uri
 

@@ -8,7 +8,7 @@ CLICK = b'2019-02-15 10:00:00.000 +0000\ts1\tarticle_viewed\tu1\t{"id": "a1", "t
 
 
 def events(first_minute: int, lines: int, title: str) -> bytes:
-    """Lines of three users whose sessions go on in other files."""
+    """Return a file of `lines` events of three users, whose sessions continue in other such files."""
     names = ("top_news_card_viewed", "article_viewed", "app_opened")
     return HEADER + b"".join(
         f"2019-02-15 {23 - i % 2}:{first_minute + i % 20:02}:00.5\ts{i % 4}\t{names[i % 3]}\tu{i % 3}"

@@ -1,4 +1,4 @@
-"""Where things are."""
+"""The folders of the project, and the files of its tests."""
 
 from pathlib import Path
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 @contextmanager
 def copy_of(url: str) -> Iterator[str]:
-    """The URI of a copy of a database."""
+    """Copy a database on its server for the length of the block; give the URI of the copy."""
     name, template = f"copy_{uuid.uuid4().hex}", parse_dsn(url)["dbname"]
     owner = as_role("postgres", url)
     admin = psycopg2.connect(owner.replace(f"/{template}?", "/postgres?"))
@@ -30,7 +30,7 @@ def copy_of(url: str) -> Iterator[str]:
 
 
 def administrate(url: str, statement: str, *names: str) -> None:
-    """Execute a statement that no transaction may hold, with these names in it."""
+    """Execute a statement outside a transaction; `names` fill its braces as identifiers."""
     with closing(psycopg2.connect(url)) as admin:
         admin.autocommit = True
         with admin.cursor() as cur:
@@ -38,7 +38,7 @@ def administrate(url: str, statement: str, *names: str) -> None:
 
 
 def tune(url: str) -> None:
-    """Make a server that is thrown away faster: no test pulls the plug of the machine."""
+    """Switch fsync off: the server is thrown away, and no test cuts the machine's power."""
     administrate(url, "alter system set fsync = off")
     administrate(url, "select pg_reload_conf()")
 
@@ -56,7 +56,7 @@ def new_server() -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def new_database(server: str) -> Iterator[str]:
-    """The URI of an empty database on a server, for the role that counts."""
+    """Create an empty database for the length of the block; give its URI for the role `etl`."""
     name = f"test_{uuid.uuid4().hex}"
     administrate(server, "create database {}", name)
     uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
@@ -66,7 +66,7 @@ def new_database(server: str) -> Iterator[str]:
 
 
 def make_roles(uri: str) -> None:
-    """Let the role that counts into a database of the owner's, as the documentation says."""
+    """Create the roles of the documentation in the database that the owner's URI names."""
     owner = psycopg2.connect(uri)
     with owner, owner.cursor() as cur:
         cur.execute((ROOT / "state" / "roles.sql").read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from tests.support.waiting import DEADLINE_SECONDS
 
 
 def run(*arguments: str, lake: Path | str, database: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """One run of the command, without a terminal, from a folder of its own: its report goes there."""
+    """Run the program to its end, without a terminal, in a folder of its own that takes its report."""
     settings = {"LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "5", **environment}
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
     with tempfile.TemporaryDirectory() as folder:
@@ -27,10 +27,10 @@ def run(*arguments: str, lake: Path | str, database: str, **environment: str) ->
 
 
 class Run:
-    """A run of the command that goes on; as a context, it has ended at its end."""
+    """A run of the program beside the test; it is killed at the end of its context if it still runs."""
 
     def __init__(self, *arguments: str, lake: Path | str, database: str, **environment: str) -> None:
-        """Begin it, in a folder of its own."""
+        """Start it in a folder of its own."""
         self._folder = tempfile.TemporaryDirectory()
         self._errors = Path(self._folder.name, "errors")
         settings = {"LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "60", **environment}
@@ -41,29 +41,29 @@ class Run:
             )  # fmt: skip
 
     def __enter__(self) -> Self:
-        """It goes on."""
+        """Return the run, which has started."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """It is killed where it goes on still."""
+        """Kill it if it still runs."""
         self.process.kill()
         self.process.wait()
         self._folder.cleanup()
 
     @property
     def errors(self) -> str:
-        """What it wrote to standard error until now."""
+        """All that it has written to standard error."""
         return self._errors.read_text(encoding="utf-8")
 
     def end(self, seconds: float = DEADLINE_SECONDS) -> int:
-        """Its exit code, waited for; it left no traceback."""
+        """Wait for its end and return its exit code; fail after `seconds`, or if it left a traceback."""
         code = self.process.wait(seconds)
         assert "Traceback" not in self.errors, self.errors
         return code
 
 
 def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
-    """What `--json` printed: one line on standard output."""
+    """Return the object that `--json` printed as the one line on standard output, without its seconds."""
     (line,) = done.stdout.splitlines()
     told: dict[str, float] = json.loads(line)
     assert told.pop("seconds") >= 0
@@ -71,7 +71,7 @@ def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str], folder: Path) -> str:
-    """All that a command writes to its terminal."""
+    """Run a command on a terminal of its own; return all that it wrote there."""
     ours, theirs = pty.openpty()
     shown = b""
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment, cwd=folder) as running:
