@@ -25,7 +25,7 @@ settings.load_profile("default")
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
     os.environ.pop(name, None)
 
-# Programs that a test starts fail if they read or write text in the locale's encoding; `make test` has pytest do so, too.
+# Programs that a test starts fail where they use the locale's encoding for text; `make test` has pytest do so, too.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
