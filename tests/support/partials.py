@@ -11,8 +11,8 @@ def merged(*partials: Partial) -> Partial:
     return whole
 
 
-def says(partial: Partial) -> tuple[object, ...]:
-    """What a partial says, apart from where its chunks begin."""
+def without_chunk_starts(partial: Partial) -> tuple[object, ...]:
+    """What a partial contributes, without where its chunks begin."""
     lines = sum(chunk.lines for chunk in partial.chunks.values())
     return (
         (partial.article_days, partial.user_days, partial.sessions, partial.titles, partial.categories),
