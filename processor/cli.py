@@ -13,7 +13,7 @@ from processor.parsing import has_day_form, parse_day, parse_integer
 if TYPE_CHECKING:
     from processor.settings import Settings
 
-MORE = "docs/commands.md shows every command at work and tells every setting."
+MORE = "docs/commands.md shows examples of every command and lists all settings."
 
 
 class Parser(argparse.ArgumentParser):

@@ -79,7 +79,7 @@ def keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, Know
         raise PruneError("nothing was pruned: the lake's listing is empty; pass --prune-all if that is right")
     if 2 * len(missing) > len(ingested) and not plan.prune_all:
         raise PruneError(
-            f"nothing was pruned: {len(missing)} of {len(ingested)} counted files are gone, more than half; "
+            f"nothing was pruned: {len(missing)} of {len(ingested)} counted files are missing, more than half; "
             "look at LAKE_URL, and pass --prune-all if that is right"
         )
     return sorted(missing)

@@ -1,4 +1,4 @@
-"""What a run needs, looked at one by one: each a line that says what is right, or what to do."""
+"""What a run needs, checked one by one: each finding is a line that says what is right, or what to do."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDa
 from state.reads import Reads
 
 WORDS = {True: "ok", False: "bad", None: "?"}
-# A report takes some megabytes; a lake in the server of its own takes what it takes.
+# Bytes: a report takes some megabytes; a lake in the embedded server takes more.
 REPORT_ROOM, SERVER_ROOM = 100_000_000, 1_000_000_000
 RIGHTS = {
     "makes_temporary": "make temporary tables",
@@ -37,7 +37,7 @@ RIGHTS = {
 
 
 class Finding(NamedTuple):
-    """What was found of one thing: whether it is right, or None where that is not known, and a line on it."""
+    """The result of one check: whether it passed, or None if that is unknown, and a line about it."""
 
     check: str
     is_right: bool | None
@@ -45,7 +45,7 @@ class Finding(NamedTuple):
 
 
 def doctor(settings: Settings, console: Console, stop: Signals) -> int:
-    """The exit code of a look at everything that a run needs; nothing is changed, and no lock taken."""
+    """Check everything that a run needs, and return the exit code. Nothing changes, and no lock is taken."""
     found = list(_findings(settings, stop))
     is_bad = any(finding.is_right is False for finding in found)
     if settings.prints_json:

@@ -14,7 +14,7 @@ from state.reads import Reads
 
 
 def dry_run(lake: Lake, database: Connection | None, settings: Settings, console: Console) -> int:
-    """Say what a run would count, take back and prune; without a database, where nothing was ever counted."""
+    """Show what a run would ingest, retract and prune; there is no database if nothing was ingested yet."""
     known = {} if database is None else Reads(database).files()
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
@@ -32,15 +32,15 @@ def dry_run(lake: Lake, database: Connection | None, settings: Settings, console
         unchanged = len(found.unchanged) if not settings.rebuilds else 0
         console.result(json.dumps({**keys, "gone": gone, "files_unchanged": unchanged, "bytes": size}))
     else:
-        for what, to_count in (("count", found.new), ("count anew", again)):
+        for what, to_count in (("count", found.new), ("count again", again)):
             for file in to_count:
                 console.show(f"would {what} {file.key} ({format_size(file.size)})")
         for key in gone:
-            console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is gone from the lake")
+            console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is missing from the lake")
         files = pluralize(len(found.new) + len(again), "file")
-        counts = f"{files} of {format_size(size)}, {len(again):,} of them anew" if found.new or again else "nothing"
+        counts = f"{files} of {format_size(size)}, {len(again):,} of them again" if found.new or again else "nothing"
         left = f"{len(found.unchanged):,} unchanged, " if not settings.rebuilds else ""
-        console.show(f"Would count {counts}; {left}{len(gone):,} gone, {len(pruned):,} of them to forget.")
+        console.show(f"Would count {counts}; {left}{len(gone):,} missing, {len(pruned):,} of them to forget.")
     if refusal:
         raise refusal
     if not present:

@@ -27,7 +27,7 @@ def explain(_: Lake, database: Connection, settings: Settings, console: Console)
     answers = Reads(database)
     found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:
-        raise FailedError(f"no counted file says anything of {what} {name}{f' on {day}' if day else ''}")
+        raise FailedError(f"no counted file mentions {what} {name}{f' on {day}' if day else ''}")
     if settings.prints_json:
         console.result(json.dumps({what: name, **found}, default=plain))
     else:

@@ -13,7 +13,7 @@ from state.store import Store
 
 
 def forget(_: Lake, store: Store, settings: Settings, console: Console, tally: RunTally) -> int:
-    """Take back what one file gave."""
+    """Retract what one file contributed, and forget the file."""
     assert settings.key is not None
     key = escape_unstorable(settings.key)
     if not store.forget(key):

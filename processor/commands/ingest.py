@@ -24,7 +24,7 @@ from state.store import Store
 def count(
     lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
 ) -> int:
-    """Count the lake, show what came of it and draw the report."""
+    """Ingest the lake, show the result and draw the report."""
     with FigureProcess() as figure_process:
         return _count(lake, store, settings, console, tally, open_reducer, figure_process)
 

@@ -75,10 +75,10 @@ COMMANDS = {
             Access.WRITE,
             frozenset({"relocated", "workers", "metrics", "selection"}),
             stop_code=0,
-            summary="stay up and count what comes",
-            description="Count what is new and changed, stay up, and count what comes: what a queue or the "
-            "folder tells of at once,\n"
-            "and what a full listing finds at intervals. SIGTERM and ^C end it. It takes turns with other runs.",
+            summary="stay up and count files as they arrive",
+            description="Count new and changed files, stay up, and count files as they arrive: those that a queue or "
+            "the folder\nreports at once, and those that a listing finds at intervals. SIGTERM and ^C end it.\n"
+            "Other runs can take the lock in between.",
             example="watch --interval 300",
         ),
         Command(
@@ -88,9 +88,9 @@ COMMANDS = {
             Access.READ,
             frozenset({"json"}),
             stopped=UNCHANGED,
-            summary="show what is counted, new, changed, gone and failed",
-            description="Show on one screen what is counted, new, changed, gone and failed, the last run and the "
-            "sizes.\n"
+            summary="show which files are counted, new, changed, missing and failed",
+            description="Show on one screen which files are counted, new, changed, missing and failed, the last run "
+            "and the sizes.\n"
             "Only reads: it takes no lock, and answers while a run is at work.",
             example="status --json",
         ),
@@ -114,8 +114,8 @@ COMMANDS = {
             Access.READ,
             frozenset(),
             stopped=UNCHANGED,
-            summary="show the lines that count nowhere",
-            description="Show the lines that count nowhere, of one file or of all, each with the reason. Only reads.",
+            summary="show the rejected lines",
+            description="Show the rejected lines of one file or of all files, each with the reason. Only reads.",
             example="rejected 2019-02-15.tsv --tsv",
         ),
         Command(
@@ -125,7 +125,7 @@ COMMANDS = {
             Access.CHECK,
             frozenset({"json", "METRICS"}),
             reports_all_that_is_wrong=True,
-            summary="look at everything a run needs",
+            summary="check everything that a run needs",
             description="Look at settings, lake, database, roles, schema, lock and disk, each a line that says "
             "what to do.\n"
             "Only reads: it takes no lock, and answers while a run is at work.",
@@ -139,7 +139,7 @@ COMMANDS = {
             frozenset({"relocated", "workers", "engine", "json", "selection"}),
             verb="read",
             stopped=UNCHANGED,
-            summary="read the whole lake again and name what differs",
+            summary="read the whole lake again and name every row that differs",
             description="Read the whole lake again and name every row of the tables that is not what it gives. "
             "Changes nothing.",
             example="verify",
@@ -150,8 +150,8 @@ COMMANDS = {
             "forget",
             Access.WRITE,
             frozenset({"relocated", "json"}),
-            summary="take back what one file gave",
-            description="Take back what one file gave. While it is in the lake, the next run counts it again.",
+            summary="retract one file",
+            description="Retract what one file contributed. While it is in the lake, the next run counts it again.",
             example="forget 2019-02-15.tsv",
         ),
     )

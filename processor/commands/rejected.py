@@ -1,4 +1,4 @@
-"""`run.py rejected`: shows the lines that count nowhere."""
+"""`run.py rejected`: shows the rejected lines."""
 
 from processor.commands.messages import unknown
 from processor.errors import DONE, FailedError
@@ -10,7 +10,7 @@ from state.reads import Reads
 
 
 def rejected(_: Lake, database: Connection, settings: Settings, console: Console) -> int:
-    """Show the lines that count nowhere, of one file or of all."""
+    """Show the rejected lines of one file or of all files."""
     reads, key = Reads(database), None if settings.key is None else escape_unstorable(settings.key)
     if key is not None and key not in reads.files():
         raise FailedError(unknown(key))

@@ -84,7 +84,7 @@ def _run(
                 except (UnusedDatabaseError, NoDatabaseError):
                     if not command.runs_without_database:
                         raise
-                    console.warn("nothing was counted into this database yet: to it every file is new")
+                    console.warn("nothing was counted into this database yet: every file is new to it")
                 return int(command.load()(lake, database, settings, console))
         with open_locked(lake, settings, console, signals) as (locked_database, open_reducer):
             return _run_recorded(command, lake, locked_database, open_reducer, settings, console, metrics)

@@ -1,4 +1,4 @@
-"""How far a lake is counted, and which files made a number: what `status` and `explain` say, as JSON and as words."""
+"""`run.py status`: shows which files are counted and which are not, the last run and the sizes."""
 
 import json
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +25,7 @@ SHOWN = 5  # files that failed; more would not fit on a screen
 
 
 def status(answers: Reads, known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
-    """What is counted, new, changed, gone and failed, the last run and the sizes; `present` is None where unknown."""
+    """Return the status as a dictionary; `present` is None if the lake cannot be listed."""
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
     found = None if present is None else find_changes(present, known)
@@ -46,7 +46,7 @@ def status(answers: Reads, known: "Mapping[str, KnownFile]", present: "Iterable[
 
 
 def with_rates(run: "Row") -> "Row":
-    """A run with what it counted and read in a second."""
+    """Return a run with the events and bytes that it read in a second."""
     rates = {
         f"{name}_per_second": run[name] / run["seconds"] if run["seconds"] else None for name in ("events", "bytes")
     }
@@ -64,12 +64,15 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
     line("Counted", f"{pluralize(found['files_counted'], 'file')}, {format_size(found['bytes'])}: {held}")
     for name, note in (
         ("new", "counted by the next run"),
-        ("changed", "counted anew by the next run"),
-        ("gone", "still counting, until a run with --prune"),
+        ("changed", "counted again by the next run"),
+        ("gone", "still counted, until a run with --prune"),
     ):
         count = found[f"files_{name}"]
         if count is not None:
-            line(name.capitalize(), pluralize(count, "file") + (f", {note}" if count else ""))
+            line(
+                "Missing" if name == "gone" else name.capitalize(),
+                pluralize(count, "file") + (f", {note}" if count else ""),
+            )
     failed = found["files_failed"]
     line(
         "Failed", pluralize(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else ""
@@ -87,7 +90,7 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
             line("", _did(run))
         elif run["ended_at"] is None:
             line(
-                "Last run", f"{begun}: {run['command']}, which did not come to its end; the next run goes on from there"
+                "Last run", f"{begun}: {run['command']}, which did not end properly; the next run continues from there"
             )
         else:
             ended = "" if run["exit_code"] is None else f", exit code {run['exit_code']}"
@@ -101,7 +104,7 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
 
 
 def _did(run: "Row") -> str:
-    """What a run did, and how fast."""
+    """Return what a run did, and how fast, in words."""
     parts = [f"{pluralize(run['files_counted'], 'file')} counted"]
     parts += [
         f"{run[f'files_{what}']:,} {what}" for what in ("unchanged", "failed", "forgotten") if run[f"files_{what}"]

@@ -17,7 +17,7 @@ from state.store import Store
 def verify(
     lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
 ) -> int:
-    """Read the whole lake again and name every row that is not what it gives."""
+    """Read the whole lake again and name every row of the tables that differs from it."""
     plan = Plan(open_reducer=open_reducer, limits=settings.limits, selection=settings.selection)
     found = 0
     for difference in differences(lake, store, plan, tally):
@@ -29,7 +29,9 @@ def verify(
         lines = {"events": tally.events, "rejected": tally.rejected}
         console.result(json.dumps({"differences": found, **read, **lines}))
     if found:
-        raise FailedError(f"{pluralize(found, 'difference')} from the lake: count anew with python run.py --rebuild")
+        raise FailedError(
+            f"{pluralize(found, 'difference')} from the lake: count the lake again with python run.py --rebuild"
+        )
     if tally.files_failed:
         files = pluralize(tally.files_failed, "file")
         raise FailedError(f"{files} cannot be read, so that what they gave could not be compared")

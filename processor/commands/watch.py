@@ -1,4 +1,4 @@
-"""`run.py watch`: ingests what is there and what comes, until a signal ends it."""
+"""`run.py watch`: ingests files as they arrive, until a signal ends it."""
 
 from collections.abc import Callable
 

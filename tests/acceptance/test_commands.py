@@ -320,7 +320,7 @@ def test_the_history_tells_every_run_and_how_it_ended(lake: Path, database: str)
     run("forget", "2019-02-16.tsv", lake=lake, database=database)
     run("forget", "no/such.tsv", lake=lake, database=database)
     run("status", lake=lake, database=database)
-    differs = "1 difference from the lake: count anew with python run.py --rebuild"
+    differs = "1 difference from the lake: count the lake again with python run.py --rebuild"
     unknown = "no file no/such.tsv is known; a key is a path below the lake's URL"
     assert history(database) == [
         ("count", 0, None, 2, 0, 0, 0, 3, 1, size),
@@ -352,7 +352,7 @@ def test_the_history_tells_a_run_that_was_stopped_or_killed(lake: Path, database
                 process.wait(60)
     assert [row[1:3] for row in history(database)] == [(0, None), (1, "stopped by SIGTERM"), (None, None)]
     shown = run("status", lake=lake, database=database).stdout
-    assert "count, which did not come to its end" in shown
+    assert "count, which did not end properly" in shown
 
 
 def test_the_picture_is_of_what_counts(lake: Path, database: str, tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_an_empty_lake_is_told(tmp_path: Path, database: str, bucket: str) -> No
         done = run("--json", lake=place, database=database, AWS_ENDPOINT_URL=bucket)
         (line,) = [line for line in done.stderr.splitlines() if "holds no lake files" in line]
         assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)
-        assert "look at LAKE_URL" in line
+        assert "check LAKE_URL" in line
 
 
 def test_a_region_that_is_set_but_empty_is_told(database: str) -> None:
