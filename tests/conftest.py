@@ -17,6 +17,9 @@ from tests.support.odd_s3 import OddS3
 from tests.support.postgres import new_database, new_server
 from tests.support.servers import Server
 
+# Doctests are collected from everything else; a tool may need what only its own target installs.
+collect_ignore = ["tools"]
+
 settings.register_profile(
     "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

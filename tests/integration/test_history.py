@@ -157,7 +157,7 @@ def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_pat
     model.check(database, lake.files)
     for name in "abc":
         lake.remove(name)
-    with pytest.raises(PruneError, match="3 of 4 counted files are gone"):
+    with pytest.raises(PruneError, match="3 of 4 counted files are missing"):
         run(Plan(prune=True))
     model.check(database, lake.files)
     lake.put("a", ONE)
@@ -180,7 +180,7 @@ def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> No
         lake.remove(name)
     lake.put("d", TWO)
     for _ in range(2):
-        with pytest.raises(PruneError, match="3 of 4 counted files are gone"):
+        with pytest.raises(PruneError, match="3 of 4 counted files are missing"):
             ingest_folder(tmp_path, database, Plan(prune=True))
         model.check(database, lake.files)
 
