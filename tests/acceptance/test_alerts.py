@@ -66,7 +66,7 @@ def test_a_healthy_lake_is_quiet_until_its_runs_stay_away(watched: Watched) -> N
 
 
 @needs_promtool
-def test_a_file_that_cannot_be_read_fires_until_it_is_mended(watched: Watched) -> None:
+def test_a_file_that_cannot_be_read_fires_until_it_is_fixed(watched: Watched) -> None:
     first = watched.run(0)
     (watched.lake / "b.tsv").write_bytes(b"no header\n")
     failed = watched.run(1)
@@ -147,13 +147,13 @@ def test_slow_commits_fire(watched: Watched, database: str) -> None:
 
 
 @needs_promtool
-def test_metrics_that_are_gone_fire(watched: Watched) -> None:
+def test_metrics_that_are_missing_fire(watched: Watched) -> None:
     scraped = watched.run(0)
     watched.file.unlink()
     check_alerts(Phase(1, scraped, set()), Phase(0.2, {}, set()), Phase(0.3, {}, {"EventLakeMetricsGone"}))
 
 
-def test_the_guide_tells_every_metric_and_every_alert() -> None:
+def test_the_guide_shows_every_metric_and_every_alert() -> None:
     metrics = Metrics()
     metrics.follow({**RunTally().columns(), "reasons": {}}, RunTally())
     metrics.record_end(0, 1)

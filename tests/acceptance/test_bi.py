@@ -82,7 +82,7 @@ def columns(database: str) -> dict[str, list[str]]:
     return found
 
 
-def test_dbt_is_told_of_exactly_the_columns_there_are(database: str, tmp_path: Path) -> None:
+def test_dbt_knows_exactly_the_columns_that_exist(database: str, tmp_path: Path) -> None:
     assert run(lake=tmp_path, database=database).returncode == 0
     (source,) = yaml.safe_load((ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"]
     told: dict[str, Any] = {table["name"]: table["columns"] for table in source["tables"]}

@@ -103,7 +103,7 @@ def test_asks_of_another_lake_are_refused(lake: Path, database: str, tmp_path: P
         assert (done.returncode, "--relocated" in done.stderr) == (2, True)
 
 
-def test_status_tells_what_changed_since(lake: Path, database: str) -> None:
+def test_status_shows_what_changed_since(lake: Path, database: str) -> None:
     (lake / "2019-02-14.tsv").write_bytes(HEADER + CLICK)
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-14.tsv").unlink()
@@ -175,7 +175,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
         assert across > 0  # sessions with parts in more than one file
 
 
-def test_explain_tells_in_order(tmp_path: Path, database: str) -> None:
+def test_explain_lists_in_order(tmp_path: Path, database: str) -> None:
     """However they came: the last day first, and the last file of each day."""
     event = '2019-02-1{day} 0{hour}:00:00\ts{session}\tarticle_viewed\tu\t{{"id":"a"}}\n'
     for name, hour in (("c", 3), ("b", 1), ("a", 2)):
@@ -220,7 +220,7 @@ def test_explain_shows_one_day(lake: Path, database: str) -> None:
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1)
 
 
-def test_a_dry_run_tells_what_the_run_then_does_and_touches_nothing(lake: Path, database: str) -> None:
+def test_a_dry_run_shows_what_the_run_then_does_and_touches_nothing(lake: Path, database: str) -> None:
     (lake / "2019-02-13.tsv").write_bytes(HEADER + CLICK)
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-13.tsv").unlink()
@@ -281,7 +281,7 @@ def test_dates_of_keys() -> None:
     assert find_date("a/1550200000123.tsv") is None
 
 
-def test_files_outside_the_selection_are_neither_counted_nor_gone(lake: Path, database: str) -> None:
+def test_files_outside_the_selection_are_neither_counted_nor_missing(lake: Path, database: str) -> None:
     model, files = Model(), contents(lake)
     assert outcome(run("--until", "2019-02-15", "--json", lake=lake, database=database))["files_counted"] == 1
     model.check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"]})
@@ -307,7 +307,7 @@ def history(url: str) -> list[tuple[object, ...]]:
     )
 
 
-def test_the_history_tells_every_run_and_how_it_ended(lake: Path, database: str) -> None:
+def test_the_history_shows_every_run_and_how_it_ended(lake: Path, database: str) -> None:
     size = sum(map(len, contents(lake).values()))
     run(lake=lake, database=database)
     run(lake=lake, database=database)
@@ -335,7 +335,7 @@ def test_the_history_tells_every_run_and_how_it_ended(lake: Path, database: str)
     assert execute(database, f"select count(*) from state.runs where {times}") == [(7,)]
 
 
-def test_the_history_tells_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
+def test_the_history_shows_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
@@ -371,7 +371,7 @@ def test_the_picture_is_of_what_counts(lake: Path, database: str, tmp_path: Path
     assert draw("forget", "2019-02-16.tsv") != first
 
 
-def test_an_empty_lake_is_told(tmp_path: Path, database: str, bucket: str) -> None:
+def test_an_empty_lake_is_reported(tmp_path: Path, database: str, bucket: str) -> None:
     for place in (str(tmp_path), "s3://events/no/such/prefix/"):
         execute(database, "drop schema if exists state cascade", "drop table if exists article_performance cascade")
         execute(database, "drop table if exists user_performance cascade")
@@ -381,7 +381,7 @@ def test_an_empty_lake_is_told(tmp_path: Path, database: str, bucket: str) -> No
         assert "check LAKE_URL" in line
 
 
-def test_a_region_that_is_set_but_empty_is_told(database: str) -> None:
+def test_a_region_that_is_set_but_empty_is_reported(database: str) -> None:
     settings = {"AWS_DEFAULT_REGION": "", "AWS_REGION": ""}
     done = run(lake="s3://events/", database=database, AWS_ENDPOINT_URL="http://127.0.0.1:9", **settings)
     assert (done.returncode, done.stdout) == (2, "")

@@ -104,7 +104,7 @@ def mentioned(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", parsers())
-def test_the_guide_tells_every_command_and_option_and_no_other(name: str) -> None:
+def test_the_guide_shows_every_command_and_option_and_no_other(name: str) -> None:
     sections = dict(re.findall(r"^## `run\.py ?([a-z-]*)`\n(.*?)(?=^## )", GUIDE, re.MULTILINE | re.DOTALL))
     assert list(sections) == list(parsers())
     table = mentioned("".join(re.findall(r"^\| `.*?\|", sections[name], re.MULTILINE)))
@@ -151,12 +151,12 @@ def settings_of_the_code() -> set[str]:
     return read - {"TERM"}  # the terminal sets it
 
 
-def test_the_guide_tells_every_setting_and_no_other() -> None:
+def test_the_guide_shows_every_setting_and_no_other() -> None:
     told_of = set(re.findall(r"^\| `([A-Z_*]+)` \|", GUIDE.partition("## Settings")[2], re.MULTILINE))
     assert told_of == settings_of_the_code() | {"PG*", "AWS_*"}
 
 
-def test_the_exit_codes_are_told() -> None:
+def test_the_exit_codes_are_reported() -> None:
     table = dict(re.findall(r"^\| (\d+) \| (.*?) \|", GUIDE.partition("## Exit codes")[2], re.MULTILINE))
     assert {int(code): meaning for code, meaning in table.items()} == EXIT_CODES
     assert ", ".join(f"{code} {meaning}" for code, meaning in table.items()) == cli.describe_exit_codes()

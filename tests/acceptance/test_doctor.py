@@ -104,7 +104,7 @@ def test_all_wrong_settings_are_named_at_once(lake: Path, database: str) -> None
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("bucket")
-def test_a_lake_that_cannot_be_read_is_told(
+def test_a_lake_that_cannot_be_read_is_reported(
     tmp_path: Path, lake: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "cannot be listed (No such file or directory)" in bad(findings(tmp_path / "no", database))["lake"]
@@ -169,7 +169,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("made", TAKEN)
-def test_a_name_that_somebody_else_has_is_told(lake: Path, database: str, made: str) -> None:
+def test_a_name_that_somebody_else_has_is_reported(lake: Path, database: str, made: str) -> None:
     administrate(as_role("postgres", database), made)
     before = execute(database, "select count(*) from pg_class")
     found = bad(findings(lake, database))
@@ -179,7 +179,7 @@ def test_a_name_that_somebody_else_has_is_told(lake: Path, database: str, made: 
 
 
 @pytest.mark.parametrize("steps", ["(step text)", "(step integer)", "as select '11'::text as step"])
-def test_a_table_of_steps_that_somebody_else_made_is_told(lake: Path, database: str, steps: str) -> None:
+def test_a_table_of_steps_that_somebody_else_made_is_reported(lake: Path, database: str, steps: str) -> None:
     administrate(database, f"create schema state; create table state.steps {steps}")
     assert "state.steps records no step of this program" in bad(findings(lake, database))["schema"]
     for command in ([], ["watch"], ["status"]):
@@ -187,7 +187,7 @@ def test_a_table_of_steps_that_somebody_else_made_is_told(lake: Path, database: 
         assert (done.returncode, "Traceback" in done.stderr, "rename or drop it" in done.stderr) == (2, False, True)
 
 
-def test_a_schema_made_beforehand_without_the_right_on_the_database_is_told(lake: Path, database: str) -> None:
+def test_a_schema_made_beforehand_without_the_right_on_the_database_is_reported(lake: Path, database: str) -> None:
     owner, name = as_role("postgres", database), database.rpartition("/")[2].partition("?")[0]
     administrate(owner, "create schema state authorization etl")
     administrate(owner, "revoke create on database {} from etl", name)
@@ -195,7 +195,7 @@ def test_a_schema_made_beforehand_without_the_right_on_the_database_is_told(lake
 
 
 @pytest.mark.parametrize("counted", [False, True])
-def test_a_database_that_is_read_only_is_told(lake: Path, database: str, counted: bool) -> None:
+def test_a_database_that_is_read_only_is_reported(lake: Path, database: str, counted: bool) -> None:
     name = database.rpartition("/")[2].partition("?")[0]
     if counted:
         run(lake=lake, database=database)
@@ -221,7 +221,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoil", SPOILT)
-def test_a_table_that_a_run_could_not_write_to_is_told(lake: Path, database: str, spoil: str) -> None:
+def test_a_table_that_a_run_could_not_write_to_is_reported(lake: Path, database: str, spoil: str) -> None:
     run(lake=lake, database=database)
     administrate(as_role("postgres", database), spoil)
     assert SPOILT[spoil] in bad(findings(lake, database))["schema"]
@@ -248,7 +248,7 @@ def test_what_is_tried_writes_to_no_row() -> None:
     assert [statement for statement in writes if not statement.endswith(" where false")] == []
 
 
-def test_rows_that_a_policy_hides_from_bi_are_told(lake: Path, database: str) -> None:
+def test_rows_that_a_policy_hides_from_bi_are_reported(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     execute(database, "alter table user_performance enable row level security")
     words = "row level security hides rows of user_performance from role bi"
@@ -268,7 +268,7 @@ def test_a_database_without_the_role_bi_is_right(lake: Path, database: str) -> N
 
 
 @pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
-def test_another_schema_is_told(lake: Path, database: str, step: int, words: str) -> None:
+def test_another_schema_is_reported(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")
     found = findings(lake, database)
@@ -277,7 +277,7 @@ def test_another_schema_is_told(lake: Path, database: str, step: int, words: str
     assert found["lock"][0]
 
 
-def test_another_lake_is_told(lake: Path, database: str, tmp_path: Path) -> None:
+def test_another_lake_is_reported(lake: Path, database: str, tmp_path: Path) -> None:
     run(lake=lake, database=database)
     other = tmp_path / "other"
     lake.rename(other)
@@ -300,13 +300,13 @@ def diagnosed_in(folder: Path, lake: Path, database: str) -> str:
     return done.stdout
 
 
-def test_a_report_that_cannot_be_written_is_told(lake: Path, database: str, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written_is_reported(lake: Path, database: str, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file", encoding="utf-8")
     assert "bad  disk" in diagnosed_in(tmp_path, lake, database)
     assert "is no folder that can be written to, and the report goes there" in diagnosed_in(tmp_path, lake, database)
 
 
-def test_a_full_disk_is_told(lake: Path, database: str, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(lake: Path, database: str, tmp_path: Path) -> None:
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(

@@ -289,7 +289,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
             assert ask(uri, "select 1") == [(1,)]
 
 
-def test_data_that_was_half_made_is_made_anew() -> None:
+def test_data_that_was_half_made_is_made_again() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "server")
         make_folder(home, find_account(home))
@@ -301,7 +301,7 @@ def test_data_that_was_half_made_is_made_anew() -> None:
         assert not (home / "new").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
         embedded.server("a", tmp_path / "file" / "server").__enter__()

@@ -215,7 +215,7 @@ def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, 
     assert drawn()
 
 
-def test_a_page_of_another_lake_is_drawn_anew(store: Store, tmp_path: Path) -> None:
+def test_a_page_of_another_lake_is_drawn_again(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "report" / "index.html"
     assert page.read_page_state(path) is None
     seen = page_data.read_overview(store.reads)

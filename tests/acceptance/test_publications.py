@@ -68,7 +68,7 @@ def test_every_command_goes_on_where_all_tables_are_published(published: str, tm
     model.compare(published)
 
 
-def test_each_table_that_a_publication_may_hold_tells_its_rows_apart(database: str) -> None:
+def test_each_table_that_a_publication_may_hold_identifies_its_rows(database: str) -> None:
     """A table that a later step brings, too: those without a key are replicated by whole rows."""
     with Database(database):
         pass

@@ -84,14 +84,14 @@ def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
     assert not [name for name in (".venv", ".postgres", "sample_lake", "report") if (clone / name).exists()]
 
 
-def test_make_alone_tells_what_there_is(clone: Path) -> None:
+def test_make_alone_shows_what_there_is(clone: Path) -> None:
     told = sh("make", clone).stdout
     assert {"run", "test", "check", "psql", "requirements", "clean"} <= set(
         re.findall(r"^make (\w+)", told, re.MULTILINE)
     )
 
 
-def test_the_reasons_are_told() -> None:
+def test_the_reasons_are_reported() -> None:
     for code, sentence in REASONS.items():
         assert f"| `{code}` | {sentence} |" in README
 

@@ -21,7 +21,7 @@ def shown(lake: Path, database: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_rejected_lines_are_shown_and_go_when_mended_or_forgotten(tmp_path: Path, database: str) -> None:
+def test_rejected_lines_are_shown_and_go_when_fixed_or_forgotten(tmp_path: Path, database: str) -> None:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK + BAD + b"\n" + CLICK)
     (tmp_path / "b.tsv").write_bytes(HEADER + b"\nno fields\n" + CLICK)
     run(lake=tmp_path, database=database)
@@ -44,7 +44,7 @@ def test_rejected_lines_are_shown_and_go_when_mended_or_forgotten(tmp_path: Path
 
 
 @given(st.binary(max_size=60) | st.text("a\\tx0\t \x1b\x85é\u202e", max_size=20).map(str.encode))
-def test_a_line_for_mending_is_one_safe_field(line: bytes) -> None:
+def test_a_line_for_repair_is_one_safe_field(line: bytes) -> None:
     field = escape_bytes(line)
     assert field.isprintable()
     assert field.encode().decode("unicode_escape").encode("latin-1") == line

@@ -112,7 +112,7 @@ def test_through_a_pooler_one_of_two_runs_works(database: str, lake: Path) -> No
 
 
 @needs_pgbouncer
-def test_two_connections_of_a_pooler_are_enough_and_one_is_told(database: str, lake: Path) -> None:
+def test_two_connections_of_a_pooler_are_enough_and_one_is_reported(database: str, lake: Path) -> None:
     with pooler(database, default_pool_size=2) as url:
         assert run(lake=lake, database=url).returncode == 0
     Model().check(database, contents(lake))

@@ -54,7 +54,7 @@ def assert_one_safe_line(done: subprocess.CompletedProcess[str]) -> None:
 
 
 @pytest.mark.parametrize("url", WRONG_DATABASES, ids=range(len(WRONG_DATABASES)))
-def test_a_database_that_cannot_be_reached_is_told_without_the_password(url: str, tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_reached_is_reported_without_the_password(url: str, tmp_path: Path) -> None:
     done = run(lake=tmp_path, database=url, DATABASE_WAIT="0")
     assert done.returncode in (1, 2)
     assert_one_safe_line(done)
@@ -76,7 +76,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_the_password(url: str
     ],
     ids=range(10),
 )
-def test_a_lake_that_cannot_be_reached_is_told_without_the_keys(environment: dict[str, str], database: str) -> None:
+def test_a_lake_that_cannot_be_reached_is_reported_without_the_keys(environment: dict[str, str], database: str) -> None:
     settings = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1", **environment}
     done = run(lake="s3://lake/", database=database, **settings)
     assert done.returncode in (1, 2)
@@ -117,7 +117,7 @@ def babbler() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("status", [200, 403, 404, 418])
-def test_an_endpoint_that_is_no_s3_is_told(status: int, babbler: str, database: str) -> None:
+def test_an_endpoint_that_is_no_s3_is_reported(status: int, babbler: str, database: str) -> None:
     settings = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": babbler}
     done = run(lake=f"s3://status-{status}/", database=database, **settings)
     assert done.returncode in (1, 2)

@@ -203,7 +203,7 @@ def test_a_transaction_that_fails_each_time_is_given_up(database: str, monkeypat
     assert said == ["the transaction failed (away); trying again"] * 4
 
 
-def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_that_a_database_is_waited_for_is_reported_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, tried, said = psycopg2.connect, list[str](), list[str]()
     refused = 'connection to server at "x" failed: Connection refused'
 
@@ -219,7 +219,7 @@ def test_that_a_database_is_waited_for_is_told_at_once(database: str, monkeypatc
     assert said == [f"waiting for the database, 60 s at most ({refused})"]
 
 
-def test_a_store_tells_of_its_database(database: str) -> None:
+def test_a_store_knows_its_database(database: str) -> None:
     said = list[str]()
     with Database(database) as db:
         store = Store(db)

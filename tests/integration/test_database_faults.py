@@ -78,7 +78,7 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(
         Model().check(database, LAKE)
 
 
-def test_a_server_that_dies_for_good_is_told_and_the_next_run_completes(
+def test_a_server_that_dies_for_good_is_reported_and_the_next_run_completes(
     own_server: tuple[str, Server], lake: Path
 ) -> None:
     uri, server = own_server
@@ -163,7 +163,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
 
 
 @pytest.mark.parametrize("before", [b"", events(3, 8, "before")])
-def test_a_file_that_failed_is_tried_and_told_once_whatever_became_of_the_connection(
+def test_a_file_that_failed_is_tried_and_reported_once_whatever_became_of_the_connection(
     database: str, lake: Path, before: bytes
 ) -> None:
     with Database(database):
@@ -202,7 +202,7 @@ def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: s
     Model().check(database, LAKE)
 
 
-def test_too_few_connections_are_told(database: str, lake: Path) -> None:
+def test_too_few_connections_are_reported(database: str, lake: Path) -> None:
     administrate(as_role("postgres", database), "alter database {} connection limit 1", parse_dsn(database)["dbname"])
     done = run(lake=lake, database=database, DATABASE_WAIT="1")
     assert done.returncode == 1
@@ -253,7 +253,7 @@ def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> No
         ),
     ],
 )
-def test_what_stays_is_told_and_the_other_files_count(
+def test_what_stays_is_reported_and_the_other_files_count(
     database: str, lake: Path, state: str, advice: str, attempts: int
 ) -> None:
     inject(database, state, times=1000)
@@ -313,7 +313,7 @@ def configure(database: str, setting: str) -> None:
     )
 
 
-def test_a_statement_timeout_of_the_role_is_told_and_the_other_files_count(database: str, lake: Path) -> None:
+def test_a_statement_timeout_of_the_role_is_reported_and_the_other_files_count(database: str, lake: Path) -> None:
     model = Model()
     ingest_folder(lake, database, PLAN)
     model.check(database, LAKE)
@@ -448,7 +448,7 @@ def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
                 assert cur.fetchall() == []
 
 
-def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
+def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
     """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
     port = str(free_port())
     with oldest_server(listen_addresses="127.0.0.1", port=port) as server, new_database(server) as database:
@@ -476,7 +476,7 @@ def test_who_is_gone_is_noticed_soon_over_a_network(lake: Path) -> None:
         Model().check(database, LAKE)
 
 
-def test_rows_that_a_policy_hides_are_told_and_no_sum_is_without_them(database: str, lake: Path) -> None:
+def test_rows_that_a_policy_hides_are_reported_and_no_sum_is_without_them(database: str, lake: Path) -> None:
     ingest_folder(lake, database, PLAN)
     ask(
         database,
@@ -549,7 +549,7 @@ def test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role(databa
         assert (holder is None) == asks
 
 
-def test_a_database_that_cannot_be_written_to_is_told(database: str, lake: Path) -> None:
+def test_a_database_that_cannot_be_written_to_is_reported(database: str, lake: Path) -> None:
     configure(database, "default_transaction_read_only = on")
     done = run(lake=lake, database=database)
     assert done.returncode == 1
@@ -572,7 +572,7 @@ def small_disk(server: str) -> Iterator[Path]:
         yield disk
 
 
-def test_a_full_disk_is_told_and_the_files_that_fit_count(
+def test_a_full_disk_is_reported_and_the_files_that_fit_count(
     server: str, database: str, lake: Path, small_disk: Path
 ) -> None:
     administrate(server, f"create tablespace small location '{small_disk}'")

@@ -72,7 +72,7 @@ def refusing(state: str, message: bytes, severity: bytes = "致命错误".encode
 
 @pytest.mark.parametrize("message", ["密码错误: no", "Passwort für Benutzer falsch"])
 @pytest.mark.parametrize("state", ["28P01", "28000", "3D000", "42501", "22023", "42704", "55000", "0A000"])
-def test_an_answer_that_stays_is_told_at_once(lake: Path, state: str, message: str) -> None:
+def test_an_answer_that_stays_is_reported_at_once(lake: Path, state: str, message: str) -> None:
     begun = time.monotonic()
     with refusing(state, message.encode("latin-1" if message.isascii() or "ü" in message else "utf-8")) as url:
         done = run(lake=lake, database=url, DATABASE_WAIT="60")
@@ -105,7 +105,7 @@ def test_an_answer_that_passes_is_waited_for(lake: Path, state: str, advice: str
     ("no more connections allowed (max_client_conn)", 1),
     ("pgbouncer cannot connect to server", 1),
 ])  # fmt: skip
-def test_pgbouncer_is_told_apart_by_its_words(lake: Path, message: str, code: int) -> None:
+def test_pgbouncer_is_recognised_by_its_words(lake: Path, message: str, code: int) -> None:
     with refusing("08P01", message.encode(), b"FATAL") as url:
         done = run(lake=lake, database=url, DATABASE_WAIT="0.5")
     assert done.returncode == code
@@ -225,7 +225,7 @@ def test_each_final_answer_names_what_to_do(database: str, lake: Path, state: st
     "create sequence user_performance",
     "create type daily_overview as (a integer)",
 ])  # fmt: skip
-def test_a_name_that_is_taken_is_told(database: str, lake: Path, made: str) -> None:
+def test_a_name_that_is_taken_is_reported(database: str, lake: Path, made: str) -> None:
     administrate(database, made)
     done = run(lake=lake, database=database)
     (line,) = done.stderr.splitlines()

@@ -110,7 +110,7 @@ def test_retention_follows_each_user_from_the_first_week_on(counted: str) -> Non
     assert {(row[2], row[4]) for row in wanted} >= {(2, 0), (1, 1)}
 
 
-def test_freshness_tells_how_far_the_lake_is_counted(tmp_path: Path, database: str) -> None:
+def test_freshness_shows_how_far_the_lake_is_counted(tmp_path: Path, database: str) -> None:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK + b"bad\n")
     assert run(lake=tmp_path, database=database).returncode == 0
     (tmp_path / "b.tsv").write_bytes(HEADER + CLICK.replace(b"02-15", b"02-16") * 2)

@@ -88,8 +88,8 @@ ROOMS = {
     "processor/reducing/in_process.py": "reducer_port",
     "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
-    " commands::test_explain_shows_one_day commands::test_the_history_tells_every_run_and_how_it_ended"
-    " commands::test_status_tells_what_changed_since metrics::test_a_run_exports_what_it_did rejected page",
+    " commands::test_explain_shows_one_day commands::test_the_history_shows_every_run_and_how_it_ended"
+    " commands::test_status_shows_what_changed_since metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
     "state/database.py": RUNS,
     "state/schema.py": RUNS,
@@ -103,7 +103,7 @@ STATEMENTS = {
     "apply_settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
     " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
     " database_faults::test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role"
-    " database_faults::test_who_is_gone_is_noticed_soon_over_a_network",
+    " database_faults::test_a_dead_client_is_noticed_soon_over_a_network",
     "read_server|limit_lock_waits|discard_temporary": "database_faults doctor",
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"

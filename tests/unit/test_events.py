@@ -105,7 +105,7 @@ def test_a_line_over_the_limit_is_cut_and_its_length_is_true() -> None:
 
 
 @pytest.mark.parametrize("header", strategies.WRONG_HEADERS)
-def test_a_wrong_header_is_told(header: bytes) -> None:
+def test_a_wrong_header_is_reported(header: bytes) -> None:
     with pytest.raises(oracle.Unreadable):
         oracle.read_file(header, "a.tsv")
     with pytest.raises(HeaderError):

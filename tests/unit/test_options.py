@@ -120,7 +120,7 @@ def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_option_goes_with_the_commands_that_heed_it(
+def test_an_option_goes_with_the_commands_that_take_it(
     command: str, option: list[str], goes_with: set[str], refused: Refused
 ) -> None:
     words = [*option, *ENOUGH[command]]
@@ -286,7 +286,7 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
     assert "not with dry-run" in refused("--dry-run", "--metrics", "a.prom")
 
 
-def test_a_doctor_takes_metrics_of_either_kind_and_tells_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_doctor_takes_metrics_of_either_kind_and_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     for named in ("9109", "a.prom"):
         monkeypatch.setenv("METRICS", named)
         options = cli.parse_settings(["doctor"])
@@ -329,7 +329,9 @@ def test_what_is_no_option_is_a_safe_line(words: list[str], refused: Refused) ->
     assert "; see python run.py" in line
 
 
-def test_a_wrong_option_is_told_whatever_the_log_is_to_be(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_option_is_reported_whatever_the_log_is_to_be(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in (("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud")):
         monkeypatch.setenv(name, value)
         assert refused("--no-such").startswith("unrecognized arguments: --no-such; see python run.py --help")
@@ -393,7 +395,7 @@ def test_main_gives_the_exit_code_of_the_command(ended: list[Console], monkeypat
         ),
     ],
 )
-def test_main_tells_what_a_signal_stopped(
+def test_main_shows_what_a_signal_stopped(
     words: list[str],
     code: int,
     then: str,
@@ -414,7 +416,7 @@ def test_main_tells_what_a_signal_stopped(
 
 
 @pytest.mark.usefixtures("unsignalled")
-def test_main_tells_of_a_signal_before_it_knows_how_to(
+def test_main_reports_a_signal_before_the_console_exists(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stopped(_: object) -> None:
