@@ -79,7 +79,7 @@ def child(folder: Path, url: str) -> int:
 
 
 def ended_at(number: int, folder: Path, url: str) -> bool:
-    """Whether a child that counts the folder was ended hard at that statement, as it had so many."""
+    """Return whether a child that ingests the folder reached that statement, at which it is killed."""
     pids: list[int] = []
 
     def fault(statement: int, _: bytes) -> Cut | None:
@@ -134,8 +134,8 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
         with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
             outcome, errors = ingest_folder(tmp_path, proxy.url, PLAN)
             assert list(errors) == ["broken.tsv"]
-            # A commit that was applied is found again: the file is counted once, and told as counted; one that cannot
-            # be read is tried and told once.
+            # A commit that was applied is found again: the file is counted once, and reported so; one that cannot
+            # be read is tried and reported once.
             assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 2, 1)
             Model().check(url, LATER)
         if proxy.statements < number:

@@ -1,4 +1,4 @@
-"""The server of its own: a database for each lake, shared by all that use it, and gone with the last of them."""
+"""The embedded server: a database for each lake, shared by all that use it, and stopped by the last of them."""
 
 import importlib.util
 import os

@@ -298,7 +298,7 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
 
 
 def test_the_library_is_what_its_package_gives() -> None:
-    """To make it anew: the licence as it stands at the head of the file, then what javascript_bundle() gives."""
+    """To make it again: the licence at the head of the file, then what javascript_bundle() returns."""
     import vl_convert
 
     text = (ROOT / "processor" / "report" / "vega.js").read_text(encoding="utf-8")

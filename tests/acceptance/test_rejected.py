@@ -1,4 +1,4 @@
-"""Rejected lines: shown, given out for mending, and gone once they are mended or forgotten."""
+"""Rejected lines: shown, exported for repair, and removed once their file is fixed or forgotten."""
 
 import subprocess
 from pathlib import Path

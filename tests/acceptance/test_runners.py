@@ -178,7 +178,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
 
 @contextmanager
 def hanging(bucket: str, name: str) -> Iterator[tuple[S3Proxy, threading.Event, threading.Event]]:
-    """S3 that does not answer for objects of that name; tells that it was asked, and answers once it is over."""
+    """An S3 that does not answer for objects of that name until it is over; it sets an event when it is asked."""
     asked, over = threading.Event(), threading.Event()
 
     def fault(request: Request) -> S3Fault | None:
@@ -302,7 +302,7 @@ class Reader(threading.Thread):
 
 
 def version(file: int, number: int) -> bytes:
-    """A version of a file: `number * 4 ** file` clicks, displays and sessions, so that each sum tells all versions."""
+    """A version of a file: `number * 4 ** file` clicks, displays and sessions, so that a sum identifies versions."""
     lines = (
         f'2019-02-{15 + i % 3} 12:00:00\t{file}.{number}.{i}\t{name}\tu{i % 7}\t{{"id":"a{i % 5}"}}\n'.encode()
         for i in range(number * 4**file)

@@ -40,7 +40,7 @@ MANY = Limits(rows=10**9, size=10**9, seconds=10**9)
 
 
 class Lines:
-    """Reduces files of so many lines each, after a while if that is said, and fails at some."""
+    """A reducer of files with a given number of lines, which can be slow and can fail for some files."""
 
     def __init__(self, sizes: list[int], fails: dict[int, Exception] | None = None) -> None:
         self.files = [LakeFile(f"{n:02}.tsv", "1-1", len(events(0, size, "t"))) for n, size in enumerate(sizes)]

@@ -1,4 +1,4 @@
-"""The database fails in every way it knows: what passes is tried again, what stays is told, and nothing is lost."""
+"""The database fails in every way it knows: temporary errors are retried, lasting ones reported, nothing is lost."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What Spark is told, what is made of what it says, and what becomes of its jobs, without a cluster or Java."""
+"""The reducer on Spark without a cluster or Java: the jobs that it submits, and what it does with their results."""
 
 import logging
 import os

@@ -40,7 +40,7 @@ OTHER_VALUE = {
     "integer": "{} + 2",
     "numeric": "{} + 0.000001",
 }
-# The rest of the checkpoint tells of the version's place and of the last run, not of what counts.
+# The other columns describe where the version was and the last run, not what is counted.
 CHECKPOINT = [
     "key = 'x'",
     "content_hash = 'x'",

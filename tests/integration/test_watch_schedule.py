@@ -389,7 +389,7 @@ def test_a_later_error_is_reported_and_waited_for(scene: Scene, error: Exception
     assert scene.tally.lines == [line, "watch goes on"]
     assert len(scene.clock.slept) == 1
     assert 0 < scene.clock.slept[0] <= backoff.FIRST_SECONDS
-    # The lake is listed at once, which finds what was told meanwhile.
+    # The lake is listed at once, which finds the files of missed notifications.
     assert scene.lake.listings == (3 if isinstance(error, LakeError) else 2)
     assert scene.tally.counts["counted"] == (0 if isinstance(error, LakeError) else 1)
 

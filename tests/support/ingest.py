@@ -15,7 +15,7 @@ from state.store import Store
 
 
 def local_reducer(workers: int = 1, chunk_bytes: int = CHUNK) -> OpenReducer:
-    """What a plan opens to reduce with so many processes and chunks of that size."""
+    """Return the `open_reducer` of a plan, for a number of processes and chunks of a size in bytes."""
     return partial(open_local_reducer, workers=workers, chunk_bytes=chunk_bytes)
 
 

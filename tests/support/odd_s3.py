@@ -86,7 +86,7 @@ class OddS3:
                 server.queue(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Nothing is told."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True

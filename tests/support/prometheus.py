@@ -1,4 +1,4 @@
-"""What the program tells Prometheus, read back, and what its rules make of it: judged by promtool, on a moved clock."""
+"""The metrics that the program exports, and the alerts that promtool derives from them on a moved clock."""
 
 import json
 import math

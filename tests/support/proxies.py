@@ -1,4 +1,4 @@
-"""Proxies that stand between the program and a real server and break off what they are told to."""
+"""Proxies between the program and a real server, which break connections on request."""
 
 import http.client
 import socket
@@ -166,7 +166,7 @@ class S3Proxy:
                 proxy.serve(self)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Nothing is told."""
+                """Log nothing."""
 
         self._listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._listening.daemon_threads = True

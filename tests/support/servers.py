@@ -78,7 +78,7 @@ class Server:
             wait_until(lambda: try_lock(lock.fileno()))
 
     def keep(self) -> None:
-        """Keep what it holds now, for `relapse`; it starts anew, as it does after a crash."""
+        """Keep a copy of its data for `relapse`; it starts again, as after a crash."""
         self.kill(signal.SIGKILL)
         subprocess.run(["cp", "-a", self._home / "data", self._home / "kept"], check=True)  # to the same account
         self.start()
@@ -97,7 +97,7 @@ class Server:
 
 
 def inject(database: str, state: str, times: int) -> None:
-    """Let so many statements that write a row of the user `bad` fail with an SQLSTATE; those undone count too."""
+    """Make the first `times` statements that write a row of the user `bad` fail with an SQLSTATE."""
     with Database(database):
         pass  # which makes the schema
     administrate(

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".fuzz"
 
 
 def main(seconds: str = "3600") -> None:
-    """Fuzz for so many seconds."""
+    """Fuzz for a number of seconds."""
     corpus, dictionary = FOLDER / "corpus", FOLDER / "dictionary"
     corpus.mkdir(parents=True, exist_ok=True)
     for seed in fuzzed.seeds():

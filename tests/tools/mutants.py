@@ -126,7 +126,7 @@ def files() -> list[str]:
 
 
 def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
-    """The first test that fails with a mutant in place, "time-out" after so many seconds; empty where none does."""
+    """Return the first test that fails with a mutant in place, "time-out" after `seconds`, or "" if none fails."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "tree")
         Path(folder).chmod(0o755)  # Postgres runs as another account where we are root
@@ -165,7 +165,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
 
 
 def end_all(setting: bytes) -> None:
-    """End the processes that a trial left, which its setting tells."""
+    """End the processes that a trial left, which have its setting in their environment."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
             if setting in path.read_bytes().split(b"\0"):

@@ -29,7 +29,7 @@ BATCH = settings(
 
 
 def soak(url: str, engine: SparkApplication | None, seconds: float) -> None:
-    """Draw histories for so many seconds; raises where one ended otherwise than the oracle says."""
+    """Draw histories for a number of seconds; raises if one ends otherwise than the oracle says."""
 
     class Here(Histories):
         pass

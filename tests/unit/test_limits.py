@@ -29,7 +29,7 @@ EVENT = line("app_opened", "{}")
 
 
 def blocks(unit: bytes, size: int) -> Iterator[bytes]:
-    """A text of so many bytes at least, of one unit again and again, which takes no memory."""
+    """Yield at least `size` bytes of text, one unit repeated, without holding them."""
     block = unit * (BLOCK_BYTES // len(unit))
     return repeat(block, size // len(block) + 1)
 
@@ -61,7 +61,7 @@ class Made(Memory):
 
 
 def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int = 64 * MIB) -> Version:
-    """What is read of a file that is made as it is read, within so many bytes of memory."""
+    """Read a file that is made as it is read, within a limit of memory in bytes."""
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
