@@ -402,6 +402,7 @@ def test_executors_get_the_settings_of_the_lake_and_no_others(
         monkeypatch.setenv(name, value)
     with open_reducer(application, Cluster(), lake) as some:
         list(some.results(present(lake)[0]))
+    some._threads.shutdown()  # a job that still runs here would set the settings again, for later tests
     assert jobs[0].environment == {name.encode(): value.encode() for name, value in wanted.items()}
     for name in wanted:
         monkeypatch.delenv(name)
