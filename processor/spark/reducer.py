@@ -118,7 +118,8 @@ class SparkReducer:
         folded = self._application.context().parallelize(tasks, len(tasks)).flatMap(fold.run)
         merge = BucketPartial.merge
         merged = folded.combineByKey(_keep, merge, merge, max(task_of.values()) + 1, task_of.__getitem__)
-        return merged.mapPartitions(make_stage_task(self._staging)).collect()
+        results: list[BucketResult] = merged.mapPartitions(make_stage_task(self._staging)).collect()
+        return results
 
     def _wait(self, future: Future[T]) -> T:
         """Return the result of a job; raises SparkError if Spark gave it up, or has had no executor for a while."""

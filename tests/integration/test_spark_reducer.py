@@ -507,7 +507,9 @@ def test_a_job_that_spark_gave_up_is_reported(
         list(some.results(present(lake)[0]))
 
 
-def test_an_error_of_the_application_is_raised_as_it_is(application: SparkApplication, lake: Lake) -> None:
+def test_an_error_of_the_application_is_raised_as_it_is(
+    application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> None:
         raise SparkSettingError("no Java")
 
@@ -515,7 +517,7 @@ def test_an_error_of_the_application_is_raised_as_it_is(application: SparkApplic
         with open_reducer(application, context, lake) as some:
             if not isinstance(context, Cluster):
                 application._context = None
-                application._start = fail  # type: ignore[assignment, method-assign]
+                monkeypatch.setattr(application, "_start", fail)
             with pytest.raises(SparkSettingError, match=r"^no Java$"):
                 list(some.results(present(lake)[0]))
 
