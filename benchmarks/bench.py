@@ -18,7 +18,7 @@ from statistics import median
 
 import psutil
 
-from benchmarks.databases import KEYS, SESSIONS, check_same, new_database, rows, share_of_state, until
+from benchmarks.databases import KEYS, SESSIONS, check_same, new_database, postmaster_id, rows, share_of_state, until
 from benchmarks.lakes import clean, cut_off, split
 from benchmarks.processes import ROOT, Took, memory, took
 from state import embedded
@@ -285,7 +285,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
         embedded.server("bench", Path(folder, "server")) as server,
     ):
-        postmaster = psutil.Process(int(Path(folder, "server", "data", "postmaster.pid").read_text("utf-8").split()[0]))
+        postmaster = psutil.Process(postmaster_id(Path(folder, "server")))
         bench = Bench(server, postmaster, Path(folder), scale, rounds)
         for case in cases:
             for line in getattr(bench, case)():

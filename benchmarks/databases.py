@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -48,6 +49,11 @@ select
 from pg_class inner join pg_namespace on pg_namespace.oid = relnamespace
 where relkind = 'r'
 """
+
+
+def postmaster_id(folder: Path) -> int:
+    """Return the process id of the server that `embedded.server` runs in a folder."""
+    return int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
 
 @contextmanager

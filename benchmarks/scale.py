@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 
 import psutil
 
-from benchmarks.databases import STATE, new_database, rows
+from benchmarks.databases import STATE, new_database, postmaster_id, rows
 from benchmarks.lakes import clean
 from benchmarks.processes import ROOT
 from state import embedded
@@ -127,7 +127,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
         embedded.server("bench", Path(folder, "server")) as server,
     ):
-        postmaster = int(Path(folder, "server", "data", "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        postmaster = postmaster_id(Path(folder, "server"))
         lake = make_lake(Path(folder), float(os.environ.get("SCALE") or "1"))
         size = sum(path.stat().st_size for path in lake.iterdir())
         print(

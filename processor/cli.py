@@ -34,13 +34,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
-def _group() -> Parser:
-    return Parser(add_help=False, argument_default=SUPPRESS)
-
-
 def make_options() -> dict[str, Parser]:
     """Return the groups of options that commands share, by the names that `Command.takes` uses."""
-    groups = {name: _group() for name in ("places", "relocated", "workers", "engine", "metrics", "json", "selection")}
+    groups = {
+        name: Parser(add_help=False, argument_default=SUPPRESS)
+        for name in ("places", "relocated", "workers", "engine", "metrics", "json", "selection")
+    }
     groups["places"].add_argument("--lake", metavar="URL", help="s3://bucket/prefix/ or a folder (LAKE_URL)")
     groups["places"].add_argument(
         "--database",

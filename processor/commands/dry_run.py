@@ -14,7 +14,7 @@ from state.reads import Reads
 
 
 def dry_run(lake: Lake, database: Connection | None, settings: Settings, console: Console) -> int:
-    """Show what a run would ingest, retract and prune; there is no database if nothing was ingested yet."""
+    """Show what a run would ingest, retract and prune; the database is None if nothing was ingested yet."""
     known = {} if database is None else Reads(database).files()
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}

@@ -66,7 +66,7 @@ def _count(
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
     draw(store, console, figure_process)
-    with suppress(OSError):  # there is no current folder, as `draw` said
+    with suppress(OSError):  # the current folder was deleted, as `draw` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if (line := describe_weak_fingerprints(lake)) is not None:
         console.warn(line)

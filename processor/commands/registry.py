@@ -103,7 +103,7 @@ COMMANDS = {
             stopped=UNCHANGED,
             summary="show which files made a number",
             description="Show which files made the numbers of an article, or of a user and its sessions, and how "
-            "much each gave.\n"
+            "much each contributed.\n"
             "Only reads. An id that begins with - goes behind --.",
             example="explain --user 0a1b2c3d 2019-02-15",
         ),

@@ -31,7 +31,7 @@ class AwsClient:
 
     @property
     def is_anonymous(self) -> bool:
-        """Whether there are no credentials; raises LakeError."""
+        """Return whether credentials are missing; raises LakeError."""
         return self._client_and_credentials()[1] is None
 
     def request(self, operation: str, **parameters: Any) -> Any:

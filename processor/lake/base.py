@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from processor.errors import EventLakeError
+from processor.errors import WRONG_SETTING, EventLakeError
 
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 MESSAGE_CHARACTERS = 300
@@ -19,7 +19,7 @@ class LakeError(EventLakeError):
 class LakeSettingError(LakeError):
     """A setting of the lake or of its queue is wrong."""
 
-    exit_code = 2
+    exit_code = WRONG_SETTING
 
 
 class FileError(Exception):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from processor.environment import decode_utf8, encode_utf8
-from processor.errors import EventLakeError
+from processor.errors import WRONG_SETTING, EventLakeError
 from processor.lake.base import remove_passwords
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class MetricsError(EventLakeError):
 class MetricsSettingError(MetricsError):
     """`METRICS` is wrong."""
 
-    exit_code = 2
+    exit_code = WRONG_SETTING
 
 
 class Address(NamedTuple):

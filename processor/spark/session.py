@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from processor.errors import EventLakeError
+from processor.errors import WRONG_SETTING, EventLakeError
 from processor.lake.base import remove_passwords
 from processor.parsing import parse_integer
 
@@ -36,7 +36,7 @@ class SparkError(EventLakeError):
 class SparkSettingError(SparkError):
     """`ENGINE` or the installation is wrong."""
 
-    exit_code = 2
+    exit_code = WRONG_SETTING
 
 
 class SparkApplication:

@@ -10,17 +10,12 @@ from processor.lake.base import FileError, LakeError, LakeFile, LakeSettingError
 from processor.lake.location import open_lake
 from processor.lake.text import read_text
 from tests.support.event_files import HEADER, LATER, events
+from tests.support.lake_files import read_lake_file
 from tests.support.program_runs import outcome, run
 from tests.support.proxies import Request, S3Fault, S3Proxy, put
 from tests.support.tables import Model
 
 DATA = bytes(range(256)) * 4096
-
-
-def read(url: str, key: str, start: int = 0, stop: int | None = None) -> bytes:
-    lake = open_lake(url)
-    (file,) = (file for file in lake.list_files() if file.key == key)
-    return b"".join(read_text(lake, file, start, stop))
 
 
 @pytest.fixture
@@ -56,14 +51,14 @@ def test_without_credentials_it_reads_anonymously(bucket: str, monkeypatch: pyte
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    assert read("s3://events/lake/", "a.tsv") == DATA
+    assert read_lake_file("s3://events/lake/", "a.tsv") == DATA
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "reset in the body", "too short", "slow"])
 def test_temporary_faults_are_retried(proxy: S3Proxy, fault: S3Fault) -> None:
     put(proxy.server, "lake/a.tsv", DATA)
     proxy.fault = lambda request: fault if request.number == 1 else None
-    assert read("s3://events/lake/", "a.tsv") == DATA
+    assert read_lake_file("s3://events/lake/", "a.tsv") == DATA
     resumed = [request.range for request in proxy.requests if "list-type" not in request.path]
     if fault in ("truncated", "too short"):
         begins = [int(str(header).removeprefix("bytes=").partition("-")[0]) for header in resumed]

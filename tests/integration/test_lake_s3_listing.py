@@ -9,18 +9,12 @@ import pytest
 
 from processor.lake.base import LakeError
 from processor.lake.location import open_lake
-from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events
+from tests.support.lake_files import fingerprints
 from tests.support.odd_s3 import OddS3, Refusal
 from tests.support.program_runs import Run, outcome, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
-
-
-def fingerprints(database: str) -> dict[object, object]:
-    """Return the fingerprints of the files that the database has ingested."""
-    return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]
-
 
 # Changes to a page that break the promises of ListObjectsV2.
 

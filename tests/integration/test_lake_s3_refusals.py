@@ -7,29 +7,11 @@ import pytest
 
 from processor.lake.base import FileError, LakeError, LakeSettingError
 from processor.lake.location import open_lake
-from processor.lake.text import read_text
-from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events
+from tests.support.lake_files import failed, fingerprints, read_lake_file
 from tests.support.odd_s3 import OddS3, Refusal
 from tests.support.program_runs import run
 from tests.support.tables import Model
-
-
-def read(key: str = "a.tsv") -> bytes:
-    """Return the text of a lake file as it is listed now."""
-    lake = open_lake(LAKE)
-    (file,) = (file for file in lake.list_files() if file.key == key)
-    return b"".join(read_text(lake, file))
-
-
-def fingerprints(database: str) -> dict[object, object]:
-    """Return the fingerprints of the files that the database has ingested."""
-    return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]
-
-
-def failed(database: str) -> list[tuple[object, ...]]:
-    """Return the failed files of the database."""
-    return ask(database, "select key, error from state.lake_files where error is not null order by 1")
 
 
 def line_of(done: Any) -> str:
@@ -135,9 +117,9 @@ def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: Refusal, says: st
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.key == "p/c.tsv" and asked.what == "get" else None
     with pytest.raises(FileError, match=says) as raised:
-        read("c.tsv")
+        read_lake_file(key="c.tsv")
     assert ("again" in str(raised.value)) == (says == AGAIN or "archive" in says)
-    assert read("d.tsv") == FILES["d.tsv"]
+    assert read_lake_file(key="d.tsv") == FILES["d.tsv"]
 
 
 LAKES = [
@@ -158,7 +140,7 @@ def test_a_fault_of_the_whole_lake_is_not_a_files_fault(odd: OddS3, refusal: Ref
     odd.put(FILES)
     odd.refuse = lambda asked: refusal if asked.what == "get" else None
     with pytest.raises(LakeError, match=says) as raised:
-        read()
+        read_lake_file()
     assert not isinstance(raised.value, LakeSettingError)  # the listing passed
 
 

@@ -13,28 +13,11 @@ from processor.lake.location import open_lake
 from processor.lake.text import read_text
 from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events
+from tests.support.lake_files import failed, fingerprints, read_lake_file
 from tests.support.odd_s3 import OLD, Asked, OddS3, Refusal
 from tests.support.program_runs import outcome, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
-
-
-def read(key: str = "a.tsv") -> bytes:
-    """Return the text of a lake file as it is listed now."""
-    lake = open_lake(LAKE)
-    (file,) = (file for file in lake.list_files() if file.key == key)
-    return b"".join(read_text(lake, file))
-
-
-def fingerprints(database: str) -> dict[object, object]:
-    """Return the fingerprints of the files that the database has ingested."""
-    return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]
-
-
-def failed(database: str) -> list[tuple[object, ...]]:
-    """Return the failed files of the database."""
-    return ask(database, "select key, error from state.lake_files where error is not null order by 1")
-
 
 # Fields that are optional in S3's reference.
 
@@ -109,7 +92,7 @@ def test_a_time_with_fractions_of_a_second_is_read(odd: OddS3, database: str) ->
 def test_a_time_in_another_form_is_read(odd: OddS3, time: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]}, OLD + timedelta(seconds=0.5 if "." in time else 0))
     odd.edit = lambda page: page["Contents"][0].update(ETag=None, LastModified=time)
-    assert read() == FILES["a.tsv"]
+    assert read_lake_file() == FILES["a.tsv"]
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "0300-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z"])
@@ -173,7 +156,7 @@ def test_other_fields_of_a_listing_may_be_missing(odd: OddS3, names: tuple[str, 
 
     odd.put(FILES)
     odd.page, odd.edit = 2, edit
-    assert {key: read(key) for key in FILES} == FILES
+    assert {key: read_lake_file(key=key) for key in FILES} == FILES
 
 
 @pytest.mark.parametrize("name", ["Size", "LastModified", "KeyCount", "IsTruncated"])
@@ -185,10 +168,10 @@ def test_a_field_that_cannot_be_read_is_reported(odd: OddS3, name: str, value: s
     odd.put(FILES)
     odd.edit = edit
     if (name, value) == ("LastModified", "-1"):  # botocore accepts seconds since 1970
-        assert read() == FILES["a.tsv"]
+        assert read_lake_file() == FILES["a.tsv"]
         return
     with pytest.raises((LakeError, FileError)):
-        read()
+        read_lake_file()
 
 
 def test_is_truncated_may_be_in_capitals(odd: OddS3) -> None:
@@ -212,14 +195,14 @@ def test_fields_of_an_answer_may_be_missing(odd: OddS3, headers: dict[str, str |
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update(headers) or body
     with pytest.raises(FileError, match=f"{says}[^;]*; [^;]*AWS_ENDPOINT_URL"):
-        read()
+        read_lake_file()
 
 
 @pytest.mark.parametrize("headers", [{"Last-Modified": None}, {"Last-Modified": "Mon, 01 Jan 2018 00:00:00 GMT"}])
 def test_the_time_of_an_answer_does_not_matter_if_there_is_an_etag(odd: OddS3, headers: dict[str, str | None]) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update(headers) or body
-    assert read() == FILES["a.tsv"]
+    assert read_lake_file() == FILES["a.tsv"]
 
 
 @pytest.mark.parametrize("value", ["rubbish", ""])
@@ -236,20 +219,20 @@ def test_without_an_etag_an_answer_needs_a_time(odd: OddS3) -> None:
     odd.edit = no_fields("ETag")
     odd.answer = lambda sent, body: sent.update({"Last-Modified": None}) or body
     with pytest.raises(FileError, match="S3 answered without Last-Modified"):
-        read()
+        read_lake_file()
 
 
 def test_an_answer_need_not_contain_the_size_of_the_object(odd: OddS3) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update({"Content-Range": f"bytes 0-{len(body) - 1}/*"}) or body
-    assert read() == FILES["a.tsv"]
+    assert read_lake_file() == FILES["a.tsv"]
 
 
 def test_an_endpoint_without_byte_ranges_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.heeds_ranges = False
     with pytest.raises(FileError, match="use an endpoint that supports byte ranges"):
-        read()
+        read_lake_file()
 
 
 def test_a_byte_range_is_not_compared_with_the_checksum_of_the_object(odd: OddS3) -> None:
@@ -281,7 +264,7 @@ def etags(listed: str, answered: str) -> Callable[[OddS3], None]:
 def test_weak_and_bare_etags_are_read(odd: OddS3, listed: str, answered: str) -> None:
     odd.put(FILES)
     etags(listed, answered)(odd)
-    assert read() == FILES["a.tsv"]
+    assert read_lake_file() == FILES["a.tsv"]
     odd.put({"a.tsv": FILES["a.tsv"].upper()})
     odd.heeds_conditions = False
     lake = open_lake(LAKE)
@@ -311,7 +294,7 @@ def test_an_etag_that_never_matches_the_object_is_reported(odd: OddS3, heeds: bo
     odd.heeds_conditions = heeds
     etags(listed, '"%s"')(odd)
     with pytest.raises(FileError, match="S3 lists it with another ETag, time or size than the object has") as raised:
-        read()
+        read_lake_file()
     assert not isinstance(raised.value, ChangedError)
 
 
@@ -330,7 +313,7 @@ def test_a_size_that_never_matches_the_object_is_reported(odd: OddS3, size: str)
     odd.put(FILES)
     odd.edit = lambda page: page["Contents"][0].update(Size=size)
     with pytest.raises(FileError) as raised:
-        read()
+        read_lake_file()
     assert not isinstance(raised.value, ChangedError)
 
 
@@ -338,14 +321,14 @@ def test_an_answer_of_another_size_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.answer = lambda sent, body: sent.update({"Content-Range": f"bytes 0-{len(body) - 1}/999999"}) or body
     with pytest.raises(FileError, match="another ETag, time or size than the object has"):
-        read()
+        read_lake_file()
 
 
 def test_an_object_that_is_listed_but_never_found_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
     odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if asked.what == "get" else None
     with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as raised:
-        read()
+        read_lake_file()
     assert not isinstance(raised.value, ChangedError)
 
 

@@ -7,17 +7,10 @@ import pytest
 from backports import zstd
 
 from processor.lake.base import FileError
-from processor.lake.location import open_lake
-from processor.lake.text import read_text
+from tests.support.lake_files import read_lake_file
 from tests.support.proxies import put
 
 DATA = bytes(range(256)) * 4096
-
-
-def read(url: str, key: str, start: int = 0, stop: int | None = None) -> bytes:
-    lake = open_lake(url)
-    (file,) = (file for file in lake.list_files() if file.key == key)
-    return b"".join(read_text(lake, file, start, stop))
 
 
 @pytest.mark.parametrize("place", ["s3", "folder"])
@@ -27,9 +20,13 @@ def test_byte_ranges_and_compressed_files_are_read(place: str, bucket: str, tmp_
         put(bucket, f"lake/{key}", data)
         (tmp_path / key).write_bytes(data)
     url = "s3://events/lake/" if place == "s3" else str(tmp_path)
-    assert read(url, "a.tsv", 300_001, 700_003) == DATA[300_001:700_003]
-    assert read(url, "a.tsv", 1_000_000, 9_000_000) == DATA[1_000_000:]
-    assert (read(url, "b.tsv.gz"), read(url, "c.tsv.zst"), read(url, "empty.tsv")) == (DATA, DATA, b"")
+    assert read_lake_file(url, "a.tsv", 300_001, 700_003) == DATA[300_001:700_003]
+    assert read_lake_file(url, "a.tsv", 1_000_000, 9_000_000) == DATA[1_000_000:]
+    assert (read_lake_file(url, "b.tsv.gz"), read_lake_file(url, "c.tsv.zst"), read_lake_file(url, "empty.tsv")) == (
+        DATA,
+        DATA,
+        b"",
+    )
 
 
 @pytest.mark.parametrize(("name", "pack"), [("a.tsv.gz", gzip.compress), ("a.tsv.zst", zstd.compress)])
@@ -37,4 +34,4 @@ def test_broken_compression_fails_the_file(tmp_path: Path, name: str, pack: type
     for broken in (pack(DATA)[:-5], pack(DATA) + b"x", b"no such thing"):
         (tmp_path / name).write_bytes(broken)
         with pytest.raises(FileError, match="compression is broken"):
-            read(str(tmp_path), name)
+            read_lake_file(str(tmp_path), name)
