@@ -166,19 +166,21 @@ def test_no_process_survives_the_driver(database: str, lake: Path, cluster: Clus
 def test_rows_lost_in_a_crash_of_the_server_are_reduced_again(database: str, lake: Path, cluster: Cluster) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     with (
-        held(database, "lock table state.lake_files in exclusive mode") as release,
+        held(database, "lock table state.staged_sessions in share mode") as let_stage,
         Run("--relocated", lake=lake, database=database, **cluster.settings()) as going,
     ):
-        wait_until(
-            lambda: is_waiting(database) and ask(database, "select exists (table state.staged_pieces)") == [(True,)]
-        )
-        release()
-        with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
-            # as a server empties unlogged tables when it comes back
-            cur.execute(
-                "truncate state.staged_pieces, state.staged_article_days, state.staged_user_days,"
-                " state.staged_sessions, state.staged_rejected_lines"
+        wait_until(lambda: is_waiting(database), PATIENCE)
+        with held(database, "select from state.lake for update"):  # the run commits nothing
+            let_stage()
+            wait_until(
+                lambda: is_waiting(database) and ask(database, "select exists (table state.staged_pieces)") == [(True,)]
             )
+            with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
+                # as a server empties unlogged tables when it comes back
+                cur.execute(
+                    "truncate state.staged_pieces, state.staged_article_days, state.staged_user_days,"
+                    " state.staged_sessions, state.staged_rejected_lines"
+                )
         assert going.end(PATIENCE) == 1
         assert "what Spark had staged was lost" in going.errors
     Model().check(database, BOTH)
