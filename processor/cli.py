@@ -5,7 +5,7 @@ import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, NoReturn
 
-from processor.commands.registry import COMMANDS, Command
+from processor.command_registry import COMMANDS, Command
 from processor.environment import read_setting
 from processor.errors import EXIT_CODES, SettingError
 from processor.parsing import has_day_form, parse_day, parse_integer

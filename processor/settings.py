@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
-from processor.commands.registry import COMMANDS, Access
+from processor.command_registry import COMMANDS, Access
 from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.selection import Selection

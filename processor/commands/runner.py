@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from processor.command_registry import Access, Command
 from processor.commands.choose_reducer import choose_reducer
-from processor.commands.registry import Access, Command
 from processor.errors import DONE, FAILED, EventLakeError
 from processor.lake.base import Lake
 from processor.lake.location import open_lake

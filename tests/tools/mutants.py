@@ -41,7 +41,7 @@ RUNS = (
 ROOMS = {
     "processor/cli.py": "options json_log",
     "processor/settings.py": "options parsing",
-    "processor/commands/registry.py": "options docs",
+    "processor/command_registry.py": "options docs",
     "processor/report/page.py": "page",
     "processor/report/page.html": "page",
     "processor/report/summary.py": "summary picture page",
