@@ -1,6 +1,7 @@
 """The command line: parses it, and runs one command."""
 
 import argparse
+import re
 import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, NoReturn
@@ -14,13 +15,21 @@ if TYPE_CHECKING:
     from processor.settings import Settings
 
 MORE = "docs/commands.md shows examples of every command and lists all settings."
+# The messages of argparse that repeat a value, and what they are without it.
+REPEATED_VALUES = (
+    (re.compile(r"invalid choice: .*(?= \(choose from )", re.DOTALL), "invalid choice"),
+    (re.compile(r"ignored explicit argument .*", re.DOTALL), "takes no value"),
+    (re.compile(r"(?<=ambiguous option: )([^=]*)=.*(?= could match )", re.DOTALL), r"\1"),
+)
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are safe to show, although they repeat what was given, such as a URL with a password."""
+    """A parser whose errors repeat no value, as any of them may hold a password that was given in the wrong place."""
 
     def error(self, message: str) -> NoReturn:
         """End the program with one line."""
+        for pattern, safe in REPEATED_VALUES:
+            message = pattern.sub(safe, message)
         from processor.lake.base import remove_passwords
         from processor.output.console import Console
         from processor.settings import open_console
@@ -143,7 +152,7 @@ def parse_positive(text: str) -> int:
     """Return the whole number above 0 that a text writes; raises argparse.ArgumentTypeError."""
     number = parse_integer(text)
     if not number:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
     return number
 
 
@@ -152,6 +161,19 @@ def parse_date_or_key(text: str) -> str:
     if has_day_form(text) and parse_day(text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is a date that does not exist")
     return text
+
+
+def describe_unknown(words: list[str]) -> str:
+    """Return the message for words that no option and no command takes; it names the options, and no value.
+
+    >>> describe_unknown(["--no-such=a", "b"])
+    'unrecognized arguments: --no-such, 1 value (not shown: it may be a password)'
+    """
+    options = [word.partition("=")[0] if word.startswith("--") else word[:2] for word in words if word.startswith("-")]
+    values = len(words) - len(options)
+    if values:
+        options.append(f"{values} value{'' if values == 1 else 's'} (not shown: it may be a password)")
+    return f"unrecognized arguments: {', '.join(options)}"
 
 
 def parse_settings(argv: list[str]) -> "Settings":
@@ -169,7 +191,9 @@ def parse_settings(argv: list[str]) -> "Settings":
         "since": None,
         "until": None,
     }
-    options = parser.parse_args(argv, argparse.Namespace(**shared))
+    options, unknown = parser.parse_known_args(argv, argparse.Namespace(**shared))
+    if unknown:
+        parser.error(describe_unknown(unknown))
     from processor.settings import read_settings
 
     return read_settings(options, parser.error)

@@ -4,7 +4,7 @@ import datetime
 import os
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
@@ -35,7 +35,7 @@ class Settings:
 
     command: str
     lake_url: str
-    database_url: str
+    database_url: str = field(repr=False)
     is_embedded: bool
     wait_seconds: float
     workers: int

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from processor.commands.status import plain
 from processor.errors import DONE, FailedError
-from processor.lake.base import Lake, escape_unstorable
+from processor.lake.base import Lake, escape_unstorable, remove_passwords
 from processor.output.console import Console
 from processor.output.formats import format_time
 from processor.settings import Settings
@@ -27,7 +27,8 @@ def explain(_: Lake, database: Connection, settings: Settings, console: Console)
     answers = Reads(database)
     found = answers.article(name, day) if what == "article" else answers.user(name, day)
     if not found["rows"]:
-        raise FailedError(f"no counted file mentions {what} {name}{f' on {day}' if day else ''}")
+        shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
+        raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
     if settings.prints_json:
         console.result(json.dumps({what: name, **found}, default=plain))
     else:

@@ -1,6 +1,6 @@
 """Messages that more than one command has."""
 
-from processor.lake.base import SUFFIXES, Lake
+from processor.lake.base import SUFFIXES, Lake, remove_passwords
 from processor.settings import Settings
 
 
@@ -12,5 +12,5 @@ def nothing_there(lake: Lake, settings: Settings) -> str:
 
 
 def unknown(key: str) -> str:
-    """Return the message for a key that names no known file."""
-    return f"no file {key} is known; a key is a path below the lake's URL"
+    """Return the message for a key that names no known file; the key may be a URL that was given in the wrong place."""
+    return f"no file {remove_passwords(key)} is known; a key is a path below the lake's URL"

@@ -10,6 +10,9 @@ SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 MESSAGE_CHARACTERS = 300
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 ESCAPED_CHARACTERS = re.compile(r"[\0\\\ud800-\udfff]")
+# An unescaped / or @ in a password puts the rest of it behind, so that only the last @ is sure to follow all of it.
+USER_AND_PASSWORD = re.compile(r"//(?=[^/\s]*[:@])\S*@")
+PASSWORD_PARAMETER = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'"]+)""", re.IGNORECASE)
 
 
 class LakeError(EventLakeError):
@@ -113,5 +116,9 @@ def describe_error(error: BaseException) -> str:
 
 
 def remove_passwords(text: str) -> str:
-    """Return a text without the user and the password of each URL in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    """Return a text without the user and the password of each URL in it, and without passwords in parameters.
+
+    >>> remove_passwords("postgresql://u:p@h/d?sslpassword=p password='p'")
+    'postgresql://h/d?sslpassword=*** password=***'
+    """
+    return PASSWORD_PARAMETER.sub(r"\1***", USER_AND_PASSWORD.sub("//", text))

@@ -4,13 +4,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from processor.environment import decode_utf8, encode_utf8
 from processor.errors import WRONG_SETTING, EventLakeError
-from processor.lake.base import remove_passwords
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
@@ -37,12 +37,13 @@ class Address(NamedTuple):
     port: int
 
 
-class Gateway(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Gateway:
     """A Pushgateway, with its URL apart from the user and the password."""
 
     url: str
     user: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 class TextFile(NamedTuple):
@@ -71,10 +72,11 @@ def parse_target(text: str) -> Target:
             is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:
             is_valid = False
-        if not is_valid or parts.query or parts.fragment or not text.isprintable() or " " in text:
+        # An @ in the path may follow the rest of a password that has an unescaped /.
+        if not is_valid or "@" in parts.path or parts.query or parts.fragment or not text.isprintable() or " " in text:
             raise MetricsSettingError("METRICS must be the URL of a Pushgateway, such as http://host:9091")
         user, password = (part if part is None else unquote(part) for part in (parts.username, parts.password))
-        return Gateway(remove_passwords(text), user, password)
+        return Gateway(parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(), user, password)
     if not text.endswith(".prom") or "\0" in text:
         raise MetricsSettingError(
             "METRICS must be PORT, HOST:PORT, an http:// URL or a file that node_exporter reads: end its name in .prom"

@@ -144,7 +144,8 @@ class SparkApplication:
                 refusal = error.strerror or str(error)
             else:
                 return
-        raise SparkError(f"Spark's master {self._master} cannot be reached ({refusal}); look at ENGINE and the master")
+        shown = remove_passwords(self._master)
+        raise SparkError(f"Spark's master {shown} cannot be reached ({refusal}); look at ENGINE and the master")
 
     def _pack_code(self) -> Path:
         """Return an archive of the program's code, which Spark sends to the executors."""
@@ -158,8 +159,9 @@ class SparkApplication:
         """Return why Spark did not start, from the error and the log of its Java process."""
         words = f"{error}\n{log}"
         if "Could not parse Master URL" in words or "Master must" in words:
+            shown = remove_passwords(self._master)
             return SparkSettingError(
-                f"Spark knows no master {self._master}: write ENGINE as local[4], spark://host:7077, yarn or k8s://..."
+                f"Spark knows no master {shown}: write ENGINE as local[4], spark://host:7077, yarn or k8s://..."
             )
         if "JAVA_HOME" in words or "UnsupportedClassVersionError" in words:
             return SparkSettingError("Spark does not start: install Java 17 or newer, or set JAVA_HOME to it")

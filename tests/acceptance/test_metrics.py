@@ -169,9 +169,10 @@ def test_commands_that_do_not_ingest_export_nothing(lake: Path, database: str, t
         f"http://user:{SECRET}@host:port",
         f"http://user:{SECRET}@",
         f"https://user:{SECRET}@host/?x",
+        f"https://user:12/{SECRET}@host:9091",
         f"http://user:{SECRET}\n@host",
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_a_wrong_target_for_a_run_is_refused(text: str, lake: Path, database: str) -> None:
     done = run(lake=lake, database=database, METRICS=text)
@@ -186,6 +187,9 @@ def test_what_a_setting_names() -> None:
     assert parse_target("host-1:1") == Address("host-1", 1)
     assert parse_target("https://a%40b:c%2Fd@host:9091/x") == Gateway("https://host:9091/x", "a@b", "c/d")
     assert parse_target("http://host") == Gateway("http://host")
+    assert parse_target("http://u:p@ss@host:9091") == Gateway("http://host:9091", "u", "p@ss")
+    assert parse_target("http://u:p@[::1]:9091/a/") == Gateway("http://[::1]:9091/a/", "u", "p")
+    assert SECRET not in repr(parse_target(f"http://u:{SECRET}@host"))
     assert parse_target("a/9109.prom") == TextFile(Path("a/9109.prom"))
     with pytest.raises(MetricsSettingError):
         parse_target("9109 ")

@@ -211,8 +211,23 @@ def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path
     assert "é.tsv" in dump(database)
 
 
-def test_passwords_in_urls_go() -> None:
-    assert remove_passwords("a postgresql://u:p@h/d, http://h/x@y b@c") == "a postgresql://h/d, http://h/x@y b@c"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a postgresql://u:p@h/d, http://h/x@y b@c", "a postgresql://h/d, http://h/x@y b@c"),
+        (f"postgresql://u:a@{SECRET}@h/d", "postgresql://h/d"),
+        (f"postgresql://u:a/{SECRET}@h/d", "postgresql://h/d"),
+        (f"postgresql://{SECRET}@h/d", "postgresql://h/d"),
+        ("s3://bucket/a@b/c.tsv", "s3://bucket/a@b/c.tsv"),
+        (f"'postgresql://h/d?user=u&password={SECRET}&port=1'", "'postgresql://h/d?user=u&password=***&port=1'"),
+        (f"sslpassword={SECRET} host=h", "sslpassword=*** host=h"),
+        (f"password = '{SECRET} \\' {SECRET}' host=h", "password = *** host=h"),
+        (f"PASSWORD='{SECRET}", "PASSWORD=***"),
+        ("no password supplied", "no password supplied"),
+    ],
+)
+def test_passwords_go(text: str, shown: str) -> None:
+    assert remove_passwords(text) == shown
 
 
 def test_what_an_error_says_is_one_short_line_without_passwords() -> None:

@@ -168,7 +168,7 @@ def test_who_reduces_is_said_once(refused: Refused, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("option", ["--workers", "--interval"])
 def test_a_number_of_processes_or_seconds_is_above_0(option: str, word: str, refused: Refused) -> None:
     words = ["watch", f"{option}={word}"]
-    assert "is not a whole number above 0" in refused(*words)
+    assert "must be a whole number above 0" in refused(*words)
 
 
 def test_one_is_a_number_of_processes() -> None:
@@ -327,6 +327,61 @@ def test_what_is_no_option_is_a_safe_line(words: list[str], refused: Refused) ->
     line = refused(*words)
     assert SECRET not in line
     assert "; see python run.py" in line
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECRET,
+        f"password={SECRET}",
+        f"postgresql://h/d?password={SECRET}",
+        f"postgresql://u:p/{SECRET}@h/d",
+        f"postgresql://u:p@{SECRET}@h/d",
+        f"{SECRET} could match (choose from 'status') =",
+        f"'\n{SECRET}\"",
+    ],
+    ids=range(7),
+)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["{}"],
+        ["--databse", "{}"],
+        ["--databse={}"],
+        ["-d{}"],
+        ["-h{}"],
+        ["--prune={}"],
+        ["--pru={}"],
+        ["--workers={}"],
+        ["status", "{}"],
+        ["status", "--json={}"],
+        ["explain", "a", "2019-02-15", "{}"],
+        ["explain", "a", "{}"],
+        ["watch", "--interval={}"],
+    ],
+    ids=" ".join,
+)
+def test_no_refusal_repeats_a_value(words: list[str], value: str, refused: Refused) -> None:
+    assert SECRET not in refused(*(word.format(value) for word in words))
+
+
+def test_no_refusal_repeats_a_setting(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WATCH_INTERVAL", SECRET)
+    assert refused("watch").startswith("argument --interval: must be a whole number above 0")
+
+
+def test_a_refusal_names_what_it_refuses(refused: Refused) -> None:
+    assert "argument COMMAND: invalid choice (choose from " in refused("statsu")
+    assert "unrecognized arguments: --no, -x, 2 values (not shown: " in refused("--no=a", "status", "-xy", "b", "c")
+    assert "argument --json: takes no value" in refused("status", "--json=a")
+    assert "ambiguous option: --pru could match --prune, --prune-all" in refused("--pru=a")
+
+
+def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS", f"http://u:{SECRET}@h:9091")
+    options = cli.parse_settings(["--database", f"postgresql://u:{SECRET}@h/d"])
+    assert SECRET in options.database_url
+    assert SECRET not in repr(options)
 
 
 def test_a_wrong_option_is_reported_whatever_the_log_is_to_be(
