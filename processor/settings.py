@@ -11,6 +11,7 @@ from processor.batches import LIMITS, MIB, Limits
 from processor.command_registry import COMMANDS, Access
 from processor.environment import read_setting
 from processor.errors import SettingError
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.parsing import parse_day, parse_decimal, parse_integer
@@ -26,15 +27,17 @@ WAIT_SECONDS = 60.0
 class Settings:
     """What one command was asked for.
 
-    command: its name in `COMMANDS`. database_url: a libpq URI; empty, libpq's own variables count. is_embedded: the
-    database is on the program's own server, as nothing names another one. wait_seconds: how long to wait for a database
-    that does not answer. engine: Spark's master; empty, `workers` processes reduce. metrics: where metrics go; None for
-    nowhere. limits: the most that a batch holds. wrong: what is wrong with the settings, a line each, for the command
-    that reports all of it; for the others the first one ends the program.
+    command: its name in `COMMANDS`. lake_settings: how the lake's files are read. database_url: a libpq URI; empty,
+    libpq's own variables count. is_embedded: the database is on the program's own server, as nothing names another
+    one. wait_seconds: how long to wait for a database that does not answer. engine: Spark's master; empty, `workers`
+    processes reduce. metrics: where metrics go; None for nowhere. limits: the most that a batch holds. wrong: what is
+    wrong with the settings, a line each, for the command that reports all of it; for the others the first one ends the
+    program.
     """
 
     command: str
     lake_url: str
+    lake_settings: LakeSettings
     database_url: str = field(repr=False)
     is_embedded: bool
     wait_seconds: float
@@ -81,6 +84,7 @@ def read_settings(options: Namespace, refuse: Callable[[str], NoReturn]) -> Sett
     wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
     if wait is None:
         complain(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
+    lake_settings = _read_lake_settings(complain)
     limits = _read_limits(complain)
     metrics = _read_metrics(name, options.metrics, complain)
     if options.workers and options.engine:
@@ -91,6 +95,7 @@ def read_settings(options: Namespace, refuse: Callable[[str], NoReturn]) -> Sett
     return Settings(
         name,
         options.lake,
+        lake_settings,
         options.database,
         not options.database and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
         WAIT_SECONDS if wait is None else wait,
@@ -156,6 +161,20 @@ def _read_explained(
 def count_cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read_lake_settings(complain: Callable[[str], object]) -> LakeSettings:
+    default = DEFAULT_LAKE_SETTINGS
+    text_gib = parse_integer(read_setting("MAX_TEXT_GIB", str(default.max_text_gib)))
+    ahead = parse_integer(read_setting("LAKE_AHEAD", str(default.objects_ahead)))
+    payer = read_setting("AWS_REQUEST_PAYER")
+    if not text_gib:
+        complain(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {default.max_text_gib}")
+    if not ahead:
+        complain(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
+    if payer not in ("", "requester"):
+        complain("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
+    return LakeSettings(text_gib or default.max_text_gib, ahead or default.objects_ahead, payer == "requester")
 
 
 def _read_limits(complain: Callable[[str], object]) -> Limits:

@@ -13,8 +13,6 @@ from processor.commands.messages import nothing_there
 from processor.errors import DONE, FAILED, FailedError
 from processor.lake.base import FileError, Lake, LakeError
 from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
-from processor.lake.read_ahead import read_objects_ahead
-from processor.lake.text import read_text_limit
 from processor.output.console import RED, Console
 from processor.output.formats import format_size, pluralize
 from processor.output.metrics_export import TextFile
@@ -83,11 +81,6 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
 
 def _wrong_settings(settings: Settings) -> Iterator[str]:
     yield from settings.wrong
-    for read in (read_text_limit, read_objects_ahead):
-        try:
-            read()
-        except LakeError as error:
-            yield str(error)
     if isinstance(settings.metrics, TextFile):
         folder = settings.metrics.path.parent
         with suppress(OSError):  # of a current folder that is gone
@@ -97,7 +90,7 @@ def _wrong_settings(settings: Settings) -> Iterator[str]:
 
 
 def _lake(settings: Settings) -> str:
-    lake = open_lake(settings.lake_url)
+    lake = open_lake(settings.lake_url, settings.lake_settings)
     files = list(lake.list_files())
     if not files:
         raise FailedError(nothing_there(lake, settings))
@@ -119,7 +112,7 @@ def _lake(settings: Settings) -> str:
 def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # told already
-        lake = open_lake(settings.lake_url)
+        lake = open_lake(settings.lake_url, settings.lake_settings)
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _roles,
         "schema": _schema,

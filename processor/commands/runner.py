@@ -62,7 +62,8 @@ def _export(metrics: "Metrics", settings: Settings, console: Console, signals: S
     assert isinstance(settings.metrics, Gateway | TextFile)
     with suppress(*ERRORS):  # the run has reported it; the metrics of the database stay as they were
         at_once = replace(settings, wait_seconds=0)
-        with open_read_only(open_lake(settings.lake_url), at_once, console, signals) as database:
+        lake = open_lake(settings.lake_url, settings.lake_settings)
+        with open_read_only(lake, at_once, console, signals) as database:
             reads = Reads(database)
             metrics.record_database(reads.health(), reads.holder())
     try:
@@ -75,7 +76,7 @@ def _run(
     command: Command, settings: Settings, console: Console, signals: Signals, metrics: "Metrics | None" = None
 ) -> int:
     try:
-        lake = open_lake(settings.lake_url)
+        lake = open_lake(settings.lake_url, settings.lake_settings)
         if command.access is Access.READ:
             with ExitStack() as stack:
                 database = None

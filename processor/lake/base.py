@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
@@ -35,6 +36,22 @@ class ChangedError(FileError):
     """The listed version of a file does not exist any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class LakeSettings:
+    """How a lake's files are read.
+
+    max_text_gib: GiB of text that a compressed file may contain. objects_ahead: how many S3 objects each process
+    requests ahead. pays_for_requests: whether each request accepts the charge, as a bucket may ask of its readers.
+    """
+
+    max_text_gib: int = 64
+    objects_ahead: int = 16
+    pays_for_requests: bool = False
+
+
+DEFAULT_LAKE_SETTINGS = LakeSettings()
+
+
 class LakeFile(NamedTuple):
     """A file of the lake as it was listed: its key, the fingerprint of its version, its size in bytes.
 
@@ -58,9 +75,10 @@ class Stream(Protocol):
 
 
 class Lake(Protocol):
-    """The files below one URL."""
+    """The files below one URL, and the settings by which they are read."""
 
     url: str
+    settings: LakeSettings
 
     def list_files(self) -> Iterator[LakeFile]:
         """List every lake file below the URL, in any order; raises LakeError."""

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import (
+    DEFAULT_LAKE_SETTINGS,
     ChangedError,
     FileError,
     LakeError,
     LakeFile,
     LakeSettingError,
+    LakeSettings,
     Stream,
     is_hidden,
     is_lake_file,
@@ -25,10 +27,10 @@ class FolderLake:
     File names are bytes to the system and UTF-8 in keys. Nothing here uses a Path, which decodes names by the locale.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
         """Open the lake below `path`, which is made absolute; raises OSError without a current folder."""
         self._root = os.path.realpath(os.path.expanduser(encode_utf8(path)))
-        self.url = decode_utf8(self._root)
+        self.url, self.settings = decode_utf8(self._root), settings
 
     def list_files(self) -> Iterator[LakeFile]:
         """List every lake file below the folder; hidden folders and symbolic links that lead out of it are ignored.

@@ -2,14 +2,18 @@
 
 import re
 
-from processor.lake.base import UNSTORABLE_CHARACTERS, Lake, LakeSettingError
+from processor.lake.base import (
+    DEFAULT_LAKE_SETTINGS,
+    UNSTORABLE_CHARACTERS,
+    Lake,
+    LakeSettingError,
+    LakeSettings,
+)
 from processor.lake.folder import FolderLake
-from processor.lake.read_ahead import read_objects_ahead
 from processor.lake.s3 import S3Lake
-from processor.lake.text import read_text_limit
 
 
-def open_lake(url: str) -> Lake:
+def open_lake(url: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> Lake:
     """Return the lake at `s3://bucket/prefix/` or in a folder; raises LakeSettingError.
 
     No message repeats the URL: it may contain a password that was set in the wrong place.
@@ -18,17 +22,15 @@ def open_lake(url: str) -> Lake:
         raise LakeSettingError("no lake is named: set LAKE_URL to s3://bucket/prefix/ or to a folder")
     if UNSTORABLE_CHARACTERS.search(url):
         raise LakeSettingError("LAKE_URL is not valid UTF-8; write the lake's name in UTF-8")
-    read_text_limit()
-    read_objects_ahead()
     if url.startswith("s3://"):
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket) or "?" in prefix or "#" in prefix:
             raise LakeSettingError("LAKE_URL must have the form s3://bucket/prefix/")
-        return S3Lake(bucket, prefix)
+        return S3Lake(bucket, prefix, settings)
     if "://" in url:
         raise LakeSettingError("LAKE_URL is neither s3://bucket/prefix/ nor a folder; set it to one of them")
     try:
-        folder = FolderLake(url)
+        folder = FolderLake(url, settings)
     except OSError:
         raise LakeSettingError("LAKE_URL is not a path to a folder; set it to one that is") from None
     if UNSTORABLE_CHARACTERS.search(folder.url):

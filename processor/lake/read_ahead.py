@@ -5,36 +5,26 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import AsyncResult, ThreadPool
 
-from processor.environment import read_setting
-from processor.lake.base import Lake, LakeFile, LakeSettingError, Stream
+from processor.lake.base import Lake, LakeFile, Stream
 from processor.lake.folder import FolderLake
 from processor.lake.text import BLOCK_BYTES
-from processor.parsing import parse_integer
 
 # Larger objects keep the connection busy by themselves.
 MAX_OBJECT_BYTES = 4 * 1024 * 1024
-DEFAULT_OBJECTS = 16
-
-
-def read_objects_ahead() -> int:
-    """Return LAKE_AHEAD, the number of objects to fetch ahead; raises LakeSettingError."""
-    count = parse_integer(read_setting("LAKE_AHEAD", str(DEFAULT_OBJECTS)))
-    if not count:
-        raise LakeSettingError(f"LAKE_AHEAD must be a whole number above 0, such as {DEFAULT_OBJECTS}")
-    return count
 
 
 class ReadAhead:
     """A lake that fetches the small files that are expected next while the files before them are read.
 
-    It holds at most LAKE_AHEAD files, each of at most MAX_OBJECT_BYTES. Of a folder, it fetches none.
+    It holds at most as many files as the lake's settings allow, each of at most MAX_OBJECT_BYTES. Of a folder, it
+    fetches none.
     """
 
     def __init__(self, lake: Lake) -> None:
-        """Wrap a lake; no files are expected yet. Raises LakeSettingError."""
-        self.url, self.list_files, self.find = lake.url, lake.list_files, lake.find
+        """Wrap a lake; no files are expected yet."""
+        self.url, self.settings, self.list_files, self.find = lake.url, lake.settings, lake.list_files, lake.find
         self._lake = lake
-        self._count = 0 if isinstance(lake, FolderLake) else read_objects_ahead()
+        self._count = 0 if isinstance(lake, FolderLake) else lake.settings.objects_ahead
         self._threads: ThreadPool | None = None
         self._expected: Iterator[LakeFile] = iter(())
         self._fetched: deque[tuple[LakeFile, AsyncResult[bytes]]] = deque()

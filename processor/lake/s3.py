@@ -1,10 +1,9 @@
 """A lake in S3."""
 
-import os
 from collections.abc import Iterator
 
 from processor.lake.aws_client import AwsClient
-from processor.lake.base import LakeFile, LakeSettingError, Stream, is_lake_file
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettings, Stream, is_lake_file
 from processor.lake.s3_listing import S3Listing
 from processor.lake.s3_object import S3Objects, S3Stream
 from processor.lake.s3_version import MODIFIED, make_s3_file
@@ -19,14 +18,11 @@ class S3Lake:
     `has_files_without_etag` is true once a file was listed without an ETag.
     """
 
-    def __init__(self, bucket: str, prefix: str) -> None:
-        """Open the lake of the objects in `bucket` whose keys begin with the folder `prefix`.
-
-        Raises LakeSettingError.
-        """
+    def __init__(self, bucket: str, prefix: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
+        """Open the lake of the objects in `bucket` whose keys begin with the folder `prefix`."""
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
-        payer = read_request_payer()
-        self.url = f"s3://{bucket}/{prefix}"
+        payer = {"RequestPayer": "requester"} if settings.pays_for_requests else {}
+        self.url, self.settings = f"s3://{bucket}/{prefix}", settings
         self.has_files_without_etag = False
         self._client = AwsClient("s3")
         self._is_ordered = not bucket.endswith(DIRECTORY_BUCKET)
@@ -65,13 +61,3 @@ class S3Lake:
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """Open the bytes [start, stop) of an object; a broken connection is resumed where it broke."""
         return S3Stream(self._objects, file, start, stop)
-
-
-def read_request_payer() -> dict[str, str]:
-    """Return the parameter of a request that AWS_REQUEST_PAYER asks for; raises LakeSettingError."""
-    payer = os.environ.get("AWS_REQUEST_PAYER")
-    if not payer:
-        return {}
-    if payer != "requester":
-        raise LakeSettingError("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
-    return {"RequestPayer": payer}

@@ -5,26 +5,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
-from processor.environment import read_setting
-from processor.lake.base import FileError, Lake, LakeFile, LakeSettingError, Stream
-from processor.parsing import parse_integer
+from processor.lake.base import FileError, Lake, LakeFile, Stream
 
 if TYPE_CHECKING:
     import io
 
 BLOCK_BYTES = 256 * 1024
 GIB_BYTES = 1024**3
-DEFAULT_TEXT_GIB = 64
 ZSTD_WINDOW_LOG = 27  # 128 MiB, the limit of the zstd program as well
 COMPRESSION_RATIO = 8  # a guess
-
-
-def read_text_limit() -> int:
-    """Return the bytes that a compressed file may contain, from MAX_TEXT_GIB; raises LakeSettingError."""
-    limit = parse_integer(read_setting("MAX_TEXT_GIB", str(DEFAULT_TEXT_GIB)))
-    if not limit:
-        raise LakeSettingError(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {DEFAULT_TEXT_GIB}")
-    return limit * GIB_BYTES
 
 
 def is_compressed(file: LakeFile) -> bool:
@@ -52,16 +41,16 @@ def read_text(
     """
     if file.error is not None:
         raise FileError(file.error)
+    limit = lake.settings.max_text_gib
     source = _CountingStream(lake.open(file, start, stop), on_read)
     try:
         stream = _decompress(file, source)
-        left = read_text_limit() if is_compressed(file) else file.size
+        left = limit * GIB_BYTES if is_compressed(file) else file.size
         while block := _read_block(stream):
             left -= len(block)
             if left < 0:
                 raise FileError(
-                    f"it contains more than {read_text_limit() // GIB_BYTES} GiB of text; "
-                    "write it as several files, or increase MAX_TEXT_GIB"
+                    f"it contains more than {limit} GiB of text; write it as several files, or increase MAX_TEXT_GIB"
                 )
             yield block
     finally:

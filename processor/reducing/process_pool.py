@@ -59,7 +59,7 @@ class ProcessPool:
 
     def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK) -> None:
         """Cut the files, which will be asked for in this order, into tasks for at most `workers` processes."""
-        self._lake = ReadAhead(lake)  # raises LakeSettingError here rather than in the processes
+        self._lake = ReadAhead(lake)
         self._chunk_bytes = chunk_bytes
         cut = self._cut(files, workers)
         self._files = deque(cut)
@@ -157,7 +157,7 @@ class ProcessPool:
             left = deque(task)
             try:
                 if worker is None:
-                    worker = Worker(self._lake.url, self._chunk_bytes)
+                    worker = Worker(self._lake, self._chunk_bytes)
                     self._workers.add(worker)
                 worker.connection.send([results.byte_range for results in task])
                 while left:
@@ -180,7 +180,7 @@ class ProcessPool:
 class Worker:
     """A process that reduces byte ranges of a lake, and the connection to it; it ends when this process does."""
 
-    def __init__(self, url: str, chunk_bytes: int) -> None:
+    def __init__(self, lake: Lake, chunk_bytes: int) -> None:
         """Start the process."""
         self.connection, theirs = Pipe()
         with theirs:
@@ -188,10 +188,11 @@ class Worker:
                 [sys.executable, "-P", "-m", "processor.reducing.process_worker", str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
+                # botocore in the process reads the AWS_* settings.
                 env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT)},
                 process_group=0,  # a signal that the terminal sends to stop the run reaches its parent only
             )
-        self.connection.send((url, chunk_bytes))
+        self.connection.send((lake.url, lake.settings, chunk_bytes))
 
     def end(self) -> None:
         """End the process now."""

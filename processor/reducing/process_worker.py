@@ -16,16 +16,17 @@ from processor.reducing.in_process import reduce_byte_range
 def main(descriptor: int) -> None:
     """Work until the parent closes the connection.
 
-    The parent first sends the lake's URL and the size of a chunk in bytes, then tasks: lists of byte ranges. For each
-    byte range this process sends any number of `ReducedPartial`, then None, or the error that ended it.
+    The parent first sends the lake's URL, its settings and the size of a chunk in bytes, then tasks: lists of byte
+    ranges. For each byte range this process sends any number of `ReducedPartial`, then None, or the error that ended
+    it.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent gets the signal, too, and ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # partials are large and hold no cycles
     with Connection(descriptor) as parent:
-        url, chunk_bytes = parent.recv()
-        lake = ReadAhead(open_lake(url))
+        url, settings, chunk_bytes = parent.recv()
+        lake = ReadAhead(open_lake(url, settings))
         while True:
             task = parent.recv()
             lake.expect(byte_range.file for byte_range in task)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from processor.lake.base import FileError, Lake, LakeError
+from processor.lake.base import FileError, Lake, LakeError, LakeSettings
 from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
@@ -54,10 +54,12 @@ class BucketResult(NamedTuple):
 class FoldTask(NamedTuple):
     """The first half of a Spark job, sent to the executors: it folds byte ranges.
 
-    environment: settings of the lake, with credentials. buckets: for each file of the job, the number of its buckets.
+    lake_settings: how the lake is read. environment: the AWS_* variables, with credentials, which botocore reads.
+    buckets: for each file of the job, the number of its buckets.
     """
 
     lake_url: str
+    lake_settings: LakeSettings
     chunk_bytes: int
     environment: dict[bytes, bytes]
     buckets: Sequence[int]
@@ -69,7 +71,7 @@ class FoldTask(NamedTuple):
     def run(self, task: Iterable[tuple[int, ByteRange]]) -> Iterator[tuple[Bucket, BucketPartial]]:
         """Yield the partials of a task's byte ranges, by bucket; each range comes with its file's position."""
         os.environb.update(self.environment)
-        lake = _open_cached(self.lake_url)
+        lake = _open_cached(self.lake_url, self.lake_settings)
         for position, byte_range in task:
             yield from self._fold(lake, position, byte_range)
 
@@ -98,6 +100,6 @@ def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Bucket, Bucket
 
 
 @lru_cache(1)
-def _open_cached(url: str) -> Lake:
+def _open_cached(url: str, settings: LakeSettings) -> Lake:
     """Return the lake of a URL; later tasks of the same process use its connections again."""
-    return open_lake(url)
+    return open_lake(url, settings)

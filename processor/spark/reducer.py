@@ -6,7 +6,6 @@ of times.
 """
 
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,6 @@ JOB_CHUNKS = 4
 RUNNING_JOBS = 2
 FINISHED_JOBS = 1
 NO_EXECUTOR_SECONDS = 90.0
-LAKE_SETTINGS = re.compile(b"AWS_|MAX_TEXT_GIB$")
 
 T = TypeVar("T")
 
@@ -106,8 +104,9 @@ class SparkReducer:
             self._begun.append((job, self._threads.submit(self._run, job)))
 
     def _run(self, job: Job) -> list[BucketResult]:
-        environment = {name: value for name, value in os.environb.items() if LAKE_SETTINGS.match(name)}
-        fold = FoldTask(self._lake.url, self._chunk_bytes, environment, job.buckets)
+        # botocore reads these by itself, in the executors as well.
+        environment = {name: value for name, value in os.environb.items() if name.startswith(b"AWS_")}
+        fold = FoldTask(self._lake.url, self._lake.settings, self._chunk_bytes, environment, job.buckets)
         ranges = (
             (position, byte_range)
             for position, file in enumerate(job.files)

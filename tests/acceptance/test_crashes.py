@@ -184,7 +184,8 @@ class EndingLake:
     def __init__(self, folder: Path, number: int) -> None:
         """The lake in a folder."""
         self._lake, self._left = open_lake(str(folder)), number
-        self.url, self.list_files, self.find = self._lake.url, self._lake.list_files, self._lake.find
+        self.url, self.settings = self._lake.url, self._lake.settings
+        self.list_files, self.find = self._lake.list_files, self._lake.find
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """The stream, which may end the process."""

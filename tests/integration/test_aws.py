@@ -252,7 +252,6 @@ WRONG = [
     ({"AWS_DEFAULTS_MODE": "x"}, "defaults mode"),
     ({"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "x"}, "endpoint mode"),
     ({"AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "x"}, "request_min_compression_size_bytes"),
-    ({"AWS_REQUEST_PAYER": "me"}, "AWS_REQUEST_PAYER can only be requester"),
 ]  # fmt: skip
 
 

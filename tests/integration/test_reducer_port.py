@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.lake.base import FileError, Lake, LakeFile
+from processor.lake.base import FileError, Lake, LakeFile, LakeSettings
 from processor.lake.location import open_lake
 from processor.reducers.partial import Counts, Partial
 from processor.reducing.in_process import InProcessReducer
@@ -174,6 +174,18 @@ def test_a_file_that_cannot_be_read_raises_file_error(open_reducer: Open, lake: 
                         list(reducer.results(file))
                     assert raised.value.size > 0
             elif file.key in GOOD:
+                assert merge(reducer.results(file), db) == expect(file.key)
+
+
+def test_files_are_read_by_the_settings_of_the_lake(open_reducer: Open, lake: Lake, db: Database) -> None:
+    lake.settings = LakeSettings(max_text_gib=0)
+    files = [file for file in list_files(lake) if file.key in GOOD]
+    with open_reducer(files) as reducer:
+        for file in files:
+            if file.key == "c.tsv.gz":
+                with pytest.raises(FileError, match="it contains more than 0 GiB of text"):
+                    list(reducer.results(file))
+            else:
                 assert merge(reducer.results(file), db) == expect(file.key)
 
 

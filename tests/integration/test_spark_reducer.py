@@ -20,7 +20,7 @@ from typing import Any, cast
 import psycopg2
 import pytest
 
-from processor.lake.base import FileError, Lake, LakeError, LakeFile
+from processor.lake.base import FileError, Lake, LakeError, LakeFile, LakeSettings
 from processor.lake.folder import FolderLake
 from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
@@ -263,7 +263,7 @@ def test_executors_are_counted_without_the_driver(application: SparkApplication)
 
 
 def test_no_log_shows_the_secrets_of_a_task() -> None:
-    job = FoldTask("s3://b/", 500, {b"AWS_SECRET_ACCESS_KEY": SECRET.encode()}, [1])
+    job = FoldTask("s3://b/", LakeSettings(), 500, {b"AWS_SECRET_ACCESS_KEY": SECRET.encode()}, [1])
     stage = Staging({"dsn": f"postgresql://u:{SECRET}@h/d"}, {"copy": SECRET})
     for shown in (repr(job), str(job), f"{job}", f"{job!r}", repr([job]), repr(stage), str(stage), f"{[stage]}"):
         assert SECRET not in shown
@@ -401,8 +401,9 @@ def test_executors_get_the_settings_of_the_lake_and_no_others(
         return jobs[-1]
 
     monkeypatch.setattr(spark, "FoldTask", made)
-    wanted = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": "http://h", "MAX_TEXT_GIB": "7"}
-    others = {"DATABASE_URL": SECRET, "PGPASSWORD": SECRET, "LAWS_X": "1", "MAX_TEXT_GIB_X": "1", "METRICS": "x"}
+    wanted = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": "http://h"}
+    others = {"DATABASE_URL": SECRET, "PGPASSWORD": SECRET, "LAWS_X": "1", "MAX_TEXT_GIB": "1", "METRICS": "x"}
+    lake = open_lake(lake.url, LakeSettings(max_text_gib=7))
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in (wanted | others).items():
@@ -411,10 +412,12 @@ def test_executors_get_the_settings_of_the_lake_and_no_others(
         list(some.results(present(lake)[0]))
     some._threads.shutdown()  # a job that still runs here would set the settings again, for later tests
     assert jobs[0].environment == {name.encode(): value.encode() for name, value in wanted.items()}
+    assert jobs[0].lake_settings == lake.settings
     for name in wanted:
         monkeypatch.delenv(name)
     _open_cached.cache_clear()
     assert list(jobs[0].run([(0, ByteRange(present(lake)[0]))]))
+    assert _open_cached(lake.url, lake.settings).settings == lake.settings
     assert {name: os.environ[name] for name in wanted} == wanted
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 from backports import zstd
 
 from processor import batches
-from processor.lake.base import FileError, LakeFile
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
 from processor.output.formats import make_printable
 from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
@@ -45,7 +45,7 @@ REDUCERS: dict[str, Callable[..., Iterable[Partial]]] = {
 class Memory:
     """A lake that holds one file."""
 
-    url = "memory"
+    url, settings = "memory", DEFAULT_LAKE_SETTINGS
 
     def __init__(self, data: bytes) -> None:
         self._data = data

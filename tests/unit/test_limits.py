@@ -11,7 +11,7 @@ from backports import zstd
 
 from processor import batches
 from processor.batches import MAX_REJECTED_LINES
-from processor.lake.base import FileError, LakeFile, LakeSettingError
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile, LakeSettings
 from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.fold import ENTRIES
@@ -49,8 +49,8 @@ class Stream:
 class Made(Memory):
     """A lake of one file that is made as it is read."""
 
-    def __init__(self, text: Callable[[], Iterable[bytes]]) -> None:
-        self._text = text
+    def __init__(self, text: Callable[[], Iterable[bytes]], settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
+        self._text, self.settings = text, settings
 
     def find(self, _: str) -> None:
         """Nothing is there by a name."""
@@ -60,12 +60,19 @@ class Made(Memory):
         return Stream(self._text())
 
 
-def version(make: Callable[[], Iterable[bytes]], key: str = "a.tsv", most: int = 64 * MIB) -> Version:
+def version(
+    make: Callable[[], Iterable[bytes]],
+    key: str = "a.tsv",
+    most: int = 64 * MIB,
+    settings: LakeSettings = DEFAULT_LAKE_SETTINGS,
+) -> Version:
     """Read a file that is made as it is read, within a limit of memory in bytes."""
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = batches.read_file(file, reduce_byte_range(Made(make), ByteRange(file), 32 * MIB), SilentTally())
+        reading = batches.read_file(
+            file, reduce_byte_range(Made(make, settings), ByteRange(file), 32 * MIB), SilentTally()
+        )
         for _ in reading.rows:
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -123,10 +130,10 @@ def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> N
 
 
 @pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])
-def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAX_TEXT_GIB", "1")
+def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str) -> None:
+    limit = LakeSettings(max_text_gib=1)
     with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or increase MAX_TEXT_GIB"):
-        version(lambda: packed(key, chain([HEADER, EVENT, b"\n"], blocks(b"x", 2 * GIB))), key)
+        version(lambda: packed(key, chain([HEADER, EVENT, b"\n"], blocks(b"x", 2 * GIB))), key, settings=limit)
 
 
 def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
@@ -134,12 +141,6 @@ def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
     pack = zstd.ZstdCompressor(level=1) if key.endswith(".zst") else zlib.compressobj(1, wbits=31)
     yield from filter(None, map(pack.compress, text))
     yield pack.flush()
-
-
-def test_the_limit_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAX_TEXT_GIB", "much")
-    with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB"):
-        open_lake(str(tmp_path))
 
 
 @pytest.mark.parametrize("key", ["a.tsv", "a.tsv.zst"])

@@ -38,6 +38,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         *LIBPQ,
         *("DATABASE_WAIT", "ENGINE", "LAKE_URL", "LOG_FORMAT", "LOG_LEVEL", "METRICS", "QUEUE_URL", "WATCH_INTERVAL"),
+        *("AWS_REQUEST_PAYER", "LAKE_AHEAD", "MAX_TEXT_GIB"),
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DATABASE_URL", "postgresql://h/d")
@@ -246,6 +247,19 @@ def test_a_database_is_waited_for_so_many_seconds(
     else:
         assert cli.parse_settings([]).wait_seconds == wait
         assert cli.parse_settings(["doctor"]).wrong == ()
+
+
+def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    for payer, pays in (("", False), ("requester", True)):
+        monkeypatch.setenv("AWS_REQUEST_PAYER", payer)
+        assert cli.parse_settings([]).lake_settings.pays_for_requests is pays
+    monkeypatch.setenv("AWS_REQUEST_PAYER", "me")
+    for words in ([], ["--rebuild"], *(ENOUGH[name] for name in ENOUGH.keys() - {"doctor"})):
+        assert refused(*words).startswith("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
+    monkeypatch.setenv("MAX_TEXT_GIB", "0")
+    monkeypatch.setenv("LAKE_AHEAD", "x")
+    wrong = cli.parse_settings(["doctor"]).wrong
+    assert [line.split()[0] for line in wrong] == ["MAX_TEXT_GIB", "LAKE_AHEAD", "AWS_REQUEST_PAYER"]
 
 
 @pytest.mark.parametrize("name", ["", *LIBPQ])

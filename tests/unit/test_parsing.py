@@ -7,14 +7,19 @@ import pytest
 
 from processor import cli
 from processor.lake import selection as changes
-from processor.lake.base import LakeSettingError
-from processor.lake.location import open_lake
+from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection, find_date
-from processor.lake.text import read_text_limit
 from processor.parsing import has_day_form, parse_day, parse_decimal, parse_integer
 from processor.reducers import events
 from tests.support import oracle
 
+# Settings that are numbers, with the message for those that are not.
+SETTINGS = {
+    "MAX_TEXT_GIB": "MAX_TEXT_GIB must be a whole number of GiB above 0",
+    "LAKE_AHEAD": "LAKE_AHEAD must be a whole number above 0",
+    "WATCH_INTERVAL": "argument --interval: ",
+    "DATABASE_WAIT": "DATABASE_WAIT must be a number of seconds",
+}
 # int() or float() accept these, or may do so one day, but settings must not.
 ODD_NUMBERS = [
     "", " ", " 7", "7 ", "\t7", "7\n", "+7", "-7", "1_0", "0x10", "0b1", "0o7", "1e2", "1E2", "1.", ".5", "1,5",
@@ -87,55 +92,45 @@ def test_the_first_and_the_last_of_hours_minutes_and_seconds_are_times(text: str
 
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)
-@pytest.mark.parametrize("name", ["MAX_TEXT_GIB", "WATCH_INTERVAL", "DATABASE_WAIT", "--workers", "--interval"])
+@pytest.mark.parametrize("name", [*SETTINGS, "--workers", "--interval"])
 def test_a_setting_that_is_not_a_number_is_refused(
-    name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "\0" in text or (not text and name.isupper()):
         return  # a variable cannot contain a NUL, and an empty one means the default
     if name.isupper():
         monkeypatch.setenv(name, text)
-    if name == "MAX_TEXT_GIB":
-        with pytest.raises(LakeSettingError, match="MAX_TEXT_GIB must be a whole number of GiB above 0"):
-            open_lake(str(tmp_path))
-        return
-    words = {"WATCH_INTERVAL": ["watch"], "DATABASE_WAIT": []}.get(name, ["watch", f"{name}={text}"])
+    words = ["watch", f"{name}={text}"] if name.startswith("--") else ["watch"]
     with pytest.raises(SystemExit) as ended:
         cli.parse_settings(words)
     assert ended.value.code == 2
     error = capsys.readouterr().err
-    assert error.startswith(
-        ("argument --workers: ", "argument --interval: ", "DATABASE_WAIT must be a number of seconds")
-    )
+    assert error.startswith(SETTINGS.get(name, f"argument {name}: "))
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "text"), [("MAX_TEXT_GIB", "0"), ("WATCH_INTERVAL", "0"), ("--workers", "0"), ("--interval", "0")]
-)
-def test_zero_is_refused(name: str, text: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["MAX_TEXT_GIB", "LAKE_AHEAD", "WATCH_INTERVAL", "--workers", "--interval"])
+def test_zero_is_refused(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     if name.isupper():
-        monkeypatch.setenv(name, text)
-    if name == "MAX_TEXT_GIB":
-        with pytest.raises(LakeSettingError, match="above 0"):
-            open_lake(str(tmp_path))
-        return
+        monkeypatch.setenv(name, "0")
     with pytest.raises(SystemExit):
-        cli.parse_settings(["watch"] if name.isupper() else ["watch", name, text])
+        cli.parse_settings(["watch"] if name.isupper() else ["watch", name, "0"])
+    assert "above 0" in capsys.readouterr().err
 
 
 def test_settings_that_are_numbers_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"DATABASE_WAIT": "0", "WATCH_INTERVAL": "09", "MAX_TEXT_GIB": "2"}.items():
+    for name, value in {"DATABASE_WAIT": "0", "WATCH_INTERVAL": "09", "MAX_TEXT_GIB": "2", "LAKE_AHEAD": "03"}.items():
         monkeypatch.setenv(name, value)
     options = cli.parse_settings(["watch", "--workers", "3"])
     assert (options.wait_seconds, options.interval_seconds, options.workers) == (0, 9, 3)
-    assert read_text_limit() == 2 * 1024**3
+    assert options.lake_settings == LakeSettings(max_text_gib=2, objects_ahead=3)
     monkeypatch.setenv("DATABASE_WAIT", "2.5")
     assert cli.parse_settings([]).wait_seconds == 2.5
-    for name in ("DATABASE_WAIT", "WATCH_INTERVAL", "MAX_TEXT_GIB"):
+    for name in SETTINGS:
         monkeypatch.setenv(name, "")
     options = cli.parse_settings(["watch"])
-    assert (options.wait_seconds, options.interval_seconds, read_text_limit()) == (60, 60, 64 * 1024**3)
+    assert (options.wait_seconds, options.interval_seconds) == (60, 60)
+    assert options.lake_settings == LakeSettings(max_text_gib=64, objects_ahead=16)
     assert not math.isnan(options.wait_seconds)
 
 

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import pytest
 
-from processor.lake.base import ChangedError, LakeFile, LakeSettingError, Stream
+from processor.lake.base import ChangedError, LakeFile, LakeSettings, Stream
 from processor.lake.location import open_lake
-from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead, read_objects_ahead
+from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead
 from tests.support.waiting import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
@@ -18,7 +18,7 @@ FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
 class Objects:
     """A lake that records which objects were opened, and answers once it may."""
 
-    url = "s3://made/"
+    url, settings = "s3://made/", LakeSettings(objects_ahead=5)
 
     def __init__(self) -> None:
         self.opened: list[str] = []
@@ -40,8 +40,7 @@ class Objects:
 
 
 @pytest.fixture
-def objects(monkeypatch: pytest.MonkeyPatch) -> Objects:
-    monkeypatch.setenv("LAKE_AHEAD", "5")
+def objects() -> Objects:
     return Objects()
 
 
@@ -98,10 +97,3 @@ def test_a_folder_is_not_read_ahead(tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "a.tsv").unlink()
     with pytest.raises(ChangedError):
         ahead.open(file)
-
-
-@pytest.mark.parametrize("wrong", ["0", "-1", "many", "1_0", "\u0663"])
-def test_a_malformed_number_of_objects_is_refused(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
-    monkeypatch.setenv("LAKE_AHEAD", wrong)
-    with pytest.raises(LakeSettingError, match="LAKE_AHEAD must be a whole number above 0"):
-        read_objects_ahead()
