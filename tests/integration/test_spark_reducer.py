@@ -118,7 +118,7 @@ def test_a_master_that_does_not_answer_is_reported(application: SparkApplication
 
 
 def test_no_error_of_a_master_repeats_a_password(application: SparkApplication) -> None:
-    with pytest.raises(SparkError, match="spark://127.0.0.1:1 cannot be reached"):
+    with pytest.raises(SparkError, match=r"spark://127\.0\.0\.1:1 cannot be reached"):
         named(application, f"spark://u:{SECRET}@127.0.0.1:1")._check_master()
     error = named(application, f"postgresql://u:{SECRET}@h")._translate(ValueError("Could not parse Master URL"), "")
     assert str(error).startswith("Spark knows no master postgresql://h: ")
