@@ -5,7 +5,7 @@
 -- subquery that the planner cannot pull up limits it to one index look-up for each row that changed.
 
 -- apply_settings: for this transaction only, so that a pooler can hand the connection on. The locks of a program that
--- was killed, or whose host was lost, are soon free
+-- was killed, or whose host was lost, are released soon
 select
     set_config('search_path', %(search_path)s, true),
     set_config('client_min_messages', 'warning', true),
@@ -19,7 +19,7 @@ select
     set_config('enable_indexscan', 'on', true),
     set_config('enable_indexonlyscan', 'on', true),
     set_config('enable_bitmapscan', 'on', true),
-    -- if a policy hides rows, raise an error instead of adding up the others
+    -- if a policy hides rows, raise an error instead of summing the others
     set_config('row_security', 'off', true),
     -- psycopg2 reads dates in this form; numbers come with all their digits
     set_config('datestyle', 'ISO', true),
@@ -81,7 +81,7 @@ where present.most > drawn.last_value or (present.most = drawn.last_value and no
 -- begin_run: record a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
--- claim: make the run the one that may write, and record the lake
+-- claim: let only this run write from now on, and record the lake
 insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
 on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
 
@@ -134,7 +134,7 @@ select
 from state.runs
 where command <> 'verify';
 
--- read_health: what operators watch: times in seconds since 1970-01-01 UTC, and the number of failed files
+-- read_health: the numbers that operators watch: times in seconds since 1970-01-01 UTC, and the number of failed files
 select
     (
         select extract(epoch from max(ended_at))::double precision
@@ -487,7 +487,7 @@ copy pg_temp.new_rejected_lines from stdin;
 
 -- has_staged: whether Spark staged any rows since the tables were last cleared, even if that was interrupted
 select
-    pg_relation_size('state.staged_pieces')
+    pg_relation_size('state.staged_partials')
     + pg_relation_size('state.staged_article_days')
     + pg_relation_size('state.staged_user_days')
     + pg_relation_size('state.staged_sessions')
@@ -496,11 +496,11 @@ select
 -- clear_staged: delete staged rows that no run took, unless a session that hangs still holds them
 set local lock_timeout = '2s';
 truncate
-    state.staged_pieces, state.staged_article_days, state.staged_user_days, state.staged_sessions,
+    state.staged_partials, state.staged_article_days, state.staged_user_days, state.staged_sessions,
     state.staged_rejected_lines;
 
--- name_piece: the name under which this transaction stages its rows
-select set_config('event_lake.piece', %(piece)s, true);
+-- name_partial: the name of the partial whose rows this transaction stages
+select set_config('event_lake.partial_id', %(partial_id)s, true);
 
 -- stage_article_days: rows from a partial
 copy state.staged_article_days (article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
@@ -514,16 +514,16 @@ copy state.staged_sessions (user_id, session_id, first_at, last_at, events) from
 -- stage_rejected_lines: rows from a partial
 copy state.staged_rejected_lines (chunk, line, reason, raw) from stdin;
 
--- stage_piece: record that all rows were staged
-insert into state.staged_pieces default values;
+-- stage_partial: record that all rows were staged
+insert into state.staged_partials default values;
 
--- take_piece: return a row if everything is still staged: a server that crashes empties the tables
-delete from state.staged_pieces where piece = %(piece)s returning piece;
+-- take_partial: return a row if everything is still staged: a server that crashes empties the tables
+delete from state.staged_partials where partial_id = %(partial_id)s returning partial_id;
 
 -- take_staged: move staged rows to the tables new_*, as if a partial of the file had been copied there
 with taken as (
     delete from state.staged_article_days
-    where piece = %(piece)s
+    where partial_id = %(partial_id)s
     returning article_id, date, displays, clicks, title_at, category_at, title, category
 )
 
@@ -531,21 +531,21 @@ insert into pg_temp.new_article_days
 (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
 select %(file_id)s, article_id, date, displays, clicks, title_at, category_at, title, category from taken;
 with taken as (
-    delete from state.staged_user_days where piece = %(piece)s returning user_id, date, displays, clicks
+    delete from state.staged_user_days where partial_id = %(partial_id)s returning user_id, date, displays, clicks
 )
 
 insert into pg_temp.new_user_days (file_id, user_id, date, displays, clicks)
 select %(file_id)s, user_id, date, displays, clicks from taken;
 with taken as (
     delete from state.staged_sessions
-    where piece = %(piece)s
+    where partial_id = %(partial_id)s
     returning user_id, session_id, first_at, last_at, events
 )
 
 insert into pg_temp.new_sessions (file_id, user_id, session_id, first_at, last_at, events)
 select %(file_id)s, user_id, session_id, first_at, last_at, events from taken;
 with taken as (
-    delete from state.staged_rejected_lines where piece = %(piece)s returning chunk, line, reason, raw
+    delete from state.staged_rejected_lines where partial_id = %(partial_id)s returning chunk, line, reason, raw
 )
 
 insert into pg_temp.new_rejected_lines (file_id, chunk, line, reason, raw)
@@ -652,7 +652,7 @@ select user_id, session_id, first_at, last_at from retracted;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
 -- recall_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
--- a bitmap scan has no end
+-- a bitmap scan loses the order
 select set_config('enable_bitmapscan', 'off', true);
 insert into pg_temp.recalled_texts (article_id, title, category)
 select retracted.article_id, titles.title, categories.category
@@ -1061,12 +1061,12 @@ from (
 ) as new_and_old
 group by user_id, session_id;
 
--- is_share_of_sessions: whether the batch holds a large share of all sessions, so that reading all is faster than to
--- look up each
+-- is_share_of_sessions: whether the batch holds a large share of all sessions, so that reading all is faster than
+-- looking up each
 select pg_relation_size('file_sessions') < 800 * (select count(*) from pg_temp.changed_sessions) as is_share;
 
--- look_up_sessions: the spans of those sessions in other files, found at the ends of the indexes; a bitmap scan has no
--- ends
+-- look_up_sessions: the spans of those sessions in other files, found at the ends of the indexes; a bitmap scan loses
+-- the order
 select set_config('enable_bitmapscan', 'off', true);
 insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
 select spans.user_id, spans.session_id, firsts.first_at, lasts.last_at
@@ -1186,8 +1186,8 @@ select
 delete from user_performance where ctid = any(%(users)s::tid[]);
 delete from session_days where date = any(%(dates)s::date[]);
 
--- read_report_state: a value that changes when anything changes that a report shows. Of errors it takes the text and
--- not the time, as every run finds them again
+-- read_report_state: a value that changes when anything changes that a report shows. It includes the text of
+-- errors but not their time, as every run finds them again
 select
     md5(
         concat_ws(
@@ -1319,13 +1319,13 @@ from public.article_performance
 where article_id = any(%(article_ids)s) and date between %(since)s and %(until)s
 order by article_id, date;
 
--- read_first_article_performance: the rows that a run shows
+-- read_first_article_performance: the first rows, which a run shows
 select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance
 order by article_id, date
 limit 5;
 
--- read_first_user_performance: the rows that a run shows
+-- read_first_user_performance: the first rows, which a run shows
 select user_id, date, sessions, session_seconds, average_session_seconds, displays, clicks, click_through_rate
 from public.user_performance
 order by date, user_id

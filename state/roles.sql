@@ -1,5 +1,5 @@
 -- The two roles of a lake's database, each with the rights that it needs and no more. Run this file once before the
--- program's first run, as an administrator connected to the database. Then let each role log in, for example by \password:
+-- program's first run, as an administrator connected to the database. Then let each role log in, e.g. with \password:
 --     psql "postgresql://admin@host/database" -f state/roles.sql -c '\password etl' -c '\password bi'
 -- `etl` ingests: it makes schema state and the BI tables, and owns them. `bi` reads the tables and views of schema
 -- public and nothing else. Running this file again changes nothing.

@@ -1,4 +1,4 @@
--- The truth about the database. BI tables stand in schema public, progress and reducer state in schema state.
+-- The schema of the database: BI tables in schema public, progress and reducer state in schema state.
 -- Keys compare by code points (collate "C"); times in state are whole microseconds since 1970-01-01 UTC, as integers.
 
 create schema state;
@@ -34,21 +34,21 @@ create table state.runs (
 comment on table state.runs is 'Every run that held the lock of this database.';
 comment on column state.runs.run_id is 'Number of the run.';
 comment on column state.runs.started_at is 'When it took the lock.';
-comment on column state.runs.ended_at is 'When it ended; null while it is at work, or where it was killed.';
+comment on column state.runs.ended_at is 'When it ended; null while it is at work, and if it was killed.';
 comment on column state.runs.host is 'Host it ran on.';
 comment on column state.runs.pid is 'Its process id on that host.';
-comment on column state.runs.command is 'What it was: count, rebuild, watch, forget or verify; unknown before this was recorded.';
-comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting; null while it is at work, or where it was killed or lost its lock.';
-comment on column state.runs.error is 'The line that it ended with where it failed as a whole; why a file failed stands in lake_files.';
-comment on column state.runs.files_counted is 'Files that it counted; for verify, that it read.';
-comment on column state.runs.files_unchanged is 'Files that were counted before and hold the same.';
+comment on column state.runs.command is 'Its command: count, rebuild, watch, forget or verify; unknown for runs before this was recorded.';
+comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting; null while it is at work, and if it was killed or lost its lock.';
+comment on column state.runs.error is 'The error that ended it; null without one. lake_files records why a single file failed.';
+comment on column state.runs.files_counted is 'Files that it counted; for verify, files that it read.';
+comment on column state.runs.files_unchanged is 'Files that were counted before and have not changed.';
 comment on column state.runs.files_failed is 'Files that could not be read.';
-comment on column state.runs.files_forgotten is 'Files that it took back, as they were pruned or forgotten.';
+comment on column state.runs.files_forgotten is 'Files that it retracted because they were pruned or forgotten.';
 comment on column state.runs.events is 'Events in the files that it counted.';
 comment on column state.runs.rejected is 'Rejected lines in the files that it counted.';
-comment on column state.runs.seconds is 'How long it counted or, where it watches or did not come to its end, ran until it was last at work, in seconds.';
+comment on column state.runs.seconds is 'How long it took, in seconds, without drawing the report; for a watch, until it was last at work.';
 comment on column state.runs.bytes is 'Bytes that it read from the lake, as they are stored there.';
-comment on column state.runs.reasons is 'Those rejected lines by the code of their reason; empty for runs before this was recorded.';
+comment on column state.runs.reasons is 'The number of those rejected lines by the code of their reason; empty for runs before this was recorded.';
 
 create table state.lake (
     only_one boolean primary key default true check (only_one),
@@ -56,7 +56,7 @@ create table state.lake (
     run_id bigint not null
 );
 comment on table state.lake is 'The one lake that this database holds.';
-comment on column state.lake.only_one is 'True: there is one row.';
+comment on column state.lake.only_one is 'Always true, so that there is only one row.';
 comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or the last --relocated changed it.';
 comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
 
@@ -78,10 +78,10 @@ create table state.lake_files (
     exclude using hash (key with =),
     constraint every_line_is_accounted_for check (lines = events + rejected + empty)
 );
-comment on table state.lake_files is 'Every lake file that was counted or could not be read: the checkpoint.';
+comment on table state.lake_files is 'The checkpoint of every lake file that was counted or failed.';
 comment on column state.lake_files.file_id is 'Number of the file in the tables file_*; each version that is ingested gets the next one.';
 comment on column state.lake_files.key is 'Path of the file below LAKE_URL.';
-comment on column state.lake_files.fingerprint is 'ETag or modification time, and size, of the version that counts; null where none does.';
+comment on column state.lake_files.fingerprint is 'ETag or modification time, and size, of the counted version; null if no version was counted.';
 comment on column state.lake_files.content_hash is 'SHA-256 over the lines of that version.';
 comment on column state.lake_files.size is 'Size of that version in bytes, as stored in the lake.';
 comment on column state.lake_files.lines is 'Its lines after the header: events, rejected lines and empty lines.';
@@ -89,10 +89,10 @@ comment on column state.lake_files.events is 'Its events.';
 comment on column state.lake_files.rejected is 'Its rejected lines.';
 comment on column state.lake_files.empty is 'Its empty lines.';
 comment on column state.lake_files.counted_at is 'When that version was counted.';
-comment on column state.lake_files.commit_id is 'The transaction that counted it, to settle a commit whose outcome is unknown.';
-comment on column state.lake_files.error is 'Why its present version could not be read; null where it could.';
-comment on column state.lake_files.failed_at is 'When that was found.';
-comment on column state.lake_files.newest_at is 'When the latest event of the version that counts was (microseconds since 1970-01-01 UTC); null without an event, and where it was counted before this was recorded.';
+comment on column state.lake_files.commit_id is 'The transaction that counted it; it shows whether a commit whose outcome is unknown took place.';
+comment on column state.lake_files.error is 'Why its present version could not be read; null if it could.';
+comment on column state.lake_files.failed_at is 'When that error was found.';
+comment on column state.lake_files.newest_at is 'Time of the latest event of the counted version (microseconds since 1970-01-01 UTC); null without events, and if it was counted before this was recorded.';
 
 create table state.file_article_days (
     title_at bigint,
@@ -108,19 +108,19 @@ create table state.file_article_days (
 create index on state.file_article_days (file_id);
 create index file_article_days_hash
 on state.file_article_days (hashtextextended(article_id, 0), greatest(title_at, category_at));
--- For publications: a key would cost an index, the whole row costs only where wal_level is logical.
+-- For publications: a key would need an index; the whole row as identity costs something only if wal_level is logical.
 alter table state.file_article_days replica identity full;
 comment on table state.file_article_days is
-'What each file gave: displays and clicks of an article on a day, and its latest title and category.';
-comment on column state.file_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.file_article_days.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+'What each file contributes: displays and clicks of an article on a day, and its latest title and category.';
+comment on column state.file_article_days.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
+comment on column state.file_article_days.category_at is 'Time of the event with this category (microseconds since 1970-01-01 UTC).';
 comment on column state.file_article_days.file_id is 'The file, in lake_files.';
 comment on column state.file_article_days.date is 'UTC day.';
 comment on column state.file_article_days.displays is 'Displays in this file.';
 comment on column state.file_article_days.clicks is 'Clicks in this file.';
 comment on column state.file_article_days.article_id is 'The article.';
-comment on column state.file_article_days.title is 'The latest title of the article in this file, on its day; null on other days.';
-comment on column state.file_article_days.category is 'The latest category of the article in this file, on its day; null on other days.';
+comment on column state.file_article_days.title is 'The latest title of the article in this file, on the day of its event; null on other days.';
+comment on column state.file_article_days.category is 'The latest category of the article in this file, on the day of its event; null on other days.';
 
 create table state.file_user_days (
     file_id integer not null,
@@ -131,7 +131,7 @@ create table state.file_user_days (
 );
 create index on state.file_user_days (file_id);
 alter table state.file_user_days replica identity full;
-comment on table state.file_user_days is 'What each file gave: displays and clicks of a user on a day.';
+comment on table state.file_user_days is 'What each file contributes: displays and clicks of a user on a day.';
 comment on column state.file_user_days.file_id is 'The file, in lake_files.';
 comment on column state.file_user_days.date is 'UTC day.';
 comment on column state.file_user_days.displays is 'Displays in this file.';
@@ -152,12 +152,12 @@ create index file_sessions_first on state.file_sessions
 create index file_sessions_last on state.file_sessions
 (hashtextextended(session_id, hashtextextended(user_id, 0)), last_at);
 alter table state.file_sessions replica identity full;
-comment on table state.file_sessions is 'What each file gave: the span of a session, whose whole may lie in several files.';
+comment on table state.file_sessions is 'What each file contributes: the span of a session, which may have events in several files.';
 comment on column state.file_sessions.first_at is 'Its first event in this file (microseconds since 1970-01-01 UTC).';
 comment on column state.file_sessions.last_at is 'Its last event in this file (microseconds since 1970-01-01 UTC).';
 comment on column state.file_sessions.file_id is 'The file, in lake_files.';
 comment on column state.file_sessions.events is 'Its events in this file.';
-comment on column state.file_sessions.user_id is 'The user: half of the session''s name.';
+comment on column state.file_sessions.user_id is 'The user: half of the session''s key.';
 comment on column state.file_sessions.session_id is 'The session id: the other half.';
 
 create table state.articles (
@@ -170,9 +170,9 @@ create table state.articles (
     category text collate "C"
 ) with (fillfactor = 70);
 comment on table state.articles is
-'Every article of article_performance over all files: its latest texts, and where its cumulative clicks stand.';
-comment on column state.articles.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.articles.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
+'Every article of article_performance over all files: its latest texts and its last cumulative clicks.';
+comment on column state.articles.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
+comment on column state.articles.category_at is 'Time of the event with this category (microseconds since 1970-01-01 UTC).';
 comment on column state.articles.clicks is 'Its clicks on all days.';
 comment on column state.articles.last_date is 'The last UTC day on which it has a click or a display.';
 comment on column state.articles.article_id is 'The article.';
@@ -186,7 +186,7 @@ create table state.file_rejected_lines (
     raw bytea not null,
     primary key (file_id, line_number)
 );
-comment on table state.file_rejected_lines is 'What each file gave: lines that count nowhere.';
+comment on table state.file_rejected_lines is 'What each file contributes: its rejected lines.';
 comment on column state.file_rejected_lines.file_id is 'The file, in lake_files.';
 comment on column state.file_rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
 comment on column state.file_rejected_lines.reason is 'Code of the reason, as the README lists them.';
@@ -196,19 +196,19 @@ create view state.rejected_lines as
 select files.key, lines.line_number, lines.reason, lines.raw
 from state.file_rejected_lines as lines
 inner join state.lake_files as files using (file_id);
-comment on view state.rejected_lines is 'Lines that count nowhere, by file.';
+comment on view state.rejected_lines is 'Rejected lines by file; they are not counted.';
 comment on column state.rejected_lines.key is 'Path of the file below LAKE_URL.';
 comment on column state.rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
 comment on column state.rejected_lines.reason is 'Code of the reason, as the README lists them.';
 comment on column state.rejected_lines.raw is 'The line''s first 1,000 bytes.';
 
--- What executors of Spark stage for the run at work, each piece in a transaction of its own. Unlogged: it is worth
--- nothing once the run is over, and a piece that a server lost in a crash is missing whole.
-create unlogged table state.staged_pieces (
-    piece uuid not null default current_setting('event_lake.piece')::uuid
+-- Staging: rows that executors of Spark write for the run at work, each partial in a transaction of its own. Unlogged,
+-- as they are worthless once the run is over. A server that crashes empties the tables; it never keeps half a partial.
+create unlogged table state.staged_partials (
+    partial_id uuid not null default current_setting('event_lake.partial_id')::uuid
 );
 create unlogged table state.staged_article_days (
-    piece uuid not null default current_setting('event_lake.piece')::uuid,
+    partial_id uuid not null default current_setting('event_lake.partial_id')::uuid,
     article_id text collate "C",
     date date,
     displays integer,
@@ -219,14 +219,14 @@ create unlogged table state.staged_article_days (
     category text collate "C"
 );
 create unlogged table state.staged_user_days (
-    piece uuid not null default current_setting('event_lake.piece')::uuid,
+    partial_id uuid not null default current_setting('event_lake.partial_id')::uuid,
     user_id text collate "C",
     date date,
     displays integer,
     clicks integer
 );
 create unlogged table state.staged_sessions (
-    piece uuid not null default current_setting('event_lake.piece')::uuid,
+    partial_id uuid not null default current_setting('event_lake.partial_id')::uuid,
     user_id text collate "C",
     session_id text collate "C",
     first_at bigint,
@@ -234,46 +234,46 @@ create unlogged table state.staged_sessions (
     events integer
 );
 create unlogged table state.staged_rejected_lines (
-    piece uuid not null default current_setting('event_lake.piece')::uuid,
+    partial_id uuid not null default current_setting('event_lake.partial_id')::uuid,
     chunk bigint,
     line bigint,
     reason text,
     raw bytea
 );
-create index on state.staged_pieces (piece);
-create index on state.staged_article_days (piece);
-create index on state.staged_user_days (piece);
-create index on state.staged_sessions (piece);
-create index on state.staged_rejected_lines (piece);
-comment on table state.staged_pieces is 'Pieces that Spark''s executors staged whole for the run at work; a piece is what one task says of a file or of a part of its ids.';
-comment on column state.staged_pieces.piece is 'The piece: each attempt of each task names its own.';
+create index on state.staged_partials (partial_id);
+create index on state.staged_article_days (partial_id);
+create index on state.staged_user_days (partial_id);
+create index on state.staged_sessions (partial_id);
+create index on state.staged_rejected_lines (partial_id);
+comment on table state.staged_partials is 'Partials that executors of Spark have staged completely for the run at work; each is of one file, or of one bucket of its ids.';
+comment on column state.staged_partials.partial_id is 'A random name for the partial; each attempt of a task uses another.';
 comment on table state.staged_article_days is 'Staged: displays, clicks and latest texts of an article on a day.';
-comment on column state.staged_article_days.piece is 'The piece, in staged_pieces.';
+comment on column state.staged_article_days.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_article_days.article_id is 'The article.';
 comment on column state.staged_article_days.date is 'UTC day.';
-comment on column state.staged_article_days.displays is 'Displays in the piece.';
-comment on column state.staged_article_days.clicks is 'Clicks in the piece.';
-comment on column state.staged_article_days.title_at is 'When the title was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.staged_article_days.category_at is 'When the category was carried (microseconds since 1970-01-01 UTC).';
-comment on column state.staged_article_days.title is 'The latest title of the article in the piece, on its day; null on other days.';
-comment on column state.staged_article_days.category is 'The latest category of the article in the piece, on its day; null on other days.';
+comment on column state.staged_article_days.displays is 'Displays in the partial.';
+comment on column state.staged_article_days.clicks is 'Clicks in the partial.';
+comment on column state.staged_article_days.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_article_days.category_at is 'Time of the event with this category (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_article_days.title is 'The latest title of the article in the partial, on the day of its event; null on other days.';
+comment on column state.staged_article_days.category is 'The latest category of the article in the partial, on the day of its event; null on other days.';
 comment on table state.staged_user_days is 'Staged: displays and clicks of a user on a day.';
-comment on column state.staged_user_days.piece is 'The piece, in staged_pieces.';
+comment on column state.staged_user_days.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_user_days.user_id is 'The user.';
 comment on column state.staged_user_days.date is 'UTC day.';
-comment on column state.staged_user_days.displays is 'Displays in the piece.';
-comment on column state.staged_user_days.clicks is 'Clicks in the piece.';
+comment on column state.staged_user_days.displays is 'Displays in the partial.';
+comment on column state.staged_user_days.clicks is 'Clicks in the partial.';
 comment on table state.staged_sessions is 'Staged: the span of a session.';
-comment on column state.staged_sessions.piece is 'The piece, in staged_pieces.';
-comment on column state.staged_sessions.user_id is 'The user: half of the session''s name.';
+comment on column state.staged_sessions.partial_id is 'The partial, in staged_partials.';
+comment on column state.staged_sessions.user_id is 'The user: half of the session''s key.';
 comment on column state.staged_sessions.session_id is 'The session id: the other half.';
-comment on column state.staged_sessions.first_at is 'Its first event in the piece (microseconds since 1970-01-01 UTC).';
-comment on column state.staged_sessions.last_at is 'Its last event in the piece (microseconds since 1970-01-01 UTC).';
-comment on column state.staged_sessions.events is 'Its events in the piece.';
-comment on table state.staged_rejected_lines is 'Staged: lines that count nowhere.';
-comment on column state.staged_rejected_lines.piece is 'The piece, in staged_pieces.';
-comment on column state.staged_rejected_lines.chunk is 'Where in the file the stretch of the line begins, in bytes.';
-comment on column state.staged_rejected_lines.line is 'The line in that stretch, from 0.';
+comment on column state.staged_sessions.first_at is 'Its first event in the partial (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_sessions.last_at is 'Its last event in the partial (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_sessions.events is 'Its events in the partial.';
+comment on table state.staged_rejected_lines is 'Staged: rejected lines.';
+comment on column state.staged_rejected_lines.partial_id is 'The partial, in staged_partials.';
+comment on column state.staged_rejected_lines.chunk is 'The byte of the file at which the line''s chunk begins.';
+comment on column state.staged_rejected_lines.line is 'The line''s number in that chunk, from 0.';
 comment on column state.staged_rejected_lines.reason is 'Code of the reason, as the README lists them.';
 comment on column state.staged_rejected_lines.raw is 'The line''s first 1,000 bytes.';
 
@@ -292,12 +292,12 @@ create table public.article_performance (
 comment on table public.article_performance is 'One row for each article and UTC day with a click or a display.';
 comment on column public.article_performance.article_id is 'The article: the id in the events'' attributes.';
 comment on column public.article_performance.date is 'UTC day of the clicks and displays.';
-comment on column public.article_performance.title is 'The article''s latest title over all days; null where never seen.';
-comment on column public.article_performance.category is 'The article''s latest category over all days; null where never seen.';
+comment on column public.article_performance.title is 'The article''s latest title over all days; null if no event named one.';
+comment on column public.article_performance.category is 'The article''s latest category over all days; null if no event named one.';
 comment on column public.article_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
 comment on column public.article_performance.clicks is 'Events article_viewed on that day.';
 comment on column public.article_performance.cumulative_clicks is 'Clicks of the article up to and including that day.';
-comment on column public.article_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+comment on column public.article_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
 -- The report asks for the newest days of all articles.
 create index article_performance_dates on public.article_performance (date);
@@ -317,13 +317,13 @@ create table public.user_performance (
 );
 comment on table public.user_performance is 'One row for each user and UTC day with a click, a display, or a session that began on it.';
 comment on column public.user_performance.user_id is 'The user: MD5(USER_ID) of the events.';
-comment on column public.user_performance.date is 'UTC day of the clicks and displays, and on which the sessions began.';
+comment on column public.user_performance.date is 'UTC day of the clicks and displays; a session belongs to the day on which it began.';
 comment on column public.user_performance.sessions is 'Sessions that began on that day; one may end on the next.';
-comment on column public.user_performance.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond; a length is the time from first to last event.';
-comment on column public.user_performance.average_session_seconds is 'session_seconds / sessions, in seconds; null where sessions is 0.';
+comment on column public.user_performance.session_seconds is 'Total length of those sessions in seconds, exact to the microsecond; a length is the time from the first to the last event.';
+comment on column public.user_performance.average_session_seconds is 'session_seconds / sessions, in seconds; null if sessions is 0.';
 comment on column public.user_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
 comment on column public.user_performance.clicks is 'Events article_viewed on that day.';
-comment on column public.user_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+comment on column public.user_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
 create table state.category_days (
     date date not null,
@@ -333,7 +333,7 @@ create table state.category_days (
 );
 create index category_days_hash on state.category_days (date, hashtextextended(coalesce(category, ''), 0));
 alter table state.category_days replica identity full;
-comment on table state.category_days is 'article_performance added up by category and day.';
+comment on table state.category_days is 'The displays and clicks of article_performance summed by category and day.';
 comment on column state.category_days.date is 'UTC day of the clicks and displays.';
 comment on column state.category_days.displays is 'Displays of the category''s articles on that day.';
 comment on column state.category_days.clicks is 'Clicks on the category''s articles on that day.';
@@ -344,10 +344,10 @@ create table state.session_days (
     sessions bigint not null,
     session_seconds numeric(38, 6) not null
 );
-comment on table state.session_days is 'The sessions of user_performance added up by day.';
+comment on table state.session_days is 'The sessions of user_performance summed by day.';
 comment on column state.session_days.date is 'UTC day on which the sessions began.';
 comment on column state.session_days.sessions is 'Sessions that began on that day.';
-comment on column state.session_days.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond.';
+comment on column state.session_days.session_seconds is 'Total length of those sessions in seconds, exact to the microsecond.';
 
 create view public.category_performance as
 select
@@ -362,7 +362,7 @@ comment on column public.category_performance.category is 'The articles'' latest
 comment on column public.category_performance.date is 'UTC day of the clicks and displays.';
 comment on column public.category_performance.displays is 'Displays of the category''s articles on that day.';
 comment on column public.category_performance.clicks is 'Clicks on the category''s articles on that day.';
-comment on column public.category_performance.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+comment on column public.category_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
 create view public.daily_overview as
 select
@@ -396,12 +396,12 @@ comment on view public.daily_overview is 'One row for each UTC day with a row in
 comment on column public.daily_overview.date is 'UTC day.';
 comment on column public.daily_overview.displays is 'Displays of all articles on that day, as in article_performance.';
 comment on column public.daily_overview.clicks is 'Clicks on all articles on that day, as in article_performance.';
-comment on column public.daily_overview.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+comment on column public.daily_overview.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 comment on column public.daily_overview.articles is 'Articles with a click or a display on that day.';
 comment on column public.daily_overview.users is 'Users with a click, a display, or a session that began on that day.';
 comment on column public.daily_overview.sessions is 'Sessions that began on that day; one may end on the next.';
-comment on column public.daily_overview.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond.';
-comment on column public.daily_overview.average_session_seconds is 'session_seconds / sessions, in seconds; null where sessions is 0.';
+comment on column public.daily_overview.session_seconds is 'Total length of those sessions in seconds, exact to the microsecond.';
+comment on column public.daily_overview.average_session_seconds is 'session_seconds / sessions, in seconds; null if sessions is 0.';
 
 create view public.weekly_overview as
 select
@@ -445,16 +445,16 @@ from (
     group by week
 ) as both_tables
 group by week;
-comment on view public.weekly_overview is 'One row for each week, Monday to Sunday in UTC, with a row in article_performance or user_performance; the newest may be counted in part.';
+comment on view public.weekly_overview is 'One row for each week, Monday to Sunday in UTC, with a row in article_performance or user_performance; the newest week may be incomplete.';
 comment on column public.weekly_overview.week is 'The week''s Monday.';
 comment on column public.weekly_overview.displays is 'Displays of all articles in that week, as in article_performance.';
 comment on column public.weekly_overview.clicks is 'Clicks on all articles in that week, as in article_performance.';
-comment on column public.weekly_overview.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
-comment on column public.weekly_overview.articles is 'Different articles with a click or a display in that week.';
-comment on column public.weekly_overview.users is 'Different users with a click, a display, or a session that began in that week.';
+comment on column public.weekly_overview.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
+comment on column public.weekly_overview.articles is 'Distinct articles with a click or a display in that week.';
+comment on column public.weekly_overview.users is 'Distinct users with a click, a display, or a session that began in that week.';
 comment on column public.weekly_overview.sessions is 'Sessions that began in that week.';
-comment on column public.weekly_overview.session_seconds is 'Their lengths added up, in seconds, exact to the microsecond.';
-comment on column public.weekly_overview.average_session_seconds is 'session_seconds / sessions, in seconds; null where sessions is 0.';
+comment on column public.weekly_overview.session_seconds is 'Total length of those sessions in seconds, exact to the microsecond.';
+comment on column public.weekly_overview.average_session_seconds is 'session_seconds / sessions, in seconds; null if sessions is 0.';
 
 create view public.article_overview as
 select
@@ -469,16 +469,16 @@ select
     sum(clicks)::double precision / nullif(sum(displays), 0)::double precision as click_through_rate
 from public.article_performance
 group by article_id;
-comment on view public.article_overview is 'One row for each article with a click or a display: its whole life.';
+comment on view public.article_overview is 'One row for each article with a click or a display: the sums over all its days.';
 comment on column public.article_overview.article_id is 'The article: the id in the events'' attributes.';
-comment on column public.article_overview.title is 'Its latest title; null where never seen.';
-comment on column public.article_overview.category is 'Its latest category; null where never seen.';
+comment on column public.article_overview.title is 'Its latest title; null if no event named one.';
+comment on column public.article_overview.category is 'Its latest category; null if no event named one.';
 comment on column public.article_overview.first_date is 'UTC day of its first click or display.';
 comment on column public.article_overview.last_date is 'UTC day of its last click or display.';
 comment on column public.article_overview.days is 'UTC days on which it had a click or a display.';
 comment on column public.article_overview.displays is 'Its displays on all days.';
 comment on column public.article_overview.clicks is 'Its clicks on all days.';
-comment on column public.article_overview.click_through_rate is 'clicks / displays (1 is 100 %); null where displays is 0.';
+comment on column public.article_overview.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
 create view public.user_retention as
 with user_weeks as (
@@ -500,12 +500,12 @@ select
 from (select first_week, users from cohorts where week = first_week) as firsts
 inner join (select distinct week from cohorts) as weeks on weeks.week >= firsts.first_week
 left join cohorts on cohorts.first_week = firsts.first_week and cohorts.week = weeks.week;
-comment on view public.user_retention is 'Users by the week, Monday to Sunday in UTC, of their first day in user_performance, and how many of them were there in each week from then on; the newest week may be counted in part.';
+comment on view public.user_retention is 'Users by the week, Monday to Sunday in UTC, of their first day in user_performance, and how many of them were active in each week since then; the newest week may be incomplete.';
 comment on column public.user_retention.first_week is 'Monday of the week of the users'' first day in user_performance.';
-comment on column public.user_retention.week is 'Monday of a week from then on in which any user was there.';
+comment on column public.user_retention.week is 'Monday of that week or of a later one in which any user was active.';
 comment on column public.user_retention.weeks_later is 'Weeks from first_week to week; 0 is the first week itself.';
 comment on column public.user_retention.cohort_users is 'Users whose first week is first_week.';
-comment on column public.user_retention.users is 'Those of them with a click, a display, or a session that began in week.';
+comment on column public.user_retention.users is 'Those of them with a click, a display, or a session that began in that week.';
 comment on column public.user_retention.retention_rate is 'users / cohort_users (1 is 100 %).';
 
 create view public.freshness as
@@ -525,14 +525,14 @@ select
     + max(newest_at) / 1000000 * interval '1 second'
     + max(newest_at) % 1000000 * interval '1 microsecond' as newest_event_at
 from state.lake_files;
-comment on view public.freshness is 'One row: how far the lake is counted, and what could not be.';
+comment on view public.freshness is 'One row: when the lake was last counted, up to which event, and what failed.';
 comment on column public.freshness.last_run_at is 'When the last run began, whether it found anything new or not.';
-comment on column public.freshness.last_counted_at is 'When a new or changed lake file was counted last.';
+comment on column public.freshness.last_counted_at is 'When a new or changed lake file was last counted.';
 comment on column public.freshness.last_file is 'Path of that file below LAKE_URL.';
 comment on column public.freshness.newest_date is 'Newest UTC day in user_performance; a wrong clock may set it in the future.';
-comment on column public.freshness.files is 'Lake files that count.';
-comment on column public.freshness.failed_files is 'Lake files whose present version could not be read; an earlier one of them may count.';
-comment on column public.freshness.bytes is 'Size of the files that count, in bytes as stored in the lake.';
+comment on column public.freshness.files is 'Lake files that are counted.';
+comment on column public.freshness.failed_files is 'Lake files whose present version could not be read; an earlier version may be counted.';
+comment on column public.freshness.bytes is 'Size of the counted files, in bytes as stored in the lake.';
 comment on column public.freshness.events is 'Their events, of all names.';
-comment on column public.freshness.rejected_lines is 'Their lines that could not be read and count nowhere.';
-comment on column public.freshness.newest_event_at is 'When their latest event was, whatever its name; a wrong clock may set it in the future. Null where no file was counted since this was recorded.';
+comment on column public.freshness.rejected_lines is 'Their rejected lines, which could not be read and are not counted.';
+comment on column public.freshness.newest_event_at is 'Time of their latest event, whatever its name; a wrong clock may set it in the future. Null if no file was counted since this was recorded.';

@@ -20,18 +20,18 @@ MAX_PAUSE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class StagedRows:
-    """Rows in the tables staged_*, all of which bear the name of their piece: a random UUID."""
+    """The rows of a partial in the tables staged_*. `partial_id` is a random UUID, which each of these rows has."""
 
-    piece: str
+    partial_id: str
     count: int
     tables: ClassVar[None] = None  # they are not in memory
     size: ClassVar[int] = 0
 
     def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
         """Move the rows into the temporary tables new_*; raises LostRowsError if the server lost them in a crash."""
-        if database.fetch_one(cur, "take_piece", piece=self.piece) is None:
-            raise LostRowsError("what Spark had staged was lost in a crash of the server")
-        database.execute(cur, "take_staged", piece=self.piece, file_id=file_id)
+        if database.fetch_one(cur, "take_partial", partial_id=self.partial_id) is None:
+            raise LostRowsError("rows that Spark had staged were lost in a crash of the server")
+        database.execute(cur, "take_staged", partial_id=self.partial_id, file_id=file_id)
 
 
 class Staging(NamedTuple):
@@ -47,7 +47,7 @@ class Staging(NamedTuple):
     @classmethod
     def of(cls, database: "Connection") -> "Staging":
         """Return what other processes need in order to stage rows in this database."""
-        names = ("name_piece", *(name for name in database.queries if name.startswith("stage_")))
+        names = ("name_partial", *(name for name in database.queries if name.startswith("stage_")))
         return cls(database.process_parameters(), {name: database.queries[name] for name in names})
 
     @contextmanager
@@ -69,18 +69,18 @@ class Staging(NamedTuple):
 
 
 class StagingConnection:
-    """A connection that stages rows, each piece in a transaction of its own."""
+    """A connection that stages rows, each partial in a transaction of its own."""
 
     def __init__(self, connection: "connection", queries: dict[str, str]) -> None:
         """Wrap an open connection."""
         self._connection, self.queries = connection, queries
 
     def stage(self, tables: Mapping[str, bytes]) -> StagedRows:
-        """Stage rows in COPY's text format, given by their table; raises psycopg2.Error."""
-        piece = str(uuid.uuid4())
+        """Stage the rows of a partial, in COPY's text format by their table; raises psycopg2.Error."""
+        partial_id = str(uuid.uuid4())
         with self._connection, self._connection.cursor() as cur:
-            cur.execute(self.queries["name_piece"], {"piece": piece})
+            cur.execute(self.queries["name_partial"], {"partial_id": partial_id})
             for name, rows in tables.items():
                 cur.copy_expert(self.queries[f"stage_{name}"], BytesIO(rows))
-            cur.execute(self.queries["stage_piece"])
-        return StagedRows(piece, sum(rows.count(b"\n") for rows in tables.values()))
+            cur.execute(self.queries["stage_partial"])
+        return StagedRows(partial_id, sum(rows.count(b"\n") for rows in tables.values()))

@@ -103,7 +103,7 @@ def test_executors_read_s3_themselves(database: str, bucket: str, cluster: Clust
 def test_killed_tasks_are_reduced_again(database: str, lake: Path, cluster: Cluster, victims: str) -> None:
     assert run(lake=lake / "small", database=database).returncode == 0
     found: list[psutil.Process] = []
-    with held(database, "lock table state.staged_pieces in share mode") as release:
+    with held(database, "lock table state.staged_partials in share mode") as release:
         going = Run("--relocated", lake=lake, database=database, **cluster.settings())
         with going:
             wait_until(lambda: is_waiting(database), PATIENCE)  # a task is in the midst of what it stages
@@ -130,7 +130,7 @@ def test_a_stopped_task_is_overtaken_by_another(database: str, lake: Path, clust
     stopped: list[psutil.Process] = []
     try:
         with (
-            held(database, "lock table state.staged_pieces in share mode") as release,
+            held(database, "lock table state.staged_partials in share mode") as release,
             Run("--relocated", lake=lake, database=database, **cluster.settings(**speculation)) as going,
         ):
             wait_until(lambda: is_waiting(database), PATIENCE)
@@ -173,16 +173,18 @@ def test_rows_lost_in_a_crash_of_the_server_are_reduced_again(database: str, lak
         with held(database, "select from state.lake for update"):  # the run commits nothing
             let_stage()
             wait_until(
-                lambda: is_waiting(database) and ask(database, "select exists (table state.staged_pieces)") == [(True,)]
+                lambda: (
+                    is_waiting(database) and ask(database, "select exists (table state.staged_partials)") == [(True,)]
+                )
             )
             with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
                 # as a server empties unlogged tables when it comes back
                 cur.execute(
-                    "truncate state.staged_pieces, state.staged_article_days, state.staged_user_days,"
+                    "truncate state.staged_partials, state.staged_article_days, state.staged_user_days,"
                     " state.staged_sessions, state.staged_rejected_lines"
                 )
         assert going.end(PATIENCE) == 1
-        assert "what Spark had staged was lost" in going.errors
+        assert "rows that Spark had staged were lost" in going.errors
     Model().check(database, BOTH)
 
 
@@ -190,8 +192,8 @@ def test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked(database:
     write_lake(tmp_path, {"a.tsv": events(10, 20, "first")})
     assert run(lake=tmp_path, database=database).returncode == 0
     with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
-        cur.execute("insert into state.staged_pieces values (gen_random_uuid())")
-    with held(database, "lock table state.staged_pieces in row exclusive mode"):
+        cur.execute("insert into state.staged_partials values (gen_random_uuid())")
+    with held(database, "lock table state.staged_partials in row exclusive mode"):
         assert run(lake=tmp_path, database=database).returncode == 0
     assert staged(database)
     assert run("forget", "a.tsv", lake=tmp_path, database=database).returncode == 0

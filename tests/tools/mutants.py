@@ -114,7 +114,7 @@ STATEMENTS = {
     "read_(article|user|rejected)": "rejected commands",
     "compare_": "verify",
     "take_over_comparison|create_comparison": "verify history",
-    "has_staged|clear_staged|name_piece|stage_|take_": "spark",
+    "has_staged|clear_staged|name_partial|stage_|take_": "spark",
     "": "batches rejected plans pipeline history",
 }
 
