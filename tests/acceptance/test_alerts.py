@@ -55,7 +55,7 @@ def test_the_rules_are_rules() -> None:
 
 
 @needs_promtool
-def test_a_healthy_lake_is_quiet_until_its_runs_stay_away(watched: Watched) -> None:
+def test_a_healthy_lake_fires_nothing_until_its_runs_stop(watched: Watched) -> None:
     scraped = watched.run(0)
     check_alerts(
         Phase(24, scraped, set()),
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_fires_until_it_is_fixed(watched: Watched) ->
 
 
 @needs_promtool
-def test_a_database_that_is_away_fires_and_what_was_known_stays(watched: Watched) -> None:
+def test_an_unavailable_database_fires_and_keeps_the_other_metrics(watched: Watched) -> None:
     first = watched.run(0)
     away = watched.run(1, NOWHERE, DATABASE_WAIT="0")
     succeeded = "event_lake_last_success_timestamp_seconds{}"

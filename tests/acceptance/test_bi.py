@@ -28,7 +28,7 @@ def displays_of(found: Tables, day: datetime.date) -> int:
     return sum(row.displays for (_, date), row in found.article_performance.items() if date == day)
 
 
-def test_every_query_gives_what_it_promises(tmp_path: Path, database: str) -> None:
+def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: str) -> None:
     made_lake.write(tmp_path / "lake", days=3, lines=5000)
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     found = tables(database)

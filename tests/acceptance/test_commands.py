@@ -54,7 +54,7 @@ def told(*arguments: str, lake: Path, database: str) -> dict[str, object]:
     return answer
 
 
-def test_asks_answer_beside_a_run_and_write_nothing(lake: Path, database: str) -> None:
+def test_commands_that_read_answer_during_a_run_and_write_nothing(lake: Path, database: str) -> None:
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     with Database(database) as at_work:
@@ -69,7 +69,7 @@ def test_asks_answer_beside_a_run_and_write_nothing(lake: Path, database: str) -
     assert told("status", lake=lake, database=database)["at_work"] is None
 
 
-def test_asks_of_an_unused_database_say_so_and_make_nothing(lake: Path, database: str) -> None:
+def test_commands_that_read_report_an_unused_database_and_create_nothing(lake: Path, database: str) -> None:
     for arguments in ASKS:
         done = run(*arguments, lake=lake, database=database)
         (line,) = done.stderr.splitlines()
@@ -78,14 +78,14 @@ def test_asks_of_an_unused_database_say_so_and_make_nothing(lake: Path, database
     assert execute(database, "select to_regnamespace('state'), to_regclass('article_performance')") == [(None, None)]
 
 
-def test_a_server_of_its_own_is_not_made_to_be_asked(tmp_path: Path) -> None:
+def test_commands_that_read_create_no_embedded_server(tmp_path: Path) -> None:
     with pytest.raises(NoDatabaseError), embedded.server("lake", tmp_path / "server", make=False):
         pass
     assert not (tmp_path / "server").exists()
 
 
 @pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
-def test_asks_of_another_schema_say_so(lake: Path, database: str, step: int, words: str) -> None:
+def test_commands_that_read_report_another_schema(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")
     before = execute(database, "table state.steps")
@@ -96,14 +96,14 @@ def test_asks_of_another_schema_say_so(lake: Path, database: str, step: int, wor
     assert execute(database, "table state.steps") == before
 
 
-def test_asks_of_another_lake_are_refused(lake: Path, database: str, tmp_path: Path) -> None:
+def test_commands_that_read_refuse_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
     ingest_folder(lake, database, Plan())
     for arguments in ASKS:
         done = run(*arguments, lake=tmp_path, database=database)
         assert (done.returncode, "--relocated" in done.stderr) == (2, True)
 
 
-def test_status_shows_what_changed_since(lake: Path, database: str) -> None:
+def test_status_shows_what_has_changed(lake: Path, database: str) -> None:
     (lake / "2019-02-14.tsv").write_bytes(HEADER + CLICK)
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-14.tsv").unlink()
@@ -255,7 +255,7 @@ def test_a_dry_run_shows_what_the_run_then_does_and_touches_nothing(lake: Path, 
         (Selection(None, "2019"), "abc"),
     ],
 )
-def test_a_selection_holds_by_date_or_by_key(selection: Selection, keys: str) -> None:
+def test_a_selection_is_by_date_or_by_key(selection: Selection, keys: str) -> None:
     lake = {
         "a": "2019-02-14.tsv",
         "b": "20190216.tsv",
@@ -269,7 +269,7 @@ def test_a_selection_holds_by_date_or_by_key(selection: Selection, keys: str) ->
 
 
 @pytest.mark.parametrize("end", ["--since", "--until"])
-def test_a_date_that_is_none_is_no_key(end: str, lake: Path, database: str) -> None:
+def test_a_date_that_does_not_exist_is_not_taken_for_a_key(end: str, lake: Path, database: str) -> None:
     """By keys, 2019-02-30 would take files in or leave them out that nobody named."""
     done = run(end, "2019-02-30", "--prune", lake=lake, database=database)
     assert (done.returncode, done.stdout) == (2, "")
@@ -307,7 +307,7 @@ def history(url: str) -> list[tuple[object, ...]]:
     )
 
 
-def test_the_history_shows_every_run_and_how_it_ended(lake: Path, database: str) -> None:
+def test_the_history_records_every_run_and_how_it_ended(lake: Path, database: str) -> None:
     size = sum(map(len, contents(lake).values()))
     run(lake=lake, database=database)
     run(lake=lake, database=database)
@@ -335,7 +335,7 @@ def test_the_history_shows_every_run_and_how_it_ended(lake: Path, database: str)
     assert execute(database, f"select count(*) from state.runs where {times}") == [(7,)]
 
 
-def test_the_history_shows_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
+def test_the_history_records_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
@@ -355,7 +355,7 @@ def test_the_history_shows_a_run_that_was_stopped_or_killed(lake: Path, database
     assert "count, which did not end properly" in shown
 
 
-def test_the_picture_is_of_what_counts(lake: Path, database: str, tmp_path: Path) -> None:
+def test_the_picture_shows_the_counted_files(lake: Path, database: str, tmp_path: Path) -> None:
     def draw(*arguments: str) -> bytes:
         environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
         command = [sys.executable, str(ROOT / "run.py"), *arguments]
@@ -400,7 +400,7 @@ def test_verify_reads_and_shows_times(lake: Path, database: str) -> None:
     assert done.stderr.splitlines()[-1].startswith("1 difference from")
 
 
-def test_help_starts_quickly_and_every_command_has_its_own(tmp_path: Path) -> None:
+def test_help_starts_quickly_and_every_command_has_one(tmp_path: Path) -> None:
     for arguments in (["--help"], ["status", "--help"]):
         command = [sys.executable, "-X", "importtime", str(ROOT / "run.py"), *arguments]
         done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=tmp_path)
@@ -412,7 +412,7 @@ def test_help_starts_quickly_and_every_command_has_its_own(tmp_path: Path) -> No
         assert not {"state", "processor.output.console"} & imported
 
 
-def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: str, tmp_path: Path) -> None:
+def test_only_terminals_get_colours_unless_no_color_is_set(lake: Path, database: str, tmp_path: Path) -> None:
     ingest_folder(lake, database, Plan())
     command = [sys.executable, str(ROOT / "run.py"), "status"]
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "TERM": "xterm"}
@@ -426,7 +426,7 @@ def test_colours_are_for_terminals_and_go_with_no_color(lake: Path, database: st
 
 
 @pytest.mark.parametrize("options", ["--dry-run", "--rebuild", "--prune", "--prune-all", "--since=2019"])
-def test_an_option_of_counting_is_refused_elsewhere(options: str, lake: Path, database: str) -> None:
+def test_an_option_of_the_main_command_is_refused_elsewhere(options: str, lake: Path, database: str) -> None:
     ingest_folder(lake, database, Plan())
     done = run(options, "forget", "2019-02-15.tsv", lake=lake, database=database)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
@@ -434,14 +434,14 @@ def test_an_option_of_counting_is_refused_elsewhere(options: str, lake: Path, da
 
 
 @pytest.mark.parametrize("arguments", [["--lake", "{lake}", "status"], ["status", "--lake", "{lake}"]])
-def test_an_option_counts_before_and_behind_the_command(database: str, tmp_path: Path, arguments: list[str]) -> None:
+def test_an_option_may_precede_or_follow_the_command(database: str, tmp_path: Path, arguments: list[str]) -> None:
     write_lake(tmp_path / "lake", {"a.tsv": HEADER})
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     done = run(*(word.format(lake=tmp_path / "lake") for word in arguments), lake=tmp_path / "none", database=database)
     assert (done.returncode, "1 file" in done.stdout) == (0, True)
 
 
-def test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+def test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     write_lake(lake, {"a.tsv": HEADER + CLICK})
     assert run(lake=lake, database=database).returncode == 0

@@ -35,7 +35,7 @@ def test_the_program_runs_without_root_and_without_rights() -> None:
     assert [volume for volume in etl["volumes"] if not volume.endswith(":ro")] == ["report:/app/report"]
 
 
-def test_the_watch_is_the_program_with_another_command_and_starts_by_its_profile_only() -> None:
+def test_the_watch_runs_the_same_image_and_starts_with_its_profile_only() -> None:
     watch = dict(SERVICES["watch"])
     assert (watch.pop("profiles"), watch.pop("command"), watch.pop("restart")) == (["watch"], "watch", "on-failure")
     assert watch | {"container_name": SERVICES["etl"]["container_name"]} == SERVICES["etl"]
@@ -67,7 +67,7 @@ def test_no_secret_is_in_a_layer() -> None:
     assert allowed == ["!requirements.txt", "!run.py", "!processor", "!state"]
 
 
-def test_credentials_pass_through_and_stand_in_no_file() -> None:
+def test_credentials_pass_through_and_are_in_no_file() -> None:
     settings = dict(setting.partition("=")[::2] for setting in SERVICES["etl"]["environment"])
     assert all(value == "" for name, value in settings.items() if name.startswith("AWS_"))
 
@@ -82,7 +82,7 @@ def test_every_setting_of_aws_that_the_documents_name_passes_through() -> None:
     assert named <= passed
 
 
-def test_what_is_installed_is_pinned_with_hashes() -> None:
+def test_every_requirement_is_pinned_with_hashes() -> None:
     assert "--require-hashes" in DOCKERFILE
     asked = [*ROOT.glob("requirements*.in"), *ROOT.glob("*/requirements*.in")]
     assert len(asked) >= 4

@@ -75,7 +75,7 @@ def test_dbt_finds_the_tables_fresh_and_as_they_should_be(project: Path) -> None
     assert (code, f"PASS={len(tests)} WARN=0 ERROR=0 SKIP=0" in printed) == (0, True), printed
 
 
-def test_dbt_shows_what_is_stale_and_what_is_wrong(project: Path, database: str) -> None:
+def test_dbt_reports_stale_and_wrong_tables(project: Path, database: str) -> None:
     ask(
         database,
         "update state.lake_files set counted_at = counted_at - interval '3 days';"

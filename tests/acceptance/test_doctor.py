@@ -53,7 +53,7 @@ def bad(found: dict[str, tuple[bool | None, str]]) -> dict[str, str]:
     return {check: says for check, (is_right, says) in found.items() if is_right is False}
 
 
-def test_all_is_right_and_nothing_changes_beside_a_run(lake: Path, database: str) -> None:
+def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Path, database: str) -> None:
     new = findings(lake, database)
     assert not bad(new)
     assert new["schema"] == new["recorded"] == (True, "nothing was counted yet; the first run makes it")
@@ -132,7 +132,7 @@ def test_a_lake_that_cannot_be_read_is_reported(
 @pytest.mark.parametrize(
     "url", [f"postgresql://etl:{SECRET}@127.0.0.1:9/x", f"postgresql://etl:a@{SECRET}@127.0.0.1/x", "mysql://x"]
 )
-def test_a_database_that_cannot_be_asked_is_a_line(url: str, lake: Path) -> None:
+def test_an_unusable_database_is_reported_without_a_secret(url: str, lake: Path) -> None:
     found = findings(lake, url)
     assert bad(found).keys() == {"database"}
     assert "DATABASE_URL" in bad(found)["database"]
@@ -169,7 +169,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("made", TAKEN)
-def test_a_name_that_somebody_else_has_is_reported(lake: Path, database: str, made: str) -> None:
+def test_a_name_that_somebody_else_uses_is_reported(lake: Path, database: str, made: str) -> None:
     administrate(as_role("postgres", database), made)
     before = execute(database, "select count(*) from pg_class")
     found = bad(findings(lake, database))
@@ -229,7 +229,7 @@ def test_a_table_that_a_run_could_not_write_to_is_reported(lake: Path, database:
     assert run(lake=lake, database=database).returncode == 1
 
 
-def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
+def test_the_trial_delays_no_run(lake: Path, database: str) -> None:
     """A run that begins to make the schema is not in the way, nor is one that holds rows and tables."""
     with Database(database) as at_work:
         execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
@@ -241,7 +241,7 @@ def test_what_is_tried_holds_up_no_run(lake: Path, database: str) -> None:
             assert not bad(findings(lake, database))
 
 
-def test_what_is_tried_writes_to_no_row() -> None:
+def test_the_trial_writes_no_row() -> None:
     tried = [statement.strip() for statement in read_queries()["try_writes"].split(";") if statement.strip()]
     writes = [statement for statement in tried if not statement.startswith("select last_value from ")]
     assert len(writes) == len(tried) - 1
@@ -320,7 +320,7 @@ def test_a_full_disk_is_reported(lake: Path, database: str, tmp_path: Path) -> N
         subprocess.run(["umount", small], check=True)
 
 
-def test_a_server_of_its_own_is_not_made_to_be_looked_at(lake: Path) -> None:
+def test_doctor_creates_no_embedded_server(lake: Path) -> None:
     found = findings(lake, "")
     assert found["database"][0] is not False
     assert "for the server of its own" in found["disk"][1]

@@ -72,7 +72,7 @@ def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
         assert ask(again, "select to_regclass('counted')::text") == [("counted",)]
 
 
-def test_nobody_else_reaches_it(home: Path) -> None:
+def test_only_its_own_account_reaches_the_socket(home: Path) -> None:
     """It trusts every account that reaches its socket, so that none but its own may."""
     with embedded.server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
@@ -90,7 +90,7 @@ def test_the_last_to_leave_stops_the_server(home: Path) -> None:
     assert is_stopped(home)
 
 
-def test_who_was_killed_uses_it_no_more(home: Path) -> None:
+def test_a_killed_process_no_longer_counts_as_a_user(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, home], stdout=subprocess.PIPE, cwd=ROOT) as user:
         assert user.stdout is not None
         assert user.stdout.readline() == b"up\n"
@@ -113,13 +113,13 @@ def test_a_server_that_was_killed_is_started_again_with_what_was_committed(home:
     assert is_stopped(home)
 
 
-def test_it_is_stopped_whoever_uses_it(home: Path) -> None:
+def test_stop_ends_the_server_even_if_others_use_it(home: Path) -> None:
     with embedded.server("a", home) as uri, closing(psycopg2.connect(uri)):
         embedded.stop(home)
         assert is_stopped(home)
 
 
-def test_a_lake_that_was_not_counted_is_not_made_to_be_asked(home: Path) -> None:
+def test_commands_that_read_create_no_database(home: Path) -> None:
     with pytest.raises(NoDatabaseError), embedded.server("never", home, make=False):
         pass
     assert is_stopped(home)
@@ -146,7 +146,7 @@ def inodes(process: int) -> set[str]:
     return {name[8:-1] for name in found if name.startswith("socket:[")}
 
 
-def test_it_is_reached_by_its_socket_only(home: Path) -> None:
+def test_the_server_listens_on_its_socket_only(home: Path) -> None:
     """It trusts every account that reaches it."""
     with embedded.server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
@@ -160,7 +160,7 @@ def test_it_is_reached_by_its_socket_only(home: Path) -> None:
             psycopg2.connect(host="127.0.0.1", port=PORT, user=USER, connect_timeout=2)
 
 
-def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
+def test_only_its_own_account_reaches_the_files(home: Path) -> None:
     with embedded.server("a", home):
         account = find_account(home)
         owner = account.uid if account else os.geteuid()
@@ -171,7 +171,7 @@ def test_nobody_else_gets_at_it_or_at_its_files(home: Path) -> None:
             assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (owner, 0o600)
 
 
-def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
+def test_the_server_runs_with_its_settings(home: Path) -> None:
     with embedded.server("a", home) as uri:
         wanted = {
             "checkpoint_timeout": "15min",
@@ -195,7 +195,7 @@ def test_it_runs_with_the_settings_that_it_is_to_have(home: Path) -> None:
     assert locale == [("C", "C")]
 
 
-def test_it_is_of_an_account_that_is_not_root(home: Path) -> None:
+def test_the_server_runs_as_an_account_other_than_root(home: Path) -> None:
     with embedded.server("a", home):
         status = Path("/proc", read_note(home)[0], "status").read_text(encoding="utf-8")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -208,7 +208,7 @@ def test_it_is_of_an_account_that_is_not_root(home: Path) -> None:
 
 
 @pytest.mark.parametrize("laid", ["link", "file", "folder"])
-def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) -> None:
+def test_a_folder_of_another_account_is_not_used(tmp_path: Path, laid: str) -> None:
     (tmp_path / "elsewhere").mkdir()
     if laid == "link":
         (tmp_path / "server").symlink_to(tmp_path / "elsewhere")
@@ -234,7 +234,7 @@ def test_what_another_account_laid_there_is_not_used(tmp_path: Path, laid: str) 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another account")
-def test_root_runs_it_as_the_owner_of_its_place_or_as_nobody(tmp_path: Path) -> None:
+def test_root_runs_the_server_as_the_owner_of_its_folder_or_as_nobody(tmp_path: Path) -> None:
     nobody = pwd.getpwnam("nobody")
     home = tmp_path / "place" / "server"
     home.mkdir(parents=True)
@@ -248,12 +248,12 @@ def test_root_runs_it_as_the_owner_of_its_place_or_as_nobody(tmp_path: Path) -> 
     assert find_account(home) == (daemon.pw_uid, daemon.pw_gid)
 
 
-def test_who_is_not_root_runs_it_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_accounts_run_the_server_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert find_account(tmp_path) is None
 
 
-def test_a_place_whose_socket_would_have_too_long_a_name() -> None:
+def test_a_folder_whose_path_is_too_long_for_a_socket() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("x" * SOCKET_PATH_BYTES, "with, comma"):
             home = Path(folder, name)
@@ -314,7 +314,7 @@ def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monke
         embedded.server("a", Path(folder, "server")).__enter__()
 
 
-def test_one_place_has_one_database_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_spellings_of_a_lake_have_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "lake").mkdir()
@@ -328,14 +328,14 @@ def test_one_place_has_one_database_however_it_is_written(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("lines", [None, 0, 5, 7, 8])
-def test_what_a_server_notes_of_itself_is_read_once_it_is_whole(tmp_path: Path, lines: int | None) -> None:
+def test_the_note_of_a_server_is_read_once_it_is_complete(tmp_path: Path, lines: int | None) -> None:
     (tmp_path / "data").mkdir()
     if lines is not None:
         (tmp_path / "data" / "postmaster.pid").write_text("x  \n" * lines, encoding="utf-8")
     assert read_note(tmp_path) == (["x"] * 8 if lines == 8 else [])
 
 
-def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_tried_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[dict[str, object]]()
 
     def connect(_: str, **more: object) -> None:
@@ -347,7 +347,7 @@ def test_a_server_that_does_not_answer_is_asked_for_some_seconds(monkeypatch: py
     assert asked == [{"connect_timeout": 10, "client_encoding": "UTF8"}]
 
 
-def test_a_database_says_whose_it_is(home: Path) -> None:
+def test_a_database_has_its_lake_as_a_comment(home: Path) -> None:
     with embedded.server("s3://b/whose/", home) as uri:
         said = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
         assert ask(uri, said) == [("s3://b/whose/",)]
@@ -362,11 +362,11 @@ def test_a_database_says_whose_it_is(home: Path) -> None:
         (" \n", "it printed nothing"),
     ],
 )
-def test_why_a_program_of_postgres_failed(output: str, why: str) -> None:
+def test_the_reason_why_a_program_of_postgres_failed(output: str, why: str) -> None:
     assert find_reason(output) == why
 
 
-def test_psql_opens_it_and_stop_stops_it(
+def test_psql_opens_the_database_and_stop_ends_the_server(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LAKE_URL", "s3://b/psql/")

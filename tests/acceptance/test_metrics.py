@@ -181,7 +181,7 @@ def test_a_wrong_target_for_a_run_is_refused(text: str, lake: Path, database: st
     assert SECRET not in line
 
 
-def test_what_a_setting_names() -> None:
+def test_a_setting_names_a_target() -> None:
     assert parse_target("9109") == Address("127.0.0.1", 9109)
     assert parse_target("[::]:9109") == Address("::", 9109)
     assert parse_target("host-1:1") == Address("host-1", 1)

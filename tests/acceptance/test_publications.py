@@ -36,7 +36,7 @@ def published(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_every_command_goes_on_where_all_tables_are_published(published: str, tmp_path: Path) -> None:
+def test_every_command_works_if_all_tables_are_published(published: str, tmp_path: Path) -> None:
     lake, model = tmp_path / "lake", Model()
     write_lake(lake, {"a.tsv": events(1, 30, "a") + b"bad\n", "b.tsv": events(2, 30, "b"), "c.tsv": HEADER + CLICK})
     assert run(lake=lake, database=published).returncode == 0

@@ -84,7 +84,7 @@ def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
     assert not [name for name in (".venv", ".postgres", "sample_lake", "report") if (clone / name).exists()]
 
 
-def test_make_alone_shows_what_there_is(clone: Path) -> None:
+def test_make_alone_lists_the_targets(clone: Path) -> None:
     told = sh("make", clone).stdout
     assert {"run", "test", "check", "psql", "requirements", "clean"} <= set(
         re.findall(r"^make (\w+)", told, re.MULTILINE)
@@ -96,6 +96,6 @@ def test_the_reasons_are_reported() -> None:
         assert f"| `{code}` | {sentence} |" in README
 
 
-def test_what_the_readme_names_is_there() -> None:
+def test_whatever_the_readme_names_exists() -> None:
     for target in re.findall(r"\]\(([^):]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -21,7 +21,7 @@ def shown(lake: Path, database: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_rejected_lines_are_shown_and_go_when_fixed_or_forgotten(tmp_path: Path, database: str) -> None:
+def test_rejected_lines_are_shown_until_their_file_is_fixed_or_forgotten(tmp_path: Path, database: str) -> None:
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK + BAD + b"\n" + CLICK)
     (tmp_path / "b.tsv").write_bytes(HEADER + b"\nno fields\n" + CLICK)
     run(lake=tmp_path, database=database)
@@ -50,6 +50,6 @@ def test_a_line_for_repair_is_one_safe_field(line: bytes) -> None:
     assert field.encode().decode("unicode_escape").encode("latin-1") == line
 
 
-def test_printf_gives_the_line_back() -> None:
+def test_printf_restores_the_line() -> None:
     done = subprocess.run(["printf", "%b", escape_bytes(BAD)], check=True, capture_output=True)
     assert done.stdout == BAD

@@ -57,7 +57,7 @@ def test_a_run_prints_for_people_what_it_did(lake: Path, database: str) -> None:
 
 
 @pytest.mark.parametrize("option", ["", "--json"])
-def test_a_run_goes_on_when_nobody_reads_its_output(lake: Path, database: str, tmp_path: Path, option: str) -> None:
+def test_a_run_continues_if_nobody_reads_its_output(lake: Path, database: str, tmp_path: Path, option: str) -> None:
     command = f"'{sys.executable}' '{ROOT / 'run.py'}' {option} | true"
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
     done = subprocess.run(
@@ -205,7 +205,7 @@ def test_s3_is_counted_and_only_what_the_url_names(lake: Path, database: str, bu
     assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)
 
 
-def test_every_table_and_column_carries_a_comment(lake: Path, database: str) -> None:
+def test_every_table_and_column_has_a_comment(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     with psycopg2.connect(database) as connection, connection.cursor() as cur:
         cur.execute(

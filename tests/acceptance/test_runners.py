@@ -217,7 +217,7 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
         ("--rebuild", "with 2 files left to count; what counted before still does; pass --rebuild again"),
     ],
 )
-def test_a_signal_ends_what_reads_the_lake_again(bucket: str, database: str, command: str, said: str) -> None:
+def test_a_signal_ends_verify_and_rebuild(bucket: str, database: str, command: str, said: str) -> None:
     lake = {key: LATER[key] for key in ("a.tsv", "d/e.tsv")}
     for key, data in lake.items():
         put(bucket, f"lake/{key}", data)
@@ -387,7 +387,7 @@ def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, la
     Model().check(database, contents(lake))
 
 
-def test_a_run_that_lost_its_lock_to_nobody_goes_on(database: str, lake: Path) -> None:
+def test_a_run_that_lost_its_lock_continues_if_no_other_took_over(database: str, lake: Path) -> None:
     def fault(number: int, _: bytes) -> Cut | None:
         if number == 40:
             (holder,) = holders(database)
@@ -400,7 +400,7 @@ def test_a_run_that_lost_its_lock_to_nobody_goes_on(database: str, lake: Path) -
     Model().check(database, contents(lake))
 
 
-def test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost(database: str, tmp_path: Path) -> None:
+def test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost(database: str, tmp_path: Path) -> None:
     lake, claims, cuts = str(tmp_path), 0, 0
 
     def fault(_: int, text: bytes) -> Cut | None:
@@ -455,7 +455,7 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
     assert run("verify", lake=lake, database=database).returncode == 0
 
 
-def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(database: str, tmp_path: Path) -> None:
+def test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
     with Database(database, is_shared=True) as watch:
         watch.claim(lake)
@@ -473,7 +473,7 @@ def test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know(databas
 
 
 @pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
-def test_who_shares_waits_for_another_and_says_so_once(
+def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
     database: str, monkeypatch: pytest.MonkeyPatch, patience: float, lines: int
 ) -> None:
     monkeypatch.setattr("state.run_lock.LOCK_SECONDS", patience)
@@ -487,7 +487,7 @@ def test_who_shares_waits_for_another_and_says_so_once(
         assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one goes on after it", line)
 
 
-def test_what_could_not_be_opened_is_closed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever comes next finds the lock free."""
     monkeypatch.setattr("state.run_lock.LOST_LOCK_SECONDS", 0.1)
     with Database(database) as first:
@@ -506,7 +506,7 @@ def test_what_could_not_be_opened_is_closed(database: str, monkeypatch: pytest.M
         assert not isinstance(one, Database) or one.lock._holder is None
 
 
-def test_a_run_on_another_database_of_the_server_is_not_in_the_way(server: str, database: str, tmp_path: Path) -> None:
+def test_a_run_on_another_database_of_the_server_is_no_obstacle(server: str, database: str, tmp_path: Path) -> None:
     with new_database(server) as other, Database(other) as at_work:
         at_work.claim(str(tmp_path))
         with Database(database), ReadOnlyDatabase(database) as reader:

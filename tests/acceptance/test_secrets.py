@@ -141,7 +141,7 @@ def test_a_wrong_option_is_one_safe_line(arguments: list[str], tmp_path: Path) -
     assert_one_safe_line(done)
 
 
-def test_a_password_that_was_used_is_nowhere_afterwards(tmp_path: Path, database: str) -> None:
+def test_no_output_contains_a_password_that_was_used(tmp_path: Path, database: str) -> None:
     lake, folder = tmp_path / "lake", tmp_path / "there"
     lake.mkdir()
     folder.mkdir()
@@ -184,7 +184,7 @@ def test_no_process_shows_the_password_of_the_environment(tmp_path: Path) -> Non
     assert not any(SECRET.encode() in line for line in shown)
 
 
-def test_what_a_terminal_gets_from_data_is_text(tmp_path: Path, database: str) -> None:
+def test_data_reaches_a_terminal_as_text(tmp_path: Path, database: str) -> None:
     odd = "\x1b]0;owned\x07\x9b31m\u202e:smile:[bold]x"
     lake = tmp_path / "lake"
     lake.mkdir()
@@ -201,7 +201,7 @@ def test_what_a_terminal_gets_from_data_is_text(tmp_path: Path, database: str) -
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", ">/dev/full", "| true"])
-def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path, database: str) -> None:
+def test_a_run_is_counted_whatever_happens_to_its_outputs(closed: str, tmp_path: Path, database: str) -> None:
     (tmp_path / "é.tsv").write_bytes(HEADER + CLICK)
     environment = {**os.environ, "LAKE_URL": str(tmp_path), "DATABASE_URL": database, "PYTHONIOENCODING": "ascii"}
     with tempfile.TemporaryDirectory() as folder:
@@ -226,11 +226,11 @@ def test_a_run_counts_whatever_became_of_its_outputs(closed: str, tmp_path: Path
         ("no password supplied", "no password supplied"),
     ],
 )
-def test_passwords_go(text: str, shown: str) -> None:
+def test_passwords_are_removed(text: str, shown: str) -> None:
     assert remove_passwords(text) == shown
 
 
-def test_what_an_error_says_is_one_short_line_without_passwords() -> None:
+def test_an_error_is_described_in_one_short_line_without_passwords() -> None:
     assert describe_error(ValueError(" a\n\tb s3://user:pass@host ")) == "a b s3://host"
     assert describe_error(ValueError("x" * 301)) == "x" * 300
     assert describe_error(ValueError("")) == "ValueError"

@@ -136,7 +136,7 @@ def tls(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> Iterator
                 yield Tls(database.partition("?")[0], tmp_path / root.name, wrong_root)
 
 
-def test_tls_is_spoken_and_who_answers_is_verified(tls: Tls, tmp_path: Path) -> None:
+def test_tls_is_used_and_the_server_is_verified(tls: Tls, tmp_path: Path) -> None:
     write_lake(tmp_path / "lake", FIRST)
     url = f"{tls.url}?sslmode=verify-full&sslrootcert={tls.root}"
     done = run(lake=tmp_path / "lake", database=url)
@@ -144,7 +144,7 @@ def test_tls_is_spoken_and_who_answers_is_verified(tls: Tls, tmp_path: Path) -> 
     Model().check(url, FIRST)
 
 
-def test_a_server_that_is_not_who_it_should_be_is_refused(tls: Tls, tmp_path: Path) -> None:
+def test_a_server_with_the_wrong_identity_is_refused(tls: Tls, tmp_path: Path) -> None:
     elsewhere = tls.url.replace("@127.0.0.1:", "@db.example.org:")
     cases = {
         f"{tls.url}?sslmode=verify-full&sslrootcert={tls.wrong_root}": "certificate verify failed",

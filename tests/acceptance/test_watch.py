@@ -100,7 +100,7 @@ def watches(database: str) -> list[tuple[object, ...]]:
     return ask(database, "select exit_code, error, files_counted from state.runs where command = 'watch'")
 
 
-def test_objects_that_come_in_any_way_end_as_the_oracle_says(bucket: str, queue: str, database: str) -> None:
+def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: str, queue: str, database: str) -> None:
     draw, lake, patience = random.Random(8), dict[str, bytes](), max(60, FILES)
     s3, sqs = boto3.client("s3", endpoint_url=bucket), boto3.client("sqs", endpoint_url=bucket)
 
@@ -175,7 +175,7 @@ def test_files_that_are_written_in_any_way_are_counted_without_a_listing(lake: P
     Model().check(database, contents(lake) | {"link.tsv": (lake / "a.tsv").read_bytes()})
 
 
-def test_a_file_that_is_written_to_all_the_time_is_no_failure(lake: Path, database: str) -> None:
+def test_a_file_that_is_written_to_all_the_time_does_not_fail(lake: Path, database: str) -> None:
     line = events(1, 1, "grows").splitlines(keepends=True)[1]
     with watch("--interval", "1", lake=lake, database=database) as going_on:
         with (lake / "grows.tsv").open("wb", buffering=0) as file:
@@ -189,7 +189,7 @@ def test_a_file_that_is_written_to_all_the_time_is_no_failure(lake: Path, databa
     Model().check(database, contents(lake))
 
 
-def test_an_interval_is_enough(bucket: str, database: str) -> None:
+def test_listings_alone_find_every_file(bucket: str, database: str) -> None:
     s3, lake = boto3.client("s3", endpoint_url=bucket), {}
     with watch("--interval", "1", lake="s3://events/lake/", database=database) as going_on:
         for number in range(3):
@@ -299,7 +299,7 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
     Model().check(database, contents(lake))
 
 
-def test_a_watch_waits_for_another_run_and_goes_on_after_it(lake: Path, database: str) -> None:
+def test_a_watch_waits_for_another_run_and_continues_after_it(lake: Path, database: str) -> None:
     with Database(database) as other:
         other.claim(str(lake))
         with watch(lake=lake, database=database) as going_on:
@@ -406,7 +406,7 @@ def test_a_killed_watch_hinders_nobody(lake: Path, database: str) -> None:
     Model().check(database, contents(lake))
 
 
-def test_an_unreadable_file_is_not_reported_all_the_time(lake: Path, database: str) -> None:
+def test_an_unreadable_file_is_reported_once_in_a_while(lake: Path, database: str) -> None:
     write_lake(lake, {"broken.tsv": b"no header\n"})
     with watch("--interval", "1", lake=lake, database=database) as going_on:
         wait_until(lambda: going_on.errors.count("not counted broken.tsv") == 2)
@@ -430,7 +430,7 @@ def memory(process: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is asked of Linux")
-def test_memory_does_not_grow_with_what_came(lake: Path, database: str) -> None:
+def test_memory_does_not_grow_with_the_files_that_arrived(lake: Path, database: str) -> None:
     with watch("--interval", "2", lake=lake, database=database) as going_on:
         sizes = []
         for first in range(0, 300, 100):
@@ -479,7 +479,7 @@ def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
         yield files.get(name), lake.find(name)
 
 
-def test_one_file_of_a_folder_is_looked_at_as_it_is_listed(lake: Path) -> None:
+def test_one_file_of_a_folder_is_found_as_it_is_listed(lake: Path) -> None:
     names = ["a.tsv", "x/b.tsv.gz", "x/_c.tsv", "d.csv", "ä ö.tsv"]
     write_lake(lake.parent, {"outside.tsv": b""})
     write_lake(lake, dict.fromkeys(names, b"1"))
@@ -502,7 +502,7 @@ def test_one_file_of_a_folder_is_looked_at_as_it_is_listed(lake: Path) -> None:
     assert all(listed == alone for listed, alone in looked(str(lake), [*names, *odd]))
 
 
-def test_one_object_is_looked_at_as_it_is_listed(bucket: str) -> None:
+def test_one_object_is_found_as_it_is_listed(bucket: str) -> None:
     s3 = boto3.client("s3", endpoint_url=bucket)
     names = ["a.tsv", "a.tsv.gz", "x/b.tsv", "x/b.tsv.old", "x/_c.tsv", "ä +%.tsv"]
     for name in names:
@@ -511,7 +511,7 @@ def test_one_object_is_looked_at_as_it_is_listed(bucket: str) -> None:
     assert all(listed == alone for listed, alone in looked("s3://events/lake/", [*names, *odd]))
 
 
-def test_nothing_is_left_waiting_of_objects_elsewhere(bucket: str, queue: str, database: str) -> None:
+def test_messages_about_objects_elsewhere_are_deleted(bucket: str, queue: str, database: str) -> None:
     sqs = boto3.client("sqs", endpoint_url=bucket)
     places: list[tuple[str, str]] = [("events", "lake2/a.tsv"), ("other", "lake/a.tsv"), ("events", "lake/a.csv")]
     for name, key in places:

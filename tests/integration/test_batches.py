@@ -172,7 +172,7 @@ class Told(Database):
         super().execute(cur, name, **parameters)
 
 
-def test_files_of_the_same_content_leave_the_batch_before_anything_is_written(database: str, tmp_path: Path) -> None:
+def test_files_with_unchanged_content_leave_the_batch_before_anything_is_written(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": events(n, 10, "title") for n in range(3)}
     write_lake(tmp_path, lake)
     ingest_folder(tmp_path, database, Plan())
@@ -203,7 +203,7 @@ def test_a_transaction_that_fails_each_time_is_given_up(database: str, monkeypat
     assert said == ["the transaction failed (away); trying again"] * 4
 
 
-def test_that_a_database_is_waited_for_is_reported_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_database_is_reported_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connect, tried, said = psycopg2.connect, list[str](), list[str]()
     refused = 'connection to server at "x" failed: Connection refused'
 

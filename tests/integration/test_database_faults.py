@@ -163,7 +163,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
 
 
 @pytest.mark.parametrize("before", [b"", events(3, 8, "before")])
-def test_a_file_that_failed_is_tried_and_reported_once_whatever_became_of_the_connection(
+def test_a_file_that_failed_is_tried_and_reported_once_even_if_the_connection_was_lost(
     database: str, lake: Path, before: bytes
 ) -> None:
     with Database(database):
@@ -233,7 +233,7 @@ PASSING = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
 
 
 @pytest.mark.parametrize("state", PASSING)
-def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> None:
+def test_a_temporary_error_is_retried(database: str, lake: Path, state: str) -> None:
     inject(database, state, times=2)
     outcome, errors = ingest_folder(lake, database, PLAN)
     assert (outcome.files_counted, errors) == (3, {})
@@ -253,7 +253,7 @@ def test_what_passes_is_tried_again(database: str, lake: Path, state: str) -> No
         ),
     ],
 )
-def test_what_stays_is_reported_and_the_other_files_count(
+def test_a_lasting_error_is_reported_and_the_other_files_are_counted(
     database: str, lake: Path, state: str, advice: str, attempts: int
 ) -> None:
     inject(database, state, times=1000)
@@ -269,7 +269,7 @@ def test_what_stays_is_reported_and_the_other_files_count(
     Model().check(database, LAKE)
 
 
-def test_what_hinders_all_files_is_found_out_by_the_first_of_a_batch(database: str, tmp_path: Path) -> None:
+def test_an_error_that_concerns_all_files_is_found_with_the_first_of_a_batch(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path / "lake", {f"{number}.tsv": HEADER + BAD for number in range(9)})
     inject(database, "53100", times=1000)
     administrate(
@@ -285,9 +285,7 @@ def test_what_hinders_all_files_is_found_out_by_the_first_of_a_batch(database: s
     assert tried == ["the transaction failed (made for a test); trying again"] * 3 * 4
 
 
-def test_what_was_taken_of_a_batch_is_reported_where_the_database_goes_away_meanwhile(
-    database: str, tmp_path: Path
-) -> None:
+def test_files_committed_before_the_database_became_unavailable_are_reported(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path / "lake", LAKE | {"d.tsv": events(3, 5, "d")})
     inject(database, "XX000", times=1000)
     administrate(
@@ -313,7 +311,7 @@ def configure(database: str, setting: str) -> None:
     )
 
 
-def test_a_statement_timeout_of_the_role_is_reported_and_the_other_files_count(database: str, lake: Path) -> None:
+def test_a_statement_timeout_of_the_role_is_reported_and_the_other_files_are_counted(database: str, lake: Path) -> None:
     model = Model()
     ingest_folder(lake, database, PLAN)
     model.check(database, LAKE)
@@ -372,7 +370,7 @@ def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> 
     ],
     ids=["serializable", "repeatable read", "odd"],
 )
-def test_what_is_set_for_the_role_changes_nothing(database: str, lake: Path, settings: list[str]) -> None:
+def test_settings_of_the_role_change_no_result(database: str, lake: Path, settings: list[str]) -> None:
     for setting in settings:
         configure(database, setting)
     write_lake(lake, {"d.tsv": HEADER + CLICK.replace(b'"T"', '"Übergröße \\\\ \\" ✓"'.encode()) + b"bad\\ \xff\n"})
@@ -409,7 +407,7 @@ def shown(cur: cursor, name: str) -> object:
     return row[0]
 
 
-def test_what_the_program_relies_on_holds_in_every_transaction_and_only_there(database: str) -> None:
+def test_the_settings_of_the_program_hold_in_every_transaction_and_only_there(database: str) -> None:
     """Also in those that only read, and in the one that holds the lock."""
     for name, (asked, _) in RELIED_ON.items():
         configure(database, f"{name} = {asked}")
@@ -476,7 +474,7 @@ def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
         Model().check(database, LAKE)
 
 
-def test_rows_that_a_policy_hides_are_reported_and_no_sum_is_without_them(database: str, lake: Path) -> None:
+def test_rows_hidden_by_a_policy_are_reported_and_no_sum_is_wrong(database: str, lake: Path) -> None:
     ingest_folder(lake, database, PLAN)
     ask(
         database,
@@ -493,7 +491,7 @@ def test_rows_that_a_policy_hides_are_reported_and_no_sum_is_without_them(databa
 
 
 @pytest.mark.parametrize("setting", ["transaction_timeout", "idle_in_transaction_session_timeout"])
-def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: str) -> None:
+def test_a_transaction_timeout_has_no_effect(database: str, lake: Path, setting: str) -> None:
     """The one that holds the lock is open as long as the run is."""
     configure(database, f"{setting} = '300ms'")
     with Database(database) as db:
@@ -508,7 +506,7 @@ def test_a_transaction_takes_what_it_takes(database: str, lake: Path, setting: s
 
 
 @pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
-def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: str, setting: str, found: str) -> None:
+def test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set(database: str, setting: str, found: str) -> None:
     configure(database, f"synchronous_commit = {setting}")
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         cur.execute("show synchronous_commit")
@@ -516,7 +514,7 @@ def test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role(database: 
 
 
 @pytest.mark.parametrize("asks", [False, True])
-def test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role(database: str, asks: bool) -> None:
+def test_every_transaction_has_the_right_mode_whatever_the_role_has_set(database: str, asks: bool) -> None:
     """A lock that is held for long is no idle transaction, and a statement sees what was committed before it began."""
     with Database(database) as db:
         db.claim("/lake")
@@ -572,7 +570,7 @@ def small_disk(server: str) -> Iterator[Path]:
         yield disk
 
 
-def test_a_full_disk_is_reported_and_the_files_that_fit_count(
+def test_a_full_disk_is_reported_and_the_files_that_fit_are_counted(
     server: str, database: str, lake: Path, small_disk: Path
 ) -> None:
     administrate(server, f"create tablespace small location '{small_disk}'")

@@ -316,7 +316,7 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     model.check(database, lake.files)
 
 
-def test_a_rebuild_writes_no_row_of_the_bi_tables_that_is_right(database: str, tmp_path: Path) -> None:
+def test_a_rebuild_writes_no_correct_row_of_the_bi_tables(database: str, tmp_path: Path) -> None:
     lake = Lake(tmp_path, one=ONE, two=TWO)
     ingest_folder(tmp_path, database, Plan())
     before = rows_as_stored(database)

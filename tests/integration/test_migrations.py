@@ -69,7 +69,7 @@ def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
 
 
 @pytest.mark.parametrize("data", sorted(OLDER.glob("*.sql")), ids=lambda path: path.stem)
-def test_an_older_database_is_brought_up_and_counts_on(database: str, tmp_path: Path, data: Path) -> None:
+def test_an_older_database_is_migrated_and_continues(database: str, tmp_path: Path, data: Path) -> None:
     make_older(database, int(data.stem))
     execute(database, data.read_text(encoding="utf-8"))
     files = older_lake(tmp_path / "lake")

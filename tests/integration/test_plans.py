@@ -156,9 +156,7 @@ def rows_read(url: str, folder: Path) -> int:
     return int(str(after)) - int(str(before))
 
 
-def test_no_more_rows_are_read_where_more_files_share_articles_users_and_sessions(
-    database: str, tmp_path: Path
-) -> None:
+def test_files_that_share_articles_users_and_sessions_add_no_rows_to_read(database: str, tmp_path: Path) -> None:
     read = []
     for files in (20, 300):
         with copy_of(database) as url:
@@ -171,7 +169,7 @@ def test_no_more_rows_are_read_where_more_files_share_articles_users_and_session
     assert read[1] < 1.2 * read[0]
 
 
-def test_the_plans_are_of_tables_that_would_be_read_through(counted: str) -> None:
+def test_the_tables_of_the_plans_are_large_enough_to_show_a_scan(counted: str) -> None:
     """The check itself can fail: without its index a table is read through."""
     with closing(psycopg2.connect(counted)) as connection, connection.cursor() as cur:
         cur.execute("drop index state.file_sessions_first, state.file_sessions_last")

@@ -72,7 +72,7 @@ def refusing(state: str, message: bytes, severity: bytes = "致命错误".encode
 
 @pytest.mark.parametrize("message", ["密码错误: no", "Passwort für Benutzer falsch"])
 @pytest.mark.parametrize("state", ["28P01", "28000", "3D000", "42501", "22023", "42704", "55000", "0A000"])
-def test_an_answer_that_stays_is_reported_at_once(lake: Path, state: str, message: str) -> None:
+def test_a_lasting_refusal_is_reported_at_once(lake: Path, state: str, message: str) -> None:
     begun = time.monotonic()
     with refusing(state, message.encode("latin-1" if message.isascii() or "ü" in message else "utf-8")) as url:
         done = run(lake=lake, database=url, DATABASE_WAIT="60")
@@ -90,7 +90,7 @@ def test_an_answer_that_stays_is_reported_at_once(lake: Path, state: str, messag
     ("XX000", "look at DATABASE_URL"),
     ("08006", "look at DATABASE_URL"),
 ])  # fmt: skip
-def test_an_answer_that_passes_is_waited_for(lake: Path, state: str, advice: str) -> None:
+def test_a_temporary_refusal_is_waited_for(lake: Path, state: str, advice: str) -> None:
     with refusing(state, b"does not exist, invalid certificate, permission denied, authentication failed") as url:
         done = run(lake=lake, database=url, DATABASE_WAIT="1")
     waiting, line = done.stderr.splitlines()
@@ -105,7 +105,7 @@ def test_an_answer_that_passes_is_waited_for(lake: Path, state: str, advice: str
     ("no more connections allowed (max_client_conn)", 1),
     ("pgbouncer cannot connect to server", 1),
 ])  # fmt: skip
-def test_pgbouncer_is_recognised_by_its_words(lake: Path, message: str, code: int) -> None:
+def test_pgbouncer_is_recognised_by_its_messages(lake: Path, message: str, code: int) -> None:
     with refusing("08P01", message.encode(), b"FATAL") as url:
         done = run(lake=lake, database=url, DATABASE_WAIT="0.5")
     assert done.returncode == code
@@ -140,7 +140,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_variable_of_libpq_that_cannot_be_right_is_a_line(server: str, lake: Path, name: str) -> None:
+def test_a_wrong_variable_of_libpq_is_reported_in_one_line(server: str, lake: Path, name: str) -> None:
     value, words = WRONG[name]
     place = parse_dsn(server)
     settings = {"PGHOST": place["host"], "PGUSER": "postgres", "PGDATABASE": "postgres", "DATABASE_WAIT": "30"}
@@ -162,7 +162,7 @@ def test_a_variable_of_libpq_that_cannot_be_right_is_a_line(server: str, lake: P
     ("postgresql://etl@[::1/x", "is not a libpq URI"),
     ("host=127.0.0.1 nonsense=1", "is not a libpq URI"),
 ])  # fmt: skip
-def test_a_url_that_libpq_does_not_read_is_a_line(lake: Path, url: str, words: str) -> None:
+def test_a_url_that_libpq_cannot_parse_is_reported_in_one_line(lake: Path, url: str, words: str) -> None:
     for command in COMMANDS if "pool_timeout" in url else COMMANDS[:1]:
         done = run(*command, lake=lake, database=url, DATABASE_WAIT="30")
         (line,) = done.stderr.splitlines()
@@ -190,14 +190,14 @@ ADVICE = {
 
 
 @pytest.mark.parametrize("state", ADVICE)
-def test_each_state_has_its_advice(state: str) -> None:
+def test_each_sqlstate_has_its_advice(state: str) -> None:
     kind = type("Said", (psycopg2.OperationalError,), {"pgcode": state})
     assert ADVICE[state] in advise(kind("x"))
     assert is_temporary(kind("x")) == (state not in ("53400", "54000", "54011", "55000"))
     assert not is_temporary(type("Said", (psycopg2.ProgrammingError,), {"pgcode": state})("x"))
 
 
-def test_a_connection_that_broke_has_no_state_and_is_made_again() -> None:
+def test_a_broken_connection_has_no_sqlstate_and_is_made_again() -> None:
     assert is_temporary(psycopg2.InterfaceError("connection already closed"))
     assert is_temporary(psycopg2.OperationalError("server closed the connection"))
     assert "again later" in advise(psycopg2.OperationalError("server closed the connection"))
@@ -248,7 +248,7 @@ def test_a_sequence_that_lags_behind_after_a_restore_is_set_forward(database: st
     assert ask(database, "select max(run_id) from state.runs") == [(101,)]
 
 
-def test_a_wrong_password_and_a_database_that_is_not_there_end_with_2(server: str, lake: Path) -> None:
+def test_a_wrong_password_and_a_missing_database_end_with_2(server: str, lake: Path) -> None:
     done = run(lake=lake, database=server.replace("/lake_", "/nix_"), DATABASE_WAIT="30")
     assert (done.returncode, "does not exist" in done.stderr) == (2, True)
     done = run(lake=lake, database=as_role("nobody", server), DATABASE_WAIT="30")

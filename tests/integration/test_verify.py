@@ -121,7 +121,7 @@ def first_key(url: str, table: str) -> list[object]:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_spoiled_cell_is_found(lake: Path, database: str, table: str) -> None:
+def test_every_damaged_cell_is_found(lake: Path, database: str, table: str) -> None:
     ingest_folder(lake, database, Plan())
     assert not differences(lake, database)
     for spoil in spoils(database, table):
@@ -137,14 +137,14 @@ def test_every_spoiled_cell_is_found(lake: Path, database: str, table: str) -> N
 
 
 @pytest.mark.parametrize("spoil", CHECKPOINT)
-def test_a_spoiled_checkpoint_is_found(lake: Path, database: str, spoil: str) -> None:
+def test_a_damaged_checkpoint_is_found(lake: Path, database: str, spoil: str) -> None:
     ingest_folder(lake, database, Plan())
     execute(database, f"update state.lake_files set {spoil} where key = 'a.tsv'")
     assert ["a.tsv"] in [difference.key for difference in differences(lake, database)]
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str) -> None:
+def test_a_duplicate_row_is_found(lake: Path, database: str, table: str) -> None:
     ingest_folder(lake, database, Plan())
     names = ", ".join(str(column) for column, _ in written(database, table))
     try:
@@ -154,7 +154,7 @@ def test_a_row_that_stands_twice_is_found(lake: Path, database: str, table: str)
     assert table.split(".")[1] in [difference.table for difference in differences(lake, database)]
 
 
-def test_rows_of_no_file_are_found(lake: Path, database: str) -> None:
+def test_rows_without_a_file_are_found(lake: Path, database: str) -> None:
     ingest_folder(lake, database, Plan())
     execute(database, "insert into state.file_sessions values (0, 1, 99, 2, 'u', 's')")
     (found,) = differences(lake, database)

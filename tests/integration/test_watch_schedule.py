@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_
     assert scene.tally.counts == {"a.tsv": len(tried)}
 
 
-def test_a_file_that_failed_is_tried_at_once_where_it_changed(scene: Scene) -> None:
+def test_a_failed_file_is_tried_at_once_if_it_changed(scene: Scene) -> None:
     def broken(text: bytes) -> Callable[[], list[str]]:
         def step() -> list[str]:
             write_lake(Path(scene.lake.url), {"a.tsv": text})
@@ -303,7 +303,7 @@ def test_an_ingested_file_is_no_longer_a_failure(scene: Scene) -> None:
     assert scene.watch._failed == scene.watch._changed == {}
 
 
-def test_files_outside_the_selection_are_neither_listed_nor_looked_at(scene: Scene) -> None:
+def test_files_outside_the_selection_are_ignored(scene: Scene) -> None:
     scene.write("2019-02-14.tsv", "2019-02-16.tsv")()
     scene.run(scene.write("2019-02-15.tsv", "2019-02-17.tsv"), selection=Selection("2019-02-16"))
     assert scene.lake.looks == ["2019-02-17.tsv"]
@@ -317,13 +317,13 @@ def test_two_notifications_of_a_file_find_it_once(scene: Scene) -> None:
     assert scene.notifications.acknowledged == [{"a.tsv"}, {"no.tsv"}]
 
 
-def test_the_report_is_drawn_when_nothing_comes_and_no_more_often_than_the_lake_is_listed(scene: Scene) -> None:
+def test_the_report_is_drawn_while_idle_and_at_most_once_in_an_interval(scene: Scene) -> None:
     begun = scene.clock.now
     scene.run(None, scene.write("a.tsv"), None, scene.write("b.tsv"), None, None)
     assert [at - begun for at in scene.drawn] == [0, INTERVAL, 2 * INTERVAL]
 
 
-def test_a_lake_in_which_something_comes_all_the_time_is_drawn_too(scene: Scene) -> None:
+def test_the_report_of_a_lake_that_is_never_idle_is_drawn_too(scene: Scene) -> None:
     begun = scene.clock.now
 
     def busy() -> list[str]:
@@ -350,7 +350,7 @@ def test_the_report_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, dra
 
 
 @pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseUnavailableError("away")])
-def test_a_report_that_cannot_be_drawn_at_the_end_is_left(scene: Scene, error: Exception) -> None:
+def test_a_report_that_cannot_be_drawn_at_the_end_is_skipped(scene: Scene, error: Exception) -> None:
     scene.run(scene.write("a.tsv"))
     before = len(scene.drawn)
     scene.store.errors.append(error)
@@ -404,7 +404,7 @@ def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
     assert scene.tally.lines == []
 
 
-def test_a_turn_that_fails_releases_the_lock_and_is_no_turn(scene: Scene) -> None:
+def test_a_turn_that_fails_releases_the_lock_and_is_not_counted(scene: Scene) -> None:
     scene.drawing_fails = True
     scene.run(list, list)
     assert scene.store.turns.count("take") == scene.store.turns.count("give") - 1
@@ -434,7 +434,7 @@ def test_an_outage_is_reported_once_and_waits_grow(monkeypatch: pytest.MonkeyPat
     assert clock.slept[-1] == 0.75 * backoff.FIRST_SECONDS
 
 
-def test_a_newer_program_that_brought_the_schema_up_ends_a_watch(scene: Scene) -> None:
+def test_a_watch_ends_if_a_newer_program_migrated_the_schema(scene: Scene) -> None:
     def newer() -> list[str]:
         execute(scene.uri, "insert into state.steps (step) values (9999)")
         return scene.write("a.tsv")()

@@ -27,12 +27,12 @@ FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 # The tests that notice a mutant of whatever opens the database.
 RUNS = (
     "batches sql migrations watch_schedule"
-    " database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
-    " database_faults::test_a_transaction_takes_what_it_takes"
-    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
-    " runners::test_another_runs_turn_is_known_of_where_the_answer_to_the_commit_is_lost"
+    " database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
+    " database_faults::test_a_transaction_timeout_has_no_effect"
+    " database_faults::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
+    " runners::test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost"
     " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
-    " runners::test_a_watch_that_takes_the_lock_again_refuses_what_it_does_not_know"
+    " runners::test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema"
     " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
     " runners"
 )
@@ -60,8 +60,8 @@ ROOMS = {
     "processor/lake/folder.py": "lake_port names lake_folder",
     "processor/lake/text.py": "parsing lake_text limits",
     "processor/lake/location.py": "parsing names lake_folder lake_s3_faults"
-    " limits::test_a_file_that_holds_more_text_than_the_limit_counts_nowhere"
-    " limits::test_a_file_that_grows_while_it_is_read_counts_nowhere"
+    " limits::test_a_file_that_holds_more_text_than_the_limit_fails"
+    " limits::test_a_file_that_grows_while_it_is_read_fails"
     " lake_s3_versions::test_a_file_with_an_error_is_not_read"
     " lake_s3_versions::test_a_lake_with_etags_needs_no_warning",
     "processor/lake/base.py": "lake_s3_versions lake_s3_listing names secrets::test_passwords_in_urls_go",
@@ -81,28 +81,28 @@ ROOMS = {
     " sql plans pipeline history",
     "state/store.py": "batches rejected watch_schedule pipeline"
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
-    " commands::test_a_file_is_forgotten_once_where_the_answer_to_the_commit_is_lost",
+    " commands::test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost",
     "state/comparison.py": "verify",
     "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
     "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
-    " commands::test_explain_shows_one_day commands::test_the_history_shows_every_run_and_how_it_ended"
-    " commands::test_status_shows_what_changed_since metrics::test_a_run_exports_what_it_did rejected page",
+    " commands::test_explain_shows_one_day commands::test_the_history_records_every_run_and_how_it_ended"
+    " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
     "state/database.py": RUNS,
     "state/schema.py": RUNS,
     "state/run_lock.py": RUNS,
     "state/errors.py": "options refusals commands",
-    "state/refusals.py": "refusals::test_each_state_has_its_advice"
-    " refusals::test_a_connection_that_broke_has_no_state_and_is_made_again refusals database_faults tls",
+    "state/refusals.py": "refusals::test_each_sqlstate_has_its_advice"
+    " refusals::test_a_broken_connection_has_no_sqlstate_and_is_made_again refusals database_faults tls",
     "state/embedded": "embedded",
 }
 STATEMENTS = {
-    "apply_settings": "database_faults::test_what_the_program_relies_on_holds_in_every_transaction_and_only_there"
-    " database_faults::test_every_transaction_is_as_it_is_to_be_whatever_is_set_for_the_role"
-    " database_faults::test_a_commit_is_on_the_servers_disk_whatever_is_set_for_the_role"
+    "apply_settings": "database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
+    " database_faults::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
+    " database_faults::test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set"
     " database_faults::test_a_dead_client_is_noticed_soon_over_a_network",
     "read_server|limit_lock_waits|discard_temporary": "database_faults doctor",
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",

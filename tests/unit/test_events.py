@@ -82,13 +82,13 @@ def test_json_of_any_depth_is_read(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ['{"a":1e999e5}', '{"a":1e999.5}', '{"a":01e999}', '{"a":1e999', '"\\"' * 200_000, "[" * 500_000]
 )
-def test_what_is_no_json_stays_none_within_bounds_or_not(text: str) -> None:
+def test_text_that_is_not_json_is_not_parsed_however_long_or_deep(text: str) -> None:
     assert parse_object(text) is None
 
 
 @given(st.lists(st.binary(max_size=40)))
 @example([b"a\r\nb\n\n", b"c"])
-def test_pieces_are_the_text_cut_behind_line_feeds(blocks: list[bytes]) -> None:
+def test_whole_lines_are_cut_from_blocks(blocks: list[bytes]) -> None:
     text = b"".join(blocks)
     found = list(cut_into_lines(blocks))
     assert b"".join(piece for _, piece in found) == text
@@ -113,7 +113,7 @@ def test_a_wrong_header_is_reported(header: bytes) -> None:
 
 
 @pytest.mark.parametrize("over", [0, 1, 2])
-def test_a_line_and_a_header_are_as_long_as_the_limit_and_no_longer(over: int) -> None:
+def test_a_line_and_a_header_may_be_as_long_as_the_limit_but_not_longer(over: int) -> None:
     size = oracle.MAX_LINE_BYTES + over
     line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
     line += b" " * (size - len(line))

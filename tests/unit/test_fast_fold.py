@@ -65,7 +65,7 @@ def test_all_attributes_of_the_strategies() -> None:
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
 @example("2019-02-15 03:07:60.662 +0000")
 @example("2019-02-30 03:07:00.662 +0000")
-def test_any_timestamp_behind_a_regular_one(stamp: str) -> None:
+def test_any_timestamp_after_a_regular_one(stamp: str) -> None:
     line = b"\ts1\tapp_opened\tu1\t\n"
     check(HEADER + b"2019-02-15 03:07:03.662 +0000" + line + stamp.encode() + line)
 
@@ -94,6 +94,6 @@ def test_bad_utf8_in_a_further_column_rejects_the_line(name: bytes, body: bytes,
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_behind_a_header(data: bytes, further: bool) -> None:
+def test_any_bytes_after_a_header(data: bytes, further: bool) -> None:
     header = HEADER.replace(b"\n", b"\tMORE\n") if further else HEADER
     check(header + LINE + b"{}" + (b"\tmore" if further else b"") + b"\n" + data)

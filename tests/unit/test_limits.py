@@ -112,7 +112,7 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 
 
 @pytest.mark.slow
-def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> None:
+def test_at_most_a_million_rejected_lines_of_a_file_are_written() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, *repeat(b"x\n" * 1000, lines // 1000)])
     reading = batches.read_file(file, reduce_byte_range(made, ByteRange(file), 32 * MIB), SilentTally())
@@ -130,7 +130,7 @@ def test_of_a_file_of_rejected_lines_no_more_is_written_than_of_a_million() -> N
 
 
 @pytest.mark.parametrize("key", ["bomb.tsv.gz", "bomb.tsv.zst"])
-def test_a_file_that_holds_more_text_than_the_limit_counts_nowhere(key: str) -> None:
+def test_a_file_that_holds_more_text_than_the_limit_fails(key: str) -> None:
     limit = LakeSettings(max_text_gib=1)
     with pytest.raises(FileError, match="more than 1 GiB of text; write it as several files, or increase MAX_TEXT_GIB"):
         version(lambda: packed(key, chain([HEADER, EVENT, b"\n"], blocks(b"x", 2 * GIB))), key, settings=limit)
@@ -144,7 +144,7 @@ def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("key", ["a.tsv", "a.tsv.zst"])
-def test_a_file_that_grows_while_it_is_read_counts_nowhere(key: str, tmp_path: Path) -> None:
+def test_a_file_that_grows_while_it_is_read_fails(key: str, tmp_path: Path) -> None:
     path = tmp_path / key
     data = b"\n".join([COLUMNS, *[EVENT] * 20_000])
     path.write_bytes(zstd.compress(data) if key.endswith("zst") else data)

@@ -6,12 +6,12 @@ from tests.support.paths import ROOT, module_named
 from tests.tools.mutants import ROOMS, STATEMENTS, named
 
 
-def test_every_room_of_the_mutants_is_there() -> None:
+def test_every_room_of_the_mutants_exists() -> None:
     paths = [path.relative_to(ROOT).as_posix() for part in ("processor", "state") for path in (ROOT / part).rglob("*")]
     assert [room for room in ROOMS if not any(path.startswith(room.rstrip("/")) for path in paths)] == []
 
 
-def test_every_test_that_should_notice_a_mutant_is_there() -> None:
+def test_every_test_that_should_notice_a_mutant_exists() -> None:
     for tests in (*ROOMS.values(), *STATEMENTS.values()):
         for name, _, test in named(tests):
             module = ast.parse(module_named(f"test_{name}.py").read_text(encoding="utf-8"))

@@ -60,7 +60,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
     return line
 
 
-def test_without_a_word_all_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_arguments_the_lake_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_URL", "s3://b/l/")
     options = cli.parse_settings([])
     assert (options.lake_url, options.database_url, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
@@ -70,7 +70,7 @@ def test_without_a_word_all_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options.selection == Selection()
 
 
-def test_an_option_takes_the_place_of_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_overrides_its_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LAKE_URL", "DATABASE_URL", "ENGINE", "METRICS", "QUEUE_URL", "WATCH_INTERVAL"):
         monkeypatch.setenv(name, "9")
     options = cli.parse_settings(["--lake", "l", "--database", "d", "--engine", "e", "--metrics", "m.prom"])
@@ -87,7 +87,7 @@ def test_an_option_takes_the_place_of_its_setting(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("command", "words"), COUNTING.items())
-def test_counting_has_three_kinds(command: str, words: list[str]) -> None:
+def test_a_lake_is_counted_in_three_ways(command: str, words: list[str]) -> None:
     options = cli.parse_settings(words)
     assert (options.command, options.rebuilds) == (command, command == "rebuild")
     assert cli.parse_settings([*words, "--prune"]).prunes
@@ -121,7 +121,7 @@ def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_an_option_goes_with_the_commands_that_take_it(
+def test_an_option_is_refused_by_commands_that_do_not_take_it(
     command: str, option: list[str], goes_with: set[str], refused: Refused
 ) -> None:
     words = [*option, *ENOUGH[command]]
@@ -140,7 +140,7 @@ def test_an_option_goes_with_the_commands_that_take_it(
 
 
 @pytest.mark.parametrize("command", ENOUGH)
-def test_what_is_said_before_a_command_counts_as_behind_it(command: str) -> None:
+def test_options_may_precede_or_follow_the_command(command: str) -> None:
     for words in ([*ENOUGH[command], "--lake", "l"], ["--lake", "l", *ENOUGH[command]]):
         options = cli.parse_settings(words)
         assert (options.lake_url, options.command, options.prints_json) == ("l", command, False)
@@ -152,7 +152,7 @@ def test_what_is_said_before_a_command_counts_as_behind_it(command: str) -> None
             assert cli.parse_settings(words).is_relocated
 
 
-def test_who_reduces_is_said_once(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_and_engine_exclude_each_other(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pass one of them" in refused("--workers", "2", "--engine", "local[1]")
     assert "pass one of them" in refused("--workers", "2", "--engine", "local[1]", "verify")
     monkeypatch.setenv("ENGINE", "yarn")
@@ -201,7 +201,9 @@ def test_a_process_uses_the_cores_that_it_may(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 @pytest.mark.parametrize("end", ["--since", "--until"])
-def test_a_date_that_is_none_is_refused_and_a_key_is_not(end: str, word: str, is_right: bool, refused: Refused) -> None:
+def test_a_date_that_does_not_exist_is_refused_but_a_key_is_not(
+    end: str, word: str, is_right: bool, refused: Refused
+) -> None:
     if is_right:
         options = cli.parse_settings([end, word])
         assert options.selection == (Selection(word) if end == "--since" else Selection(None, word))
@@ -225,7 +227,7 @@ def test_explain_takes_an_article_or_a_user_and_a_day(refused: Refused) -> None:
         assert "the DAY to explain is no date" in refused("explain", *words)
 
 
-def test_rejected_lines_are_of_one_file_or_of_all() -> None:
+def test_rejected_takes_a_file_or_none() -> None:
     options = cli.parse_settings(["rejected"])
     assert (options.key, options.prints_tsv) == (None, False)
     options = cli.parse_settings(["rejected", "a.tsv", "--tsv"])
@@ -237,7 +239,7 @@ def test_rejected_lines_are_of_one_file_or_of_all() -> None:
     [("", 60.0), ("0", 0.0), ("0.5", 0.5), ("86400", 86400.0)]
     + [(word, None) for word in ("-0.1", "-1", "inf", "-inf", "nan", "soon", "5s", ODD)],
 )
-def test_a_database_is_waited_for_so_many_seconds(
+def test_database_wait_is_a_number_of_seconds(
     setting: str, wait: float | None, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_WAIT", setting)
@@ -263,7 +265,7 @@ def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("name", ["", *LIBPQ])
-def test_any_name_of_a_database_is_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_variable_that_names_a_database_is_enough(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not cli.parse_settings([]).is_embedded
     monkeypatch.delenv("DATABASE_URL")
     assert cli.parse_settings([]).is_embedded
@@ -300,7 +302,7 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
     assert "not with dry-run" in refused("--dry-run", "--metrics", "a.prom")
 
 
-def test_a_doctor_takes_metrics_of_either_kind_and_shows_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_takes_metrics_of_either_kind_and_names_wrong_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     for named in ("9109", "a.prom"):
         monkeypatch.setenv("METRICS", named)
         options = cli.parse_settings(["doctor"])
@@ -337,7 +339,7 @@ def test_wrong_metrics_are_refused(refused: Refused, monkeypatch: pytest.MonkeyP
     ],
     ids=range(10),
 )
-def test_what_is_no_option_is_a_safe_line(words: list[str], refused: Refused) -> None:
+def test_a_wrong_argument_is_reported_in_a_safe_line(words: list[str], refused: Refused) -> None:
     line = refused(*words)
     assert SECRET not in line
     assert "; see python run.py" in line
@@ -398,7 +400,7 @@ def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SECRET not in repr(options)
 
 
-def test_a_wrong_option_is_reported_whatever_the_log_is_to_be(
+def test_a_wrong_option_is_reported_whatever_the_log_settings_are(
     refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud")):
@@ -409,7 +411,7 @@ def test_a_wrong_option_is_reported_whatever_the_log_is_to_be(
     assert '"level": "error"' in refused("--no-such")
 
 
-def test_a_log_is_of_a_form_and_a_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_settings_choose_the_console_and_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
     for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", JsonLog)):
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
@@ -442,7 +444,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
 
 
 @pytest.mark.usefixtures("unsignalled")
-def test_main_gives_the_exit_code_of_the_command(ended: list[Console], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_main_returns_the_exit_code_of_the_command(ended: list[Console], monkeypatch: pytest.MonkeyPatch) -> None:
     for code in (0, 1, 2, 75):
         monkeypatch.setattr("processor.commands.runner.run_command", lambda *_, code=code: code)
         assert cli.main([]) == code
@@ -464,7 +466,7 @@ def test_main_gives_the_exit_code_of_the_command(ended: list[Console], monkeypat
         ),
     ],
 )
-def test_main_shows_what_a_signal_stopped(
+def test_main_reports_what_a_signal_stopped(
     words: list[str],
     code: int,
     then: str,
@@ -497,7 +499,7 @@ def test_main_reports_a_signal_before_the_console_exists(
 
 
 @pytest.mark.usefixtures("unsignalled")
-def test_a_doctor_is_asked_whatever_the_log_is_to_be(
+def test_doctor_runs_whatever_the_log_settings_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong: list[tuple[str, ...]] = []

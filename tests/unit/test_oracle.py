@@ -77,7 +77,7 @@ def test_a_session_over_midnight_in_two_files_belongs_to_its_first_day() -> None
     assert (result.rejected, result.failed) == ({}, set())
 
 
-def test_the_latest_title_and_category_win_each_on_its_own_the_greater_at_equal_timestamps() -> None:
+def test_title_and_category_are_each_the_latest_or_the_greater_of_equal_timestamps() -> None:
     late = "2019-02-16 08:00:00"
     lake = {
         "b.tsv": file(
@@ -94,7 +94,7 @@ def test_the_latest_title_and_category_win_each_on_its_own_the_greater_at_equal_
     }
 
 
-def test_an_event_counts_for_whatever_ids_it_has_and_equal_lines_are_two_events() -> None:
+def test_an_event_is_counted_for_each_id_that_it_has_and_equal_lines_are_two_events() -> None:
     twice = row("2019-02-15 10:00:00", "s", TOP, "u", '{"id":7,"id":8}')
     lake = {
         "a.tsv": file(
@@ -114,7 +114,7 @@ def test_an_event_counts_for_whatever_ids_it_has_and_equal_lines_are_two_events(
     }
 
 
-def test_a_click_or_display_with_null_attributes_counts_for_its_user_and_session_and_no_article() -> None:
+def test_a_click_or_display_with_null_attributes_is_counted_for_its_user_and_session_only() -> None:
     lake = {
         "a.tsv": file(
             row("2019-02-15 03:07:00", "s", VIEW, "u", ""),
@@ -160,7 +160,7 @@ def test_rejected_lines_keep_their_physical_number_and_their_first_thousand_byte
         ("a.tsv.zst", zstd.compress(file()) + b"x"),
     ],
 )
-def test_an_unreadable_file_fails_and_the_others_count(key: str, data: bytes) -> None:
+def test_an_unreadable_file_fails_and_the_others_are_counted(key: str, data: bytes) -> None:
     with pytest.raises(Unreadable):
         read_file(data, key)
     good = file(row("2019-02-15 10:00:00", "s", "x", "u"))
@@ -169,7 +169,7 @@ def test_an_unreadable_file_fails_and_the_others_count(key: str, data: bytes) ->
     assert list(result.user_performance) == [("u", FRIDAY)]
 
 
-def test_compressed_files_may_have_many_parts_and_other_names_are_passed_over() -> None:
+def test_compressed_files_may_have_many_parts_and_other_names_are_ignored() -> None:
     data = file(row("2019-02-15 10:00:00", "s", "x", "u"), "bad\n")
     plain = read_file(data, "a.tsv")
     assert read_file(gzip.compress(data[:99]) + gzip.compress(data[99:]), "a.tsv.gz") == plain
@@ -270,7 +270,7 @@ def test_an_article_id_is_an_integer_of_64_bits(number: int, article: str | None
 
 
 @pytest.mark.parametrize("text", strategies.BAD_JSON)
-def test_what_is_no_json_object_is_refused(text: str) -> None:
+def test_text_that_is_not_a_json_object_is_refused(text: str) -> None:
     assert verdict(f"2019-02-15 10:00:00\ts\t{VIEW}\tu\t{text}".encode()) == "bad_attributes"
 
 
