@@ -1,4 +1,4 @@
-"""Waiting for what is unavailable: one line when that begins, longer waits each time, one line when it is over."""
+"""Waits for something unavailable: logs the beginning and the end of the outage, and waits longer each time."""
 
 import random
 import time
@@ -25,11 +25,11 @@ class Backoff:
         """Sleep for about twice as long as the last time, at most `max_seconds`."""
         seconds = self._seconds or FIRST_SECONDS
         self._seconds = min(2 * seconds, MAX_SECONDS)
-        # The random factor keeps many processes from coming back at once.
+        # The random factor keeps many processes from retrying at once.
         time.sleep(min(seconds * random.uniform(0.5, 1), max_seconds))  # noqa: S311
 
     def end(self) -> None:
-        """Everything is available again: warn so if `report` warned, and start with short waits the next time."""
+        """Log that everything is available again if `report` warned, and start with short waits the next time."""
         if self._seconds is not None:
             self._seconds = None
             self._warn(self._back)

@@ -26,7 +26,7 @@ class RowsWithheldError(Exception):
 
 
 class Progress(Protocol):
-    """Hears how much was read, and what went wrong that the run repairs by itself."""
+    """Is informed of how much was read, and of faults that the run repairs by itself."""
 
     def read(self, size: int) -> None:
         """`size` more bytes were read from the lake."""
@@ -76,7 +76,7 @@ class BatchFile:
         if isinstance(reason, RowsWithheldError):
             self._max_rejected = inf
         else:
-            self._progress.warn(f"{reason}; its file is reduced without it")
+            self._progress.warn(f"{reason}; its file is reduced again in this process")
         self._hold()
 
     def _begin(self) -> Reading:
@@ -84,13 +84,13 @@ class BatchFile:
 
     def _hold(self) -> None:
         """Read the file until all of it is in memory, or the limits are reached."""
-        while True:  # the second call for a file reduces it in this process, which cannot be lost
+        while True:  # at a second call, the reducer uses this process, which cannot be lost
             try:
                 self._reading, self.rows = _hold_rows(self._begin(), self._limits)
             except FileError as error:
                 self.error = error
             except LostRowsError as error:
-                self._progress.warn(f"{error}; its file is reduced without it")
+                self._progress.warn(f"{error}; its file is reduced again in this process")
                 continue
             except RowsWithheldError:
                 self._max_rejected = inf

@@ -53,14 +53,17 @@ def make_options() -> dict[str, Parser]:
     groups["places"].add_argument(
         "--database",
         metavar="URL",
-        help="libpq URI (DATABASE_URL); without one PG*, without those an embedded server. Everyone on this machine "
-        "can see a password given here: leave it to DATABASE_URL, PGPASSFILE or PGSERVICE",
+        help="libpq URI (DATABASE_URL); by default PG*, or else an embedded server. Everyone on this machine "
+        "can see a password given here: put it into DATABASE_URL, PGPASSFILE or PGSERVICE",
     )
     groups["relocated"].add_argument(
-        "--relocated", action="store_true", help="the lake that was counted stands at this URL now"
+        "--relocated", action="store_true", help="confirm that the lake has moved to this LAKE_URL"
     )
     groups["workers"].add_argument(
-        "--workers", metavar="N", type=parse_positive, help="how many processes reduce; without it one for each core"
+        "--workers",
+        metavar="N",
+        type=parse_positive,
+        help="how many worker processes reduce; by default one for each core",
     )
     groups["engine"].add_argument(
         "--engine",
@@ -70,16 +73,17 @@ def make_options() -> dict[str, Parser]:
     groups["metrics"].add_argument(
         "--metrics",
         metavar="TARGET",
-        help="export metrics to Prometheus: a run by a file that ends in .prom or the http:// URL of a Pushgateway, "
-        "watch on a port as 9109 (METRICS)",
+        help="export metrics for Prometheus: a run to a file that ends in .prom or the http:// URL of a Pushgateway, "
+        "watch on a port such as 9109 (METRICS)",
     )
-    groups["json"].add_argument("--json", action="store_true", help="print the outcome as one line of JSON")
+    groups["json"].add_argument("--json", action="store_true", help="print the result as one line of JSON")
     for end, which in (("since", "first"), ("until", "last")):
         groups["selection"].add_argument(
             f"--{end}",
             metavar="DATE|KEY",
             type=parse_date_or_key,
-            help=f"the {which} file to consider: a date as 2019-02-15, compared with the one in each key, or a key",
+            help=f"the {which} file to consider: a key, or a date such as 2019-02-15, which is compared with the date "
+            "in each key",
         )
     return groups
 
@@ -94,7 +98,7 @@ def make_parser() -> Parser:
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {describe_exit_codes()}\n{MORE}",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and change nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what a run would do, and change nothing")
     parser.add_argument(
         "--rebuild", action="store_true", help="count the whole lake again; the old tables stay until it is done"
     )
@@ -130,10 +134,10 @@ def make_parser() -> Parser:
     made["explain"].add_argument("day", metavar="DAY", nargs="?", help="one UTC day only, as YYYY-MM-DD")
     made["explain"].add_argument("--user", metavar="USER", help="the user's id, instead of an article's")
     made["rejected"].add_argument(
-        "key", metavar="KEY", nargs="?", help="of one file only: its path below the lake's URL"
+        "key", metavar="KEY", nargs="?", help="show those of one file only: its path below the lake's URL"
     )
     made["rejected"].add_argument(
-        "--tsv", action="store_true", help="as TSV, whose last column printf %%b turns into the line"
+        "--tsv", action="store_true", help="print TSV; printf %%b turns its last column into the bytes of the line"
     )
     made["forget"].add_argument("key", metavar="KEY", help="the file's path below the lake's URL")
     return parser
@@ -149,7 +153,7 @@ def describe_exit_codes() -> str:
 
 
 def parse_positive(text: str) -> int:
-    """Return the whole number above 0 that a text writes; raises argparse.ArgumentTypeError."""
+    """Return the whole number above 0 in a text; raises argparse.ArgumentTypeError."""
     number = parse_integer(text)
     if not number:
         raise argparse.ArgumentTypeError("must be a whole number above 0")
@@ -179,7 +183,7 @@ def describe_unknown(words: list[str]) -> str:
 def parse_settings(argv: list[str]) -> "Settings":
     """Return the settings of a command line; ends the program with one line and exit code 2 where one is wrong."""
     parser = make_parser()
-    # As defaults of the parser, these would replace what stands before the command.
+    # As defaults of the parsers, these would override options that precede the command.
     shared = {
         "lake": read_setting("LAKE_URL"),
         "database": read_setting("DATABASE_URL"),
@@ -202,7 +206,7 @@ def parse_settings(argv: list[str]) -> "Settings":
 def main(argv: list[str]) -> int:
     """Run one command and return the exit code; each failure is one line on standard error.
 
-    argv: the words behind the program's name.
+    argv: the words after the program's name.
     """
     from processor.signals import Signals, StopRequest
 

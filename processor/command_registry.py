@@ -1,4 +1,4 @@
-"""The commands: what each is called, needs and takes."""
+"""The commands: the name of each, what it needs, and the options that it takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class Access(Enum):
 
     WRITE = "it takes the run lock, and the history of runs keeps what it did"
     READ = "it only reads, without the lock, whatever run is at work"
-    CHECK = "it looks at the database as at everything else that a run needs"
+    CHECK = "it checks the database, like everything else that a run needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Command:
     access: Access
     takes: frozenset[str]
     verb: str = "counted"
-    stopped: str = "the next run goes on from here"
+    stopped: str = "the next run continues from here"
     stop_code: int = 1
     reports_all_that_is_wrong: bool = False
     runs_without_database: bool = False
@@ -57,7 +57,7 @@ COMMANDS = {
             "count",
             Access.WRITE,
             INGESTING,
-            stopped="what counted before still does; pass --rebuild again",
+            stopped="the tables have not changed; pass --rebuild again",
         ),
         Command(
             "dry-run",
@@ -104,7 +104,7 @@ COMMANDS = {
             summary="show which files made a number",
             description="Show which files made the numbers of an article, or of a user and its sessions, and how "
             "much each contributed.\n"
-            "Only reads. An id that begins with - goes behind --.",
+            "Only reads. An id that begins with - must follow --.",
             example="explain --user 0a1b2c3d 2019-02-15",
         ),
         Command(
@@ -126,7 +126,7 @@ COMMANDS = {
             frozenset({"json", "METRICS"}),
             reports_all_that_is_wrong=True,
             summary="check everything that a run needs",
-            description="Look at settings, lake, database, roles, schema, lock and disk, each a line that says "
+            description="Check settings, lake, database, roles, schema, lock and disk; each check is a line that says "
             "what to do.\n"
             "Only reads: it takes no lock, and answers while a run is at work.",
             example="doctor",
@@ -140,7 +140,7 @@ COMMANDS = {
             verb="read",
             stopped=UNCHANGED,
             summary="read the whole lake again and name every row that differs",
-            description="Read the whole lake again and name every row of the tables that is not what it gives. "
+            description="Read the whole lake again and name every row of the tables that differs from it. "
             "Changes nothing.",
             example="verify",
         ),

@@ -21,7 +21,7 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
 
     One transaction takes all files of the batch. Only if the database refuses it, each file gets a transaction and a
     list of its own. The caller records failures before it asks for the next list, which shows whether the database
-    takes anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
+    accepts anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
     """
     begun = time.monotonic()
     good = [item for item in batch if item.error is None]

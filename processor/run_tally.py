@@ -9,7 +9,7 @@ from state.batch_writer import Version
 
 
 class RunTally(Listeners):
-    """Adds up what it hears, and passes it on to other listeners.
+    """Adds up the events of a run, and passes them on to other listeners.
 
     What `--json` prints, the history of runs, the metrics and the console's last line all follow from it.
     """

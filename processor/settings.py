@@ -1,4 +1,4 @@
-"""The settings of one command: what its options and the environment say, checked."""
+"""The settings of one command, from its options and the environment, checked."""
 
 import datetime
 import os
@@ -25,7 +25,7 @@ WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What one command was asked for.
+    """The settings of one command.
 
     command: its name in `COMMANDS`. lake_settings: how the lake's files are read. database_url: a libpq URI; empty,
     libpq's own variables count. is_embedded: the database is on the program's own server, as nothing names another
@@ -70,7 +70,7 @@ class Settings:
 
 
 def read_settings(options: Namespace, refuse: Callable[[str], NoReturn]) -> Settings:
-    """Return the settings that parsed options and the environment make together.
+    """Return the settings from parsed options and the environment.
 
     `refuse` ends the program with a line: at the first thing that is wrong, unless the command reports all of it.
     """
@@ -149,12 +149,12 @@ def _read_explained(
     """Return the article or the user to explain, and the day."""
     article, user, text = options.article, options.user, options.day
     if user is not None and text is None:
-        article, text = None, article  # behind --user, the first word is the day
+        article, text = None, article  # after --user, the first word is the day
     if (user is None) == (article is None):
-        refuse("explain takes an ARTICLE or --user USER, and a DAY")
+        refuse("explain takes an ARTICLE or --user USER, and optionally a DAY")
     day = None if text is None else parse_day(text)
     if text is not None and day is None:
-        refuse("the DAY to explain is no date; write it as 2019-02-15")
+        refuse("the DAY to explain must be a date, such as 2019-02-15")
     return article, user, day
 
 
@@ -209,7 +209,7 @@ def _read_metrics(name: str, option: str | None, complain: Callable[[str], objec
     if isinstance(found, Address) and name in ("count", "rebuild"):
         complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
     if not isinstance(found, Address) and name == "watch":
-        complain("METRICS is no port, but a watch is scraped; write it as 9109 or 0.0.0.0:9109")
+        complain("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
     return found
 
 

@@ -25,7 +25,7 @@ class Signals:
     """A context of the main thread that turns the first SIGTERM or SIGINT into a StopRequest.
 
     Python runs a signal handler only between two bytecodes of the main thread, so a second thread watches for signals,
-    too. It calls what `call_on_signal` got, to interrupt what the main thread waits for. It ends the process if the
+    too. It calls the functions that `call_on_signal` got, which interrupt the main thread. It ends the process if the
     context lasts GRACE_SECONDS longer, or at a second signal more than REPEAT_SECONDS after the first: the database
     rolls back what was not committed. After the context, signals are ignored, as the run is over.
 

@@ -1,4 +1,4 @@
-"""Stays up and ingests what comes: files that a notification names at once, and at intervals what a listing finds."""
+"""Stays up and ingests files: at once when a notification names them, and at intervals when a listing finds them."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Retry(NamedTuple):
 
 
 class Watch:
-    """Ingests the files of a lake and those that come, taking turns with other runs, until it is stopped.
+    """Ingests the files of a lake and those that arrive, taking turns with other runs, until it is stopped.
 
     Once the lake was listed for the first time, the watch waits for a lake, database or queue that is unavailable.
     """
@@ -61,7 +61,7 @@ class Watch:
         """
         self._lake, self._store, self._notifications, self._plan = lake, store, notifications, plan
         self._interval, self._tally, self._draw, self._after_turn = interval, tally, draw, after_turn
-        self._backoff = Backoff(tally.warn, "watch goes on")
+        self._backoff = Backoff(tally.warn, "watch continues")
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._is_up = False
@@ -70,7 +70,7 @@ class Watch:
         self._failed: dict[str, Retry] = {}
 
     def run(self) -> NoReturn:
-        """Ingest what is there and what comes.
+        """Ingest the present files and those that arrive.
 
         Raises SupersededError; before the first listing is done also LakeError, DatabaseError and BusyError.
         """
@@ -128,7 +128,7 @@ class Watch:
         names += [key for key, retry in self._changed.items() if retry.at <= now]
         if names:
             self._ingest_named(list(dict.fromkeys(names)))
-        # A lake in which something comes all the time is drawn, too, but later.
+        # If files arrive all the time, the report is drawn, too, but later.
         if not self._is_drawn and now >= self._drawing_at + (self._interval if names else 0):
             self._draw_report()
 

@@ -73,7 +73,9 @@ def let_pass(home: Path, programs: Path, account: Account) -> None:
             mode = path.stat().st_mode
             path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
     if run_as(trial, account).returncode != 0:
-        raise EmbeddedError(f"Postgres will not run as root, nor can others enter {home}: run as another, {OTHERWISE}")
+        raise EmbeddedError(
+            f"Postgres will not run as root, and no other account can enter {home}: run as another account, {OTHERWISE}"
+        )
 
 
 def run_as(

@@ -73,7 +73,7 @@ class RunLock:
                 waited = time.monotonic() - begun
                 if self._is_shared:
                     if waited > LOCK_SECONDS and warned_at == begun:
-                        db.warn(f"{_describe(other)}; this one goes on after it")
+                        db.warn(f"{_describe(other)}; this one continues after it")
                         warned_at = time.monotonic()
                 elif waited > _patience(other, ours):
                     raise BusyError(f"{_describe(other)}; wait for it to end")

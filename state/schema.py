@@ -61,7 +61,7 @@ class Schema:
         if present < last:
             raise DatabaseSettingError(
                 f"the database is at step {present} of the schema and this program at {last}: "
-                "python run.py brings it up, or ask with the older program"
+                "python run.py brings it up to date, or use the older program"
             )
         return last
 

@@ -1,7 +1,7 @@
 """What a run may do to the database: ingest a batch of files in one transaction, forget files, record failures.
 
-Two facts make every promise: partials are a monoid (`processor.reducers.partial`), and one transaction writes the
-results, the reducer state and the checkpoints of a batch of files (`Store.ingest`).
+Every promise follows from two facts: partials are a monoid (`processor.reducers.partial`), and one transaction writes
+the results, the reducer state and the checkpoints of a batch of files (`Store.ingest`).
 """
 
 import uuid

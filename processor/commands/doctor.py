@@ -1,4 +1,4 @@
-"""What a run needs, checked one by one: each finding is a line that says what is right, or what to do."""
+"""Checks what a run needs, one thing after another: each finding is a line that says what is right, or what to do."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def _looked(check: str, look: Callable[[], str | None]) -> Finding:
         return Finding(check, False, str(error))
     except OSError as error:
         where = error.filename or "the current folder"
-        return Finding(check, False, f"{where} cannot be looked at ({error.strerror}); make it readable")
+        return Finding(check, False, f"{where} cannot be read ({error.strerror}); make it readable")
 
 
 def _wrong_settings(settings: Settings) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _wrong_settings(settings: Settings) -> Iterator[str]:
         with suppress(OSError):  # of a current folder that is gone
             folder = folder.absolute()
         if not os.access(folder, os.W_OK | os.X_OK):
-            yield f"METRICS names a file in {folder}, which is no folder that can be written to; make it one"
+            yield f"METRICS names a file in {folder}, which is not a writable folder; make it one"
 
 
 def _lake(settings: Settings) -> str:
@@ -111,7 +111,7 @@ def _lake(settings: Settings) -> str:
 
 def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
     lake = None
-    with suppress(LakeError):  # told already
+    with suppress(LakeError):  # reported already
         lake = open_lake(settings.lake_url, settings.lake_settings)
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _roles,
@@ -127,10 +127,10 @@ def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
                 yield from (_looked(check, partial(look, database)) for check, look in checks.items())
                 return
     except NoDatabaseError:
-        yield Finding("database", True, "a server of its own, which the first run makes")
+        yield Finding("database", True, "an embedded server, which the first run makes")
     except (DatabaseError, EmbeddedError, FailedError) as error:
         yield Finding("database", False, str(error))
-    yield from (Finding(check, None, "there is no database to ask") for check in checks)
+    yield from (Finding(check, None, "there is no database to check") for check in checks)
 
 
 @contextmanager
@@ -140,7 +140,7 @@ def _database(lake: Lake | None, settings: Settings, stop: Signals) -> Iterator[
         url = settings.database_url
         if settings.is_embedded:
             if lake is None:
-                raise FailedError("the server of its own has a database for each lake: name the lake first")
+                raise FailedError("the embedded server has a database for each lake: name the lake first")
             url = stack.enter_context(embedded.server(lake.url, make=False))
         database = stack.enter_context(closing(ReadOnlyDatabase(url, 0)))
         stop.call_on_signal(database.cancel)
@@ -179,7 +179,7 @@ def _roles(database: ReadOnlyDatabase) -> str:
 
 def _schema(database: ReadOnlyDatabase) -> str:
     database.schema.try_writing()
-    return f"step {database.schema.check()}, as this program"
+    return f"step {database.schema.check()}, as this program expects"
 
 
 def _recorded(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
@@ -201,16 +201,17 @@ def _lock(database: ReadOnlyDatabase) -> str:
 def _disk(settings: Settings) -> str:
     places = {"the report": (PAGE.parent, REPORT_ROOM)}
     if settings.is_embedded:
-        places["the server of its own"] = (embedded.HOME, SERVER_ROOM)
+        places["the embedded server"] = (embedded.HOME, SERVER_ROOM)
     said = []
     for what, (place, room) in places.items():
         folder = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise FailedError(f"{folder} is no folder that can be written to, and {what} goes there; make it one")
+            raise FailedError(f"{folder} is not a writable folder, and {what} is written there; make it one")
         free = shutil.disk_usage(folder).free
         if free < room:
             raise FailedError(
-                f"{format_size(free)} are free for {what} in {folder}, under {format_size(room)}; free some"
+                f"only {format_size(free)} are free for {what} in {folder}, less than {format_size(room)}; "
+                "free some space"
             )
         said.append(f"{format_size(free)} free for {what}")
     return ", ".join(said)

@@ -160,7 +160,7 @@ def _run_recorded(
 
 
 def _record_batch(metrics: "Metrics", reads: Reads, seconds: float) -> None:
-    """Let the metrics of a watch follow a batch of files, which took `seconds`."""
+    """Record a batch of files, which took `seconds`, in the metrics of a watch."""
     health = reads.health()
     metrics.record_end(FAILED if health["failed_files"] else DONE, seconds)
     metrics.record_database(health, None)  # the watch itself holds the lock, and is about to release it

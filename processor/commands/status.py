@@ -116,7 +116,7 @@ def _did(run: "Row") -> str:
 
 
 def plain(value: object) -> Any:
-    """A value of the database as JSON knows it: times and days as ISO 8601, exact numbers as numbers."""
+    """Return a value of the database for JSON: times and days in ISO 8601, exact numbers as numbers."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()  # the session's zone is whatever PGTZ says
     if isinstance(value, date):

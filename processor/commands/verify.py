@@ -34,6 +34,6 @@ def verify(
         )
     if tally.files_failed:
         files = pluralize(tally.files_failed, "file")
-        raise FailedError(f"{files} cannot be read, so that what they gave could not be compared")
-    console.log("The tables are what the lake gives.")
+        raise FailedError(f"{files} cannot be read, so what they contribute could not be compared")
+    console.log("The tables match the lake.")
     return DONE

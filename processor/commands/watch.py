@@ -26,7 +26,7 @@ def watch(
     open_reducer: OpenReducer,
     on_batch: Callable[[float], None] = lambda _: None,
 ) -> int:
-    """Count what is there and what comes, until a signal ends it; `on_batch` gets the seconds that each batch took."""
+    """Ingest the present files and those that arrive, until a signal; `on_batch` gets the seconds of each batch."""
     plan = Plan(open_reducer=open_reducer, limits=settings.limits, selection=settings.selection)
     watching = None
     try:

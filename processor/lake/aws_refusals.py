@@ -1,4 +1,4 @@
-"""What the errors mean that S3, SQS and the credential services of AWS answer with."""
+"""The meaning of errors from S3, SQS and the credential services of AWS."""
 
 import re
 from enum import Enum

@@ -1,4 +1,4 @@
-"""The AWS_* settings: make a client of S3 or SQS from them, or say which of them is wrong."""
+"""Make a client of S3 or SQS from the AWS_* settings, or report which of them is wrong."""
 
 import os
 import re

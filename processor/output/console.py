@@ -78,7 +78,7 @@ class Console(Listener):
     def _write(self, line: str, stream: TextIO) -> None:
         try:
             print(line, file=stream, flush=True)
-        except OSError:  # the reader has ended, as `| head` does, which is no reason to stop the run
+        except OSError:  # the reader has ended, as `| head` does; the run continues
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def difference(self, difference: "Difference") -> None:

@@ -22,7 +22,7 @@ class Metrics(Listener):
     """The metrics of one program, in a registry of their own; what is not known yet is left out.
 
     Counters start from what the database knows of earlier runs (`follow`), so that those of a nightly run grow from one
-    night to the next. As a listener it hears how long commits took.
+    night to the next. As a listener it observes how long commits took.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Metrics(Listener):
 
         self._commits = Histogram(
             "event_lake_commit_duration_seconds",
-            "How long the transactions took that ingested files, in this run or since the program began.",
+            "How long transactions that ingested files took, in this run or since the program began.",
             buckets=BUCKETS,
             registry=None,
         )
@@ -45,7 +45,7 @@ class Metrics(Listener):
         self._runs = history, tally
 
     def committed(self, seconds: float) -> None:
-        """Observe how long a transaction took that ingested files."""
+        """Observe how long a transaction that ingested files took."""
         self._commits.observe(seconds)
 
     def record_end(self, exit_code: int, seconds: float) -> None:
@@ -72,7 +72,7 @@ class Metrics(Listener):
         self._set_gauge("lock_held", "Whether a run is at work on the database: 1 or 0.", holder is not None)
         self._set_gauge(
             "lock_since_timestamp_seconds",
-            "Since when that run is at work; 0 without one.",
+            "When that run began; 0 without one.",
             began.timestamp() if began else 0,
         )
 

@@ -24,7 +24,7 @@ REASONS = {
     "line_too_long": "the line is longer than 1 MiB",
     "nul_byte": "the line holds a NUL byte",
     "invalid_utf8": "the line is not valid UTF-8",
-    "wrong_field_count": "the line has not as many fields as the header",
+    "wrong_field_count": "the line does not have as many fields as the header",
     "bad_timestamp": "the timestamp cannot be read",
     "no_event_name": "the event has no name",
     "id_too_long": "a user, session or article id is longer than 1,000 bytes",
@@ -86,14 +86,14 @@ class Rejection(NamedTuple):
 def parse_header(header: bytes) -> Columns:
     """Return the columns of a file's first line; raises HeaderError if a required one is missing or not unique."""
     if len(header) > LINE_LIMIT:
-        raise HeaderError("its first line is longer than 1 MiB and no header")
+        raise HeaderError("its first line is longer than 1 MiB, so it is not a header")
     try:
         names = header.decode("utf-8-sig").split("\t")
     except UnicodeDecodeError:
-        raise HeaderError("its first line is not valid UTF-8 and no header") from None
+        raise HeaderError("its first line is not valid UTF-8, so it is not a header") from None
     missing = [name for name in REQUIRED if name not in names]
     if missing:
-        raise HeaderError(f"its first line is no header: it does not name {', '.join(missing)}")
+        raise HeaderError(f"its first line is not a header: it does not name {', '.join(missing)}")
     double = [name for name in REQUIRED if names.count(name) > 1]
     if double:
         raise HeaderError(f"its header names {', '.join(double)} more than once")

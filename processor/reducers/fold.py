@@ -8,7 +8,7 @@ from processor.reducers.events import Columns, Event, cut_into_lines, parse, par
 from processor.reducers.partial import Chunk, Partial
 
 CHUNK = 32 * 1024 * 1024  # bytes
-# The most that a partial holds: entries, and chunks, so that also a file with few entries gives several partials.
+# The most that a partial holds: entries, and chunks, so that a file with few entries has several partials, too.
 ENTRIES = 200_000
 CHUNKS = 8
 
@@ -62,7 +62,7 @@ class Fold:
 
 
 def read_header(text: Iterable[bytes]) -> Columns:
-    """Return the columns of the file whose text begins like this; raises `events.HeaderError`."""
+    """Return the columns of the file whose text begins with these blocks; raises `events.HeaderError`."""
     return parse_header(strip_ending(_first_line(*next(cut_into_lines(text), (0, b"")))[1]))
 
 

@@ -166,7 +166,7 @@ class ProcessPool:
                     left.popleft().queue.put(result)
             except (EOFError, OSError):
                 for results in left:
-                    results.queue.put(LostRowsError("a worker process ended before its work did"))
+                    results.queue.put(LostRowsError("a worker process ended before its task was done"))
                 if worker is not None:
                     self._workers.discard(worker)
                     worker.end()

@@ -1,4 +1,4 @@
-"""The port for reducing: who reduces the files of a lake, and what comes of each."""
+"""The port for reducing: who reduces the files of a lake, and the result for each file."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence

@@ -177,7 +177,7 @@ def _translate(error: Exception) -> SparkError:
     advice = "run again, or without ENGINE"
     if reason.startswith("ModuleNotFoundError"):
         advice = "give the executors the program's packages, as docs/spark.md says"
-    return SparkError(f"Spark gave a job up ({reason}); {advice}")
+    return SparkError(f"Spark gave up a job ({reason}); {advice}")
 
 
 def _keep(partial: BucketPartial) -> BucketPartial:

@@ -161,7 +161,7 @@ class SparkApplication:
         if "Could not parse Master URL" in words or "Master must" in words:
             shown = remove_passwords(self._master)
             return SparkSettingError(
-                f"Spark knows no master {shown}: write ENGINE as local[4], spark://host:7077, yarn or k8s://..."
+                f"Spark does not know the master {shown}: write ENGINE as local[4], spark://host:7077, yarn or k8s://..."
             )
         if "JAVA_HOME" in words or "UnsupportedClassVersionError" in words:
             return SparkSettingError("Spark does not start: install Java 17 or newer, or set JAVA_HOME to it")

@@ -84,7 +84,9 @@ def test_commands_that_read_create_no_embedded_server(tmp_path: Path) -> None:
     assert not (tmp_path / "server").exists()
 
 
-@pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
+@pytest.mark.parametrize(
+    ("step", "words"), [(max(list_migrations()) - 1, "brings it up to date"), (9999, "use the newer one")]
+)
 def test_commands_that_read_report_another_schema(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")

@@ -67,7 +67,7 @@ def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Pa
     assert not bad(found)
     assert found["lake"][1] == f"{lake}: 1 file of {len(HEADER + CLICK)} B, read as files"
     assert found["roles"][1] == "etl may count, and bi reads the tables and views and nothing else"
-    assert found["schema"][1] == f"step {max(list_migrations())}, as this program"
+    assert found["schema"][1] == f"step {max(list_migrations())}, as this program expects"
     assert f"a run is at work, process {os.getpid()} on" in found["lock"][1]
     assert findings(lake, database)["lock"] == (True, "free")
 
@@ -267,7 +267,9 @@ def test_a_database_without_the_role_bi_is_right(lake: Path, database: str) -> N
     assert findings(lake, database)["roles"] == (True, "etl may count")
 
 
-@pytest.mark.parametrize(("step", "words"), [(max(list_migrations()) - 1, "brings it up"), (9999, "use the newer one")])
+@pytest.mark.parametrize(
+    ("step", "words"), [(max(list_migrations()) - 1, "brings it up to date"), (9999, "use the newer one")]
+)
 def test_another_schema_is_reported(lake: Path, database: str, step: int, words: str) -> None:
     make_older(database, step)
     execute(database, f"insert into state.steps (step) values ({step}) on conflict do nothing")
@@ -303,7 +305,7 @@ def diagnosed_in(folder: Path, lake: Path, database: str) -> str:
 def test_a_report_that_cannot_be_written_is_reported(lake: Path, database: str, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file", encoding="utf-8")
     assert "bad  disk" in diagnosed_in(tmp_path, lake, database)
-    assert "is no folder that can be written to, and the report goes there" in diagnosed_in(tmp_path, lake, database)
+    assert "is not a writable folder, and the report is written there" in diagnosed_in(tmp_path, lake, database)
 
 
 def test_a_full_disk_is_reported(lake: Path, database: str, tmp_path: Path) -> None:
@@ -323,4 +325,4 @@ def test_a_full_disk_is_reported(lake: Path, database: str, tmp_path: Path) -> N
 def test_doctor_creates_no_embedded_server(lake: Path) -> None:
     found = findings(lake, "")
     assert found["database"][0] is not False
-    assert "for the server of its own" in found["disk"][1]
+    assert "for the embedded server" in found["disk"][1]

@@ -26,7 +26,7 @@ def test_rejected_lines_are_shown_until_their_file_is_fixed_or_forgotten(tmp_pat
     (tmp_path / "b.tsv").write_bytes(HEADER + b"\nno fields\n" + CLICK)
     run(lake=tmp_path, database=database)
     first = [r"a.tsv, line 3: the line is not valid UTF-8", r"    \x1b]0;owned\x07\ta\tb\\\xff \u202e\x9b\tü"]
-    second = ["b.tsv, line 3: the line has not as many fields as the header", "    no fields"]
+    second = ["b.tsv, line 3: the line does not have as many fields as the header", "    no fields"]
     assert shown(tmp_path, database) == first + second
     assert shown(tmp_path, database, "b.tsv") == second
     assert shown(tmp_path, database, "--tsv", "b.tsv") == [

@@ -170,7 +170,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
         held_up.process.send_signal(number)
         assert held_up.process.wait(30) == 1
         said = held_up.errors.removeprefix(before)
-        assert said == f"stopped by {number.name}{left}; the next run goes on from here\n"
+        assert said == f"stopped by {number.name}{left}; the next run continues from here\n"
     done = run(lake=lake, database=database)
     assert done.returncode == 0, done.stderr
     Model().check(database, contents(lake))
@@ -202,7 +202,7 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
             wait_until(lambda: ask(database, "select count(*) from state.lake_files") == [(1,)])
             held_up.process.send_signal(number)
             assert held_up.process.wait(30) == 1
-            said = f"stopped by {number.name} with 1 file left to count; the next run goes on from here\n"
+            said = f"stopped by {number.name} with 1 file left to count; the next run continues from here\n"
             assert held_up.errors == said
         over.set()
         done = run(lake="s3://events/lake/", database=database, AWS_ENDPOINT_URL=proxy.url)
@@ -214,7 +214,7 @@ def test_a_signal_ends_a_run_that_waits_for_s3(bucket: str, database: str, numbe
     ("command", "said"),
     [
         ("verify", "with 2 files left to read; nothing has changed"),
-        ("--rebuild", "with 2 files left to count; what counted before still does; pass --rebuild again"),
+        ("--rebuild", "with 2 files left to count; the tables have not changed; pass --rebuild again"),
     ],
 )
 def test_a_signal_ends_verify_and_rebuild(bucket: str, database: str, command: str, said: str) -> None:
@@ -250,7 +250,7 @@ def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake:
         assert asked.wait(DEADLINE_SECONDS)
         held_up.process.terminate()
         assert held_up.process.wait(30) == 1
-        assert held_up.errors == "stopped by SIGTERM with 4 files left to count; the next run goes on from here\n"
+        assert held_up.errors == "stopped by SIGTERM with 4 files left to count; the next run continues from here\n"
         over.set()
     wait_until(lambda: not holders(database))
     done = run(lake=lake, database=database)
@@ -484,7 +484,7 @@ def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
         pass
     assert len(said) == lines
     for line in said:
-        assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one goes on after it", line)
+        assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one continues after it", line)
 
 
 def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,7 +223,7 @@ def test_no_process_and_no_log_of_spark_holds_a_secret(database: str, lake: Path
 @pytest.mark.parametrize(
     ("master", "code", "told"),
     [
-        ("nothing", 2, "Spark knows no master nothing"),
+        ("nothing", 2, "Spark does not know the master nothing"),
         ("spark://127.0.0.1:1", 1, "Spark's master spark://127.0.0.1:1 cannot be reached (Connection refused)"),
         ("spark://nothing", 1, "it names no host:port"),
     ],

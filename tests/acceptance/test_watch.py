@@ -140,7 +140,7 @@ def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: s
             patience,
         )
         stop(going_on)
-        told = ("ignored", "at work on this database", "watch goes on")  # the nightly run may take a while
+        told = ("ignored", "at work on this database", "watch continues")  # the nightly run may take a while
         assert all(any(word in line for word in told) for line in going_on.errors.splitlines()), going_on.errors
     Model().check(database, lake, pruned=True)
     assert len(watches(database)) == 1
@@ -218,7 +218,7 @@ def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server
                 wait_for(database, lake)
                 wait_for_word(going_on, "\n", 2 * number + 2)
             stop(going_on)
-            assert going_on.errors.splitlines()[1::2] == ["watch goes on"] * 2
+            assert going_on.errors.splitlines()[1::2] == ["watch continues"] * 2
         Model().check(database, contents(lake))
         assert watches(database) == [(0, None, 4)]
 
@@ -230,7 +230,7 @@ def test_a_watch_waits_for_an_unavailable_folder(lake: Path, database: str) -> N
         away = lake.rename(lake.with_name("away"))
         wait_until(lambda: "cannot be listed" in going_on.errors)
         away.rename(lake)
-        wait_until(lambda: "watch goes on" in going_on.errors)
+        wait_until(lambda: "watch continues" in going_on.errors)
         write_lake(lake, {"b.tsv": events(1, 9, "b")})
         wait_for(database, lake)
         stop(going_on)
@@ -256,7 +256,7 @@ def test_a_watch_waits_for_an_unavailable_s3(bucket: str, queue: str, database: 
             wait_for_word(going_on, "; watch waits\n", number)
             fault.clear()
             wait_until(lambda: counted(database).keys() == lake.keys())
-            wait_for_word(going_on, "watch goes on\n", number)
+            wait_for_word(going_on, "watch continues\n", number)
         stop(going_on)
         assert len(going_on.errors.splitlines()) == 4
     Model().check(database, lake)
@@ -376,7 +376,7 @@ def test_a_signal_ends_a_watch_with_0_wherever_it_is(lake: Path, database: str, 
         wait_until(lambda: is_there(database, "command = 'watch'"))
         time.sleep(draw.uniform(0, 0.6))
         stop(going_on, draw.choice((signal.SIGTERM, signal.SIGINT)))
-        broken_off = ("the transaction failed (canceling statement", "watch goes on")
+        broken_off = ("the transaction failed (canceling statement", "watch continues")
         assert all(line.startswith(broken_off) for line in going_on.errors.splitlines()), going_on.errors
     assert [row[:2] for row in watches(database)] == [(0, None)]
     assert run(lake=lake, database=database).returncode == 0

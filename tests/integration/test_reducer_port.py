@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_raises_file_error(open_reducer: Open, lake: 
         for file in files:
             if file.key == "b.tsv":
                 for _ in range(2):
-                    with pytest.raises(FileError, match="its first line is no header") as raised:
+                    with pytest.raises(FileError, match="its first line is not a header") as raised:
                         list(reducer.results(file))
                     assert raised.value.size > 0
             elif file.key in GOOD:

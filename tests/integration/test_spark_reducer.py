@@ -121,7 +121,7 @@ def test_no_error_of_a_master_repeats_a_password(application: SparkApplication) 
     with pytest.raises(SparkError, match=r"spark://127\.0\.0\.1:1 cannot be reached"):
         named(application, f"spark://u:{SECRET}@127.0.0.1:1")._check_master()
     error = named(application, f"postgresql://u:{SECRET}@h")._translate(ValueError("Could not parse Master URL"), "")
-    assert str(error).startswith("Spark knows no master postgresql://h: ")
+    assert str(error).startswith("Spark does not know the master postgresql://h: ")
 
 
 def test_a_master_has_ten_seconds_to_answer(application: SparkApplication, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +148,8 @@ def test_other_masters_are_not_checked(
 @pytest.mark.parametrize(
     ("said", "kind", "words"),
     [
-        ("Could not parse Master URL: 'x'", SparkSettingError, "Spark knows no master local"),
-        ("Master must either be yarn or start with spark", SparkSettingError, "Spark knows no master local"),
+        ("Could not parse Master URL: 'x'", SparkSettingError, "Spark does not know the master local"),
+        ("Master must either be yarn or start with spark", SparkSettingError, "Spark does not know the master local"),
         ("JAVA_HOME is not set", SparkSettingError, "install Java 17 or newer"),
         ("java.lang.UnsupportedClassVersionError: x", SparkSettingError, "install Java 17 or newer"),
         (JAVA, SparkError, "IllegalStateException: the cluster is full"),
@@ -512,7 +512,7 @@ def test_a_job_that_spark_gave_up_is_reported(
 
     with (
         open_reducer(application, Cluster(fail), lake) as some,
-        pytest.raises(SparkError, match=rf"gave a job up \({said}\); .*{advice}"),
+        pytest.raises(SparkError, match=rf"gave up a job \({said}\); .*{advice}"),
     ):
         list(some.results(present(lake)[0]))
 

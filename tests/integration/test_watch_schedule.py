@@ -386,7 +386,7 @@ def test_a_later_error_is_reported_and_waited_for(scene: Scene, error: Exception
         return scene.write("a.tsv")()
 
     scene.run(fails, list)
-    assert scene.tally.lines == [line, "watch goes on"]
+    assert scene.tally.lines == [line, "watch continues"]
     assert len(scene.clock.slept) == 1
     assert 0 < scene.clock.slept[0] <= backoff.FIRST_SECONDS
     # The lake is listed at once, which finds the files of missed notifications.

@@ -224,7 +224,7 @@ def test_explain_takes_an_article_or_a_user_and_a_day(refused: Refused) -> None:
     assert "takes an ARTICLE or --user USER" in refused("explain")
     assert "takes an ARTICLE or --user USER" in refused("explain", "a1", "2019-02-15", "--user", "u1")
     for words in (["a1", "yesterday"], ["--user", "u1", "yesterday"], ["a1", "2019-02-30"]):
-        assert "the DAY to explain is no date" in refused("explain", *words)
+        assert "the DAY to explain must be a date" in refused("explain", *words)
 
 
 def test_rejected_takes_a_file_or_none() -> None:
@@ -285,7 +285,7 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
     for named, target in targets.items():
         monkeypatch.setenv("METRICS", named)
         assert [cli.parse_settings(COUNTING[command]).metrics for command in ("count", "rebuild")] == [target] * 2
-        assert "METRICS is no port" in refused("watch")
+        assert "METRICS must be a port for watch" in refused("watch")
         assert SECRET not in refused("watch")
         assert cli.parse_settings(["--metrics", ""]).metrics is None
     monkeypatch.setenv("METRICS", "9109")
@@ -455,11 +455,11 @@ def test_main_returns_the_exit_code_of_the_command(ended: list[Console], monkeyp
 @pytest.mark.parametrize(
     ("words", "code", "then"),
     [
-        ([], 1, "the next run goes on from here"),
-        (["--prune"], 1, "the next run goes on from here"),
-        (["forget", "a"], 1, "the next run goes on from here"),
-        (["watch"], 0, "the next run goes on from here"),
-        (["--rebuild"], 1, "what counted before still does; pass --rebuild again"),
+        ([], 1, "the next run continues from here"),
+        (["--prune"], 1, "the next run continues from here"),
+        (["forget", "a"], 1, "the next run continues from here"),
+        (["watch"], 0, "the next run continues from here"),
+        (["--rebuild"], 1, "the tables have not changed; pass --rebuild again"),
         *(
             (words, 1, "nothing has changed")
             for words in (["--dry-run"], *(ENOUGH[name] for name in ("status", "explain", "rejected", "verify")))
@@ -495,7 +495,7 @@ def test_main_reports_a_signal_before_the_console_exists(
 
     monkeypatch.setattr(cli, "parse_settings", stopped)
     assert cli.main([]) == 1
-    assert capsys.readouterr().err == "stopped by SIGINT; the next run goes on from here\n"
+    assert capsys.readouterr().err == "stopped by SIGINT; the next run continues from here\n"
 
 
 @pytest.mark.usefixtures("unsignalled")
