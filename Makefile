@@ -52,7 +52,7 @@ fuzz: .venv/fuzz ## look for files and lines that the program and the oracle rea
 bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, polars and pandas; SCALE=0.01 for a try
 	@.venv/bin/python -m benchmarks.bench
 
-spark: .venv/spark ## install what --engine needs, except Java 17
+spark: .venv/spark ## install what --engine needs, except for Java 17
 
 executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors of a Spark cluster need (docs/spark.md)
 	rm -rf executors

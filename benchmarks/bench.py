@@ -34,7 +34,7 @@ CASES = (
 
 
 class Bench:
-    """The cases, on a server of their own. Scale 1 is the size that docs/performance.md shows."""
+    """The cases, on a separate server. Scale 1 is the size in docs/performance.md."""
 
     def __init__(self, server: str, postmaster: psutil.Process, folder: Path, scale: float, rounds: int) -> None:
         self._server, self._postmaster, self._folder = server, postmaster, folder
@@ -139,7 +139,7 @@ class Bench:
         yield row(f"the last {few:,} of them against the first", pace(times[-few:]) / pace(times[:few]), 1.3)
 
     def flat(self) -> Iterator[str]:
-        """Memory for one file, and for one of twenty times the lines and the keys."""
+        """Measure memory for one file, and for one with twenty times the lines and the keys."""
         for lines in (1_000_000, 20_000_000):
             lake = self._folder / f"flat{lines}"
             made_lake.write(lake, days=1, lines=self._many(lines), seed=2)
@@ -150,7 +150,7 @@ class Bench:
             file.unlink()
 
     def unchanged(self) -> Iterator[str]:
-        """A run that finds nothing new among many files."""
+        """Measure a run that finds nothing new among many files."""
         lake = self._folder / "unchanged"
         lake.mkdir()
         files = max(10, int(10_000 * self._scale))
@@ -164,7 +164,7 @@ class Bench:
         yield row(f"seconds, nothing new among {files:,} files", median(run.seconds for run in runs), 1.5)
 
     def history(self) -> Iterator[str]:
-        """What a change costs on top of a thousand days, against the same on an empty database."""
+        """Measure what a change costs on top of a thousand days, against the same on an empty database."""
         days, lines = max(20, int(1000 * self._scale)), max(1000, int(20_000 * min(1, 10 * self._scale)))
         lake = self._folder / "history"
         paths = made_lake.write(lake, days=days, lines=lines, seed=3, first_day=FIRST)

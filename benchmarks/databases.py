@@ -1,4 +1,4 @@
-"""Databases of the benchmarks: made, questioned and compared."""
+"""Databases of the benchmarks: how they are made, queried and compared."""
 
 import time
 from collections.abc import Iterator

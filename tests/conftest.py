@@ -28,7 +28,7 @@ settings.load_profile("default")
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
     os.environ.pop(name, None)
 
-# Programs that a test starts fail where they use the locale's encoding for text; `make test` has pytest do so, too.
+# Programs that a test starts fail if they use the locale's encoding for text; with `make test`, so does pytest itself.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
@@ -43,7 +43,7 @@ def database(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def aws_endpoint() -> Iterator[str]:
-    """The endpoint of a server of AWS over HTTP, for this test process."""
+    """The endpoint of a server over HTTP that acts as AWS, for this test process."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -82,7 +82,7 @@ def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every account may look into."""
+    """A folder that every account may read."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder

@@ -1,1 +1,1 @@
-"""Tests: acceptance."""
+"""Tests of the whole program, as processes."""

@@ -1,4 +1,4 @@
-"""The alert rules of docs/alerts.yml: each fires when what it is about happens for real, and on a healthy lake none."""
+"""The alert rules of docs/alerts.yml: each fires when its fault really happens, and none fires on a healthy lake."""
 
 import re
 import subprocess
@@ -22,7 +22,7 @@ NOWHERE = "postgresql://user@127.0.0.1:9/nowhere"
 
 
 def click(age: timedelta = timedelta(hours=1)) -> bytes:
-    """A line with a click of so long ago."""
+    """Return a line with a click of that age."""
     return CLICK.replace(b"2019-02-15 10:00:00.000", f"{datetime.now(UTC) - age:%Y-%m-%d %H:%M:%S.000}".encode())
 
 
@@ -30,13 +30,13 @@ class Watched:
     """A lake whose runs write their metrics to a file."""
 
     def __init__(self, folder: Path, database: str) -> None:
-        """A lake with one file of new events."""
+        """Begin a lake with one file of new events."""
         self.lake, self.file, self._database = folder / "lake", folder / "event_lake.prom", database
         self.lake.mkdir()
         (self.lake / "a.tsv").write_bytes(HEADER + click() * 1000)
 
     def run(self, code: int, database: str | None = None, **settings: str) -> dict[str, float]:
-        """What Prometheus scrapes after a run, which must end with that exit code."""
+        """Return what Prometheus scrapes after a run, which must end with that exit code."""
         url = self._database if database is None else database
         done = run(lake=self.lake, database=url, METRICS=str(self.file), **settings)
         assert done.returncode == code, done.stderr

@@ -1,4 +1,4 @@
-"""What `docs/bi.md` and `docs/dbt/sources.yml` say, against the made sample lake and as the BI role."""
+"""The queries of `docs/bi.md` and the columns of `docs/dbt/sources.yml`, checked on a sample lake as the BI role."""
 
 import datetime
 import re
@@ -71,7 +71,7 @@ def test_the_page_names_every_table_and_view(database: str, tmp_path: Path) -> N
 
 
 def columns(database: str) -> dict[str, list[str]]:
-    """The columns of each table and view of schema public."""
+    """Return the columns of each table and view of schema public."""
     found: dict[str, list[str]] = {}
     for table, column in ask(
         as_role("bi", database),

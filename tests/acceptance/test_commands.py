@@ -1,4 +1,4 @@
-"""The commands as processes: asks beside a run, the history of runs, dry runs, selections, and the picture."""
+"""The commands as processes: reading during a run, the history of runs, dry runs, selections, and the picture."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def told(*arguments: str, lake: Path, database: str) -> dict[str, object]:
-    """What an ask prints with `--json`."""
+    """Return what a command that reads prints with `--json`."""
     done = run(*arguments, "--json", lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
@@ -178,7 +178,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
 
 
 def test_explain_lists_in_order(tmp_path: Path, database: str) -> None:
-    """However they came: the last day first, and the last file of each day."""
+    """The order does not depend on arrival: the last day comes first, and the last file of each day."""
     event = '2019-02-1{day} 0{hour}:00:00\ts{session}\tarticle_viewed\tu\t{{"id":"a"}}\n'
     for name, hour in (("c", 3), ("b", 1), ("a", 2)):
         lines = (event.format(day=day, hour=hour, session=session) for day in (7, 5, 6) for session in (2, 1))
@@ -272,7 +272,7 @@ def test_a_selection_is_by_date_or_by_key(selection: Selection, keys: str) -> No
 
 @pytest.mark.parametrize("end", ["--since", "--until"])
 def test_a_date_that_does_not_exist_is_not_taken_for_a_key(end: str, lake: Path, database: str) -> None:
-    """By keys, 2019-02-30 would take files in or leave them out that nobody named."""
+    """As a key, 2019-02-30 would select other files than the user meant."""
     done = run(end, "2019-02-30", "--prune", lake=lake, database=database)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"argument {end}: '2019-02-30' is a date that does not exist; see python run.py --help\n"
@@ -291,7 +291,7 @@ def test_files_outside_the_selection_are_neither_counted_nor_missing(lake: Path,
     (lake / "2019-02-15.tsv").unlink()
     (lake / "2019-02-16.tsv").write_bytes(HEADER + CLICK * 9)
     left = run("--prune", "--since", "2019-02-17", lake=lake, database=database)
-    assert (left.returncode, "--prune-all" in left.stderr) == (1, True)  # nothing is within
+    assert (left.returncode, "--prune-all" in left.stderr) == (1, True)  # no file is within
     did = outcome(run("--prune", "--since", "2019-02-16", "--json", lake=lake, database=database))
     assert (did["files_counted"], did["files_forgotten"]) == (1, 0)
     Model().check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"], **contents(lake)})

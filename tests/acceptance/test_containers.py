@@ -1,4 +1,4 @@
-"""What the containers may do, and what their images hold, as their files say it."""
+"""The rights of the containers and the content of their images, according to the Dockerfile and the compose file."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The program ends hard, or loses its connection, at every point of a run; the tables are one pass's all the same."""
+"""The program is killed, or loses its connection, at any point of a run; the tables still equal one pass."""
 
 import itertools
 import os
@@ -38,7 +38,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def counted(database: str, tmp_path: Path) -> str:
-    """The URI of a database that has counted the first lake, which then became the later one."""
+    """The URI of a database that has ingested the first lake, which was then replaced by the later one."""
     write_lake(tmp_path, FIRST)
     ingest_folder(tmp_path, database, PLAN)
     write_lake(tmp_path, LATER)
@@ -46,7 +46,7 @@ def counted(database: str, tmp_path: Path) -> str:
 
 
 def check_whole_files(url: str) -> None:
-    """Fail unless the tables are what some version of each file gives, the one that the checkpoint names."""
+    """Fail unless the tables equal one pass over those versions of the files that the checkpoint names."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute("select to_regclass('state.lake_files') is not null")
         if cur.fetchone() == (False,):
@@ -61,14 +61,14 @@ def check_whole_files(url: str) -> None:
 
 
 def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
-    """Fail unless a run leaves what one pass over the lake gives, once the server saw that the last one died."""
+    """Fail unless a run makes the tables equal one pass over the lake, once the server noticed the last run's end."""
     wait_until(lambda: not holders(url))
     ingest_folder(folder, url, PLAN)
     Model().check(url, lake)
 
 
 def child(folder: Path, url: str) -> int:
-    """The process id of a child that counts the folder, without a word, and ends with 0."""
+    """Return the process id of a child that ingests the folder, prints nothing, and ends with 0."""
     pid = os.fork()
     if pid:
         return pid
@@ -122,7 +122,7 @@ def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", ["before", "after"])
 def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cut: Cut) -> None:
-    """A run takes up its work by itself; `after` a COMMIT its outcome is unknown to it."""
+    """A run continues by itself; if the connection is cut `after` a COMMIT, its outcome is unknown to the run."""
     number, seen = 0, set()
     while True:
         number += 1
@@ -134,8 +134,8 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
         with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
             outcome, errors = ingest_folder(tmp_path, proxy.url, PLAN)
             assert list(errors) == ["broken.tsv"]
-            # A commit that was applied is found again: the file is counted once, and reported so; one that cannot
-            # be read is tried and reported once.
+            # A commit that took place is noticed: the file is counted and reported once. A file that cannot be read is
+            # tried and reported once.
             assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 2, 1)
             Model().check(url, LATER)
         if proxy.statements < number:
@@ -149,7 +149,7 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
 def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
     database: str, tmp_path: Path, step: int, ending: str
 ) -> None:
-    """The process is killed before it, or the connection is cut after it; an older database has data."""
+    """The process is killed before the statement, or the connection is cut after it; an older database has data."""
     lake = older_lake(tmp_path)
     make_older(database, step)
     if step:
@@ -179,16 +179,16 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
 
 
 class EndingLake:
-    """A lake whose reader's process ends hard at its Nth read."""
+    """A lake whose nth read kills the process."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        """The lake in a folder."""
+        """Wrap the lake in a folder."""
         self._lake, self._left = open_lake(str(folder)), number
         self.url, self.settings = self._lake.url, self._lake.settings
         self.list_files, self.find = self._lake.list_files, self._lake.find
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """The stream, which may end the process."""
+        """Open a stream whose reads may end the process."""
         stream: Any = self._lake.open(file, start, stop)
         read = stream.read
 
@@ -239,10 +239,10 @@ def test_runs_are_killed_at_random_moments(database: str, tmp_path: Path) -> Non
         process.kill()
         if process.wait() == -signal.SIGKILL:
             killed += 1
-        else:  # the machine is quicker than was thought
+        else:  # the machine is faster than expected
             longest = max(0.2, 0.8 * longest)
         if turn % 5 == 4:
-            wait_until(lambda: not holders(database))  # the server may see only now that the killed run is gone
+            wait_until(lambda: not holders(database))  # the server may notice only now that the run was killed
             assert run(lake=lake, database=database).returncode == 0
             model.check(database, contents(lake))
             if killed >= 10:

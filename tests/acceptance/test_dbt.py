@@ -1,4 +1,4 @@
-"""dbt itself takes `docs/dbt/sources.yml` as `docs/bi.md` says, connected as the BI role: `make dbt` installs it."""
+"""dbt itself uses `docs/dbt/sources.yml` as `docs/bi.md` explains, connected as the BI role; `make dbt` installs it."""
 
 import os
 import re
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DBT.exists(), reason="dbt
 
 @pytest.fixture
 def project(tmp_path: Path, database: str) -> Path:
-    """A dbt project with the source, whose profile is the BI role in a database that has counted a lake."""
+    """A dbt project with the source, whose profile is the BI role in a database that has ingested a lake."""
     made_lake.write(tmp_path / "lake", days=3, lines=500)
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     place = parse_dsn(as_role("bi", database))
@@ -50,7 +50,7 @@ def project(tmp_path: Path, database: str) -> Path:
 
 
 def dbt(command: str, project: Path) -> tuple[int, str]:
-    """The exit code of a command of dbt's, a warning being an error, and what it prints."""
+    """Return the exit code of a dbt command, for which warnings are errors, and its output."""
     environment = {
         "PATH": f"{DBT.parent}:{os.environ['PATH']}",
         "HOME": str(project),

@@ -1,4 +1,4 @@
-"""The examples of docs/commands.md are what the commands print, and the documents, the code and --help agree."""
+"""The commands print what docs/commands.md shows, and the documents, the code and --help agree."""
 
 import argparse
 import ast
@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 GUIDE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# What differs from one run to the next: times, rates, sizes of tables, and where the examples ran.
+# These differ between runs: times, rates, sizes of tables, and the folder of the examples.
 MASKS = [
     (r"\b\d+(\.\d+)? s\b", "* s"),
     (r'"seconds": [\d.e-]+', '"seconds": *'),
@@ -40,7 +40,7 @@ def masked(text: str) -> str:
 
 
 def examples() -> list[tuple[str, str]]:
-    """The commands of the guide's examples in their order, each with what it is said to print."""
+    """Return the commands of the guide's examples in their order, each with its output in the guide."""
     found = []
     for block in re.findall(r"```console\n(.*?)```", GUIDE, re.DOTALL):
         for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -50,7 +50,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 def printed_by(command: str, folder: Path, database: str) -> str:
-    """What a command of the guide prints, in a folder with a sample lake."""
+    """Return what a command of the guide prints, in a folder with a sample lake."""
     (folder / "run.py").unlink(missing_ok=True)
     (folder / "run.py").symlink_to(ROOT / "run.py")
     environment = {
@@ -84,12 +84,12 @@ def test_the_picture_of_the_readme_is_what_is_drawn(tmp_path: Path, database: st
     name = "click_through_rate.png"
     shown, drawn = imread(ROOT / "docs" / name), imread(tmp_path / "report" / name)
     assert shown.shape == drawn.shape
-    # another machine may round the odd edge of a letter otherwise
+    # another machine may round the edges of some letters differently
     assert (abs(shown - drawn) > 0.1).mean() < 0.001
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command by its name; that of counting has none."""
+    """Return the parser of each command by its name; that of the main command has none."""
     parser = cli.make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     return {"": parser, **commands.choices}
@@ -137,7 +137,7 @@ def test_every_help_has_an_example_that_parses(name: str, monkeypatch: pytest.Mo
 
 
 def settings_of_the_code() -> set[str]:
-    """What the program itself reads of its environment."""
+    """Return the variables that the program itself reads from its environment."""
     read = set()
     for path in [ROOT / "run.py", *(ROOT / "processor").rglob("*.py"), *(ROOT / "state").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

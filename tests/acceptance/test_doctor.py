@@ -1,4 +1,4 @@
-"""`doctor` names whatever is wrong, for real each time, keeps on, changes nothing and shows no secret."""
+"""`doctor` names everything that is wrong, continues after each fault, changes nothing and shows no secret."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def findings(lake: Path | str, database: str, **settings: str) -> dict[str, tuple[bool | None, str]]:
-    """What `doctor` says of each check, the last of several; the words for people say the same."""
+    """Return the finding of each check, the last one of several; the output for people must agree."""
     told = run("doctor", "--json", lake=lake, database=database, **settings)
     (line,) = told.stdout.splitlines()
     found = json.loads(line)
@@ -230,7 +230,7 @@ def test_a_table_that_a_run_could_not_write_to_is_reported(lake: Path, database:
 
 
 def test_the_trial_delays_no_run(lake: Path, database: str) -> None:
-    """A run that begins to make the schema is not in the way, nor is one that holds rows and tables."""
+    """Nor does a run delay it that begins to make the schema, or that holds locks on rows and tables."""
     with Database(database) as at_work:
         execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
         assert not bad(findings(lake, database))
@@ -289,7 +289,7 @@ def test_another_lake_is_reported(lake: Path, database: str, tmp_path: Path) -> 
 
 
 def diagnosed_in(folder: Path, lake: Path, database: str) -> str:
-    """What `doctor` prints in a folder."""
+    """Return what `doctor` prints in a folder."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "doctor"],
         check=False,

@@ -51,7 +51,7 @@ with embedded.server("held", Path(sys.argv[1])):
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
     """The folder of a server, which is stopped in the end."""
-    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    # Not in pytest's folder: when another pytest starts, it removes the access of the account that runs Postgres.
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder, "server")
         embedded.stop(Path(folder, "server"))
@@ -73,7 +73,7 @@ def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
 
 
 def test_only_its_own_account_reaches_the_socket(home: Path) -> None:
-    """It trusts every account that reaches its socket, so that none but its own may."""
+    """The server trusts every account that reaches its socket, so only its own account may reach it."""
     with embedded.server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
         assert ask(uri, "select inet_server_addr() is null") == [(True,)]
@@ -138,7 +138,7 @@ def test_the_variables_of_libpq_name_the_database_too(tmp_path: Path, database: 
 
 
 def inodes(process: int) -> set[str]:
-    """The sockets that a process holds, as the kernel numbers them."""
+    """Return the numbers that the kernel gave to the sockets of a process."""
     found = set()
     for descriptor in Path(f"/proc/{process}/fd").iterdir():
         with suppress(OSError):
@@ -147,7 +147,7 @@ def inodes(process: int) -> set[str]:
 
 
 def test_the_server_listens_on_its_socket_only(home: Path) -> None:
-    """It trusts every account that reaches it."""
+    """The server trusts every account that reaches it."""
     with embedded.server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
         assert ask(uri, "show unix_socket_directories") == [(f'"{home}"',)]

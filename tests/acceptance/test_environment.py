@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 Settings = dict[str, str]
 
-# Locales of cron, of containers and of old systems; the last two are made here, as few systems have them.
+# Locales of cron, of containers and of old systems; the last two are built here, as few systems have them.
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LOCALES: dict[str, Settings] = {
     "utf-8": {"LC_ALL": "C.UTF-8"},
@@ -231,7 +231,7 @@ def test_bytes_become_text_and_the_same_bytes() -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     """A folder for an embedded server, below one whose name is not ASCII."""
-    folder = Path(f"/tmp/évents-{os.getpid()}")  # noqa: S108 sockets need a short path that other accounts may enter
+    folder = Path(f"/tmp/évents-{os.getpid()}")  # noqa: S108 sockets need a short path that other accounts can enter
     folder.mkdir(mode=0o755)
     yield folder / "home"
     embedded.stop(folder / "home")

@@ -1,4 +1,4 @@
-"""Metrics are exported to their target whole and without secrets, and never change how a run ends."""
+"""Metrics are exported completely and without secrets, and never change how a run ends."""
 
 import base64
 import shutil

@@ -1,4 +1,4 @@
-"""A database whose tables a change-data-capture tool publishes: every command goes on as before."""
+"""A database whose tables are published for change data capture: every command works as before."""
 
 import signal
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_every_command_works_if_all_tables_are_published(published: str, tmp_pat
 
 
 def test_each_table_that_a_publication_may_hold_identifies_its_rows(database: str) -> None:
-    """A table that a later step brings, too: those without a key are replicated by whole rows."""
+    """This holds for tables of later steps, too: tables without a key are replicated by whole rows."""
     with Database(database):
         pass
     without = """

@@ -1,4 +1,4 @@
-"""The README's commands, run as a new user would: from a fresh clone, in an environment of its own."""
+"""The README's commands, as a new user runs them: in a fresh clone, with a new virtual environment."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-# What cannot be run here: these tests themselves, and containers, which want an engine.
+# These cannot be run here: the tests themselves, and containers, which need an engine.
 ELSEWHERE = ("make test", "docker", "LAKE_FOLDER=")
 
 
@@ -37,8 +37,8 @@ def sh(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def clone() -> Iterator[Path]:
-    """What a fresh clone of the work tree holds."""
-    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    """A fresh clone of the work tree."""
+    # Not in pytest's folder: when another pytest starts, it removes the access of the account that runs Postgres.
     outside = tempfile.TemporaryDirectory()
     folder = Path(outside.name, "clone")
     listed = subprocess.run(

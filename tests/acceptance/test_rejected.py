@@ -14,7 +14,7 @@ BAD = b"\x1b]0;owned\x07\ta\\tb\\\\\xff \xe2\x80\xae\xc2\x9b\t\xc3\xbc"
 
 
 def shown(lake: Path, database: str, *arguments: str) -> list[str]:
-    """The lines that the command prints."""
+    """Return the lines that the command prints."""
     done = run("rejected", *arguments, lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.replace("\n", "").replace("\t", "").isprintable()

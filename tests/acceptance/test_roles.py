@@ -16,7 +16,7 @@ from tests.support.program_runs import run
 
 @pytest.fixture
 def counted(tmp_path: Path, database: str) -> str:
-    """The URI of a database into which a lake was counted."""
+    """The URI of a database that has ingested a lake."""
     (tmp_path / "a.tsv").write_bytes(HEADER + CLICK + b"bad\n")
     assert run(lake=tmp_path, database=database).returncode == 0
     return database
@@ -100,7 +100,7 @@ def test_no_other_role_gets_in(server: str, counted: str) -> None:
 
 @pytest.fixture
 def server_without_tls() -> Iterator[int]:
-    """The port of a server that says, as Postgres does, that it has no TLS."""
+    """The port of a server that answers like a Postgres without TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer() -> None:

@@ -1,4 +1,4 @@
-"""The main command as a process: what it prints, what it leaves, and how it ends."""
+"""The main command as a process: its output, its exit code, and the tables."""
 
 import os
 import subprocess

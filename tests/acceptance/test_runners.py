@@ -1,4 +1,4 @@
-"""Several runs, readers and signals at once: one run works, and whoever reads sees whole files."""
+"""Several runs, readers and signals at once: one run works, and readers see whole files."""
 
 import gzip
 import itertools
@@ -27,7 +27,7 @@ from tests.support.tables import Model
 from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
 BUSY = r"another run \(process (\d+) on \S+\) is at work on this database since (.{19}) UTC; wait for it to end\n"
-# What the first statement that writes sessions waits for.
+# A lock that the first statement that writes sessions waits for.
 SESSIONS = "lock table state.file_sessions in access exclusive mode"
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
@@ -35,13 +35,13 @@ needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not i
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A folder that holds the later lake, but for its broken file."""
+    """A folder with the later lake, without its broken file."""
     write_lake(tmp_path / "lake", {key: data for key, data in LATER.items() if key != "broken.tsv"})
     return tmp_path / "lake"
 
 
 def assert_leaves(late: Run, worker: Run, begun: datetime) -> None:
-    """Fail unless a run left since another is at work, and said which, and since when."""
+    """Fail unless a run ended because another is at work, and named it and since when it works."""
     assert late.end() == 75
     said = re.fullmatch(BUSY, late.errors)
     assert said is not None
@@ -52,7 +52,7 @@ def assert_leaves(late: Run, worker: Run, begun: datetime) -> None:
 
 def test_of_ten_runs_on_an_empty_database_one_works(database: str, lake: Path) -> None:
     begun = datetime.now(UTC)
-    # Whoever is first waits for the name of the schema, until all others have left.
+    # The first run waits for the name of the schema until all others have ended.
     with ExitStack() as stack, held(database, "create schema state") as release:
         runs = [stack.enter_context(Run(lake=lake, database=database)) for _ in range(10)]
         wait_until(lambda: sum(it.process.poll() is not None for it in runs) == 9)
@@ -80,7 +80,7 @@ def test_the_lock_of_a_killed_run_is_free_at_once(database: str, lake: Path) -> 
     with held(database, SESSIONS), Run(lake=lake, database=database) as killed:
         wait_until(lambda: is_waiting(database))
         killed.process.kill()
-        # Also what its statement waited for is not waited for any more.
+        # Its statement no longer waits, either.
         wait_until(lambda: not is_waiting(database) and not holders(database))
     done = run(lake=lake, database=database)
     assert done.returncode == 0, done.stderr
@@ -124,7 +124,7 @@ def test_two_connections_of_a_pooler_are_enough_and_one_is_reported(database: st
 
 @contextmanager
 def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
-    """A run that reads a big file, and what it leaves."""
+    """Yield a run that reads a large file, and its report of the files that are left."""
     lines = gzip.compress(events(0, 50, "big")[len(HEADER) :] * 500)
     (lake / "b.tsv.gz").write_bytes(gzip.compress(HEADER) + 1000 * lines)
     with Run(lake=lake, database=database, BATCH_ROWS="1") as held_up:
@@ -138,7 +138,7 @@ def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
 
 @contextmanager
 def waiting_in_the_database(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
-    """A run whose statement waits for what another transaction locked, and what it leaves."""
+    """Yield a run whose statement waits for another transaction's lock, and its report of the files that are left."""
     with held(database, SESSIONS), Run(lake=lake, database=database) as held_up:
         wait_until(lambda: is_waiting(database))
         yield held_up, " with 4 files left to count"
@@ -146,7 +146,7 @@ def waiting_in_the_database(database: str, lake: Path) -> Iterator[tuple[Run, st
 
 @contextmanager
 def waiting_for_the_database(_: str, lake: Path) -> Iterator[tuple[Run, str]]:
-    """A run that waits for a database that does not answer, and what it leaves."""
+    """Yield a run that waits for a database that does not answer, and its report of the files that are left."""
     with Run(lake=lake, database="postgresql://etl@127.0.0.1:9/none", DATABASE_WAIT="600") as held_up:
         wait_until(lambda: "waiting for the database" in held_up.errors)
         yield held_up, ""
@@ -164,7 +164,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
     place: Callable[[str, Path], AbstractContextManager[tuple[Run, str]]],
 ) -> None:
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     with place(database, lake) as (held_up, left):
         before = held_up.errors
         held_up.process.send_signal(number)
@@ -178,7 +178,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
 
 @contextmanager
 def hanging(bucket: str, name: str) -> Iterator[tuple[S3Proxy, threading.Event, threading.Event]]:
-    """An S3 that does not answer for objects of that name until it is over; it sets an event when it is asked."""
+    """An S3 that does not answer requests for objects of that name; it sets an event when it gets one."""
     asked, over = threading.Event(), threading.Event()
 
     def fault(request: Request) -> S3Fault | None:
@@ -237,7 +237,7 @@ def test_a_signal_ends_verify_and_rebuild(bucket: str, database: str, command: s
 
 
 def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake: Path) -> None:
-    """Nothing there is left to break off, so the process ends itself."""
+    """Nothing can be interrupted there, so the process ends itself."""
     asked, over = threading.Event(), threading.Event()
 
     def fault(_: int, text: bytes) -> Cut | None:
@@ -259,7 +259,7 @@ def test_a_signal_ends_a_run_whose_database_does_not_answer(database: str, lake:
 
 
 class Reader(threading.Thread):
-    """Someone who looks at both BI tables again and again, and keeps the sums that were seen."""
+    """A thread that reads both BI tables again and again, and keeps the sums that it has seen."""
 
     ENDS = "select max(cumulative_clicks) as clicks from article_performance group by article_id"
     SUMS = (
@@ -272,7 +272,7 @@ class Reader(threading.Thread):
     )
 
     def __init__(self, url: str, in_one_statement: bool) -> None:
-        """They look by one statement, or by several in one transaction that sees one state."""
+        """Read by one statement, or by several statements in one transaction that sees one state."""
         super().__init__()
         self._url = as_role("bi", url)
         self._statements = (" union all ".join(f"({it})" for it in self.SUMS),) if in_one_statement else self.SUMS
@@ -281,7 +281,7 @@ class Reader(threading.Thread):
         self.looked = threading.Condition()
 
     def run(self) -> None:
-        """Look until it is over."""
+        """Read until the end of the test."""
         with closing(psycopg2.connect(self._url)) as connection:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             while not self.over:
@@ -295,14 +295,14 @@ class Reader(threading.Thread):
                     self.looked.notify_all()
 
     def look(self) -> None:
-        """Wait until they have looked from now on."""
+        """Wait until a read that begins now has ended."""
         with self.looked:
             enough = len(self.seen) + 2  # the first may have begun before
             assert self.looked.wait_for(lambda: len(self.seen) >= enough, DEADLINE_SECONDS)
 
 
 def version(file: int, number: int) -> bytes:
-    """A version of a file: `number * 4 ** file` clicks, displays and sessions, so that a sum identifies versions."""
+    """Return a version of a file, with `number * 4 ** file` clicks, displays and sessions: sums identify versions."""
     lines = (
         f'2019-02-{15 + i % 3} 12:00:00\t{file}.{number}.{i}\t{name}\tu{i % 7}\t{{"id":"a{i % 5}"}}\n'.encode()
         for i in range(number * 4**file)
@@ -313,7 +313,7 @@ def version(file: int, number: int) -> bytes:
 
 @pytest.mark.parametrize("is_batched", [False, True])
 def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tmp_path: Path, is_batched: bool) -> None:
-    """Where files are batched, they see whole batches; what is pruned goes file by file in any case."""
+    """They see whole batches, if files are gathered into batches; pruned files disappear one by one."""
     files, readers, states = 3, [Reader(database, False), Reader(database, True)], [0]
     batch = {} if is_batched else {"BATCH_ROWS": "1"}
 
@@ -323,7 +323,7 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
         return None
 
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     for reader in readers:
         reader.start()
     try:
@@ -352,7 +352,7 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
 
 @pytest.mark.parametrize("at", [b"BEGIN", b"copy pg_temp.new_sessions", b"insert into pg_temp.changed_article_days"])
 def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
-    """It is held up at the start of a file, or in the midst of it; and then until the other one has taken over.
+    """The run is delayed at the start of a file, or within it, until the other run has taken over.
 
     Meanwhile the file is replaced, so that what the first one read of it is not what the other one finds.
     """
@@ -368,7 +368,7 @@ def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, la
 
     before = contents(lake)
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     with (
         closing(PostgresProxy(database, fault)) as proxy,
         Run(lake=lake, database=proxy.url, BATCH_ROWS="1") as first,
@@ -423,7 +423,7 @@ def test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost(d
 
 
 def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends(database: str, lake: Path) -> None:
-    """The successor finds another version of the same file: its sums are right only if it sees what was committed."""
+    """The successor finds another version of the same file: its sums are right only if it sees the last commit."""
     assert run(lake=lake, database=database).returncode == 0
     write_lake(lake, {"a.tsv": events(2, 33, "second")})
     reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
@@ -450,7 +450,7 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
             lost.set()
             assert (other.end(), other.errors) == (0, "")
         taken_over.set()
-        assert first.end() in (0, 75)  # its one file may have been its last
+        assert first.end() in (0, 75)  # its only file may be ingested already
     Model().check(database, contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
 
@@ -488,7 +488,7 @@ def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
 
 
 def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes next finds the lock free."""
+    """The next run finds the lock free."""
     monkeypatch.setattr("state.run_lock.LOST_LOCK_SECONDS", 0.1)
     with Database(database) as first:
         busy = Database(database)

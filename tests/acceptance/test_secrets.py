@@ -1,4 +1,4 @@
-"""Passwords and keys are in nothing that is shown, and nothing from data or a setting commands a terminal."""
+"""No output contains a password or key, and no data or setting controls a terminal."""
 
 import json
 import os
@@ -46,7 +46,7 @@ WRONG_DATABASES = [
 
 
 def assert_one_safe_line(done: subprocess.CompletedProcess[str]) -> None:
-    """Fail unless a run ended with one line that says nothing secret and commands nothing."""
+    """Fail unless a run ended with one line without secrets and without escapes for a terminal."""
     assert SECRET not in done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.isprintable()
@@ -85,7 +85,7 @@ def test_a_lake_that_cannot_be_reached_is_reported_without_the_keys(environment:
 
 
 def dump(database: str) -> str:
-    """All that the tables of the database hold."""
+    """Return the content of all tables of the database."""
     connection, shown = psycopg2.connect(database), ""
     with connection, connection.cursor() as cur:
         cur.execute("select schemaname, tablename from pg_tables where schemaname in ('public', 'state')")
@@ -98,7 +98,7 @@ def dump(database: str) -> str:
 
 @pytest.fixture
 def babbler() -> Iterator[str]:
-    """The URL of a server that answers all with what is no S3, and commands for a terminal."""
+    """The URL of a server that is not S3 and answers with escapes for a terminal."""
 
     class Babble(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -176,7 +176,7 @@ def test_no_process_shows_the_password_of_the_environment(tmp_path: Path) -> Non
         assert "waiting for the database" in running.stderr.readline()
         shown = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):  # it has ended meanwhile, or is another account's
+            with suppress(OSError):  # it has ended, or belongs to another account
                 shown.append(path.read_bytes())
         running.terminate()
         assert running.wait(30) == 1

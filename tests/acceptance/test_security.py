@@ -1,4 +1,4 @@
-"""The promises of SECURITY.md have tests, and what has no room of its own is tested here."""
+"""Every promise of SECURITY.md names a test; some of these tests are here."""
 
 import ast
 import re

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-# Prints what is reported of a signal, and then what the process did.
+# Prints the report of a signal, and then what the process did.
 BEGIN = """
 import ctypes, os, signal, sys, threading, time
 from processor import signals
@@ -92,9 +92,9 @@ def test_a_late_signal_does_not_interrupt_the_end(script: Script) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(os.getpid(), number)
     time.sleep(0.2)
-    say("goes on")
+    say("continues")
     """
-    assert script(text) == (0, ["goes on"])
+    assert script(text) == (0, ["continues"])
 
 
 def test_a_signal_that_is_sent_twice_at_once_counts_once(script: Script) -> None:
@@ -226,13 +226,13 @@ def test_signals_end_a_forked_child(script: Script) -> None:
         os.read(ready, 1)
         os.kill(pid, signal.SIGTERM)
         say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-        say("goes on")
+        say("continues")
     pid = os.fork()
     if not pid:
         os._exit([signal.getsignal(number) for number in signals.HANDLED] != [signal.SIG_IGN] * 2)
     say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     """
-    assert script(text) == (0, [str(-signal.SIGTERM), "goes on", "0"])
+    assert script(text) == (0, [str(-signal.SIGTERM), "continues", "0"])
 
 
 def test_a_signal_that_a_decoder_would_swallow_is_sent_again(script: Script) -> None:
@@ -259,7 +259,7 @@ def test_a_signal_that_a_decoder_would_swallow_is_sent_again(script: Script) -> 
         except StopRequest as stopped:
             say(f"stopped by {{stopped}}")
             time.sleep(0.6)
-            say("now")  # a second signal counts, although the first was sent twice
+            say("now")  # a second signal is noticed, although the first was sent twice
             time.sleep(5)
             say("too late")
     """

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("pyspark")
 
 GUIDE = (ROOT / "docs" / "spark.md").read_text(encoding="utf-8")
-# Lines that are read fast and make a file of several byte ranges.
+# Lines that are reduced fast and fill several byte ranges.
 PADDING = 70 * (b"2019-02-15 03:07:03\tp\tapp_opened\tp\t%s\n" % (b"x" * 1_000_000))
 LAKE = {
     "a.tsv": events(10, 60, "first") + PADDING + events(15, 60, "last").removeprefix(HEADER),
@@ -38,7 +38,7 @@ LAKE = {
     **{f"small/{n}.tsv": events(n % 60, 2, "small") for n in range(230)},
 }
 
-# With what a run over the folder `small` alone counted before, which stays as it is not pruned.
+# With the files of the folder `small`, which an earlier run ingested; they are missing, but not pruned.
 BOTH = LAKE | {name.removeprefix("small/"): data for name, data in LAKE.items() if "/" in name}
 
 
@@ -55,7 +55,7 @@ def lake(tmp_path: Path) -> Path:
 
 
 def staged(url: str) -> int:
-    """How many bytes the tables of what executors staged take."""
+    """Return the size of the staging tables in bytes."""
     tables = "select oid from pg_class where relkind = 'r' and relname like 'staged_%'"
     ((size,),) = ask(url, f"select sum(pg_relation_size(oid)) from ({tables}) as tables")
     return int(str(size))
@@ -106,7 +106,7 @@ def test_killed_tasks_are_reduced_again(database: str, lake: Path, cluster: Clus
     with held(database, "lock table state.staged_partials in share mode") as release:
         going = Run("--relocated", lake=lake, database=database, **cluster.settings())
         with going:
-            wait_until(lambda: is_waiting(database), PATIENCE)  # a task is in the midst of what it stages
+            wait_until(lambda: is_waiting(database), PATIENCE)  # a task has begun to stage
             found = (
                 cluster.tasks() if victims == "tasks" else cluster.executors()[: 1 if victims.startswith("one") else 2]
             )
@@ -135,7 +135,7 @@ def test_a_stopped_task_is_overtaken_by_another(database: str, lake: Path, clust
         ):
             wait_until(lambda: is_waiting(database), PATIENCE)
             stopped = [child for executor in cluster.executors()[:1] for child in executor.children(recursive=True)]
-            stop(stopped, signal.SIGSTOP)  # the tasks of one executor, which are not done before the run is
+            stop(stopped, signal.SIGSTOP)  # the tasks of one executor, which do not end before the run does
             release()
             assert going.end(PATIENCE) == 1
     finally:
@@ -178,7 +178,7 @@ def test_rows_lost_in_a_crash_of_the_server_are_reduced_again(database: str, lak
                 )
             )
             with closing(psycopg2.connect(database)) as other, other, other.cursor() as cur:
-                # as a server empties unlogged tables when it comes back
+                # like a server that empties unlogged tables when it starts after a crash
                 cur.execute(
                     "truncate state.staged_partials, state.staged_article_days, state.staged_user_days,"
                     " state.staged_sessions, state.staged_rejected_lines"

@@ -1,4 +1,4 @@
-"""libpq's TLS settings in DATABASE_URL, against real servers that speak TLS: PgBouncer, and Debian's Postgres."""
+"""libpq's TLS settings in DATABASE_URL, with real servers that use TLS: PgBouncer, and Debian's Postgres."""
 
 import datetime
 import ipaddress
@@ -38,7 +38,7 @@ SERVERS = [
 
 
 class Tls(NamedTuple):
-    """A server that speaks TLS and nothing else: the URI without settings, its root, and a root that it has not."""
+    """A server that accepts only TLS: its URI without settings, its root certificate, and another root certificate."""
 
     url: str
     root: Path
@@ -46,7 +46,7 @@ class Tls(NamedTuple):
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that is its own root, and its key."""
+    """Make a self-signed certificate for 127.0.0.1 and its key; return their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -73,7 +73,7 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
 
 @contextmanager
 def postgres(folder: Path, root: Path, key: Path) -> Iterator[str]:
-    """The URI of a database on a Postgres of Debian's that answers by TCP."""
+    """The URI of a database on Debian's Postgres, over TCP."""
     programs, data, account = POSTGRES[-1], folder / "data", find_account(folder)
     made = run_as(
         [str(programs / "initdb"), "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", str(data)],
@@ -119,7 +119,7 @@ def _answers(url: str) -> bool:
 
 @pytest.fixture(params=SERVERS)
 def tls(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> Iterator[Tls]:
-    """A server that speaks TLS, with an empty database for the role that counts."""
+    """A server that uses TLS, with an empty database for the role that counts."""
     with tempfile.TemporaryDirectory() as name:
         folder, account = Path(name), Path(parse_dsn(server)["host"]).stat()
         root, key = certificate(folder, "right")
@@ -151,7 +151,7 @@ def test_a_server_with_the_wrong_identity_is_refused(tls: Tls, tmp_path: Path) -
         f"{tls.url}?sslmode=verify-full&sslrootcert={tmp_path / 'none'}": "does not exist",
         f"{elsewhere}?sslmode=verify-full&sslrootcert={tls.root}&hostaddr=127.0.0.1": "does not match host name",
         f"{tls.url}?sslmode=disable": "",
-        # Of several hosts the last one that was tried counts.
+        # Of several hosts, the error of the last one is reported.
         f"{tls.url.replace('@', '@127.0.0.1:9,')}?sslmode=verify-full&sslrootcert={tls.wrong_root}": "verify failed",
     }
     for url, words in cases.items():

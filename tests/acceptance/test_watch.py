@@ -1,4 +1,4 @@
-"""A watch as a process: files come in any way, services become unavailable and come back, and the tables are right."""
+"""A watch as a process: files arrive in any way, services become unavailable for a while, and the tables are right."""
 
 import hashlib
 import json
@@ -50,22 +50,22 @@ def lake(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def queue(bucket: str) -> str:
-    """The URL of a queue that gets notifications of the bucket's objects below lake/told/."""
+    """The URL of a queue that gets notifications of the bucket's objects below lake/notified/."""
     sqs = boto3.client("sqs", endpoint_url=bucket)
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
     name = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    told = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/told/"}]}}
+    told = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/notified/"}]}}
     configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": told}
     boto3.client("s3", endpoint_url=bucket).put_bucket_notification_configuration(
         Bucket="events",
         NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[list-item]
     )
-    sqs.purge_queue(QueueUrl=url)  # S3 tells of the configuration itself
+    sqs.purge_queue(QueueUrl=url)  # S3 sends a message about the configuration itself
     return url
 
 
 def watch(*options: str, lake: Path | str, database: str, **environment: str) -> Run:
-    """Start a watch."""
+    """Return a watch that starts."""
     return Run("watch", *options, lake=lake, database=database, **environment)
 
 
@@ -140,8 +140,8 @@ def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: s
             patience,
         )
         stop(going_on)
-        told = ("ignored", "at work on this database", "watch continues")  # the nightly run may take a while
-        assert all(any(word in line for word in told) for line in going_on.errors.splitlines()), going_on.errors
+        expected = ("ignored", "at work on this database", "watch continues")  # the nightly run may take a while
+        assert all(any(word in line for word in expected) for line in going_on.errors.splitlines()), going_on.errors
     Model().check(database, lake, pruned=True)
     assert len(watches(database)) == 1
 
@@ -212,7 +212,7 @@ def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server
                 try:
                     write_lake(lake, {"a.tsv": events(2, 9, "b"), f"{number}.tsv": events(number, 30, "c")})
                     wait_for_word(going_on, "\n", 2 * number + 1)
-                    time.sleep(3)  # for longer than is waited for one connection
+                    time.sleep(3)  # longer than the wait for one connection
                 finally:
                     server.start()
                 wait_for(database, lake)
@@ -313,7 +313,7 @@ def test_a_watch_waits_for_another_run_and_continues_after_it(lake: Path, databa
                 assert counted(database) == {}
             wait_for(database, lake)
             stop(going_on)
-            assert len(going_on.errors.splitlines()) == 3  # one for each time it waits, and one that it goes on
+            assert len(going_on.errors.splitlines()) == 3  # two about waiting, and one that it continues
     Model().check(database, contents(lake))
     assert watches(database) == [(0, None, 1)]
 
@@ -331,7 +331,7 @@ def test_files_read_ahead_do_not_undo_another_run(
 
         def take_lock_again(self, lake_url: str) -> bool:
             self.turns += 1
-            if self.turns == 2:  # one file is counted, and the last one read
+            if self.turns == 2:  # one file is ingested, and the last one was read
                 (lake / "3.tsv").unlink()
                 if change == "replaced":
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
@@ -412,7 +412,7 @@ def test_an_unreadable_file_is_reported_once_in_a_while(lake: Path, database: st
         wait_until(lambda: going_on.errors.count("not counted broken.tsv") == 2)
         time.sleep(2.5)
         assert going_on.errors.count("not counted broken.tsv") <= 3
-        write_lake(lake, {"broken.tsv": events(1, 9, "mended")})
+        write_lake(lake, {"broken.tsv": events(1, 9, "fixed")})
         wait_for(database, lake)
         stop(going_on)
     Model().check(database, contents(lake))
@@ -436,7 +436,7 @@ def test_memory_does_not_grow_with_the_files_that_arrived(lake: Path, database: 
         for first in range(0, 300, 100):
             write_lake(lake, {f"{n}.tsv": events(n % 40, 5, "t") for n in range(first, first + 100)})
             wait_for(database, lake)
-            time.sleep(3)  # the report is drawn, which takes memory once
+            time.sleep(3)  # the first drawing of the report takes memory
             sizes.append(memory(going_on.process.pid))
         stop(going_on)
     assert sizes[2] - sizes[1] < 8_000_000
@@ -471,7 +471,7 @@ def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) ->
 
 
 def looked(url: str, names: list[str]) -> Iterator[tuple[object, object]]:
-    """Yield each file as a lake lists it and as the lake finds it by its name."""
+    """Yield each file as the lake lists it, and as it finds the file by its name."""
     lake = open_lake(url)
     files = {file.key: file for file in lake.list_files()}
     assert files

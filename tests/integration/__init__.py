@@ -1,1 +1,1 @@
-"""Tests: integration."""
+"""Tests with a database, or with a server of S3 or SQS."""

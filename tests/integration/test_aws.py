@@ -51,7 +51,7 @@ class Keys:
 
 @pytest.fixture
 def keys(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Keys:
-    """Write the key OLD."""
+    """A credentials file with the key OLD."""
     assert keyless
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     made = Keys(tmp_path / "credentials")
@@ -157,7 +157,7 @@ def test_unchanged_credentials_are_sent_once(odd: OddS3, keys: Keys, left: str) 
 
 def test_a_queue_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
     odd.put({"a.tsv": FILES["a.tsv"]})
-    queue = f"{odd.url}/1/arrivals"
+    queue = f"{odd.url}/1/notifications"
     with Run("watch", "--interval", "999", "--queue", queue, lake=LAKE, database=database) as going:
         wait_until(lambda: "a.tsv" in counted(database))
         odd.refuse = only("NEW")  # type: ignore[assignment]
@@ -202,13 +202,13 @@ def test_a_queue_that_is_refused_says_what_to_do(
     monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as raised:
-        QueueNotifications(f"{odd.url}/1/arrivals", LAKE, print)
+        QueueNotifications(f"{odd.url}/1/notifications", LAKE, print)
     assert type(raised.value) is kind
 
 
 def test_fields_of_a_message_may_be_missing(odd: OddS3) -> None:
     warned: list[str] = []
-    queue = QueueNotifications(f"{odd.url}/1/arrivals", LAKE, warned.append)
+    queue = QueueNotifications(f"{odd.url}/1/notifications", LAKE, warned.append)
     body = json.dumps({"Records": [{"s3": {"bucket": {"name": "lake"}, "object": {"key": "p/b.tsv"}}}]})
     odd.messages += [{"Body": body}, {"ReceiptHandle": "1"}, {}]
     assert queue.wait(0) == ["b.tsv"]
@@ -328,7 +328,7 @@ def test_a_wrong_setting_ends_every_command_with_2(
         keyless.put(FILES)
         assert run(lake=LAKE, database=database).returncode == 0
     for command in ([], ["--prune"], ["--rebuild"], ["--dry-run"], ["status"], ["verify"], ["watch"],
-                    ["watch", "--queue", f"{keyless.url}/1/arrivals"]):  # fmt: skip
+                    ["watch", "--queue", f"{keyless.url}/1/notifications"]):  # fmt: skip
         done = run(*command, lake=LAKE, database=database, **settings)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
     found = json.loads(run("doctor", "--json", lake=LAKE, database=database, **settings).stdout)

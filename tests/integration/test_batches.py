@@ -1,4 +1,4 @@
-"""Files in batches: how they are gathered, and that a file in a batch fares as one alone does."""
+"""Batches: how files are gathered, and that a file in a batch is ingested like a file alone."""
 
 import itertools
 import json
@@ -61,7 +61,7 @@ class Lines:
 
 
 def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
-    """The keys of the batches."""
+    """Return the keys of the files of each batch."""
     return [[item.file.key for item in batch] for batch in make_batches(lines.files, lines, SilentTally(), limits)]
 
 
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_in_its_batch_with_its_error() -> None:
 
 
 def test_files_read_before_the_lake_became_unavailable_are_a_batch() -> None:
-    lines, found = Lines([3, 3, 3], {2: LakeError("it is away")}), list[int]()
+    lines, found = Lines([3, 3, 3], {2: LakeError("it is unavailable")}), list[int]()
     with pytest.raises(LakeError):
         found.extend(len(batch) for batch in make_batches(lines.files, lines, SilentTally(), MANY))
     assert found == [2]
@@ -160,8 +160,8 @@ def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(datab
     model.check(database, lake | {"bad.tsv": b"no header\n"})
 
 
-class Told(Database):
-    """A database that keeps the names of the statements that it executes."""
+class RecordingDatabase(Database):
+    """A database that records the names of the statements that it executes."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, wait=5)
@@ -179,7 +179,7 @@ def test_files_with_unchanged_content_leave_the_batch_before_anything_is_written
     before = execute(database, "select file_id, key from state.lake_files order by key")
     for key in lake:
         (tmp_path / key).touch()
-    with Told(database) as db:
+    with RecordingDatabase(database) as db:
         db.claim(str(tmp_path), relocated=True)
         outcome = SilentTally()
         pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), outcome)
@@ -194,13 +194,13 @@ def test_a_transaction_that_fails_each_time_is_given_up(database: str, monkeypat
 
     def attempt() -> None:
         tried.append("x")
-        raise psycopg2.OperationalError("away")
+        raise psycopg2.OperationalError("unreachable")
 
     monkeypatch.setattr(time, "sleep", waited.append)
-    with pytest.raises(DatabaseError, match="the database refused: away; run again later"):
+    with pytest.raises(DatabaseError, match="the database refused: unreachable; run again later"):
         Database(database, warn=said.append).retry(attempt)
     assert (len(tried), len(waited)) == (5, 4)
-    assert said == ["the transaction failed (away); trying again"] * 4
+    assert said == ["the transaction failed (unreachable); trying again"] * 4
 
 
 def test_waiting_for_a_database_is_reported_at_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +323,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     ingest_folder(tmp_path, database, Plan())
     execute(database, ballast)
     write_lake(tmp_path, lake)
-    with Told(database) as db:
+    with RecordingDatabase(database) as db:
         db.claim(str(tmp_path), relocated=True)
         tally = SilentTally()
         pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)

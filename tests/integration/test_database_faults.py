@@ -1,4 +1,4 @@
-"""The database fails in every way it knows: temporary errors are retried, lasting ones reported, nothing is lost."""
+"""The database fails in many ways: temporary errors are retried, lasting ones are reported, and nothing is lost."""
 
 import json
 import os
@@ -45,7 +45,7 @@ LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """A folder of three files, of which the first alone is about a user `bad`."""
+    """A folder of three files; only the first one has events of the user `bad`."""
     write_lake(tmp_path / "lake", LAKE)
     return tmp_path / "lake"
 
@@ -84,7 +84,7 @@ def test_a_server_that_dies_for_good_is_reported_and_the_next_run_completes(
     uri, server = own_server
     with new_database(uri) as database:
         with Database(database):
-            pass  # which makes the schema
+            pass  # this makes the schema
         with (
             held(database, "lock table state.file_sessions"),
             Run(lake=lake, database=database, DATABASE_WAIT="1") as going_on,
@@ -103,11 +103,11 @@ def test_a_server_that_dies_for_good_is_reported_and_the_next_run_completes(
         Model().check(database, LAKE)
 
 
-class Relapsing(Store):
-    """A store on a server that dies after some files, and comes back as it was after the first of them."""
+class LosingCommits(Store):
+    """A store on a server that crashes after three commits, and comes back in the state after the first of them."""
 
     def __init__(self, database: Database, server: Server) -> None:
-        """The store in a database of that server."""
+        """Wrap a database of that server."""
         super().__init__(database)
         self._server, self._commits = server, 0
 
@@ -116,16 +116,16 @@ class Relapsing(Store):
         if self._commits == 1:
             self._server.keep()
         if self._commits == 3:
-            self._server.relapse()
+            self._server.restore()
 
     def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
-        """Ingest, and die perhaps."""
+        """Ingest files; the server may then crash."""
         versions = super().ingest(reads)
         self._commit()
         return versions
 
     def forget(self, key: str) -> bool:
-        """Forget, and die perhaps."""
+        """Forget a file; the server may then crash."""
         was_known = super().forget(key)
         self._commit()
         return was_known
@@ -140,7 +140,7 @@ class Relapsing(Store):
     ],
 )
 def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path, plan: Plan) -> None:
-    """As where it is failed over to a standby that lags."""
+    """This happens when a server fails over to a standby that lags."""
     lake = tmp_path / "lake"
     files = {f"{name}.tsv": events(5, 10 + number, name) for number, name in enumerate("abcd")}
     write_lake(lake, files)
@@ -155,7 +155,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
         with Database(database) as db:
             db.claim(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
-                run_pipeline(open_lake(str(lake)), Relapsing(db, Server(home)), plan, SilentTally())
+                run_pipeline(open_lake(str(lake)), LosingCommits(db, Server(home)), plan, SilentTally())
         outcome, errors = ingest_folder(lake, database, plan)
         assert (outcome.files_counted, outcome.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors
@@ -167,7 +167,7 @@ def test_a_file_that_failed_is_tried_and_reported_once_even_if_the_connection_wa
     database: str, lake: Path, before: bytes
 ) -> None:
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     if before:
         write_lake(lake, {"a.tsv": before})
         ingest_folder(lake, database, PLAN)
@@ -229,10 +229,10 @@ def test_a_server_that_never_answers_is_given_up(lake: Path) -> None:
 
 
 # Serialization failure, deadlock, lock timeout, statement timeout, out of memory, disk full, an I/O error.
-PASSING = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
+TEMPORARY = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
 
 
-@pytest.mark.parametrize("state", PASSING)
+@pytest.mark.parametrize("state", TEMPORARY)
 def test_a_temporary_error_is_retried(database: str, lake: Path, state: str) -> None:
     inject(database, state, times=2)
     outcome, errors = ingest_folder(lake, database, PLAN)
@@ -260,7 +260,8 @@ def test_a_lasting_error_is_reported_and_the_other_files_are_counted(
     done = run(lake=lake, database=database)
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        *["the transaction failed (made for a test); trying again"] * (2 * (attempts - 1)),  # in the batch, and alone
+        *["the transaction failed (made for a test); trying again"]
+        * (2 * (attempts - 1)),  # in the batch, and as a batch of its own
         f"not counted a.tsv: the database refused: made for a test; {advice}",
     ]
     Model().check(database, LAKE | {"a.tsv": b""})
@@ -277,12 +278,12 @@ def test_an_error_that_concerns_all_files_is_found_with_the_first_of_a_batch(dat
         "create trigger fail before insert on state.lake_files for each row execute function public.fail()",
     )
     done = run(lake=tmp_path / "lake", database=database)
-    *tried, told = done.stderr.splitlines()
-    assert (done.returncode, told) == (
+    *warnings, last = done.stderr.splitlines()
+    assert (done.returncode, last) == (
         1, "the database refused: made for a test; free space on the database's disk, then run again"
     )  # fmt: skip
-    # the batch, its first file, and the record of why that failed, each in five attempts
-    assert tried == ["the transaction failed (made for a test); trying again"] * 3 * 4
+    # the batch, its first file, and the record of its error: five attempts each
+    assert warnings == ["the transaction failed (made for a test); trying again"] * 3 * 4
 
 
 def test_files_committed_before_the_database_became_unavailable_are_reported(database: str, tmp_path: Path) -> None:
@@ -291,10 +292,10 @@ def test_files_committed_before_the_database_became_unavailable_are_reported(dat
     administrate(
         database,
         """
-        create function public.gone() returns trigger language plpgsql as $$
+        create function public.disconnect() returns trigger language plpgsql as $$
         begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
-        create trigger gone before insert on state.lake_files
-        for each row when (new.key = 'd.tsv') execute function public.gone()
+        create trigger disconnect before insert on state.lake_files
+        for each row when (new.key = 'd.tsv') execute function public.disconnect()
         """,
     )
     done = run("--json", lake=tmp_path / "lake", database=database)
@@ -305,7 +306,7 @@ def test_files_committed_before_the_database_became_unavailable_are_reported(dat
 
 
 def configure(database: str, setting: str) -> None:
-    """Set something for the role that counts, in this database."""
+    """Change a setting of the role that counts, in this database."""
     administrate(
         as_role("postgres", database), f"alter role etl in database {{}} set {setting}", parse_dsn(database)["dbname"]
     )
@@ -320,9 +321,9 @@ def test_a_statement_timeout_of_the_role_is_reported_and_the_other_files_are_cou
     with held(database, "update user_performance set clicks = clicks where user_id = 'bad'"):
         done = run(lake=lake, database=database)
     assert done.returncode == 1
-    told = done.stderr.splitlines()[-1]
-    assert told.startswith("not counted a.tsv: the database refused: canceling statement due to statement timeout")
-    assert told.endswith("; raise statement_timeout for this role, then run again")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("not counted a.tsv: the database refused: canceling statement due to statement timeout")
+    assert last.endswith("; raise statement_timeout for this role, then run again")
     model.check(database, contents(lake) | {"a.tsv": b""})
     configure(database, "statement_timeout = 0")
     assert run(lake=lake, database=database).returncode == 0
@@ -330,7 +331,7 @@ def test_a_statement_timeout_of_the_role_is_reported_and_the_other_files_are_cou
 
 
 def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> None:
-    """They hold a user's row and want an article's; the run, which writes articles first, holds that one."""
+    """The other transaction holds a user's row and waits for an article's row, which the run has written first."""
     ingest_folder(lake, database, PLAN)
     write_lake(lake, {"a.tsv": HEADER + BAD * 5})
     undone = False
@@ -382,7 +383,7 @@ def test_settings_of_the_role_change_no_result(database: str, lake: Path, settin
     assert run("verify", lake=lake, database=database).returncode == 0
 
 
-# What is set, in a role's words, and what holds.
+# For each setting, what the role has set, and what applies in the program's transactions.
 RELIED_ON = {
     "client_min_messages": ("debug1", "warning"),
     "datestyle": ("'SQL, DMY'", "ISO, DMY"),
@@ -408,7 +409,7 @@ def shown(cur: cursor, name: str) -> object:
 
 
 def test_the_settings_of_the_program_hold_in_every_transaction_and_only_there(database: str) -> None:
-    """Also in those that only read, and in the one that holds the lock."""
+    """This includes transactions that only read, and the one that holds the lock."""
     for name, (asked, _) in RELIED_ON.items():
         configure(database, f"{name} = {asked}")
     wanted = {name: held for name, (_, held) in RELIED_ON.items()}
@@ -419,9 +420,9 @@ def test_the_settings_of_the_program_hold_in_every_transaction_and_only_there(da
                 assert shown(cur, "transaction_isolation") == "read committed"
                 assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
             assert one._work is not None
-            with one._work.cursor() as cur:  # what a pooler hands on is as it was, and as others left it
+            with one._work.cursor() as cur:  # a pooler hands on the connection as others left it
                 assert shown(cur, "jit") == "on"
-                cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it at the beginning only
+                cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it only when it connects
             one._work.commit()
             with one.transaction() as cur:
                 cur.execute("select date '2019-02-15'")
@@ -432,7 +433,7 @@ def test_the_settings_of_the_program_hold_in_every_transaction_and_only_there(da
 
 
 def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
-    """A pooler hands the connection on to others."""
+    """A pooler may hand the connection on to others."""
     with Database(database) as db, ReadOnlyDatabase(database) as reader:
         for one in (db, reader):
             with one.transaction():
@@ -447,7 +448,7 @@ def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
 
 
 def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
-    """By the server, whatever is set for the role, and by the program, unless DATABASE_URL says otherwise."""
+    """The server notices it whatever the role has set, and the program unless DATABASE_URL has other parameters."""
     port = str(free_port())
     with oldest_server(listen_addresses="127.0.0.1", port=port) as server, new_database(server) as database:
         url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
@@ -492,7 +493,7 @@ def test_rows_hidden_by_a_policy_are_reported_and_no_sum_is_wrong(database: str,
 
 @pytest.mark.parametrize("setting", ["transaction_timeout", "idle_in_transaction_session_timeout"])
 def test_a_transaction_timeout_has_no_effect(database: str, lake: Path, setting: str) -> None:
-    """The one that holds the lock is open as long as the run is."""
+    """The transaction that holds the lock stays open as long as the run."""
     configure(database, f"{setting} = '300ms'")
     with Database(database) as db:
         db.claim(str(lake))
@@ -515,7 +516,7 @@ def test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set(database: str
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_every_transaction_has_the_right_mode_whatever_the_role_has_set(database: str, asks: bool) -> None:
-    """A lock that is held for long is no idle transaction, and a statement sees what was committed before it began."""
+    """A lock may be held for long, and a statement sees what was committed before it began."""
     with Database(database) as db:
         db.claim("/lake")
     for setting in (
@@ -565,7 +566,7 @@ def small_disk(server: str) -> Iterator[Path]:
     with ExitStack() as stack:
         stack.callback(disk.rmdir)
         if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-            pytest.skip("mounting a small disk takes root and a kernel that lets it")
+            pytest.skip("mounting a small disk needs root and a kernel that allows it")
         stack.callback(subprocess.run, ["umount", str(disk)], check=True)
         yield disk
 
@@ -581,9 +582,9 @@ def test_a_full_disk_is_reported_and_the_files_that_fit_are_counted(
         write_lake(lake, {"big.tsv": HEADER + b"".join(lines)})
         done = run(lake=lake, database=database)
         assert done.returncode == 1
-        told = done.stderr.splitlines()[-1]
-        assert told.startswith("not counted big.tsv: the database refused: could not extend file")
-        assert told.endswith("; free space on the database's disk, then run again")
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("not counted big.tsv: the database refused: could not extend file")
+        assert last.endswith("; free space on the database's disk, then run again")
         Model().check(database, LAKE | {"big.tsv": b""})
         configure(database, "temp_tablespaces = ''")
         assert run(lake=lake, database=database).returncode == 0

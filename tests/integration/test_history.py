@@ -1,4 +1,4 @@
-"""Whatever happened before, both tables are what one pass over the present files gives."""
+"""Whatever happened before, both tables equal one pass over the present files."""
 
 import os
 import threading
@@ -39,7 +39,7 @@ COUNTED = (
 @pytest.mark.parametrize("histories", [15, pytest.param(85, marks=pytest.mark.slow)])
 def test_any_history_gives_one_pass_over_the_present_files(database: str, histories: int) -> None:
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
 
     class Here(Histories):
         url = database
@@ -48,7 +48,7 @@ def test_any_history_gives_one_pass_over_the_present_files(database: str, histor
 
 
 def text(*events: tuple[str, str, str, str]) -> bytes:
-    """A file of events: (time, session, user, article)."""
+    """Return a file of events: (time, session, user, article)."""
     lines = ["\t".join(REQUIRED)]
     lines += [f'{time}\t{session}\tarticle_viewed\t{user}\t{{"id":"{it}"}}' for time, session, user, it in events]
     return "\n".join(lines).encode()
@@ -60,7 +60,7 @@ BROKEN = b"no header\n"
 
 
 class Lake:
-    """A folder of files, in which each write has a time of its own."""
+    """A folder of files, in which every write gets another modification time."""
 
     def __init__(self, folder: Path, **files: bytes) -> None:
         self.folder, self.time = folder, 1_550_000_000
@@ -232,7 +232,7 @@ def test_readers_keep_the_old_tables_until_a_rebuild_is_done(database: str, tmp_
 def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
     database: str, tmp_path: Path, name: str
 ) -> None:
-    """A backup that runs meanwhile is such a transaction."""
+    """A backup is such a transaction."""
     lake = Lake(tmp_path, one=ONE, two=TWO)
     ingest_folder(tmp_path, database, Plan())
     query = sql.SQL("select to_jsonb(t) - 'age' from {} as t order by 1").format(sql.Identifier(*name.split(".")))
@@ -329,21 +329,21 @@ def test_ingesting_into_comparison_tables_takes_no_lock_for_each_file(database: 
     onlooker = Onlooker(
         database,
         "select count(*) from pg_locks join pg_stat_activity using (pid)"
-        " where datname = current_database() and application_name <> ''",  # not those of an onlooker that is leaving
+        " where datname = current_database() and application_name <> ''",  # not those of a reader that is ending
     )
     rebuild(lake, database, Plan(limits=batches.Limits(rows=1)), onlooker)
     assert onlooker.seen[1:-1] == onlooker.seen[2:]
 
 
 def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
-    """File n holds 2 ** n clicks by users and sessions of its own, so each sum shows which files are in it."""
+    """File n holds 2 ** n clicks of its own users and sessions, so each sum shows which files are in it."""
     lake = Lake(tmp_path)
     files = 7
     for n in range(files):
         its = [(f"2019-02-15 12:00:{i % 60:02}", f"s{n}.{i}", f"u{n}.{i % 3}", f"a{i % 5}") for i in range(2**n)]
         lake.put(f"f{n}", text(*its))
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     seen: set[tuple[int, ...]] = set()
     begun, done = threading.Event(), threading.Event()
 
@@ -352,7 +352,7 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
             connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             is_last = False
             while not is_last:
-                is_last = done.is_set()  # looks once more, when all is counted
+                is_last = done.is_set()  # reads once more when all files are counted
                 with connection, connection.cursor() as cur:
                     sums = []
                     for query in (

@@ -26,14 +26,14 @@ NEARLY_HIDDEN_NAMES = ["a_.tsv", "x/found+lost/a.tsv"]
 
 @dataclass
 class Place:
-    """Where a lake's files are."""
+    """The place of a lake's files."""
 
     lake: Lake
     write: Callable[[str, bytes], None]
     delete: Callable[[str], None]
 
     def files(self) -> dict[str, LakeFile]:
-        """The lake's files by their keys."""
+        """Return the lake's files by their keys."""
         files = list(self.lake.list_files())
         assert len({file.key for file in files}) == len(files)
         if isinstance(self.lake, ReadAhead):
@@ -80,7 +80,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 def read_all(stream: Stream) -> bytes:
-    """All bytes of a stream, read in blocks."""
+    """Return all bytes of a stream, read in blocks."""
     with closing(stream):
         blocks = list(iter(lambda: stream.read(BLOCK_BYTES), b""))
         assert stream.read(BLOCK_BYTES) == b""

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.program_runs import run
 from tests.support.tables import Model
 
-# What each kind of object says of itself; the order of columns is left out, as a step can only add at the end.
+# The definition of every object; the order of columns is left out, as a step can only add columns at the end.
 CATALOG = """
 select 'column', format('%s.%s.%s', table_schema, table_name, column_name),
     concat_ws(' ', data_type, numeric_precision, numeric_scale, is_nullable, column_default, collation_name,

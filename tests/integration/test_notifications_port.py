@@ -1,4 +1,4 @@
-"""What all notifications promise, wherever they come from: the same cases for a folder and for a queue of S3."""
+"""What all notifications promise: the same cases for those of a folder and those of a queue."""
 
 import json
 import time
@@ -17,14 +17,14 @@ from tests.support.event_files import HEADER
 from tests.support.proxies import put
 
 PATIENCE_SECONDS = 30.0
-# A message that is not acknowledged comes again after this, so a file that is named again shows within the silence.
+# A message that is not acknowledged comes again after this time, so the longer silence would show it.
 VISIBILITY_SECONDS, SILENCE_SECONDS = 1, 2
 ODD_NAMES = ["ä ö.tsv", "a+b &=%41.tsv", "year=2019/a.tsv.gz", "日本/ü.tsv.zst"]
 
 
 @dataclass
 class Source:
-    """A lake, its notifications, and what they warned of."""
+    """A lake, its notifications, and their warnings."""
 
     lake: Lake
     notifications: Notifications
@@ -32,7 +32,7 @@ class Source:
     warned: list[str] = field(default_factory=list)
 
     def wait_for(self, *names: str) -> set[str]:
-        """All names that come until these have come."""
+        """Return all names until these have come."""
         found, end = set[str](), time.monotonic() + PATIENCE_SECONDS
         while not found >= set(names) and time.monotonic() < end:
             found.update(self.notifications.wait(1))
@@ -40,7 +40,7 @@ class Source:
         return found
 
     def wait_in_silence(self) -> set[str]:
-        """All names that come for a while."""
+        """Return all names that come for a while."""
         found, end = set[str](), time.monotonic() + SILENCE_SECONDS
         while time.monotonic() < end:
             found.update(self.notifications.wait(0.5))
@@ -128,7 +128,7 @@ def test_notifications_may_restart_at_any_time(source: Source) -> None:
     source.notifications.restart()
     source.write("a.tsv")
     source.wait_for("a.tsv")
-    source.notifications.restart()  # as before each listing, which finds what was named and not acknowledged
+    source.notifications.restart()  # as before each listing, which finds the files that were not acknowledged
     source.notifications.restart()
     source.write("b.tsv")
     assert source.wait_for("b.tsv") <= {"a.tsv", "b.tsv"}

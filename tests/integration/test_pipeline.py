@@ -36,7 +36,7 @@ def test_any_lake_gives_one_pass_over_it(database: str, lakes: int) -> None:
 
 @pytest.mark.parametrize("touched", [False, True])
 def test_the_error_of_a_version_is_cleared_with_it(database: str, tmp_path: Path, touched: bool) -> None:
-    """The ingested version is back, with the fingerprint that it had or with another one."""
+    """The ingested version is back, with the same fingerprint or another one."""
     path, when = tmp_path / "a.tsv", (1_550_000_000, 1_550_000_000)
     good = HEADER + CLICK
 

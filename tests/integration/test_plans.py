@@ -1,6 +1,6 @@
-"""The statements that ingest files look up what they touch: none reads what grows with history.
+"""The statements that ingest files look up the rows that they touch; none reads a table that grows with history.
 
-A plan says what a statement reads; what it reads of an index is counted by running it.
+A plan shows which tables a statement reads; the rows that it reads from an index are counted by executing it.
 """
 
 import re
@@ -29,8 +29,8 @@ GROWING = {
     "article_performance", "articles", "category_days", "file_article_days", "file_rejected_lines", "file_sessions",
     "file_user_days", "lake_files", "session_days", "user_performance",
 }  # fmt: skip
-# What a history of 300 files left, of each kind of row many a file and of one file few: more days, more files of a day,
-# more articles, more sessions of a user, files that share an article or a session, and a user of many events.
+# The rows of a history of 300 files, which grows in every way: more days, more files of a day, more articles, more
+# sessions of a user, files that share an article or a session, and a user with many events.
 HISTORY = """
 create temporary table numbered as
 select (select max(file_id) from state.lake_files) + n as file_id, n from generate_series(1, 300) as n;
@@ -57,7 +57,7 @@ insert into state.session_days (date, sessions, session_seconds)
 select date '1900-01-01' + n, 300, 300 from generate_series(1, 20000) as n;
 analyze
 """
-# Every file of that history has the articles, sessions and users of the small files, too, on a day of theirs.
+# Every file of that history also has the articles, sessions and users of the small files, on a day of its own.
 SHARED = """
 insert into state.file_article_days (file_id, date, displays, clicks, article_id, title_at, category_at,
     title, category)
@@ -80,7 +80,7 @@ WRITING = (
 
 
 class Explained(Database):
-    """A database that keeps the plan of every statement that it executes."""
+    """A database that records the plan of every statement that it executes."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, wait=5)
@@ -95,7 +95,7 @@ class Explained(Database):
 
 
 def scans(plan: list[str]) -> Iterator[str]:
-    """The tables that a plan reads through."""
+    """Yield the tables that a plan reads completely."""
     for line in plan:
         if found := re.search(r"Seq Scan on (\w+)", line):
             yield found[1]
@@ -112,7 +112,7 @@ def counted(database: str, tmp_path: Path) -> str:
 
 
 def changed_twice(folder: Path) -> Iterator[None]:
-    """A small file that is new, replaced, cut and touched, beside one that goes on with what it holds."""
+    """Ingest a small file that is new, replaced, cut and touched, and one that continues its sessions."""
     once = events(5, 9, "once").replace(b"2019-02-15", b"2019-03-01")
     for data in (events(12, 50, "second") + b"bad\n", events(12, 40, "third"), once, HEADER):
         write_lake(folder, {"a.tsv": data, "b.tsv": data, "c.tsv": events(13, 5, "same")})
@@ -141,8 +141,8 @@ OTHERS = "select count(*) from pg_stat_activity where datname = current_database
 
 
 def rows_read(url: str, folder: Path) -> int:
-    """How many rows the ingestion of small files reads."""
-    wait_until(lambda: ask(url, OTHERS) == [(0,)])  # what a session read is told at its end
+    """Return how many rows are read to ingest small files."""
+    wait_until(lambda: ask(url, OTHERS) == [(0,)])  # a session reports what it read when it ends
     (before,) = ask(url, READ)[0]
     lake = open_lake(str(folder))
     for _ in changed_twice(folder):
@@ -170,7 +170,7 @@ def test_files_that_share_articles_users_and_sessions_add_no_rows_to_read(databa
 
 
 def test_the_tables_of_the_plans_are_large_enough_to_show_a_scan(counted: str) -> None:
-    """The check itself can fail: without its index a table is read through."""
+    """The check itself can fail: without its indexes, a table is read completely."""
     with closing(psycopg2.connect(counted)) as connection, connection.cursor() as cur:
         cur.execute("drop index state.file_sessions_first, state.file_sessions_last")
         cur.execute("explain select * from state.file_sessions where hashtextextended(session_id, 0) = 1")

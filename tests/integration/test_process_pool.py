@@ -1,4 +1,4 @@
-"""The process pool: however its processes end, the tables are right, and no process is left behind."""
+"""The process pool: the tables are right however its processes end, and no process survives."""
 
 import os
 import signal
@@ -125,7 +125,7 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
 
 
 class Killing(SilentTally):
-    """Kills every process of the pool when a file was ingested."""
+    """Kills every process of the pool once a file was ingested."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -75,7 +75,7 @@ def lake(tmp_path: Path) -> Lake:
     ]
 )
 def open_reducer(request: pytest.FixtureRequest, lake: Lake, db: Database) -> Open:
-    """How to open each implementation for files of the lake."""
+    """A function that opens the reducer; there is one for each implementation."""
     if request.param == "this process":
         return lambda files: InProcessReducer(lake, files, CHUNK_BYTES)
     if request.param == "Spark":
@@ -89,7 +89,7 @@ def list_files(lake: Lake) -> list[LakeFile]:
 
 
 def merge(results: Iterator[ReducedPartial], db: Database) -> dict[str, object]:
-    """What the results of a file merge to, as the database merges their rows."""
+    """Return the merged results of a file, as the database merges their rows."""
     numbers = Counter[str]()
     with db.transaction() as cur:
         writer = BatchWriter(db, cur)
@@ -115,7 +115,7 @@ def merge(results: Iterator[ReducedPartial], db: Database) -> dict[str, object]:
 
 
 def expect(key: str) -> dict[str, object]:
-    """What the oracle reads in a file."""
+    """Return what the oracle reads in a file."""
     reading = read_file(LAKE[key], key)
     partial = Partial()
     for event in reading.events:
@@ -137,7 +137,7 @@ def by_date(days: dict[tuple[str, int], Counts]) -> dict[tuple[str, date], tuple
 
 
 def child_processes() -> set[int]:
-    """The ids of the child processes of this one."""
+    """Return the ids of the child processes of this one."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     return {int(child) for path in children for child in path.read_text(encoding="utf-8").split()}
 
@@ -159,7 +159,7 @@ def test_files_may_be_left_out(open_reducer: Open, lake: Lake, db: Database) -> 
 def test_a_file_may_be_asked_for_again(open_reducer: Open, lake: Lake, db: Database) -> None:
     files = [file for file in list_files(lake) if file.key in GOOD]
     with open_reducer(files) as reducer:
-        next(reducer.results(files[0]))  # the first time not to its end
+        next(reducer.results(files[0]))  # the first time, not to the end
         for file in (files[0], files[1], files[1], files[0], files[3]):
             assert merge(reducer.results(file), db) == expect(file.key)
 

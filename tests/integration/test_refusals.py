@@ -1,4 +1,4 @@
-"""What a server answers counts by its SQLSTATE, in any language; a setting that cannot be right is a line and 2."""
+"""Refused connections and statements: the SQLSTATE decides, in any language; a wrong setting ends the run with 2."""
 
 import re
 import shutil
@@ -169,7 +169,7 @@ def test_a_url_that_libpq_cannot_parse_is_reported_in_one_line(lake: Path, url: 
         assert (done.returncode, words in line, SECRET in line) == (2, True, False), line
 
 
-# How the SQLSTATE of each class of answers begins, and what the advice must name.
+# The beginning of the SQLSTATE of each class of refusals, and words of the advice.
 FINAL = {
     "0A000": "PostgreSQL itself", "22021": "report it", "22P05": "report it", "23514": "trigger", "25006": "written to",
     "42501": "grant", "42703": "undo", "42P01": "undo", "42P07": "rename", "42710": "rename", "3F000": "undo",
@@ -179,7 +179,7 @@ FINAL = {
 }  # fmt: skip
 
 
-# The same by the function that knows: all classes, also those that pass by themselves or come of no statement.
+# The same for all classes, including temporary ones and those that no statement causes.
 ADVICE = {
     **FINAL, "08P01": "pooler", "08006": "again later", "25P03": "limit", "25001": "limit", "28000": "DATABASE_URL",
     "3D000": "DATABASE_URL", "40001": "again later", "40P01": "again later", "42P06": "rename", "42723": "rename",
@@ -234,7 +234,7 @@ def test_a_name_that_is_taken_is_reported(database: str, lake: Path, made: str) 
 
 
 def test_a_sequence_that_lags_behind_after_a_restore_is_set_forward(database: str, lake: Path) -> None:
-    """As after a restore of the tables alone."""
+    """This happens after a restore of the tables alone."""
     model = Model()
     run(lake=lake, database=database)
     ask(database, "select setval('state.runs_run_id_seq', 1, false)")
@@ -257,11 +257,11 @@ def test_a_wrong_password_and_a_missing_database_end_with_2(server: str, lake: P
 
 @pytest.mark.parametrize(("name", "charset"), [("de_DE.UTF-8", "UTF-8"), ("de_DE", "ISO-8859-1")])
 def test_a_server_that_speaks_german_is_understood(lake: Path, name: str, charset: str) -> None:
-    with tempfile.TemporaryDirectory() as locales:  # which the server's account may enter
+    with tempfile.TemporaryDirectory() as locales:  # the server's account may enter it
         Path(locales).chmod(0o755)
         make = ["localedef", "-i", "de_DE", "-f", charset, f"{locales}/{name}"]
         if shutil.which("localedef") is None or subprocess.run(make, check=False, capture_output=True).returncode:
-            pytest.skip("there is no such locale to be made here")
+            pytest.skip("this locale cannot be made here")
         with oldest_server({"LOCPATH": locales}, lc_messages=name) as server:
             done = run(lake=lake, database=re.sub("/lake_[0-9a-f]*", "/nix", server), DATABASE_WAIT="60")
             (line,) = done.stderr.splitlines()

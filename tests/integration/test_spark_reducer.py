@@ -43,14 +43,14 @@ JAVA = 'Exception in thread "main" java.lang.IllegalStateException: the cluster 
 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkApplication]:
-    """An application on one local core, which takes pyspark for installed."""
+    """An application on one local core; pyspark need not be installed."""
     monkeypatch.setattr(sessions, "find_spec", lambda _: True)
     with SparkApplication("local[1]") as made:
         yield made
 
 
 def named(application: SparkApplication, master: str) -> SparkApplication:
-    """The same application, on another master."""
+    """Return the same application, on another master."""
     application._master = master
     return application
 
@@ -183,7 +183,7 @@ def test_the_reason_is_what_python_raised_last_or_else_java(words: str, why: str
 
 
 class Context:
-    """What an application uses of a SparkContext."""
+    """The part of a SparkContext that an application uses."""
 
     def __init__(self, executors: Callable[[], int] = lambda: 0, fails: bool = False) -> None:
         self.called: list[str] = []
@@ -259,7 +259,7 @@ def test_executors_are_counted_without_the_driver(application: SparkApplication)
     assert application.count_executors() is None  # local: the driver does their work
     named(application, "spark://h:1")
     assert [application.count_executors(), application.count_executors()] == [3, 0]
-    assert application.count_executors() == 0  # one that has ended, and has none
+    assert application.count_executors() == 0  # an application that has ended has none
 
 
 def test_no_log_shows_the_secrets_of_a_task() -> None:
@@ -273,7 +273,7 @@ def test_no_log_shows_the_secrets_of_a_task() -> None:
 
 
 class Data:
-    """What a pool uses of an RDD: done here, after it went through pickle, as it does on its way to an executor."""
+    """The part of an RDD that the reducer uses, in this process; functions are pickled, as for an executor."""
 
     def __init__(self, items: Any) -> None:
         self._items = list(items)
@@ -297,12 +297,12 @@ class Data:
 
 
 def sent(call: Any) -> Any:
-    """A method of a job as an executor gets it."""
+    """Return a method of a task as an executor gets it."""
     return getattr(pickle.loads(pickle.dumps(call.__self__)), call.__name__)  # noqa: S301
 
 
 class Cluster(Context):
-    """A context that reduces in this process; `held` is called before each job."""
+    """A context that reduces in this process, and calls `held` before each job."""
 
     def __init__(self, held: Callable[[], object] = lambda: None, executors: Callable[[], int] = lambda: 1) -> None:
         super().__init__(executors)
@@ -316,14 +316,14 @@ class Cluster(Context):
 
 
 class Stage(Staging):
-    """Stages nothing: what is staged stays here, under its name."""
+    """A staging that stores nothing."""
 
     def open(self) -> Any:
         return closing(cast("Any", types.SimpleNamespace(stage=lambda _: StagedRows("x", 1), close=lambda: None)))
 
 
 def open_reducer(application: SparkApplication, context: Context, lake: Lake, chunk: int = 500) -> SparkReducer:
-    """A pool whose application has this context."""
+    """Return a reducer whose application has this context."""
     application._context = cast("Any", context)
     return SparkReducer(lake, present(lake), application, Stage({}, {}), chunk)
 
@@ -338,7 +338,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def present(lake: Lake) -> list[LakeFile]:
-    """The files of a lake in their order."""
+    """Return the files of a lake in their order."""
     return sorted(lake.list_files())
 
 
@@ -356,7 +356,7 @@ def test_files_are_reduced_in_their_order(application: SparkApplication, lake: L
                 assert raised.value.size >= min(file.size, 500)
             else:
                 assert count_of(some, file) == 40
-                assert count_of(some, file) == 40  # once more: here
+                assert count_of(some, file) == 40  # once more, in this process
         jobs = len(context.jobs)
         assert count_of(some, files[0]) == 40
         assert len(context.jobs) == jobs
@@ -424,11 +424,11 @@ def test_executors_get_the_settings_of_the_lake_and_no_others(
 def test_an_unavailable_lake_does_not_fail_its_files(
     application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: object) -> None:
-        raise LakeError("the lake is away")
+    def fail(*_: object) -> None:
+        raise LakeError("the lake is unavailable")
 
-    monkeypatch.setattr(FolderLake, "open", away)
-    with open_reducer(application, Cluster(), lake) as some, pytest.raises(LakeError, match="the lake is away"):
+    monkeypatch.setattr(FolderLake, "open", fail)
+    with open_reducer(application, Cluster(), lake) as some, pytest.raises(LakeError, match="the lake is unavailable"):
         list(some.results(present(lake)[0]))
 
 
@@ -476,7 +476,7 @@ def test_an_unavailable_database_is_tried_several_times(
     def connect(**parameters: str) -> Any:
         tried.append(parameters)
         if len(tried) <= fails:
-            raise psycopg2.OperationalError("away")
+            raise psycopg2.OperationalError("unreachable")
         return types.SimpleNamespace(close=lambda: closed.append("x"))
 
     monkeypatch.setattr(psycopg2, "connect", connect)
@@ -555,7 +555,7 @@ def test_a_cluster_without_executors_is_given_up(
 def test_executors_that_come_back_are_used(
     application: SparkApplication, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two seconds without one, on two occasions, are no three without one."""
+    """Two short periods without executors are not added up."""
     monkeypatch.setattr(spark, "NO_EXECUTOR_SECONDS", 1.5)
     numbers = iter([0, 0, 1, 0, 0])
     with open_reducer(application, Cluster(lambda: time.sleep(5.5), lambda: next(numbers, 1)), lake) as some:
@@ -573,7 +573,10 @@ def test_files_are_grouped_into_jobs() -> None:
     assert list(group_into_jobs([], 10, 10)) == []
     assert list(group_into_jobs([a, b, c], 10, 10)) == [Job([a, b], [1, 1]), Job([c], [1])]
     assert list(group_into_jobs([file("a.tsv", 100), c], 10, 10)) == [Job([file("a.tsv", 100)], [3]), Job([c], [1])]
-    assert list(group_into_jobs([c, d], 1, 16)) == [Job([c], [1]), Job([d], [4])]  # 16 bytes of text, by four at a time
+    assert list(group_into_jobs([c, d], 1, 16)) == [
+        Job([c], [1]),
+        Job([d], [4]),
+    ]  # 16 bytes of text, four in each bucket
     assert list(group_into_jobs([d], 10, 1)) == [Job([d], [1])]
     (job,) = group_into_jobs([file("a.tsv", 40), file("b.tsv", 41), file("c.tsv", 0)], 10, 1000)
     assert job.buckets == [1, 2, 1]
@@ -592,7 +595,7 @@ def test_buckets_are_grouped_into_tasks() -> None:
 
 
 def test_java_gets_no_signal_of_the_terminal() -> None:
-    """Its process has a group of its own: what a terminal sends to the run is not sent to it."""
+    """The Java process has a process group of its own, so a terminal does not send it the signals of the run."""
     pytest.importorskip("pyspark")
     given: list[dict[str, Any]] = []
 

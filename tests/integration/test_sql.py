@@ -1,4 +1,4 @@
-"""No SQL is built from data: what a cursor is given was written by hand."""
+"""No SQL is built from data: every statement was written by hand."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ CALLS = {"execute", "executemany", "copy_expert", "copy_from", "mogrify", "callp
 
 
 def is_written_by_hand(node: ast.expr) -> bool:
-    """Whether an expression is a literal, a statement of `queries.sql`, a file of ours, or has names only put in."""
+    """Whether an expression is a literal, a statement of `queries.sql`, a file of ours, or SQL with inserted names."""
     match node:
         case ast.Constant(value=str()):
             return True
@@ -36,7 +36,7 @@ def is_written_by_hand(node: ast.expr) -> bool:
 
 
 def is_sql(node: ast.expr, name: str) -> bool:
-    """Whether an expression is a part of `psycopg2.sql`: SQL of a literal, or an Identifier of anything."""
+    """Whether an expression is from `psycopg2.sql`: SQL of a literal, or an Identifier."""
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="sql"), attr=attribute), args=[argument]):
             return attribute == name and (name == "Identifier" or isinstance(argument, ast.Constant))
@@ -45,7 +45,7 @@ def is_sql(node: ast.expr, name: str) -> bool:
 
 
 def wrong_calls(source: str) -> list[int]:
-    """The lines of a module on which a cursor may be given what was not written by hand."""
+    """Return the lines of a module on which a cursor may get a statement that was not written by hand."""
     wrong = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
@@ -58,7 +58,7 @@ def wrong_calls(source: str) -> list[int]:
 
 
 def is_name(node: ast.Call) -> bool:
-    """Whether a call is one of `Connection.execute`, which looks its statement up by its name."""
+    """Whether a call is of `Connection.execute`, which looks up the statement by its name."""
     assert isinstance(node.func, ast.Attribute)
     owner = node.func.value
     return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "database", "db")
@@ -94,7 +94,7 @@ def test_no_statement_builds_another(name: str) -> None:
 
 
 def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_path: Path) -> None:
-    """They have the names of the temporary ones, and may be written to."""
+    """These tables have the names of the temporary tables, and can be written to."""
     write_lake(tmp_path, {"a.tsv": HEADER + CLICK, "b.tsv": HEADER + CLICK})
     with Database(database) as db:
         made = re.findall(

@@ -240,7 +240,7 @@ def test_an_unavailable_queue_is_reported_once_and_then_waited_for(
     assert queue.wait(20) == []
     (line,) = lines
     assert line.endswith("; until then new files are found by listing the lake")
-    assert slept[0] == 0.1  # no longer than the caller wants to wait
+    assert slept[0] == 0.1  # not longer than the caller waits
     assert slept[1] > 0.1
     client.bodies.append(body("lake/a.tsv"))
     assert queue.wait(20) == ["a.tsv"]

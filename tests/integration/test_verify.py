@@ -1,4 +1,4 @@
-"""`verify` finds every spoiled cell and row, names it, and changes nothing."""
+"""`verify` finds and names every damaged cell and row, and changes nothing."""
 
 import tracemalloc
 from contextlib import closing
@@ -40,7 +40,7 @@ OTHER_VALUE = {
     "integer": "{} + 2",
     "numeric": "{} + 0.000001",
 }
-# The other columns describe where the version was and the last run, not what is counted.
+# The other columns describe the place of the version and the last run, not what was counted.
 CHECKPOINT = [
     "key = 'x'",
     "content_hash = 'x'",
@@ -89,7 +89,7 @@ def written(url: str, table: str) -> list[tuple[object, ...]]:
 
 
 def spoils(url: str, table: str) -> list[str]:
-    """Return statements that each spoil a table: one for each column, one row too few, one row too many."""
+    """Return statements that each damage a table: one for each column, one row too few, one row too many."""
     columns = written(url, table)
     first = f"where ctid = (select min(ctid) from {table})"
     names = ", ".join(str(column) for column, _ in columns)
@@ -150,7 +150,7 @@ def test_a_duplicate_row_is_found(lake: Path, database: str, table: str) -> None
     try:
         execute(database, f"insert into {table} ({names}) select {names} from {table} limit 1")
     except UniqueViolation:
-        return  # it cannot
+        return  # this table cannot have a duplicate row
     assert table.split(".")[1] in [difference.table for difference in differences(lake, database)]
 
 

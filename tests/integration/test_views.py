@@ -1,4 +1,4 @@
-"""The views for BI: what they say, in types that BI tools like, each column with its definition."""
+"""The views for BI: their rows, the types of their columns, and the comments that define them."""
 
 import datetime
 from collections import defaultdict

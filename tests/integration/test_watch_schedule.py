@@ -1,4 +1,4 @@
-"""When a watch lists, ingests, tries again, draws and releases its lock: by a clock of the test, in a real database."""
+"""When a watch lists, ingests, retries, draws and releases its lock: on a clock of the test, with a real database."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -73,7 +73,7 @@ def stopped() -> list[str]:
 
 
 class SlowTally(SilentTally):
-    """A tally that keeps warnings, and takes time for each ingested file."""
+    """A tally that records warnings, and takes some time for each ingested file."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class RecordingStore(Store):
 
 
 class FlakyLake(FolderLake):
-    """A folder some of whose files cannot be read for a while."""
+    """A folder with files that cannot be read for a while."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
@@ -143,7 +143,7 @@ class FlakyLake(FolderLake):
 
 
 class Scene:
-    """A watch of a folder, with all parts that it works with."""
+    """A watch of a folder, with everything that it uses."""
 
     def __init__(self, uri: str, clock: Clock, lake: FlakyLake, store: RecordingStore) -> None:
         self.uri, self.clock, self.lake, self.store = uri, clock, lake, store
@@ -154,7 +154,7 @@ class Scene:
         self.drawing_fails = False
 
     def run(self, *steps: Callable[[], list[str]] | None, ends: type[BaseException] = StopRequest, **plan: Any) -> None:
-        """Run the watch; the steps are what notifications bring meanwhile."""
+        """Run the watch; `steps` are executed while it waits for notifications."""
         self.notifications = ScriptedNotifications(self.clock, list(steps))
         self.watch = Watch(
             self.lake, self.store, self.notifications, Plan(**plan), INTERVAL, self.tally, self.draw,
@@ -261,7 +261,7 @@ def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_
         return []
 
     scene.run(*[step] * 30)
-    # At once, at the next listing, and then twice as long after that each time, at the next listing.
+    # At once, at the next listing, and then at the first listing after a pause that doubles each time.
     assert tried == [0, 10, 20, 40, 80, 160]
     assert scene.tally.counts == {"a.tsv": len(tried)}
 

@@ -1,1 +1,1 @@
-"""What the tests share: servers, oracles, strategies, made lakes."""
+"""Modules that tests share: servers, the oracle, strategies, made lakes."""

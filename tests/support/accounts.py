@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Without the rights of root, whom no mode of a file stops."""
+    """Give up the rights of root, who may read every file, for the length of the block."""
     before = os.geteuid()
     if before == 0:
         os.seteuid(NOBODY)

@@ -23,7 +23,7 @@ def execute(url: str, *statements: str) -> list[tuple[object, ...]]:
 
 
 def everything(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """Return all rows of all tables, each with its place and the transaction that wrote it."""
+    """Return all rows of all tables, each with its place on disk and the transaction that wrote it."""
     found = {}
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute("select schemaname, tablename from pg_tables where schemaname in ('state', 'public')")
@@ -35,14 +35,14 @@ def everything(url: str) -> dict[str, list[tuple[object, ...]]]:
 
 @contextmanager
 def held(url: str, statement: str) -> Iterator[Callable[[], None]]:
-    """Hold what a statement locks until the block ends, or until the function that it gives is called."""
+    """Hold the locks of a statement until the block ends, or until the function that it yields is called."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute(statement)
         yield connection.rollback
 
 
 def is_waiting(url: str) -> bool:
-    """Whether a statement in the database waits for what another transaction locked."""
+    """Whether a statement in the database waits for the lock of another transaction."""
     query = "from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     return ask(url, f"select exists (select {query})") == [(True,)]
 

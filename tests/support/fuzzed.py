@@ -1,6 +1,6 @@
-"""What one input of the fuzz target means: the program and the oracle must make the same of it, without an exception.
+"""Checks one input of the fuzz target: the program and the oracle must read it alike, without an exception.
 
-The first byte says what the others are: a file as it is stored, a line, a timestamp, or attributes.
+The first byte decides what the others are: a file as it is stored, a line, a timestamp, or attributes.
 """
 
 import functools
@@ -30,12 +30,12 @@ from tests.support.partials import merged, numbered, rejected, without_chunk_sta
 
 EPOCH = datetime(1970, 1, 1)
 MICROSECOND = timedelta(microseconds=1)
-LONG = b"\x0e"  # stands for a text nearly as long as an id may be
-VERY_LONG = b"\x0f"  # where it comes first, for one nearly as long as a line may be
+LONG = b"\x0e"  # stands for a text nearly as long as the limit of an id
+VERY_LONG = b"\x0f"  # at the beginning, stands for a text nearly as long as the limit of a line
 BLOCKS = (1, 7, 64, 4096)
 CHUNKS = (1, 20, 200, 100_000)
 
-# Every way to reduce a text; each must give what the oracle gives.
+# Every way to reduce a text; each result must equal the oracle's.
 REDUCERS: dict[str, Callable[..., Iterable[Partial]]] = {
     "clear": reduce_text,
     "fast": functools.partial(reduce_text, fold=FastFold),
@@ -54,19 +54,19 @@ class Memory:
         yield from ()
 
     def find(self, _: str) -> None:
-        """Nothing is there by a name."""
+        """Find nothing."""
 
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> BytesIO:
         return BytesIO(self._data[start:stop])
 
 
 def check(data: bytes) -> None:
-    """Fail unless the program makes of an input what the oracle makes of it."""
+    """Fail unless the program and the oracle read an input alike."""
     CHECKS[data[0] % len(CHECKS)](data[1:]) if data else None
 
 
 def check_timestamp(data: bytes) -> None:
-    """Fail unless a text is the same time for both, or none."""
+    """Fail unless both parse a text to the same time, or refuse it."""
     found = parse_timestamp(decoded(data))
     try:
         assert found == (oracle.utc(decoded(data)) - EPOCH) // MICROSECOND
@@ -75,7 +75,7 @@ def check_timestamp(data: bytes) -> None:
 
 
 def check_attributes(data: bytes) -> None:
-    """Fail unless a text is a JSON object for both, or none."""
+    """Fail unless both parse a text to the same JSON object, or refuse it."""
     found = parse_object(decoded(data))
     try:
         wanted = oracle.json_object(decoded(data))
@@ -88,7 +88,7 @@ def check_attributes(data: bytes) -> None:
 
 
 def check_line(data: bytes) -> None:
-    """Fail unless a line is the same event for both, or rejected for the same reason."""
+    """Fail unless both parse a line to the same event, or reject it for the same reason."""
     one = lengthened(data).replace(b"\n", b"")
     if one:
         found = parse(one, parse_header(COLUMNS))
@@ -98,7 +98,7 @@ def check_line(data: bytes) -> None:
 
 
 def as_the_oracle_says(data: bytes) -> Event | Rejection:
-    """What a line is, in the program's terms."""
+    """Return the oracle's result for a line as an object of the program."""
     try:
         return of_the_program(oracle.parse(data, list(oracle.REQUIRED)))
     except oracle.LineError as error:
@@ -106,15 +106,15 @@ def as_the_oracle_says(data: bytes) -> Event | Rejection:
 
 
 def of_the_program(event: oracle.Event) -> Event:
-    """The oracle's event as the program's."""
+    """Return the oracle's event as an event of the program."""
     at = (event.when - EPOCH) // MICROSECOND
     return Event(at, event.user, event.session, event.name, event.article, event.title, event.category)
 
 
 def check_file(data: bytes) -> None:
-    """Fail unless a file's lines say the same to both, however it is cut, or it can be read by neither.
+    """Fail unless both read the same events from a file, however it is cut, or neither can read it.
 
-    Two bytes go before it: how it is cut, and how it is stored.
+    Its first two bytes decide how it is cut and how it is stored.
     """
     if len(data) < 2:
         return
@@ -169,7 +169,7 @@ def check_file(data: bytes) -> None:
 
 
 def storage(how: int, data: bytes) -> tuple[bytes, LakeFile]:
-    """The bytes of a file and its name: plain, compressed, damaged, or compressed by whoever wrote the input."""
+    """Return the bytes of a file and the file: plain, compressed, damaged, or compressed in the input itself."""
     suffix = (".tsv", ".tsv.gz", ".tsv.zst")[how % 3]
     if suffix != ".tsv" and how // 3 % 4:
         data = gzip.compress(data, 1, mtime=0) if suffix == ".tsv.gz" else zstd.compress(data, 1)
@@ -182,13 +182,13 @@ def storage(how: int, data: bytes) -> tuple[bytes, LakeFile]:
 
 
 def lengthened(data: bytes) -> bytes:
-    """The bytes with the marks of long texts replaced by them."""
+    """Return the bytes with the marks of long texts replaced by these texts."""
     data = data.replace(VERY_LONG, b" " * (oracle.MAX_LINE_BYTES - 60), 1)
     return data.replace(LONG, b"x" * 333)
 
 
 def decoded(data: bytes) -> str:
-    """Text for what gets text only: a line is known to be UTF-8 before its fields are looked at."""
+    """Return bytes as text, for functions that take text: a line is decoded before its fields are parsed."""
     return lengthened(data).decode(errors="replace")
 
 
@@ -196,7 +196,7 @@ CHECKS = (check_file, check_line, check_timestamp, check_attributes)
 
 
 def seeds() -> Iterator[bytes]:
-    """Inputs to begin with, from the pools of the strategies."""
+    """Return the first inputs, from the pools of the strategies."""
     for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
         yield b"\x02" + time.encode()
     articles = [f'{{"id":{article},"title":"t"}}' for article in strategies.ARTICLES + strategies.ODD_ARTICLES]
@@ -220,12 +220,12 @@ def seeds() -> Iterator[bytes]:
 
 
 def line(name: str, attributes: str) -> bytes:
-    """A line of a file."""
+    """Return a line of a file."""
     return f"2019-02-15 03:07:03.662 +0000\ts1\t{name}\tu1\t{attributes}".encode()
 
 
 def words() -> Iterator[bytes]:
-    """Pieces that an input is worth being given."""
+    """Return words that the fuzzer inserts into inputs."""
     yield from (b"\n", b"\r\n", b"\t", b"\0", rb"\N", b'"', b"\\", b"\xef\xbb\xbf", LONG, VERY_LONG, b"1e999", b"NaN")
     yield from (b'{"id":', b'"title":', b'"category":', rb"\u0000", rb"\ud800", rb"\udc00", b"[[[[[[[[", b"]]]]]]]]")
     yield from (name.encode() for name in strategies.EVENT_NAMES[:3] + oracle.REQUIRED)

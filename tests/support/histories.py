@@ -44,14 +44,14 @@ CLOCK = 1_550_000_000_000_000_000
 
 
 class Crash(BaseException):
-    """The end of a program that had no time to tidy up."""
+    """The program ends at once, without any cleanup."""
 
 
 class Doomed(Database):
-    """A database at whose nth statement or COMMIT the program dies, or one of its two connections does."""
+    """A database whose nth statement or COMMIT kills the program, or one of its two connections."""
 
     def __init__(self, url: str, statement: int, victim: str) -> None:
-        """The victim is "program", "work" or "lock"."""
+        """Choose what is killed: "program", or the connection "work" or "lock"."""
         super().__init__(url, wait=5)
         self._url, self._left, self._victim = url, statement, victim
 
@@ -80,7 +80,7 @@ class Doomed(Database):
 
 
 def end_connection(url: str, pid: int) -> None:
-    """The server ends a connection, as at its restart."""
+    """Let the server end a connection, as it does when it restarts."""
     admin = psycopg2.connect(url)
     with admin, admin.cursor() as cur:
         cur.execute("select pg_terminate_backend(%s, 5000)", (pid,))
@@ -88,14 +88,14 @@ def end_connection(url: str, pid: int) -> None:
 
 
 class Histories(RuleBasedStateMachine):
-    """A lake whose files come, change and go, runs of every kind and crashes between them."""
+    """A lake whose files arrive, change and disappear, with runs of every kind and crashes between them."""
 
     url: str
-    engine: ClassVar[SparkApplication | None] = None  # what reduces in some of the histories, instead of processes
+    engine: ClassVar[SparkApplication | None] = None  # reduces in some of the histories, instead of processes
     drawn: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
-        """An empty lake and an empty database."""
+        """Begin with an empty lake and an empty database."""
         super().__init__()
         clear(self.url)
         self._place = tempfile.TemporaryDirectory()
@@ -111,7 +111,7 @@ class Histories(RuleBasedStateMachine):
         self.drawn["histories"] += 1
 
     def teardown(self) -> None:
-        """Count what is left, and leave no file behind."""
+        """Ingest what was not ingested yet, and delete the folder."""
         try:
             if not self.counted:
                 self.run(Plan())
@@ -122,7 +122,7 @@ class Histories(RuleBasedStateMachine):
 
     def _write(self, key: str, data: bytes, time: int | None = None) -> None:
         if (self.workers > 1 or self.reducing) and len(data) > MOST_TASKS * self.chunk:
-            return  # the thousands of tasks of a long line, each for a few bytes of it, would take minutes
+            return  # a long line would take thousands of tasks of a few bytes each, for minutes
         if time is None:
             self.clock += 1_000_000_000
             time = self.clock
@@ -159,7 +159,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
         self.limits = limits
         self.reducing = self.engine if engine else None
-        # a process or a task for each byte would take its time
+        # a process or a task for each byte would take too long
         self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
         for key, data in lake.items():
             self._write(key, data)
@@ -261,7 +261,7 @@ class Histories(RuleBasedStateMachine):
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
 
     def _changed(self) -> set[str]:
-        """The keys whose text is not what counts."""
+        """Return the keys of files whose present text is not ingested."""
         listed = self._listed()
         return {
             key

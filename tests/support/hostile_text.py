@@ -1,6 +1,6 @@
-"""Text that tries to break what shows it."""
+"""Text that tries to break the output in which it appears."""
 
-# Escapes for a terminal, and characters that turn the direction of text round.
+# Escapes for a terminal, and characters that reverse the direction of text.
 ODD = "\x1b]0;x\x07\u202e\x9b"
 
 HOSTILE = [

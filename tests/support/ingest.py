@@ -24,7 +24,7 @@ PLAN = Plan(open_reducer=local_reducer(chunk_bytes=500))
 
 
 class SilentTally(RunTally):
-    """A tally that keeps why files failed, and reports to nobody."""
+    """A tally that records why files failed, and prints nothing."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def write_lake(folder: Path, lake: Mapping[str, bytes]) -> None:
-    """Make a folder hold these files."""
+    """Write files into a folder, by their keys."""
     for key, data in lake.items():
         path = folder / key
         path.parent.mkdir(parents=True, exist_ok=True)

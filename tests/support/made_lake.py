@@ -2,8 +2,8 @@
 
     python -m tests.support.made_lake FOLDER --days 3 --lines 5000
 
-Lines are put together from prebuilt pieces, minute by minute: memory holds the lines of the sessions under
-way and the articles of the last days, however long a file is.
+Lines are joined from prepared parts, minute by minute: memory holds the lines of the sessions under way and the
+articles of the last days, however long a file is.
 """
 
 import argparse
@@ -105,7 +105,7 @@ Attributes = dict[str, str | list[str]]
 
 
 class Article(NamedTuple):
-    """An article, and the pieces of its lines: a card's attributes are its head, a position and its tail."""
+    """An article, and the parts of its lines: a card's attributes are its head, a position and its tail."""
 
     born: int
     popularity: float
@@ -117,7 +117,7 @@ class Article(NamedTuple):
 
 
 class Card(NamedTuple):
-    """An article on one day: the pieces of its lines and the share of its cards that are clicked."""
+    """An article on one day: the parts of its lines, and the share of its cards that are clicked."""
 
     click_rate: float
     name: bytes
@@ -127,24 +127,24 @@ class Card(NamedTuple):
 
 
 class Arrivals:
-    """The lines to come, as pieces, by the minute of their arrival; times are in ms since the first day."""
+    """The lines to write, as parts, by the minute of their arrival; times are in ms since the first day."""
 
     def __init__(self, first_day: date, days: int) -> None:
-        # The sessions of the last evening reach into one day more.
+        # The sessions of the last evening continue on the next day.
         self.dates = [f"{first_day + timedelta(day)} ".encode() for day in range(days + 1)]
         self.minutes: defaultdict[int, list[bytes]] = defaultdict(list)
 
-    def add(self, at: int, delay: int, *pieces: bytes) -> None:
-        """Lets a line of this time arrive `delay` minutes late."""
-        self.minutes[at // 60_000 + delay] += self.stamped(at, *pieces)
+    def add(self, at: int, delay: int, *parts: bytes) -> None:
+        """Add a line of this time that arrives `delay` minutes late."""
+        self.minutes[at // 60_000 + delay] += self.stamped(at, *parts)
 
-    def stamped(self, at: int, *pieces: bytes) -> tuple[bytes, ...]:
-        """The pieces behind those of their timestamp."""
+    def stamped(self, at: int, *parts: bytes) -> tuple[bytes, ...]:
+        """Return the parts of a line after those of its timestamp."""
         second = at // 1000
-        return self.dates[second // SECONDS], CLOCK[second % SECONDS], MILLISECONDS[at % 1000], *pieces
+        return self.dates[second // SECONDS], CLOCK[second % SECONDS], MILLISECONDS[at % 1000], *parts
 
     def take(self, minute: int) -> bytes:
-        """The lines that arrive in a minute, which are then forgotten."""
+        """Return and remove the lines that arrive in a minute."""
         return b"".join(self.minutes.pop(minute, ()))
 
 
@@ -159,7 +159,7 @@ def write(
     articles: int | None = None,
     compress: bool = False,
 ) -> list[Path]:
-    """The files written: one of about `lines` lines for each day; more days add files and change none.
+    """Write one file of about `lines` lines for each day, and return the files; more days add files and change none.
 
     `users` is how many there are, `articles` how many are new each day; both follow `lines` where not given.
     """
@@ -194,7 +194,7 @@ def write(
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
-    """A file to write to, compressed where its suffix says so, with no name or time inside."""
+    """Open a file to write to; one that is compressed contains no name and no time."""
     with path.open("wb") as file:
         if path.suffix != ".gz":
             yield file
@@ -204,7 +204,7 @@ def opened(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
 
 
 def add_session(random: Random, arrivals: Arrivals, at: int, user: bytes, cards: list[Card]) -> None:
-    """Adds the lines of one session: it opens the app, sees cards and clicks on some."""
+    """Add the lines of one session, which opens the app, sees cards and clicks on some."""
     chance, add, count = random.random, arrivals.add, len(cards)
     session = b"%032x" % random.getrandbits(128)
     if chance() * NULL_IDS_ONE_IN < 1:
@@ -216,7 +216,7 @@ def add_session(random: Random, arrivals: Arrivals, at: int, user: bytes, cards:
     add(at, delay, session, b"\tapp_opened\t", user, OPENED)
     positions = POSITIONS[: random.choice(CARDS_IN_SESSION)]
     for position in positions:
-        # The third power gives the long tail: few articles, at the front, are on most cards.
+        # The third power makes a long tail: few articles, at the front, are on most cards.
         click_rate, name, head, tail, click = cards[int(count * chance() ** 3)]
         at += 200 + int(pace * chance())
         add(at, delay, session, name, user, head, position, tail)
@@ -231,7 +231,7 @@ def add_session(random: Random, arrivals: Arrivals, at: int, user: bytes, cards:
 
 
 def spoiled(random: Random, line: bytes) -> bytes:
-    """A line that is rejected, each time for another reason, made of a good one."""
+    """Return a line that is rejected, each time for another reason, made from a good one."""
     title = b'"title": "'
     return random.choice(
         (
@@ -249,13 +249,13 @@ def spoiled(random: Random, line: bytes) -> bytes:
 
 
 def mean_lines(cards: list[Card]) -> float:
-    """About how many lines a session has."""
+    """Return the approximate number of lines of a session."""
     click_rate = sum(card.click_rate for card in cards) / len(cards)
     return 1 + sum(CARDS_IN_SESSION) / len(CARDS_IN_SESSION) * (1 + 2 * click_rate)
 
 
 def todays_cards(live: list[Article], base_rates: dict[str, float], day: int) -> list[Card]:
-    """The cards of the day, the most popular first; click rates drift between 3 and 15 percent."""
+    """Return the cards of the day, the most popular first; click rates drift between 3 and 15 per cent."""
     rates = {}
     for index, (category, base) in enumerate(base_rates.items()):
         rates[category] = min(0.15, max(0.03, base * (1 + 0.3 * math.sin(day / 5 + index))))
@@ -264,20 +264,20 @@ def todays_cards(live: list[Article], base_rates: dict[str, float], day: int) ->
 
 
 def live_articles(random: Random, live: list[Article], new: int, first_day: date, day: int) -> list[Article]:
-    """Yesterday's articles that are not too old, some under a new title, and the day's new ones."""
+    """Return yesterday's articles that are not too old, some with a new title, and the day's new ones."""
     kept = [article for article in live if day - article.born < ARTICLE_DAYS]
     kept = [retitled(random, article) if random.random() < 0.05 else article for article in kept]
     return kept + [new_article(random, first_day, day) for _ in range(new)]
 
 
 def retitled(random: Random, article: Article) -> Article:
-    """The article under a new title."""
+    """Return the article with a new title."""
     attributes = article.attributes | {"title": f"+++ {article.attributes['title']} +++"}
-    return with_pieces(random, article.born, article.popularity, attributes)
+    return with_parts(random, article.born, article.popularity, attributes)
 
 
 def new_article(random: Random, first_day: date, day: int) -> Article:
-    """An article of the day; one in three is top news."""
+    """Return a new article of the day; one in three is top news."""
     category = random.choice(list(CATEGORIES))
     title = " ".join(random.choice(words) for words in random.choice(LANGUAGES))
     source = random.choice(SOURCES)
@@ -300,11 +300,11 @@ def new_article(random: Random, first_day: date, day: int) -> Article:
     else:
         short = base64.urlsafe_b64encode(key.to_bytes(16, "big")).decode().rstrip("=")
         attributes |= {"id": short, "stream": "wtk", "noteType": random.choice(NOTES)}
-    return with_pieces(random, day, random.random(), attributes)
+    return with_parts(random, day, random.random(), attributes)
 
 
-def with_pieces(random: Random, born: int, popularity: float, attributes: Attributes) -> Article:
-    """The article with the pieces of its lines."""
+def with_parts(random: Random, born: int, popularity: float, attributes: Attributes) -> Article:
+    """Return the article with the parts of its lines."""
     top = attributes["stream"] == "ntk"
     name = b"\ttop_news_card_viewed\t" if top else b"\tmy_news_card_viewed\t"
     card = attributes | {"orientation": "PORTRAIT", "position": "?"}
@@ -315,7 +315,7 @@ def with_pieces(random: Random, born: int, popularity: float, attributes: Attrib
 
 
 def field(attributes: Attributes) -> bytes:
-    """The attributes as the end of a line, spaced as the app spaces them."""
+    """Return the attributes as the end of a line, with the spaces of the app."""
     spaced = json.dumps(attributes, indent=2, ensure_ascii=False, sort_keys=True).replace("\n", "  ")
     return f"\t{spaced}\n".encode()
 
@@ -326,7 +326,7 @@ CLOSED = field({"browser": "Custom Chrome Tabs", "stream": "wtk"})
 
 
 def main() -> None:
-    """Makes the lake that the command line asks for."""
+    """Make the lake that the command line describes."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.made_lake", description="Make a realistic lake.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--days", type=int, default=3)

@@ -1,4 +1,4 @@
-"""A small S3, with a queue, that answers over HTTP as a test wants it: what it says is edited before it is sent."""
+"""A small S3, with a queue, over HTTP; a test can change or refuse each of its answers."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ class Object(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request: what is asked for, the key or the prefix, the headers in lower case, the token of a listing."""
+    """A request: its kind, the key or the prefix, the headers in lower case, the token of a listing."""
 
     what: str  # list, get, receive or delete
     key: str
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
 
     @property
     def access_key(self) -> str:
-        """Who asks."""
+        """The access key that signed the request."""
         return self.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
 
@@ -55,7 +55,7 @@ class Refusal(NamedTuple):
 
 
 class OddS3:
-    """The server. `page` says how many keys a page holds.
+    """The server. `page` is the number of keys in a page.
 
     refuse: asked about each request, gives what it is refused with, or None. edit: changes the elements of a page; one
     that is None is left out, and so in each of the `Contents`. answer: changes the headers of an object's answer, where
@@ -64,7 +64,7 @@ class OddS3:
     """
 
     def __init__(self) -> None:
-        """An empty bucket, and an empty queue."""
+        """Start with an empty bucket and an empty queue."""
         self.objects: dict[str, Object] = {}
         self.messages: list[dict[str, str]] = []
         self.page = 1000
@@ -92,14 +92,14 @@ class OddS3:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                """A client that hangs up is no event."""
+                """Ignore a client that hangs up."""
 
         self._listening = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._listening.server_port}"
         threading.Thread(target=self._listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Stop the server."""
         self._listening.shutdown()
         self._listening.server_close()
 
@@ -108,7 +108,7 @@ class OddS3:
         self.objects.update({f"p/{key}": Object(data, modified) for key, data in objects.items()})
 
     def gets(self) -> list[str]:
-        """The keys that were read, in their order."""
+        """Return the keys that were read, in their order."""
         return [asked.key for asked in self.asked if asked.what == "get"]
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
@@ -183,7 +183,7 @@ class OddS3:
         _send(handler, status, body, {name: value for name, value in headers.items() if value is not None})
 
     def queue(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer what is asked of the queue."""
+        """Answer a request to the queue."""
         sent = handler.rfile.read(int(handler.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if "x-amz-target" not in headers:  # STS
@@ -212,7 +212,7 @@ class OddS3:
 
 
 def _is_met(asked: Asked, found: Object) -> bool:
-    """Whether an object is the version that the conditions of a request want."""
+    """Whether an object is the version that the conditions of a request name."""
     since = asked.headers.get("if-unmodified-since")
     if since is not None and found.modified > datetime.strptime(since, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC):
         return False

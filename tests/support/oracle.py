@@ -1,6 +1,6 @@
-"""The slow and obvious oracle: what the contract says a lake amounts to.
+"""The slow and obvious oracle: the tables that a lake must have by the contract.
 
-It shares nothing with the program it judges. It keeps every event in a list and groups at the end.
+It shares nothing with the program that it checks. It keeps every event in a list and groups at the end.
 """
 
 import gzip
@@ -45,7 +45,7 @@ class Rejected(NamedTuple):
 
 
 class FileReading(NamedTuple):
-    """What the lines of one file say, and how many of them are empty."""
+    """The events and rejected lines of one file, and the number of its empty lines."""
 
     events: list[Event]
     rejected: list[Rejected]
@@ -88,15 +88,15 @@ class Expected(NamedTuple):
 
 
 class Unreadable(Exception):  # noqa: N818
-    """A file that counts nowhere."""
+    """A file that cannot be read."""
 
 
 class LineError(Exception):
-    """A line that counts nowhere; its text is the reason code."""
+    """A line that is rejected; its text is the code of the reason."""
 
 
 def expected(lake: Mapping[str, bytes]) -> Expected:
-    """Both BI tables, the rejected lines and the failed files, for the bytes of each key."""
+    """Return both BI tables, the rejected lines and the failed files, for the bytes of each key."""
     events: list[Event] = []
     rejected: dict[str, list[Rejected]] = {}
     failed: set[str] = set()
@@ -170,12 +170,12 @@ def user_performance(events: list[Event]) -> dict[tuple[str, date], UserRow]:
 
 
 def latest(texts: list[tuple[datetime, str | None]]) -> str | None:
-    """The text with the latest time, of equally late ones the greatest; None when there is no text."""
+    """Return the text with the latest time, the greatest one of several; None without a text."""
     return max(((when, text) for when, text in texts if text), default=(None, None))[1]
 
 
 def displays_and_clicks(events: list[Event]) -> tuple[int, int]:
-    """How many of the events are displays and how many are clicks."""
+    """Return how many of the events are displays, and how many are clicks."""
     return sum(event.name in DISPLAYS for event in events), sum(event.name == CLICK for event in events)
 
 
@@ -210,7 +210,7 @@ def read_file(data: bytes, key: str) -> FileReading:
 
 
 def newest_at(reading: FileReading) -> int | None:
-    """When the latest event of a file was, in microseconds since 1970-01-01 UTC."""
+    """Return the time of a file's latest event, in microseconds since 1970-01-01 UTC."""
     times = [(event.when - datetime(1970, 1, 1)) // MICROSECOND for event in reading.events]
     return max(times) if times else None
 
@@ -279,7 +279,7 @@ def parse(line: bytes, columns: list[str]) -> Event:
 
 
 def nullable(field: str) -> str | None:
-    """The text of a field, None where it is null."""
+    """Return the text of a field, or None if it is null."""
     return None if field in ("", r"\N") else field
 
 
@@ -289,7 +289,7 @@ def too_long(text: str | None) -> bool:
 
 
 def text_or_none(value: str | int | None) -> str | None:
-    """The value where it is a non-empty string."""
+    """Return the value if it is a non-empty string, else None."""
     return value if isinstance(value, str) and value else None
 
 

@@ -12,7 +12,7 @@ def merged(*partials: Partial) -> Partial:
 
 
 def without_chunk_starts(partial: Partial) -> tuple[object, ...]:
-    """What a partial contributes, without where its chunks begin."""
+    """Return what a partial contributes, without the bytes at which its chunks begin."""
     lines = sum(chunk.lines for chunk in partial.chunks.values())
     return (
         (partial.article_days, partial.user_days, partial.sessions, partial.titles, partial.categories),
@@ -21,7 +21,7 @@ def without_chunk_starts(partial: Partial) -> tuple[object, ...]:
 
 
 def numbered(partial: Partial) -> list[tuple[int, str]]:
-    """The rejections by their lines in the file."""
+    """Return the rejections by their lines in the file."""
     numbers = []
     for (begin, line), rejection in partial.rejections.items():
         before = sum(chunk.lines for start, chunk in partial.chunks.items() if start < begin)
@@ -30,7 +30,7 @@ def numbered(partial: Partial) -> list[tuple[int, str]]:
 
 
 def rejected(data: bytes) -> list[oracle.Rejected]:
-    """The oracle's rejections, also of a file of which most lines are bad."""
+    """Return the oracle's rejections, even of a file that fails because most lines are bad."""
     try:
         return oracle.read_file(data, "a.tsv").rejected
     except oracle.Unreadable:

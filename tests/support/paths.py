@@ -9,6 +9,6 @@ SHARED = ROOT.parent / "shared"
 
 
 def module_named(name: str) -> Path:
-    """The file of a test module, by its name without a folder; raises ValueError unless there is one."""
+    """Return the file of a test module, by its name without a folder; raises ValueError unless there is exactly one."""
     (path,) = (ROOT / "tests").rglob(name)
     return path

@@ -1,4 +1,4 @@
-"""A PgBouncer of a test's own, in front of the tests' server."""
+"""A PgBouncer of its own for a test, in front of the tests' server."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
     """The URI of the same database behind a pooler that hands its connections on after each transaction."""
     assert PROGRAM is not None
     server = parse_dsn(url)
-    # The account of the server, which alone may enter the folder of its socket; PgBouncer will not run as root.
+    # Only the server's account may enter the folder of its socket; PgBouncer will not run as root.
     account = Path(server["host"]).stat()
     is_root = os.geteuid() == 0
     with tempfile.TemporaryDirectory() as folder:
@@ -59,13 +59,13 @@ def pooler(url: str, **settings: object) -> Iterator[str]:
 
 
 def free_port() -> int:
-    """A port on which nobody listens now."""
+    """Return a port on which nobody listens now."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
 
 
 def listens(port: int, process: subprocess.Popen[bytes]) -> bool:
-    """Whether a process listens there, once it does or has ended."""
+    """Wait until a process listens on a port or has ended; return whether it listens."""
     while process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return process.poll() is None

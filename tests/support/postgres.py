@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 @contextmanager
 def copy_of(url: str) -> Iterator[str]:
-    """Copy a database on its server for the length of the block; give the URI of the copy."""
+    """Copy a database on its server for the length of the block; yield the URI of the copy."""
     name, template = f"copy_{uuid.uuid4().hex}", parse_dsn(url)["dbname"]
     owner = as_role("postgres", url)
     admin = psycopg2.connect(owner.replace(f"/{template}?", "/postgres?"))
@@ -45,8 +45,8 @@ def tune(url: str) -> None:
 
 @contextmanager
 def new_server() -> Iterator[tuple[str, Path]]:
-    """A Postgres server that is thrown away: the URI of a database on it, and its folder."""
-    # Not in pytest's folder: another pytest that starts shuts it to the account that Postgres runs as.
+    """Start a Postgres server for the length of the block; yield the URI of a database on it, and its folder."""
+    # Not in pytest's folder: when another pytest starts, it removes the access of the account that runs Postgres.
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "server")
         with embedded.server("tests", home) as uri:
@@ -56,7 +56,7 @@ def new_server() -> Iterator[tuple[str, Path]]:
 
 @contextmanager
 def new_database(server: str) -> Iterator[str]:
-    """Create an empty database for the length of the block; give its URI for the role `etl`."""
+    """Create an empty database for the length of the block; yield its URI for the role `etl`."""
     name = f"test_{uuid.uuid4().hex}"
     administrate(server, "create database {}", name)
     uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
@@ -74,5 +74,5 @@ def make_roles(uri: str) -> None:
 
 
 def as_role(role: str, uri: str) -> str:
-    """The URI of the same database for another role."""
+    """Return the URI of the same database for another role."""
     return re.sub("//[^@/]*@", f"//{role}@", uri)

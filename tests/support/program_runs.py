@@ -15,7 +15,7 @@ from tests.support.waiting import DEADLINE_SECONDS
 
 
 def run(*arguments: str, lake: Path | str, database: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end, without a terminal, in a folder of its own that takes its report."""
+    """Run the program to its end, without a terminal, in a folder of its own for its report."""
     settings = {"LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "5", **environment}
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
     with tempfile.TemporaryDirectory() as folder:
@@ -27,7 +27,7 @@ def run(*arguments: str, lake: Path | str, database: str, **environment: str) ->
 
 
 class Run:
-    """A run of the program beside the test; it is killed at the end of its context if it still runs."""
+    """A run of the program in parallel with the test; the end of its context kills it if it still runs."""
 
     def __init__(self, *arguments: str, lake: Path | str, database: str, **environment: str) -> None:
         """Start it in a folder of its own."""

@@ -16,11 +16,11 @@ from tests.support.paths import ROOT
 PROMTOOL = shutil.which("promtool")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed")
 RULES = ROOT / "docs" / "alerts.yml"
-MINUTES = 4  # between two scrapes, and two looks at the rules; Prometheus takes a series of 5 minutes ago for present
+MINUTES = 4  # between two scrapes, and two evaluations of the rules; Prometheus keeps a series for 5 minutes
 
 
 def samples(text: str) -> dict[str, float]:
-    """The series of an exposition as PromQL writes them, with their values."""
+    """Return the series of an exposition as PromQL writes them, with their values."""
     return {
         f"{sample.name}{{{','.join(f'{name}={json.dumps(value)}' for name, value in sample.labels.items())}}}": (
             sample.value
@@ -31,7 +31,7 @@ def samples(text: str) -> dict[str, float]:
 
 
 class Phase(NamedTuple):
-    """So many hours in which Prometheus scrapes the same, and the alerts that fire, and no others, at their end."""
+    """Some hours in which Prometheus scrapes the same, and all alerts that fire at their end."""
 
     hours: float
     scraped: dict[str, float]
@@ -39,7 +39,7 @@ class Phase(NamedTuple):
 
 
 def check_alerts(*phases: Phase) -> None:
-    """Fail unless the rules fire as the phases say; the clock is moved so that each run ended as its phase began."""
+    """Fail unless the rules fire as the phases expect; on the moved clock, each run ends when its phase begins."""
     assert PROMTOOL is not None
     runs: dict[float, float] = {}
     begun = 0.0
@@ -71,12 +71,12 @@ def check_alerts(*phases: Phase) -> None:
     whole = {"rule_files": [str(RULES)], "evaluation_interval": f"{MINUTES}m", "tests": [test]}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "test.yml")
-        path.write_text(json.dumps(whole), encoding="utf-8")  # which is YAML, too
+        path.write_text(json.dumps(whole), encoding="utf-8")  # JSON is YAML, too
         done = subprocess.run([PROMTOOL, "test", "rules", path], check=False, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def _moved(at: float, runs: dict[float, float]) -> float:
-    """A time on the moved clock: as far before the end of the run in which or before which it lies."""
+    """Return a time on the moved clock, at the same distance from the end of the run that contains or follows it."""
     ended = next((ended for ended in runs if at <= ended), max(runs))
     return at - ended + runs[ended]

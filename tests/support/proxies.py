@@ -25,14 +25,14 @@ CODES = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
 
 
 class PostgresProxy:
-    """Counts the statements and ends of COPY that go to a server; `fault` is asked about each before it is passed on.
+    """Counts the statements and ends of COPY that go to a server; `fault` is called with each before it is passed on.
 
     It gives None, or where to cut the connection: before the server sees the statement, or after it was executed and
     before its answer. It may end a process or wait as well.
     """
 
     def __init__(self, url: str, fault: Callable[[int, bytes], Cut | None] = lambda _number, _text: None) -> None:
-        """A proxy before the server that holds the database `url`."""
+        """Start a proxy in front of the server of the database `url`."""
         self.fault, self.statements = fault, 0
         self._server = parse_dsn(url)
         self._counting = threading.Lock()
@@ -45,14 +45,14 @@ class PostgresProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Refuse connections from now on and cut those there are."""
+        """Refuse new connections and cut the open ones."""
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self.cut()
 
     def cut(self) -> None:
-        """Cut all connections there are."""
+        """Cut all open connections."""
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -127,7 +127,7 @@ class PostgresProxy:
 
 
 def _message(stream: BinaryIO) -> bytes:
-    """A message of the protocol; empty at the end."""
+    """Return the next message of the protocol; empty at the end."""
     head = stream.read(5)
     if len(head) < 5:
         return b""
@@ -151,10 +151,10 @@ class Request(NamedTuple):
 
 
 class S3Proxy:
-    """Passes requests on to an S3 server; `fault` is asked about each and says how it goes wrong, or None."""
+    """Passes requests on to an S3 server; `fault` returns how a request fails, or None."""
 
     def __init__(self, endpoint: str, fault: Callable[[Request], S3Fault | None] = lambda _: None) -> None:
-        """A proxy before the server at `endpoint`."""
+        """Start a proxy in front of the server at `endpoint`."""
         self.fault, self.requests = fault, list[Request]()
         self.server = endpoint
         proxy = self
@@ -174,17 +174,17 @@ class S3Proxy:
         threading.Thread(target=self._listening.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self) -> None:
-        """Refuse connections from now on and reset those there are."""
+        """Refuse new connections and reset the open ones."""
         self.fault = lambda _: "reset"
         self._listening.shutdown()
         self._listening.server_close()
 
     def gets(self) -> list[str]:
-        """The paths of the objects that were read, in their order."""
+        """Return the paths of the objects that were read, in their order."""
         return [request.path for request in self.requests if "list-type" not in request.path]
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
-        """Answer a request as the server does, or as the fault says."""
+        """Answer a request as the server does, or with the fault."""
         number = 1 + sum(request.path == handler.path for request in self.requests)
         request = Request(handler.command, handler.path, handler.headers["Range"], number)
         self.requests.append(request)

@@ -25,7 +25,7 @@ OLDEST = Path("/usr/lib/postgresql/15/bin")
 
 
 def is_up(folder: str, port: str) -> bool:
-    """Whether a server answers, in whatever language it says so."""
+    """Whether a server answers, in any language."""
     with suppress(psycopg2.OperationalError):
         return ask(f"postgresql://postgres@/postgres?host={folder}&port={port}", "select 1") == [(1,)]
     return False
@@ -53,7 +53,7 @@ def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **setti
             )  # fmt: skip
         try:
             wait_until(lambda: is_up(folder, port))
-            # as the tests' own server names it, so that `new_database` finds its place in it
+            # like the tests' own server, so that `new_database` finds its folder
             name = embedded.database_name("tests")
             uri = f"postgresql://postgres@/{name}?host={folder}&port={port}"
             administrate(uri.replace(name, "postgres"), "create database {}", name)
@@ -64,34 +64,34 @@ def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **setti
 
 
 class Server:
-    """A server of its own that may be killed."""
+    """A separate server that may be killed."""
 
     def __init__(self, home: Path) -> None:
-        """The server in a folder, which runs."""
+        """Wrap the running server of a folder."""
         self._home = home
 
     def kill(self, number: signal.Signals) -> None:
-        """End it in the midst of its work, and wait until none of its processes is left."""
+        """Kill it while it works, and wait until none of its processes is left."""
         process = int(read_note(self._home)[0])
         os.kill(process, number)
         with (self._home / "server.lock").open("rb") as lock:
             wait_until(lambda: try_lock(lock.fileno()))
 
     def keep(self) -> None:
-        """Keep a copy of its data for `relapse`; it starts again, as after a crash."""
+        """Keep a copy of its data for `restore`; the server starts again, as after a crash."""
         self.kill(signal.SIGKILL)
-        subprocess.run(["cp", "-a", self._home / "data", self._home / "kept"], check=True)  # to the same account
+        subprocess.run(["cp", "-a", self._home / "data", self._home / "kept"], check=True)  # with the same owner
         self.start()
 
-    def relapse(self) -> None:
-        """Let it die, and come back as it was kept."""
+    def restore(self) -> None:
+        """Kill it, and start it with the data that `keep` copied."""
         self.kill(signal.SIGKILL)
         shutil.rmtree(self._home / "data")
         (self._home / "kept").rename(self._home / "data")
         self.start()
 
     def start(self) -> None:
-        """Start it again, in the same place; it is stopped by whoever made it."""
+        """Start it again, in the same folder; the fixture that made it stops it."""
         with embedded.server("tests", self._home):
             pass
 
@@ -99,7 +99,7 @@ class Server:
 def inject(database: str, state: str, times: int) -> None:
     """Make the first `times` statements that write a row of the user `bad` fail with an SQLSTATE."""
     with Database(database):
-        pass  # which makes the schema
+        pass  # this makes the schema
     administrate(
         database,
         f"""

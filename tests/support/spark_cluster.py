@@ -14,11 +14,11 @@ import psutil
 from tests.support.waiting import wait_until
 
 EXECUTOR = "CoarseGrainedExecutorBackend"
-PATIENCE = 240.0  # Java takes its time to start where others are at work
+PATIENCE = 240.0  # Java starts slowly on a busy machine
 
 
 def home() -> Path:
-    """Where pyspark has Spark; the tests that ask are skipped where it is not installed."""
+    """Return the folder of Spark; skips the test if pyspark is not installed."""
     found = find_spec("pyspark")
     assert found is not None
     assert found.origin is not None
@@ -29,7 +29,7 @@ class Cluster:
     """A master and its workers; as a context, they end with it."""
 
     def __init__(self, folder: Path, python: str | None = None, workers: int = 2) -> None:
-        """They start, and write what they have to say into the folder; `python` runs the tasks."""
+        """Start them; their logs are written into the folder, and `python` runs the tasks."""
         self._folder = folder
         self._environment = {**os.environ, "SPARK_DAEMON_MEMORY": "192m"}
         if python is not None:
@@ -47,7 +47,7 @@ class Cluster:
         wait_until(lambda: self._log("master").count("Registering worker") == workers, PATIENCE)
 
     def _start_worker(self, name: str, host: str) -> None:
-        """Each on a host of its own, as a task that is slow is tried again on another host only."""
+        """Start workers on two hosts, as Spark retries a slow task only on another host."""
         place = ("--work-dir", str(self._folder / name), "--webui-port", "0")
         size = ("--cores", "1", "--memory", "600m")
         self._start(name, "org.apache.spark.deploy.worker.Worker", "--host", host, *size, *place, self.master)
@@ -62,7 +62,7 @@ class Cluster:
         return (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
     def __enter__(self) -> Self:
-        """They run."""
+        """Return the running cluster."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,11 +75,11 @@ class Cluster:
             daemon.wait()
 
     def executors(self) -> list[psutil.Process]:
-        """The executors that the workers have started and that live."""
+        """Return the living executors."""
         return [process for process in self._children() if EXECUTOR in " ".join(_words(process))]
 
     def tasks(self) -> list[psutil.Process]:
-        """The Python processes in which executors run their tasks, and those that fork them."""
+        """Return the Python processes in which executors run tasks, and those that fork them."""
         return [process for process in self._children() if "pyspark.daemon" in _words(process)]
 
     def _children(self) -> list[psutil.Process]:
@@ -90,15 +90,15 @@ class Cluster:
         return found
 
     def logs(self) -> list[Path]:
-        """What the master, the workers and the executors have written."""
+        """Return the logs of the master, the workers and the executors."""
         return [path for path in self._folder.rglob("*") if path.suffix == ".log" or path.name in ("stdout", "stderr")]
 
     def workers(self) -> list[int]:
-        """The process ids of the workers."""
+        """Return the process ids of the workers."""
         return [daemon.pid for daemon in self._processes[1:]]
 
     def settings(self, **more: str) -> dict[str, str]:
-        """What a run takes from its environment, to use this cluster sparingly; `more` are settings of Spark."""
+        """Return the environment of a run that uses this cluster; `more` are settings of Spark."""
         settings = {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
@@ -111,7 +111,7 @@ class Cluster:
 
 
 def stop(processes: list[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to processes, of which some may have ended."""
+    """Send a signal to processes; some of them may have ended."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(number)

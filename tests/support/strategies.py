@@ -401,7 +401,7 @@ def shift(offset: str) -> timedelta:
 
 
 def bad_timestamps() -> Strategy[str]:
-    """A text that is nearly a timestamp, and none."""
+    """A text that is almost a timestamp."""
     return st.sampled_from(BAD_TIMESTAMPS)
 
 
@@ -474,7 +474,7 @@ def good_lines(draw: Draw, columns: Sequence[str] = REQUIRED) -> bytes:
     fields = draw(good_fields())
     if draw(st.integers(0, 299)) == 299:
         if fields["ATTRIBUTES"] in ("", r"\N"):
-            fields["ATTRIBUTES"] = "{}"  # a null with spaces behind it is no null, and no JSON
+            fields["ATTRIBUTES"] = "{}"  # a null with spaces after it is neither null nor JSON
         fields["ATTRIBUTES"] += " " * (MAX_LINE_BYTES - len(line(fields, columns)))
     return line(fields, columns)
 
@@ -545,7 +545,7 @@ def files(draw: Draw, max_lines: int = 16) -> bytes:
 
 @st.composite
 def stored(draw: Draw, data: bytes, suffix: str) -> bytes:
-    """The bytes of a file as its suffix promises: one frame or two, rarely broken; plain ones as they are."""
+    """The bytes of a file, compressed as its suffix says: in one frame or two, rarely broken."""
     if suffix == ".tsv":
         return data
     cut = draw(st.integers(0, len(data))) if draw(st.booleans()) else len(data)
@@ -556,7 +556,7 @@ def stored(draw: Draw, data: bytes, suffix: str) -> bytes:
 
 
 def packed(data: bytes, key: str, level: int = 1) -> bytes:
-    """The bytes of a file as the end of its key promises."""
+    """Return the bytes of a file, compressed as its key says."""
     if key.endswith(".gz"):
         return gzip.compress(data, level, mtime=0)
     return zstd.compress(data, level) if key.endswith(".zst") else data
@@ -569,14 +569,14 @@ def keys() -> Strategy[str]:
 
 @st.composite
 def named_files(draw: Draw) -> tuple[str, bytes]:
-    """A lake file: its key and the bytes that its suffix promises, rarely broken."""
+    """A lake file: its key, and its bytes, compressed as the key says and rarely broken."""
     key = draw(keys())
     return key, draw(stored(draw(files()), key[key.rindex(".tsv") :]))
 
 
 @st.composite
 def lakes(draw: Draw, max_files: int = 4) -> dict[str, bytes]:
-    """The bytes of a lake's files by key, at several depths, with any suffix, and things that are no file."""
+    """The bytes of a lake's files by key, at several depths, with any suffix, and of other files."""
     lake = {}
     for _ in range(draw(st.integers(0, max_files))):
         key, data = draw(named_files())

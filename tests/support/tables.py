@@ -1,4 +1,4 @@
-"""What the tables of a database hold, in the oracle's terms."""
+"""The content of a database's tables, compared with the oracle."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from psycopg2 import sql
 from tests.support.database_queries import ask
 from tests.support.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
 
-# What is kept added up, and what it is added up from.
+# The sums that are kept, and the queries that compute them.
 ADDED_UP = {
     "state.category_days": (
         "select date, sum(displays), sum(clicks), category from article_performance group by date, category"
@@ -24,7 +24,7 @@ ADDED_UP = {
 
 
 class File(NamedTuple):
-    """What the checkpoint says of a version that counts: its fingerprint, its lines by kind, and its latest event."""
+    """The checkpoint of an ingested version: its fingerprint, its lines by kind, and its latest event."""
 
     fingerprint: str
     lines: int
@@ -34,7 +34,7 @@ class File(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """Both BI tables, the rejected lines by file, the files that count, and those that could not be read."""
+    """Both BI tables, the rejected lines by file, the ingested files, and the failed files."""
 
     article_performance: dict[tuple[str, date], ArticleRow]
     user_performance: dict[tuple[str, date], UserRow]
@@ -44,7 +44,7 @@ class Tables(NamedTuple):
 
 
 def tables(url: str) -> Tables:
-    """What a database holds now."""
+    """Return the present content of a database."""
     connection = psycopg2.connect(url)
     try:
         with connection, connection.cursor() as cur:
@@ -72,14 +72,14 @@ def tables(url: str) -> Tables:
             files = cur.fetchall()
             counting = {key: File(*numbers) for key, *numbers, _ in files if numbers[0] is not None}
             failed = {row[0] for row in files if row[-1] is not None}
-            assert len(counting.keys() | failed) == len(files)  # each either counts or says why not
+            assert len(counting.keys() | failed) == len(files)  # each file is ingested or has an error
             return Tables(articles, users, rejected, counting, failed)
     finally:
         connection.close()
 
 
 def clear(url: str) -> None:
-    """Empty a database that was used, but for its schema."""
+    """Empty all tables of a database that was used."""
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cur:
         cur.execute(
             "select schemaname, tablename from pg_tables"
@@ -90,15 +90,15 @@ def clear(url: str) -> None:
 
 
 class Model:
-    """What a database should hold after runs over a lake that changes: a mirror of the contract's promise."""
+    """What a database should hold after runs over a changing lake, by the contract."""
 
     def __init__(self, knows_newest: bool = True) -> None:
-        """Nothing was counted yet; an older program did not record a file's latest event."""
+        """Begin without files; `knows_newest`: whether the program that ingests them records their latest event."""
         self._knows_newest = knows_newest
         self.counting: dict[str, bytes] = {}
 
     def check(self, url: str, lake: Mapping[str, bytes], pruned: bool = False) -> Tables:
-        """Fail unless the tables are what one pass gives over the lake, whose present state was just counted.
+        """Fail unless the tables equal one pass over the lake, whose present state was just ingested.
 
         A file that cannot be read keeps what its last readable version gave, and one that is gone does until pruned.
         """
@@ -112,7 +112,7 @@ class Model:
         return found
 
     def compare(self, url: str) -> Tables:
-        """Fail unless the tables are what one pass gives over the files that count."""
+        """Fail unless the tables equal one pass over the ingested files."""
         wanted, found = expected(self.counting), tables(url)
         assert found.article_performance == wanted.article_performance
         assert found.user_performance == wanted.user_performance
@@ -131,14 +131,14 @@ class Model:
 
 
 def is_there(database: str, what: str) -> bool:
-    """Whether the history of runs has such a one."""
+    """Whether the history of runs has one of this kind."""
     if ask(database, "select to_regclass('state.runs')") == [(None,)]:
         return False
     return ask(database, f"select exists (select from state.runs where {what})") == [(True,)]
 
 
 def counted(database: str) -> dict[object, object]:
-    """The fingerprint of each file that counts."""
+    """Return the fingerprint of each ingested file."""
     if not is_there(database, "true"):
         return {}
     return dict(ask(database, "select key, fingerprint from state.lake_files where fingerprint is not null"))  # type: ignore[arg-type]

@@ -1,1 +1,1 @@
-"""Longer tests that run by themselves: soak, fuzz, mutants."""
+"""Longer tests, each with a target of its own: soak, fuzz, mutants."""

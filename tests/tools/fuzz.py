@@ -30,7 +30,7 @@ def main(seconds: str = "3600") -> None:
 
 
 def one_input(data: bytes) -> None:
-    """Check one input of the fuzzer's."""
+    """Check one input of the fuzzer."""
     fuzzed.check(data)
 
 

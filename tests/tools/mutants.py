@@ -1,8 +1,8 @@
-"""Holds small mutants of the program against the tests that should notice them: `make mutants`, some hours for 200.
+"""Checks that tests notice small mutants of the program: `make mutants`, some hours for 200.
 
-MUTANTS (200 unless set) is how many are tried, SEED draws others, and IN, a part of a path, keeps to a file or folder.
-Each one is tried in a copy of the tree, by the tests of its room, until the first that fails. What was noticed stands
-in `.mutants` and is not tried again by the next call; what no test missed is printed there and tried each time.
+MUTANTS (200 unless set) is the number of mutants, SEED draws others, and IN, a part of a path, limits them to a file or
+folder. Each mutant is tried in a copy of the tree, with the tests of its room, until one fails. Mutants that a test
+noticed are recorded in `.mutants` and not tried again; a mutant that no test noticed is printed and tried each time.
 """
 
 import json
@@ -24,7 +24,7 @@ DONE = ROOT / ".mutants" / "noticed"
 START_SECONDS, END_SECONDS = 60, 30
 FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 
-# The tests that notice a mutant of whatever opens the database.
+# The tests that notice a mutant of the modules that open the database.
 RUNS = (
     "batches sql migrations watch_schedule"
     " database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
@@ -120,7 +120,7 @@ STATEMENTS = {
 
 
 def files() -> list[str]:
-    """The files of the tree, those that are not committed yet among them."""
+    """Return the files of the tree, including those that are not committed yet."""
     names = subprocess.check_output(FILES, cwd=ROOT, encoding="utf-8").split("\0")
     return [name for name in names if (ROOT / name).is_file()]
 
@@ -129,7 +129,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
     """Return the first test that fails with a mutant in place, "time-out" after `seconds`, or "" if none fails."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder, "tree")
-        Path(folder).chmod(0o755)  # Postgres runs as another account where we are root
+        Path(folder).chmod(0o755)  # Postgres runs as another account if this one is root
         for name in files():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, copy / name)
@@ -149,7 +149,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
                 code = -1
-                process.send_signal(signal.SIGINT)  # which ends its servers
+                process.send_signal(signal.SIGINT)  # this ends its servers, too
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(END_SECONDS)
             finally:
@@ -165,7 +165,7 @@ def trial(tests: str, mutant: Mutant | None, seconds: float) -> str:
 
 
 def end_all(setting: bytes) -> None:
-    """End the processes that a trial left, which have its setting in their environment."""
+    """End the processes that a trial left; they have its setting in their environment."""
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
             if setting in path.read_bytes().split(b"\0"):
@@ -173,12 +173,12 @@ def end_all(setting: bytes) -> None:
 
 
 def named(tests: str) -> list[tuple[str, str, str]]:
-    """The files of a room's tests, some with the name of a single test behind two colons."""
+    """Return the test modules of a room, some with the name of a single test after two colons."""
     return [test.partition("::") for test in tests.split()]
 
 
 def tests_of(mutant: Mutant) -> str:
-    """The tests that should notice a mutant."""
+    """Return the tests that should notice a mutant."""
     if mutant.path != "state/queries.sql":
         return next(tests for room, tests in ROOMS.items() if mutant.path.startswith(room))
     before = (ROOT / mutant.path).read_bytes()[: mutant.start].decode()
@@ -187,12 +187,12 @@ def tests_of(mutant: Mutant) -> str:
 
 
 def is_mutated(path: str) -> bool:
-    """Whether tests are known that should notice a mutant of a file."""
+    """Whether there are tests that should notice a mutant of a file."""
     return path == "state/queries.sql" or any(map(path.startswith, ROOMS))
 
 
 def main() -> int:
-    """Try as many mutants as are asked for; 1 where no test missed one."""
+    """Try as many mutants as were asked for; return 1 if no test noticed one of them, else 0."""
     number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
     rooms = [it for it in files() if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
     all_of_them = [mutant for path in rooms if is_mutated(path) for mutant in mutants(ROOT, path)]

@@ -1,4 +1,4 @@
-"""Small changes of the program's files, each of which some test should notice: what `make mutants` tries."""
+"""The small changes of the program's files that `make mutants` tries; a test should notice each."""
 
 import ast
 import hashlib
@@ -19,7 +19,7 @@ COMPUTED = {
     ast.Add: "-", ast.Sub: "+", ast.Mult: "//", ast.FloorDiv: "*", ast.Div: "*", ast.Mod: "//",
     ast.BitOr: "&", ast.BitAnd: "|",
 }  # fmt: skip
-# What is found in SQL, outside of comments and of quotes, and what takes its place.
+# Patterns in SQL, outside of comments and quotes, and their replacements.
 SQL = [
     (r"\bfor (no key )?update( of \w+)?\b|\bskip locked\b|\bnowait\b|\bif not exists\b|\bdistinct\b(?! from)", ""),
     (r"(?<=\bwhere )\S[^\n;]*", "true"),
@@ -48,7 +48,7 @@ HTML = [
 ]
 
 
-Change = tuple[int, int, bytes]  # what takes the place of the bytes from here to there
+Change = tuple[int, int, bytes]  # start, stop, and the bytes that replace those between them
 
 
 class Mutant(NamedTuple):
@@ -63,12 +63,12 @@ class Mutant(NamedTuple):
     name: str
 
     def rank(self, seed: str) -> str:
-        """Where it stands among all, drawn by the seed; edits elsewhere in the file change nothing of it."""
+        """Return its position among all mutants, drawn by the seed; edits elsewhere in the file do not change it."""
         return hashlib.sha256(f"{seed} {self.name}".encode()).hexdigest()
 
 
 def mutants(root: Path, path: str) -> list[Mutant]:
-    """All mutants of a file below a folder, each once."""
+    """Return all mutants of a file below a folder, each once."""
     source = (root / path).read_bytes()
     found = {
         ".py": lambda: Python(source).changes(ast.parse(source)),
@@ -95,7 +95,7 @@ def mutants(root: Path, path: str) -> list[Mutant]:
 
 
 def replaced(source: bytes, rules: list[tuple[str, str]], kept: str) -> Iterator[Change]:
-    """The changes of a text by rules, outside of what is kept."""
+    """Return the changes of a text by rules, outside of the parts that are kept."""
     left = [match.span() for match in re.finditer(kept.encode(), source)]
     for pattern, text in rules:
         for match in re.finditer(pattern.encode(), source):
@@ -104,17 +104,17 @@ def replaced(source: bytes, rules: list[tuple[str, str]], kept: str) -> Iterator
 
 
 class Python:
-    """The changes of a module: what the compiler refuses is among them."""
+    """The changes of a module, including those that the compiler refuses."""
 
     def __init__(self, source: bytes) -> None:
-        """Its source, in UTF-8."""
+        """Take its source, in UTF-8."""
         self._source = source
         self._lines = [0]
         for line in source.splitlines(keepends=True):
             self._lines.append(self._lines[-1] + len(line))
 
     def changes(self, node: ast.AST, inside: str = "") -> Iterator[Change]:
-        """The changes of a node and of all below it, in the function of that name."""
+        """Yield the changes of a node and of all nodes below it, in the function of that name."""
         if isinstance(node, ast.FunctionDef):
             inside = node.name
         match node:
@@ -216,5 +216,5 @@ class Python:
 
 
 def is_text(node: ast.AST) -> bool:
-    """Whether a node is a text as it stands."""
+    """Whether a node is a literal text."""
     return isinstance(node, ast.Constant) and isinstance(node.value, str | bytes)

@@ -1,8 +1,8 @@
-"""Runs histories without end, each seed once: `make soak`, for SOAK_SECONDS (3,600 unless set).
+"""Runs histories, each seed once: `make soak`, for SOAK_SECONDS (3,600 unless set).
 
-A seed draws the same histories each time. The last one done stands in `.soak`, and the next soak goes on behind it. A
-history that ends otherwise than the oracle says is shrunk and printed, the exit code is 1, and its seed comes again.
-Where pyspark is installed, Spark reduces in some of them.
+A seed draws the same histories each time. `.soak` records the last seed, and the next soak continues after it. A
+history whose tables differ from the oracle's is shrunk and printed, the exit code is 1, and its seed comes again. If
+pyspark is installed, Spark reduces in some of them.
 """
 
 import os
@@ -29,7 +29,7 @@ BATCH = settings(
 
 
 def soak(url: str, engine: SparkApplication | None, seconds: float) -> None:
-    """Draw histories for a number of seconds; raises if one ends otherwise than the oracle says."""
+    """Draw histories for a number of seconds; raises if the tables of one differ from the oracle's."""
 
     class Here(Histories):
         pass
@@ -49,13 +49,13 @@ def soak(url: str, engine: SparkApplication | None, seconds: float) -> None:
 
 
 def main() -> None:
-    """Soak on a server of its own."""
+    """Soak on a separate server."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         url = stack.enter_context(embedded.server("soak", Path(folder, "server")))
         tune(url)
         with Database(url):
-            pass  # which makes the schema
+            pass  # this makes the schema
         engine = stack.enter_context(SparkApplication("local[2]")) if find_spec("pyspark") else None
         soak(url, engine, float(os.environ.get("SOAK_SECONDS", "3600")))
 

@@ -1,1 +1,1 @@
-"""Tests: unit."""
+"""Tests without a database."""

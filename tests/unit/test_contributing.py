@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md and the glossary name exists."""
+"""Everything that CONTRIBUTING.md names exists, and the glossary stays short."""
 
 import re
 

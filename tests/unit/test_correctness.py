@@ -1,4 +1,4 @@
-"""`docs/correctness.md` names tests that there are."""
+"""`docs/correctness.md` names only tests that exist."""
 
 import ast
 import re

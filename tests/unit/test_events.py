@@ -1,4 +1,4 @@
-"""A line means what the oracle says it means."""
+"""Lines, timestamps and attributes are parsed as the oracle parses them."""
 
 from datetime import datetime, timedelta
 
@@ -91,9 +91,9 @@ def test_text_that_is_not_json_is_not_parsed_however_long_or_deep(text: str) -> 
 def test_whole_lines_are_cut_from_blocks(blocks: list[bytes]) -> None:
     text = b"".join(blocks)
     found = list(cut_into_lines(blocks))
-    assert b"".join(piece for _, piece in found) == text
-    assert all(length == len(piece) > 0 for length, piece in found)
-    assert all(piece.endswith(b"\n") for _, piece in found[:-1])
+    assert b"".join(lines for _, lines in found) == text
+    assert all(length == len(lines) > 0 for length, lines in found)
+    assert all(lines.endswith(b"\n") for _, lines in found[:-1])
 
 
 def test_a_line_over_the_limit_is_cut_and_its_length_is_true() -> None:

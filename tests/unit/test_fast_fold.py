@@ -1,4 +1,4 @@
-"""The hot loop gives what the clear path gives, on any bytes."""
+"""The hot loop returns the same partials as the clear path, for any bytes."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""What the fuzz target checks, on its seeds and on what it found."""
+"""The checks of the fuzz target, on its seeds and on inputs that it found."""
 
 from collections import Counter
 
@@ -16,8 +16,8 @@ def test_every_seed_is_what_the_oracle_says() -> None:
 @given(st.sampled_from(sorted(fuzzed.seeds())), st.data())
 def test_a_seed_with_bytes_changed_is_what_the_oracle_says(seed: bytes, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(seed)))
-    piece = data.draw(st.binary(max_size=3) | st.sampled_from(sorted(fuzzed.words())))
-    fuzzed.check(seed[:at] + piece + seed[at + data.draw(st.integers(0, 3)) :])
+    new = data.draw(st.binary(max_size=3) | st.sampled_from(sorted(fuzzed.words())))
+    fuzzed.check(seed[:at] + new + seed[at + data.draw(st.integers(0, 3)) :])
 
 
 def test_the_seeds_reach_every_reason_and_every_kind_of_file() -> None:

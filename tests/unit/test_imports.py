@@ -19,7 +19,7 @@ def imported(path: Path) -> set[str]:
 
 
 def test_no_module_imports_a_test_module() -> None:
-    """What several test modules need stands in tests/support, or as a fixture in tests/conftest.py."""
+    """Code that several test modules need is in tests/support, or a fixture in tests/conftest.py."""
     paths = [path for part in ("tests", "processor", "state", "benchmarks") for path in (ROOT / part).rglob("*.py")]
     rooms = ("tests.unit", "tests.integration", "tests.acceptance", "tests.conftest")
     found = {f"{path.relative_to(ROOT)}: {name}" for path in paths for name in imported(path) if name.startswith(rooms)}

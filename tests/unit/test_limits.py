@@ -1,4 +1,4 @@
-"""Files without measure: memory stays flat, and what comes of them is right or said."""
+"""Files of any size: memory stays flat, and the result is right or an error is reported."""
 
 import tracemalloc
 import zlib
@@ -35,7 +35,7 @@ def blocks(unit: bytes, size: int) -> Iterator[bytes]:
 
 
 class Stream:
-    """A stream of a text that is made as it is read."""
+    """A stream of text that is made while it is read."""
 
     def __init__(self, text: Iterable[bytes]) -> None:
         self._text, self._held, self.close = iter(text), b"", lambda: None
@@ -47,13 +47,13 @@ class Stream:
 
 
 class Made(Memory):
-    """A lake of one file that is made as it is read."""
+    """A lake of one file that is made while it is read."""
 
     def __init__(self, text: Callable[[], Iterable[bytes]], settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
         self._text, self.settings = text, settings
 
     def find(self, _: str) -> None:
-        """Nothing is there by a name."""
+        """Find nothing."""
 
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> Stream:  # type: ignore[override]
         del start, stop
@@ -66,7 +66,7 @@ def version(
     most: int = 64 * MIB,
     settings: LakeSettings = DEFAULT_LAKE_SETTINGS,
 ) -> Version:
-    """Read a file that is made as it is read, within a limit of memory in bytes."""
+    """Return the version of a file that is made while it is read; fail if that takes `most` bytes of memory or more."""
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
@@ -137,7 +137,7 @@ def test_a_file_that_holds_more_text_than_the_limit_fails(key: str) -> None:
 
 
 def packed(key: str, text: Iterable[bytes]) -> Iterator[bytes]:
-    """A text compressed as its key says, as it comes."""
+    """Yield a text, compressed as its key says, while it is made."""
     pack = zstd.ZstdCompressor(level=1) if key.endswith(".zst") else zlib.compressobj(1, wbits=31)
     yield from filter(None, map(pack.compress, text))
     yield pack.flush()

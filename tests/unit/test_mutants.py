@@ -1,4 +1,4 @@
-"""The tests that `make mutants` runs for each file are there."""
+"""The tests that `make mutants` runs for each file exist."""
 
 import ast
 

@@ -19,7 +19,7 @@ PATIENCE = 30.0
 
 
 def collect_names(lake: Path, write: Callable[[], object], wanted: set[str]) -> set[str]:
-    """Return the names after a change: at least the wanted ones, and those that come within a moment after them."""
+    """Return the files that are named after a change: the wanted ones, and others that are named soon after them."""
     warned: list[str] = []
     found: set[str] = set()
     with closing(FolderNotifications(str(lake), warned.append)) as writes:
@@ -86,7 +86,7 @@ def test_another_folder_at_the_same_path_is_watched_after_a_restart(tmp_path: Pa
         thread = writes._thread
         writes.restart()
         assert writes._thread is thread
-        lake.rename(tmp_path / "away")
+        lake.rename(tmp_path / "elsewhere")
         writes.restart()
         lake.mkdir()
         writes.restart()

@@ -1,4 +1,4 @@
-"""What the command line and the environment make of each other: which options and settings go together."""
+"""Options and settings: which of them can be combined, and how wrong ones are reported."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from processor.signals import Signals, StopRequest
 from tests.support.hostile_text import ODD
 from tests.support.secret import SECRET
 
-# Of each command the words that are enough for it.
+# The arguments that each command needs at least.
 ENOUGH = {
     "watch": ["watch"],
     "status": ["status"],
@@ -34,7 +34,7 @@ Refused = Callable[..., str]
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is set but a database."""
+    """Only a database is set."""
     for name in (
         *LIBPQ,
         *("DATABASE_WAIT", "ENGINE", "LAKE_URL", "LOG_FORMAT", "LOG_LEVEL", "METRICS", "QUEUE_URL", "WATCH_INTERVAL"),
@@ -46,7 +46,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
-    """A function that gives the one line with which words of the command line are refused."""
+    """A function that returns the line with which a command line is refused."""
 
     def line(*words: str) -> str:
         with pytest.raises(SystemExit) as ended:
@@ -426,14 +426,14 @@ def test_the_log_settings_choose_the_console_and_the_level(monkeypatch: pytest.M
 
 @pytest.fixture
 def unsignalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No signal is taken over: they are the tests' own."""
+    """Leave the signals to the test process."""
     monkeypatch.setattr("processor.signals.Signals.__enter__", lambda stop: stop)
     monkeypatch.setattr("processor.signals.Signals.__exit__", lambda *_: None)
 
 
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
-    """The consoles that have ended: what they show of the progress on a terminal goes."""
+    """The consoles that have ended, which removes their progress bars."""
     consoles: list[Console] = []
 
     def end(console: Console) -> None:

@@ -34,17 +34,17 @@ VIEW, TOP, MY = "article_viewed", "top_news_card_viewed", "my_news_card_viewed"
 
 
 def row(when: str, session: str, name: str, user: str, attributes: str = "{}") -> str:
-    """A line of a file."""
+    """Return a line of a file."""
     return f"{when}\t{session}\t{name}\t{user}\t{attributes}\n"
 
 
 def file(*rows: str) -> bytes:
-    """A file of these lines behind a header."""
+    """Return a file of these lines after a header."""
     return HEADER + "".join(rows).encode()
 
 
 def verdict(line: bytes) -> Event | str:
-    """The event of a line, or why it is rejected."""
+    """Return the event of a line, or the reason why it is rejected."""
     try:
         return parse(line, list(REQUIRED))
     except LineError as error:

@@ -1,4 +1,4 @@
-"""The laws of partials, and that any order and any split of the lines give the same."""
+"""The laws of partials: any order and any split of the lines give the same result."""
 
 import copy
 from datetime import date, datetime, timedelta
@@ -109,7 +109,7 @@ def day_of(event: Event) -> int:
 
 
 def ranges(data: bytes, chunk: int) -> list[Partial]:
-    """The partials of every range of a file, each read for itself as a worker would."""
+    """Return the partials of every byte range of a file, each read separately, as a worker does."""
     header = read_header([data])
     partials: list[Partial] = []
     for start in range(0, max(len(data), 1), chunk):
@@ -120,8 +120,8 @@ def ranges(data: bytes, chunk: int) -> list[Partial]:
 
 @given(strategies.files(), st.integers(1, 30), st.integers(1, 300), st.randoms(use_true_random=False))
 @settings(max_examples=200)
-def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, pieces: int, random: object) -> None:
-    chunk, block = len(data) // chunks + 1, len(data) // pieces + 1
+def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, blocks_wanted: int, random: object) -> None:
+    chunk, block = len(data) // chunks + 1, len(data) // blocks_wanted + 1
     blocks = [data[at : at + block] for at in range(0, len(data), block)]
     try:
         whole = merged(*reduce_text(blocks))

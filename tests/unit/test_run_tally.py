@@ -43,7 +43,7 @@ def test_a_tally_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now[0] = 102.5
     tally.stop_clock()
     now[0] = 200.0
-    # The second listing says again how many files are unchanged; one file has the same content after it.
+    # The second listing counts the unchanged files again; after it, one file has the same content.
     assert tally.summary() == {
         "files_counted": 2, "files_unchanged": 4, "files_failed": 2, "files_forgotten": 2, "events": 8, "rejected": 4,
         "seconds": 2.5,
