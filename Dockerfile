@@ -1,6 +1,6 @@
 FROM python:3.13.18-slim-trixie
 WORKDIR /app
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 COPY requirements.txt ./
 # The folder belongs to the user below, so that a new volume mounted on it does too.

@@ -1,6 +1,5 @@
 """The events of a run, and the port of those that listen to them: console, log, metrics and run tally."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,28 +78,3 @@ class Listeners(Listener):
     def warn(self, line: str) -> None:
         for listener in self._listeners:
             listener.warn(line)
-
-
-class BeforeLastFile(Listener):
-    """Calls a function when only one file is left to ingest."""
-
-    def __init__(self, call: Callable[[], object]) -> None:
-        self._call = call
-        self._left = 0
-
-    def begin(self, files: int, size: int) -> None:
-        self._leave(files)
-
-    def ingested(self, version: "Version") -> None:
-        self._leave(self._left - 1)
-
-    def unchanged(self, key: str) -> None:
-        self._leave(self._left - 1)
-
-    def failed(self, key: str, error: str) -> None:
-        self._leave(self._left - 1)
-
-    def _leave(self, files: int) -> None:
-        self._left = files
-        if files == 1:
-            self._call()

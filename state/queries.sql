@@ -1271,20 +1271,20 @@ ranks as (
 places as (
     select
         category,
-        case when categories <= %(most)s or rank < %(most)s then 1 else categories - %(most)s + 1 end as gathers
+        case when categories <= %(most)s or rank < %(most)s then 1 else categories - %(most)s + 1 end as sharing
     from ranks
 )
 
 select
-    case when places.gathers = 1 then days.category end as category,
+    case when places.sharing = 1 then days.category end as category,
     days.date,
     sum(days.displays)::bigint as displays,
     sum(days.clicks)::bigint as clicks,
-    places.gathers
+    places.sharing as categories
 from days
 -- no category is an empty string; a join by "is not distinct from" would compare all pairs
 inner join places on coalesce(places.category, '') = coalesce(days.category, '')
-group by 1, days.date, places.gathers
+group by 1, days.date, places.sharing
 order by 1, days.date;
 
 -- read_session_days: sessions by day
@@ -1312,6 +1312,37 @@ left join lateral (
     select title, category from public.article_performance where article_id = busiest.article_id order by date limit 1
 ) as texts on true
 order by busiest.clicks desc, busiest.displays desc, busiest.article_id;
+
+-- read_most_changed_article: the article whose clicks changed most from one day to another
+with changed as (
+    select
+        article_id,
+        coalesce(sum(clicks) filter (where date = %(before)s), 0)::bigint as clicks_before,
+        coalesce(sum(clicks) filter (where date = %(after)s), 0)::bigint as clicks_after
+    from public.article_performance
+    where date in (%(before)s, %(after)s)
+    group by article_id
+    order by
+        abs(
+            coalesce(sum(clicks) filter (where date = %(after)s), 0)
+            - coalesce(sum(clicks) filter (where date = %(before)s), 0)
+        ) desc,
+        article_id
+    limit 1
+)
+
+select
+    article_id,
+    (
+        select texts.title from public.article_performance as texts
+        where texts.article_id = changed.article_id
+        order by texts.date
+        limit 1
+    ) as title,
+    clicks_before,
+    clicks_after
+from changed
+where clicks_before <> clicks_after;
 
 -- read_cumulative_clicks: the cumulative clicks of some articles by day
 select article_id, date, cumulative_clicks

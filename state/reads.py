@@ -116,6 +116,10 @@ class Reads:
         """Return the `most` articles with the most clicks from one day to another, both included."""
         return self._rows("read_busiest_articles", since=since, until=until, most=most)
 
+    def most_changed_article(self, before: date, after: date) -> list[Row]:
+        """Return the article whose clicks changed most from one day to another; no row if none changed."""
+        return self._rows("read_most_changed_article", before=before, after=after)
+
     def cumulative_clicks(self, article_ids: list[str], since: date, until: date) -> list[Row]:
         """Return the `cumulative_clicks` of some articles by day, from one day to another, both included."""
         return self._rows("read_cumulative_clicks", article_ids=article_ids, since=since, until=until)

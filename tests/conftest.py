@@ -30,7 +30,7 @@ for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGH
 
 # Programs that a test starts fail if they use the locale's encoding for text; with `make test`, so does pytest itself.
 os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
-OTHERS = ("matplotlib.font_manager", "botocore.configloader", "botocore.utils")
+OTHERS = ("botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from processor.commands.drawing import redraw
+from processor.commands.drawing import draw
 from processor.commands.messages import unknown
 from processor.errors import DONE, FailedError
 from processor.lake.base import Lake, escape_unstorable
@@ -21,5 +21,5 @@ def forget(_: Lake, store: Store, settings: Settings, console: Console, tally: R
     tally.forgotten(key)
     if settings.prints_json:
         console.result(json.dumps(tally.summary()))
-    redraw(store, console)
+    draw(store, console)
     return DONE

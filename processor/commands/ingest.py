@@ -10,12 +10,10 @@ from processor.commands.messages import nothing_there
 from processor.errors import DONE, FAILED
 from processor.lake.base import Lake
 from processor.lake.location import describe_weak_fingerprints
-from processor.listener import BeforeLastFile, Listeners
 from processor.output.console import Console
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 from processor.reducing.reducer import OpenReducer
-from processor.report.figure_process import FigureProcess
 from processor.run_tally import RunTally
 from processor.settings import Settings
 from state.store import Store
@@ -25,19 +23,6 @@ def count(
     lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
 ) -> int:
     """Ingest the lake, show the result and draw the report."""
-    with FigureProcess() as figure_process:
-        return _count(lake, store, settings, console, tally, open_reducer, figure_process)
-
-
-def _count(
-    lake: Lake,
-    store: Store,
-    settings: Settings,
-    console: Console,
-    tally: RunTally,
-    open_reducer: OpenReducer,
-    figure_process: FigureProcess,
-) -> int:
     plan = Plan(
         settings.prunes,
         settings.prunes_all,
@@ -45,10 +30,9 @@ def _count(
         limits=settings.limits,
         selection=settings.selection,
     )
-    listener = Listeners(tally, BeforeLastFile(figure_process.prepare))
     refusal = None
     try:
-        (rebuild if settings.rebuilds else pipeline.run)(lake, store, plan, listener)
+        (rebuild if settings.rebuilds else pipeline.run)(lake, store, plan, tally)
     except PruneError as error:
         refusal = error
     tally.stop_clock()
@@ -65,7 +49,7 @@ def _count(
         console.log()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
-    draw(store, console, figure_process)
+    draw(store, console)
     with suppress(OSError):  # the current folder was deleted, as `draw` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if (line := describe_weak_fingerprints(lake)) is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from processor.commands.drawing import redraw
+from processor.commands.drawing import draw
 from processor.errors import DONE
 from processor.lake.base import Lake
 from processor.lake.notifications import open_notifications
@@ -32,7 +32,7 @@ def watch(
     try:
         notifications = open_notifications(lake, settings.queue_url, console.warn)
         watching = Watch(
-            lake, store, notifications, plan, settings.interval_seconds, tally, lambda: redraw(store, console), on_batch
+            lake, store, notifications, plan, settings.interval_seconds, tally, lambda: draw(store, console), on_batch
         )
         watching.run()
     except StopRequest as signal_name:

@@ -1,280 +1,125 @@
-"""The page's charts as Vega-Lite specifications. Their colours are the page's, so they follow light and dark mode."""
+"""The charts of articles and sessions, and the small lines of the tiles."""
 
 import datetime
 import math
-from typing import Any
+from collections.abc import Mapping, Sequence
+from xml.etree.ElementTree import Element
 
-from processor.report.page_data import Overview, Sessions
-from processor.report.summary import FIRM, Counts, Panel, Step, Summary, top_of_scale, wilson
+from processor.report.axes import CHARACTER, MAX_LABELLED, Axes
+from processor.report.formats import format_count, format_period, format_short_period, shorten
+from processor.report.page_data import Sessions
+from processor.report.svg import add, format_number, make_svg
 
-Spec = dict[str, Any]
-
-DAYS: dict[Step, int] = {"day": 1, "week": 7, "month": 30, "year": 365}
-FORMATS: dict[Step, str] = {"day": "%-d %b", "week": "%-d %b", "month": "%b %Y", "year": "%Y"}
-NAMES: dict[Step, str] = {"day": "{} %b %Y", "week": "from {} %b %Y", "month": "%B %Y", "year": "%Y"}
-STRIP = 0.22  # height of the bars of displays below the scale, as a fraction of the scale
-
-FONT = "system-ui, sans-serif"
-CONFIG: Spec = {
-    "background": None,
-    "font": FONT,
-    "view": {"stroke": None},
-    "axis": {
-        "domainColor": "var(--rule)",
-        "gridColor": "var(--rule)",
-        "labelColor": "var(--soft)",
-        "labelFontSize": 11,
-        "ticks": False,
-        "labelPadding": 6,
-        "title": None,
-    },
-    "legend": {"labelColor": "var(--ink)", "labelFontSize": 12, "title": None, "symbolStrokeWidth": 3},
-}
+# Pixels, from the chart's edges.
+LEFT, RIGHT, ABOVE, BELOW = 50, 10, 18, 20
+LABEL_HEIGHT = 15
+Position = tuple[str, datetime.date, int]
 
 
-def make_panel_chart(summary: Summary) -> Spec:
-    """Return the chart that all categories share: rates with their intervals over bars of displays."""
-    top = top_of_scale(summary.panels)
-    x = _x(summary.step, summary.periods, 3)
-    scale = {"domain": [-STRIP * top, top], "clamp": True, "nice": False}
-    axis = {
-        "tickCount": 4,
-        "labelExpr": "datum.value < 0 ? '' : format(datum.value, '.3~p')",
-        "gridColor": {"condition": {"test": "datum.value < 0", "value": "transparent"}, "value": "var(--rule)"},
-        "domain": False,
-    }
-    tooltip = [
-        {"field": "named", "type": "nominal", "title": summary.step},
-        {"field": "rate", "type": "quantitative", "title": "rate", "format": ".2~%"},
-        {"field": "low", "type": "quantitative", "title": "95 % from", "format": ".2~%"},
-        {"field": "high", "type": "quantitative", "title": "95 % to", "format": ".2~%"},
-        {"field": "clicks", "type": "quantitative", "title": "clicks", "format": ","},
-        {"field": "displays", "type": "quantitative", "title": "displays", "format": ","},
-    ]
-    thin = {"condition": {"test": f"datum.displays < {FIRM}", "value": "var(--card)"}, "value": "var(--rate)"}
-    beyond = {"condition": {"test": f"datum.rate > {top}", "value": "triangle-up"}, "value": "circle"}
-    each = _each(summary.periods)
-    return _spec(
-        height=130,
-        description="Click-through rate of a category with its 95 % interval, over bars of its displays",
-        layer=[
-            {
-                "mark": {"type": "bar", "color": "var(--bar)", "width": {"expr": f"0.7 * {each}"}, "aria": False},
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "bar", "type": "quantitative", "scale": scale, "axis": axis},
-                    "y2": {"datum": -STRIP * top},
-                },
-            },
-            {
-                "transform": [{"filter": "isValid(datum.low)"}],
-                "mark": {
-                    "type": "rule",
-                    "clip": True,
-                    "color": "var(--interval)",
-                    "strokeWidth": {"expr": f"min(7, max(1, 0.7 * {each}))"},
-                    "aria": False,
-                },
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "low", "type": "quantitative", "scale": scale},
-                    "y2": {"field": "high"},
-                },
-            },
-            {
-                "data": {"name": "overall"},
-                "mark": {"type": "line", "color": "var(--all)", "strokeDash": [5, 3], "strokeWidth": 1.2} | _gaps(),
-                "encoding": {"x": x, "y": {"field": "rate", "type": "quantitative", "scale": scale}},
-            },
-            {
-                "mark": {"type": "line", "color": "var(--rate)", "strokeWidth": 1.3} | _gaps(),
-                "encoding": {"x": x, "y": {"field": "rate", "type": "quantitative", "scale": scale}},
-            },
-            {
-                "transform": [{"filter": "isValid(datum.rate)"}],
-                "mark": {
-                    "type": "point",
-                    "opacity": 1,
-                    "strokeWidth": 1.2,
-                    "stroke": "var(--rate)",
-                    "size": {"expr": f"min(45, max(8, 6 * {each}))"},
-                    "description": {
-                        "expr": "datum.named + ': ' + format(datum.clicks, ',') + ' clicks / ' "
-                        "+ format(datum.displays, ',') + ' displays = ' + format(datum.rate, '.2~%')"
-                    },
-                },
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "rate", "type": "quantitative", "scale": scale},
-                    "fill": thin,
-                    "shape": beyond,
-                    "tooltip": tooltip,
-                },
-            },
-        ],
+def draw_cumulative_clicks(rows: Sequence[Position], names: Mapping[str, str], width: float, height: float) -> Element:
+    """Return the chart of articles' cumulative clicks, with their names at the ends of their lines.
+
+    rows: article, day and cumulative clicks up to that day. names: the articles in the order of their colours.
+    """
+    first, last = min(day for _, day, _ in rows), max(day for _, day, _ in rows)
+    days = [first + datetime.timedelta(number) for number in range((last - first).days + 1)]
+    clicks: dict[str, dict[datetime.date, int]] = {article: {} for article in names}
+    for article, day, count in rows:
+        clicks[article][day] = count
+    most = max(count for _, _, count in rows)
+    right = width - 0.38 * width
+    svg = make_svg(
+        width,
+        height,
+        f"Cumulative clicks of {len(names)} articles up to {format_period(last, 'day')}, {most:,} at most",
     )
+    axes = Axes(svg, LEFT, right, ABOVE, height - BELOW, len(days), max(1, most))
+    axes.draw_scale(lambda count: format_count(round(count)))
+    axes.draw_periods([format_short_period(day, "day") for day in days], height - 4)
+    ends = []
+    for number, article in enumerate(names, 1):
+        known: list[float] = []
+        for day in days:  # an article without a row on a day keeps its clicks
+            known.append(clicks[article].get(day, known[-1] if known else float("nan")))
+        axes.draw_line(f"s{number}", known)
+        for position, day in enumerate(days):
+            if day in clicks[article] and len(days) <= 4 * MAX_LABELLED:
+                point = add(svg, "circle", class_=f"d{number}", cx=axes.x(position), cy=axes.y(known[position]), r=3)
+                title = f"{names[article]}, {format_period(day, 'day')}: {clicks[article][day]:,} cumulative clicks"
+                add(point, "title", title)
+        ends.append((axes.y(known[-1]), number, article))
+    most_columns = int((width - right - 26) / CHARACTER)
+    for y, (end, number, article) in zip(
+        _spread([end for end, _, _ in sorted(ends)], height), sorted(ends), strict=True
+    ):
+        x = axes.x(len(days) - 1)
+        path = f"M{format_number(x + 4)} {format_number(end)}L{format_number(right + 12)} {format_number(y)}"
+        add(svg, "path", class_=f"s{number}", d=path, stroke_opacity="0.35", stroke_width="1px")
+        add(svg, "text", shorten(names[article], most_columns), class_=f"d{number}", x=right + 16, y=y + 4)
+    return svg
 
 
-def make_points(one: Panel, summary: Summary) -> list[Spec]:
-    """Return a category's rate, interval, displays and bar height for each period."""
-    top = top_of_scale(summary.panels)
-    most = max((counts.displays for counts in one.series.values()), default=0) or 1
-    made = []
-    for start in summary.periods:
-        counts = one.series.get(start, Counts())
-        low, high = wilson(counts.clicks, counts.displays) or (None, None)
-        made.append(
-            {
-                "start": _time(start),
-                "named": name_period(start, summary.step),
-                "rate": None if math.isnan(counts.rate) else _short(counts.rate),
-                "low": _short(low),
-                "high": _short(high),
-                "clicks": counts.clicks,
-                "displays": counts.displays,
-                "bar": _short(STRIP * top * (0.85 * counts.displays / most - 1)),
-            }
-        )
-    return made
+def _spread(heights: Sequence[float], height: float) -> list[float]:
+    """Return the heights of labels, given in ascending order, moved apart where they would overlap."""
+    spread: list[float] = []
+    for wanted in heights:
+        spread.append(max(wanted, spread[-1] + LABEL_HEIGHT if spread else ABOVE - 8))
+    below = height - 8
+    for position in reversed(range(len(spread))):
+        spread[position] = min(spread[position], below)
+        below = spread[position] - LABEL_HEIGHT
+    return spread
 
 
-def make_cumulative_chart(overview: Overview, names: dict[str, str]) -> Spec:
-    """Return the chart of the busiest articles' cumulative clicks; `names` maps article ids to short, unique labels."""
-    rows = [
-        {"date": _time(date), "named": name_period(date, "day"), "article": names[article], "clicks": clicks}
-        for article, date, clicks in overview.cumulative_clicks
-    ]
-    dates = sorted({date for _, date, _ in overview.cumulative_clicks})
-    return _spec(
-        height=220,
-        description="Cumulative clicks of the busiest articles",
-        data={"values": rows},
-        mark={"type": "line", "point": {"size": 30}, "strokeWidth": 2},
-        encoding={
-            "x": _x("day", dates, 5, "date"),
-            "y": {
-                "field": "clicks",
-                "type": "quantitative",
-                "axis": {"tickCount": 4, "format": ",.0f", "domain": False},
-            },
-            "color": {
-                "field": "article",
-                "type": "nominal",
-                "scale": {"domain": list(names.values()), "range": [f"var(--c{i + 1})" for i in range(len(names))]},
-                "legend": {
-                    "orient": "bottom",
-                    "columns": 1,
-                    "labelLimit": {"expr": "width - 30"},
-                    "symbolType": "stroke",
-                },
-            },
-            "tooltip": [
-                {"field": "article", "type": "nominal", "title": "article"},
-                {"field": "named", "type": "nominal", "title": "day"},
-                {"field": "clicks", "type": "quantitative", "title": "cumulative clicks", "format": ","},
-            ],
-        },
-    )
-
-
-def make_session_counts_chart(sessions: Sessions) -> Spec:
+def draw_session_counts(sessions: Sessions, width: float, height: float) -> Element:
     """Return the chart of the number of sessions that began in each period."""
-    rows = [
-        {"start": _time(start), "named": name_period(start, sessions.step), "sessions": sessions.sessions[start]}
-        for start in sessions.periods
-    ]
-    bar: Spec = {"type": "bar", "color": "var(--bar)", "width": {"expr": f"0.7 * {_each(sessions.periods)}"}}
-    bar["description"] = {"expr": "datum.named + ': ' + format(datum.sessions, ',') + ' sessions'"}
-    return _sessions(sessions, rows, "sessions", "sessions", bar, ",")
+    counts = [float(sessions.sessions[start]) for start in sessions.periods]
+    axes = _begin(sessions, f"Sessions by {sessions.step}", counts, width, height)
+    axes.draw_bars("bars", ((position, 0, count) for position, count in enumerate(counts) if count), 60)
+    _write_values(axes, sessions, counts, [f"{round(count):,}" for count in counts], "sessions")
+    return axes.svg
 
 
-def make_session_lengths_chart(sessions: Sessions) -> Spec:
-    """Return the chart of the average length of the sessions that began in each period."""
-    rows = [
-        {
-            "start": _time(start),
-            "named": name_period(start, sessions.step),
-            "minutes": _short(float(sessions.seconds[start]) / sessions.sessions[start] / 60),
-        }
-        for start in sessions.periods
-        if sessions.sessions[start]
-    ]
-    line = {"type": "line", "color": "var(--rate)", "point": {"color": "var(--rate)", "size": 30}} | _gaps()
-    return _sessions(sessions, rows, "minutes", "average minutes", line, ".1f")
+def draw_session_lengths(sessions: Sessions, width: float, height: float) -> Element:
+    """Return the chart of the average length, in minutes, of the sessions that began in each period."""
+    minutes = [float(length) / 60 for length in sessions.average_seconds()]
+    axes = _begin(sessions, f"Average session length by {sessions.step}, in minutes", minutes, width, height)
+    axes.draw_line("line", minutes)
+    for position, value in enumerate(minutes):
+        if not math.isnan(value):
+            add(axes.svg, "circle", class_="point", cx=axes.x(position), cy=axes.y(value), r=axes.point_radius)
+    _write_values(axes, sessions, minutes, [f"{value:,.1f}" for value in minutes], "minutes on average")
+    return axes.svg
 
 
-def _sessions(sessions: Sessions, rows: list[Spec], field: str, title: str, mark: Spec, form: str) -> Spec:
-    step = sessions.step
-    return _spec(
-        height=150,
-        description=f"Of the sessions that began in each {step}: {title}",
-        data={"values": rows},
-        mark=mark,
-        encoding={
-            "x": _x(step, sessions.periods, 5),
-            "y": {
-                "field": field,
-                "type": "quantitative",
-                "scale": {"zero": True},
-                "axis": {"tickCount": 4, "format": "~s" if field == "sessions" else "~g", "domain": False},
-            },
-            "tooltip": [
-                {"field": "named", "type": "nominal", "title": step},
-                {"field": field, "type": "quantitative", "title": title, "format": form},
-            ],
-        },
-    )
+def _begin(sessions: Sessions, description: str, values: Sequence[float], width: float, height: float) -> Axes:
+    known = [value for value in values if not math.isnan(value)]
+    described = f"{description}, {min(known):,.6g} to {max(known):,.6g}"
+    svg = make_svg(width, height, described)
+    axes = Axes(svg, LEFT, width - RIGHT, ABOVE, height - BELOW, len(values), 1.1 * max(known) or 1)
+    axes.draw_scale(lambda value: f"{value:,.3g}" if value < 1000 else format_count(round(value)))
+    axes.draw_periods([format_short_period(start, sessions.step) for start in sessions.periods], height - 4)
+    return axes
 
 
-def name_period(start: datetime.date, step: Step) -> str:
-    """Return a period in words."""
-    return start.strftime(NAMES[step]).format(start.day)
+def _write_values(axes: Axes, sessions: Sessions, values: Sequence[float], texts: Sequence[str], noun: str) -> None:
+    """Write the values of the periods if there is room, and let a pointer show each."""
+    titles = []
+    for position, (start, value, text) in enumerate(zip(sessions.periods, values, texts, strict=True)):
+        has_any = sessions.sessions[start] > 0
+        titles.append(f"{format_period(start, sessions.step)}: {f'{text} {noun}' if has_any else 'no sessions'}")
+        if has_any and len(values) <= MAX_LABELLED:
+            axes.draw_value(position, axes.y(value) - 6, text)
+    axes.add_titles(titles, axes.bottom)
 
 
-def _spec(**parts: object) -> Spec:
-    """Return a chart that fills the width of its container."""
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
-        "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-        "config": CONFIG,
-        **parts,
-    }
-
-
-def _time(day: datetime.date) -> int:
-    """Return the start of a UTC day in milliseconds since 1970, as JavaScript counts time."""
-    return (day.toordinal() - datetime.date(1970, 1, 1).toordinal()) * 86_400_000
-
-
-def _gaps() -> Spec:
-    """Return the property that breaks a line where a value is missing."""
-    return {"invalid": "break-paths-filter-domains"}
-
-
-def _short(number: float | None) -> float | None:
-    """Return a number rounded to six significant digits, more than a reader can see."""
-    return None if number is None else float(f"{number:.6g}")
-
-
-def _each(periods: list[datetime.date]) -> str:
-    """Return the width of a period as a Vega expression."""
-    return f"width / {len(periods)}"
-
-
-def _x(step: Step, periods: list[datetime.date], most: int, field: str = "start") -> Spec:
-    """Return the time axis, with at most `most` labels and half a period of space at both ends."""
-    half = DAYS[step] * 43_200_000
-    times = [_time(start) for start in periods]
-    every = math.ceil(len(times) / most)
-    return {
-        "field": field,
-        "type": "quantitative",
-        "scale": {"domain": [times[0] - half, times[-1] + half], "nice": False, "zero": False},
-        "axis": {
-            "values": times[::every],
-            "labelExpr": f"utcFormat(datum.value, '{FORMATS[step]}')",
-            "grid": False,
-            "labelFlush": False,
-        },
-    }
+def draw_sparkline(values: Sequence[float]) -> Element:
+    """Return a small line of values, without a scale, that ends in a point; NaN is a gap."""
+    svg = make_svg(120, 26)
+    known = [value for value in values if not math.isnan(value)]
+    low, high = min(known), max(known)
+    axes = Axes(svg, 0, 120, 4, 22, len(values), (high - low) or 1)
+    axes.draw_line("line", [value - low for value in values])
+    last = max(position for position, value in enumerate(values) if not math.isnan(value))
+    add(svg, "circle", class_="point", cx=axes.x(last), cy=axes.y(values[last] - low), r=2.4)
+    return svg

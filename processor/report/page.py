@@ -1,4 +1,4 @@
-"""The page: one HTML file that works offline, since it holds the chart library and the data.
+"""The page: one HTML file that works offline and without JavaScript.
 
 Its content security policy blocks every request, whatever the data contains. All data is escaped as well.
 """
@@ -7,23 +7,37 @@ import base64
 import datetime
 import hashlib
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
 
 from processor.lake.base import remove_passwords
-from processor.report import charts
+from processor.report import formats
+from processor.report.category_chart import draw_category, draw_mark, find_marks
+from processor.report.charts import (
+    draw_cumulative_clicks,
+    draw_session_counts,
+    draw_session_lengths,
+    draw_sparkline,
+)
+from processor.report.findings import describe_change, find_findings
 from processor.report.page_data import MOST_LINES, Article, Overview
-from processor.report.summary import FIRM, Counts, Panel, percent, printable, wilson
+from processor.report.rates import Counts, pluralize
+from processor.report.summary import Summary
+from processor.report.svg import DARK, LIGHT, STYLE, to_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 ROOM = Path(__file__).parent
 STATE = re.compile(rb'<meta name="event-lake-state" content="(\w+)">')
 TITLES = {"day": "Day by day", "week": "Weekly sums", "month": "Monthly sums", "year": "Yearly sums"}
-SHORT = 60  # characters of a title in a legend
+# Pixels: a chart that fills the page, one that fills half of it, and one that fits a phone.
+FULL, HALF, NARROW = 1090.0, 530.0, 340.0
 
 
 def read_page_state(path: Path) -> str | None:
@@ -38,51 +52,36 @@ def read_page_state(path: Path) -> str | None:
 
 def render_page(overview: Overview) -> str:
     """Return the page as HTML text; equal overviews give equal text."""
-    from markupsafe import Markup
-
-    # Both files are ours and hold no data.
-    vega, script = ((ROOM / name).read_text(encoding="utf-8") for name in ("vega.js", "page.js"))
-    assert "</script" not in vega + script
     summary, sessions = overview.summary, overview.sessions
+    script = (ROOM / "page.js").read_text(encoding="utf-8")  # it holds no data
     names = {
-        article.article_id: f"{rank}. {_shorten(_label(article))}"
+        article.article_id: f"{rank}. {_label(article)}"
         for rank, article in enumerate(overview.articles[:MOST_LINES], 1)
     }
-    drawn: dict[str, charts.Spec] = {}
-    data: dict[str, Any] = {"charts": drawn}
-    if overview.articles:
-        drawn["cumulative"] = charts.make_cumulative_chart(overview, names)
-    if sessions:
-        drawn |= {
-            "sessions": charts.make_session_counts_chart(sessions),
-            "lengths": charts.make_session_lengths_chart(sessions),
-        }
-    if summary:
-        data |= {
-            "panel": charts.make_panel_chart(summary),
-            "points": [charts.make_points(panel, summary) for panel in summary.panels],
-            "overall": charts.make_points(summary.overall, summary),
-        }
+    clicks = overview.cumulative_clicks
     return str(
         _environment()
         .get_template("page.html")
         .render(
             state=overview.state,
-            policy="; ".join(_policy(vega, script)),
-            lake=overview.lake._replace(url=show_name(remove_passwords(overview.lake.url))),
+            policy="; ".join(_policy(script)),
+            light=LIGHT,
+            dark=DARK,
+            chart_style=_markup(STYLE),
+            script=_markup(script),
+            lake=overview.lake._replace(url=formats.format_name(remove_passwords(overview.lake.url))),
             failed=overview.failed,
             newest=overview.newest,
+            findings=find_findings(summary, overview.changed_article) if summary else [],
             tiles=_tiles(overview),
             summary=summary,
-            gathers=summary.overall.gathers if summary else 0,
-            panels=[
-                {"name": _panel_name(panel), "total": panel.total} for panel in (summary.panels if summary else [])
-            ],
-            firm=FIRM,
+            categories=summary.overall.categories if summary else 0,
+            marks=[(_chart(draw_mark(mark)), mark.label) for mark in (find_marks(summary) if summary else [])],
+            panels=_panels(summary) if summary else [],
             articles=[
                 {
                     "label": _label(article),
-                    "category": "no category" if article.category is None else show_name(article.category),
+                    "category": "no category" if article.category is None else formats.name_category(article.category),
                     "counts": Counts(article.displays, article.clicks),
                     "cumulative_clicks": article.cumulative_clicks,
                 }
@@ -90,10 +89,10 @@ def render_page(overview: Overview) -> str:
             ],
             articles_since=overview.articles_since,
             lines=len(names),
+            cumulative=_both(partial(draw_cumulative_clicks, clicks, names), FULL, 240) if clicks else "",
             sessions=sessions,
-            data=data,
-            vega=Markup(vega),  # noqa: S704
-            script=Markup(script),  # noqa: S704
+            counts=_both(partial(draw_session_counts, sessions), HALF, 180) if sessions else "",
+            lengths=_both(partial(draw_session_lengths, sessions), HALF, 180) if sessions else "",
         )
     )
 
@@ -106,88 +105,111 @@ def _environment() -> "Environment":
         loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     made.filters |= {
-        "count": lambda count, noun: f"{count:,} {noun}{'' if count == 1 else 's'}",
-        "days": lambda summary: f"{format_days((summary.first, summary.last))} (UTC)",
-        "interval": format_interval,
-        "length_in_time": format_duration,
-        "name": show_name,
+        "count": pluralize,
+        "days": lambda summary: f"{formats.format_days((summary.first, summary.last))} (UTC)",
+        "duration": formats.format_duration,
+        "interval": formats.format_interval,
+        "name": formats.format_name,
         "number": lambda count: f"{count:,}",
-        "percent": percent,
-        "period": charts.name_period,
-        "span": format_days,
+        "period": formats.format_period,
+        "rate": formats.format_rate,
+        "span": formats.format_days,
         "time": lambda at: f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "title": lambda summary: TITLES[summary.step],
     }
     return made
 
 
-def _policy(*scripts: str) -> list[str]:
-    """Return the content security policy: these scripts may run, and nothing is fetched or sent."""
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+def _policy(script: str) -> list[str]:
+    """Return the content security policy: this script may run, and nothing is fetched or sent."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return [
         "default-src 'none'",
-        "script-src " + " ".join(f"'sha256-{digest}'" for digest in hashes),
+        f"script-src 'sha256-{digest}'",
         "style-src 'unsafe-inline'",
         "base-uri 'none'",
         "form-action 'none'",
     ]
 
 
+def _markup(text: str) -> "Markup":
+    """Return text that the template does not escape: it is ours, or escaped already."""
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704
+
+
+def _chart(svg: Element) -> "Markup":
+    return _markup(to_text(svg))
+
+
+def _both(draw: Callable[[float, float], Element], width: float, height: float) -> "Markup":
+    """Return a chart in two widths, of which the page shows the one that fits the screen."""
+    wide, narrow = draw(width, height), draw(NARROW, height)
+    wide.attrib["class"] += " on-wide"
+    narrow.attrib["class"] += " on-narrow"
+    return _chart(wide) + _chart(narrow)
+
+
+def _panels(summary: Summary) -> list[dict[str, object]]:
+    """Return the name, the totals and the chart of each category."""
+    width = {1: FULL, 2: HALF}.get(len(summary.panels), NARROW)
+    panels: list[dict[str, object]] = []
+    for panel, name in zip(summary.panels, formats.name_panels(summary.panels), strict=True):
+        draw = partial(draw_category, panel, name, summary)
+        chart = _chart(draw(NARROW, 170)) if width == NARROW else _both(draw, width, 220)
+        panels.append({"name": name, "total": panel.total, "chart": chart})
+    return panels
+
+
 def _tiles(overview: Overview) -> list[dict[str, object]]:
-    """Return the totals at the top of the page."""
+    """Return the totals at the top of the page, each with the change of its last period and a small line."""
     summary, sessions = overview.summary, overview.sessions
-    tiles = []
+    tiles: list[tuple[str, str, str, str, list[float]]] = []
     if summary:
         total = summary.overall.total
-        tiles += [("Click-through rate", percent(total.rate), f"95 %: {format_interval(total)}")]
-        tiles += [("Clicks", f"{total.clicks:,}", f"of {total.displays:,} displays")]
+        counts = [summary.overall.series.get(start, Counts()) for start in summary.periods]
+        rates, clicks = [one.rate for one in counts], [float(one.clicks) for one in counts]
+        tiles += [
+            (
+                "Click-through rate",
+                formats.format_rate(total.rate),
+                f"95 %: {formats.format_interval(total)}",
+                describe_change(rates, summary.step, are_rates=True),
+                rates,
+            ),
+            (
+                "Clicks",
+                f"{total.clicks:,}",
+                f"of {total.displays:,} displays",
+                describe_change(clicks, summary.step),
+                clicks,
+            ),
+        ]
     if sessions:
         count, seconds = sessions.sessions.total(), sum(sessions.seconds.values(), Decimal())
-        tiles += [("Sessions", f"{count:,}", "by user and session")]
-        tiles += [("Average session", format_duration(seconds / count), "first to last event")]
-    lake = overview.lake
-    failed = f"{lake.failed_files:,} could not be read" if lake.failed_files else "all could be read"
-    tiles += [("Files", f"{lake.files:,}", failed)]
-    tiles += [("Events", f"{lake.events:,}", f"{lake.rejected_lines:,} lines rejected")]
+        numbers, lengths = [float(sessions.sessions[start]) for start in sessions.periods], sessions.average_seconds()
+        tiles += [
+            ("Sessions", f"{count:,}", "by user and session", describe_change(numbers, sessions.step), numbers),
+            (
+                "Average session",
+                formats.format_duration(seconds / count),
+                "first to last event",
+                describe_change(lengths, sessions.step),
+                lengths,
+            ),
+        ]
     return [
-        {"name": name, "value": value, "note": note, "is_bad": name == "Files" and lake.failed_files > 0}
-        for name, value, note in tiles
+        {
+            "name": name,
+            "value": value,
+            "note": note,
+            "change": change,
+            "line": _chart(draw_sparkline(values)) if change else "",
+        }
+        for name, value, note, change, values in tiles
     ]
 
 
-def show_name(text: str) -> str:
-    """Return a name from the data on one line, with invisible and direction-changing characters escaped."""
-    return printable(text, lambda _: True)
-
-
 def _label(article: Article) -> str:
-    return show_name(article.article_id if article.title is None else article.title)
-
-
-def _shorten(label: str) -> str:
-    return label if len(label) <= SHORT else f"{label[: SHORT - 1]}…"
-
-
-def _panel_name(panel: Panel) -> str:
-    if panel.name is not None:
-        return show_name(panel.name)
-    return "(no category)" if panel.gathers == 1 else f"(other {panel.gathers:,} categories)"
-
-
-def format_interval(counts: Counts) -> str:
-    """Return the 95 % interval of a rate in per cent, or a dash if there is none."""
-    found = wilson(counts.clicks, counts.displays)
-    return "\N{EN DASH}" if found is None else f"{percent(found[0]).removesuffix(' %')}\N{EN DASH}{percent(found[1])}"
-
-
-def format_days(days: tuple[datetime.date, datetime.date]) -> str:
-    """Return the first and the last day in words; one day if they are equal."""
-    return " to ".join(charts.name_period(day, "day") for day in sorted(set(days)))
-
-
-def format_duration(seconds: Decimal) -> str:
-    """Return a length of time in minutes and seconds, or in hours and minutes from an hour on."""
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+    return formats.format_name(article.article_id if article.title is None else article.title)

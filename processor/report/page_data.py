@@ -1,6 +1,7 @@
 """The page's data, read from the database. Its size is bounded, whatever the size of the lake."""
 
 import datetime
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +70,15 @@ class Article(NamedTuple):
     cumulative_clicks: int
 
 
+class ChangedArticle(NamedTuple):
+    """The article whose clicks changed most from the day before to the last day."""
+
+    article_id: str
+    title: str | None
+    clicks_before: int
+    clicks_after: int
+
+
 class Sessions(NamedTuple):
     """Number and total seconds of the sessions that began in each period; the keys are the periods' first days."""
 
@@ -76,6 +86,13 @@ class Sessions(NamedTuple):
     periods: list[datetime.date]
     sessions: Counter[datetime.date]
     seconds: "dict[datetime.date, Decimal]"
+
+    def average_seconds(self) -> list[float]:
+        """Return the average length of each period's sessions; NaN where there are none."""
+        return [
+            float(self.seconds[start]) / self.sessions[start] if self.sessions[start] else math.nan
+            for start in self.periods
+        ]
 
 
 class Overview(NamedTuple):
@@ -89,6 +106,7 @@ class Overview(NamedTuple):
     articles: list[Article]
     articles_since: datetime.date | None
     cumulative_clicks: list[tuple[str, datetime.date, int]]
+    changed_article: ChangedArticle | None
     sessions: Sessions | None
 
 
@@ -98,13 +116,16 @@ def read_overview(reads: "Reads") -> Overview:
     summary = summarize(CategoryDay(**row) for row in reads.category_days(MOST_CATEGORIES))
     articles: list[Article] = []
     cumulative_clicks: list[tuple[str, datetime.date, int]] = []
-    since = None
+    since, changed_article = None, None
     if summary is not None:
         since, until = _since(summary, NEWEST_DAYS), summary.last
         articles = [Article(**row) for row in reads.busiest_articles(since, until, MOST_ARTICLES)]
         drawn = [article.article_id for article in articles[:MOST_LINES]]
         from_day = _since(summary, CUMULATIVE_DAYS)
         rows = reads.cumulative_clicks(drawn, from_day, until)
+        if len(summary.last_days) > 1:
+            (after, _), (before, _) = summary.last_days
+            changed_article = next((ChangedArticle(**row) for row in reads.most_changed_article(before, after)), None)
         cumulative_clicks = [(row["article_id"], row["date"], row["cumulative_clicks"]) for row in rows]
     return Overview(
         state,
@@ -115,6 +136,7 @@ def read_overview(reads: "Reads") -> Overview:
         articles,
         since,
         cumulative_clicks,
+        changed_article,
         gather_sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.session_days()]),
     )
 

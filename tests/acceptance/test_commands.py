@@ -409,7 +409,7 @@ def test_help_starts_quickly_and_every_command_has_one(tmp_path: Path) -> None:
         assert "example:" in done.stdout
         imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
         assert "argparse" in imported
-        heavy = {"boto3", "psycopg2", "matplotlib", "rich", "orjson", "tenacity", "logging"}
+        heavy = {"boto3", "psycopg2", "resvg_py", "rich", "orjson", "tenacity", "logging"}
         assert not heavy & imported
         assert not {"state", "processor.output.console"} & imported
 

@@ -18,8 +18,11 @@ import pytest
 
 from processor.report import page, page_data
 from processor.report import summary as report
-from processor.report.page_data import Article, LakeTotals, NewFile, Overview
-from processor.report.summary import CategoryDay, Counts, percent
+from processor.report.atomic_file import write_file
+from processor.report.formats import format_duration, format_name, format_rate, name_category
+from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewFile, Overview
+from processor.report.rates import Counts
+from processor.report.summary import CategoryDay
 from state.database import Database
 from state.reads import Reads
 from state.store import Store
@@ -80,7 +83,7 @@ def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
     )
     clicks = [(article.article_id, day, i) for article in articles[:6] for i, day in enumerate(days[-28:])]
     sessions = page_data.gather_sessions([(day, 2, Decimal("61.5")) for day in days])
-    return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, sessions)
+    return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, None, sessions)
 
 
 @pytest.mark.slow
@@ -88,7 +91,7 @@ def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
 def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None:
     seen = see(index)
     assert seen.console == []
-    assert "data-drawn" in seen.dom
+    assert "data-ready" in seen.dom
     assert all(f">{day} Feb</text>" in seen.dom for day in (15, 16, 17))
     parts, found = Parts(seen.dom), tables(database)
 
@@ -105,17 +108,27 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
         both[1] += row.displays
         clicks[article] += row.clicks
         displays[article] += row.displays
-        texts[article] = f"{row.title or article}|{row.category or 'no category'}"
+        texts[article] = f"{row.title or article}|{name_category(row.category) if row.category else 'no category'}"
     rates = {row[0]: row[1:4] for row in parts.tables["rates"][1:]}
+    assert Parts(index.read_text(encoding="utf-8")).titles == parts.titles  # no chart needs JavaScript
     assert rates == {
-        category or "(no category)": [f"{some:,}", f"{many:,}", percent(some / many if many else float("nan"))]
+        name_category(category) if category else "(no category)": [
+            f"{some:,}",
+            f"{many:,}",
+            format_rate(some / many if many else float("nan")),
+        ]
         for category, some, many in (
             (name, categories[name, "clicks"], categories[name, "displays"]) for name, _ in set(categories)
         )
     }
-    marks = Counter(mark for mark in parts.marks if "displays =" in mark)
-    assert {mark.rpartition(" = ")[0]: count for mark, count in marks.items()} == Counter(
-        f"{date.day} Feb 2019: {some:,} clicks / {many:,} displays" for (_, date), (some, many) in days.items() if many
+    shown_days = Counter(
+        title.partition(" = ")[0]
+        for chart, titles in parts.titles.items()
+        for title in titles
+        if ": click-through rate by day" in chart
+    )
+    assert shown_days == Counter(
+        f"{date.day} Feb 2019: {Counts(many, some)}" for (_, date), (some, many) in days.items()
     )
 
     order = sorted(clicks, key=lambda article: (-clicks[article], -displays[article], article))[:20]
@@ -128,10 +141,11 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
         counted[date] += user.sessions
         seconds[date] = seconds.get(date, Decimal()) + user.session_seconds
     lengths = [
-        [f"{d.day} Feb 2019", f"{counted[d]:,}", page.format_duration(seconds[d] / counted[d])] for d in sorted(counted)
+        [f"{d.day} Feb 2019", f"{counted[d]:,}", format_duration(seconds[d] / counted[d])] for d in sorted(counted)
     ]
     assert parts.tables["lengths"][1:] == lengths
-    assert [f"{row[0]}: {row[1]} sessions" for row in lengths] == [m for m in parts.marks if m.endswith("sessions")]
+    (titles,) = (titles for chart, titles in parts.titles.items() if chart.startswith("Sessions by day"))
+    assert titles == [f"{row[0]}: {row[1]} sessions" for row in lengths] * 2  # for wide and narrow screens
 
     files = found.counting.values()
     state = {row[0]: row[1] for row in parts.tables["state"]}
@@ -152,10 +166,45 @@ def test_names_from_the_data_stay_text(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page.render_page(made(rows, articles)), encoding="utf-8")
     seen = see(tmp_path / "index.html")
     assert seen.console == []
-    assert "data-drawn" in seen.dom
+    assert "data-ready" in seen.dom
     names = [row[0] for row in Parts(seen.dom).tables["rates"][1:]]
-    assert sorted(names) == sorted(page.show_name(name) for name in HOSTILE)
+    assert sorted(names) == sorted(format_name(name) for name in HOSTILE)
     assert "s3cret" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_tables_can_be_sorted_filtered_and_saved(tmp_path: Path) -> None:
+    counts = {"a": (900, 30), "b": (5000, 9), "=c,d": (1000, 2)}
+    rows = [CategoryDay(name, FIRST_DAY, *both) for name, both in counts.items()]
+    script = """
+        const rows = () => [...document.querySelectorAll("#rates tbody tr")].filter((row) => !row.hidden)
+          .map((row) => row.cells[0].textContent).join(" ");
+        const seen = [];
+        const headers = document.querySelectorAll("#rates th button");
+        for (const number of [0, 0, 1, 1, 3]) { headers[number].click(); seen.push(rows()); }
+        seen.push(document.querySelectorAll("#rates th")[3].ariaSort);
+        const tools = document.querySelector("#rates").previousElementSibling;
+        const keep = (text) => { document.body.dataset.csv = text; };
+        URL.createObjectURL = (blob) => { blob.text().then(keep); return "#"; };
+        tools.querySelector("input").value = "C";
+        tools.querySelector("input").dispatchEvent(new Event("input"));
+        seen.push(rows());
+        tools.querySelector("a").click();
+        document.body.dataset.seen = seen.join("|");
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    text = page.render_page(made(rows, [])).replace("script-src ", f"script-src 'sha256-{digest}' ")
+    (tmp_path / "index.html").write_text(
+        text.replace("</body>", f'<script type="module">{script}</script></body>'), encoding="utf-8"
+    )
+    seen = see(tmp_path / "index.html")
+    assert seen.console == []
+    (body,) = (attributes for tag, attributes in Elements(seen.dom).starts if tag == "body")
+    assert body["data-seen"] == "=c,d A B|B A =c,d|A B =c,d|=c,d B A|A =c,d B|descending|=c,d"
+    assert body["data-csv"] == (
+        '"Category","Clicks","Displays","Rate","95 % interval"\n"\'=c,d","2","1000","0.002","0.05–0.73 %"\n'
+    )
 
 
 @pytest.mark.slow
@@ -174,11 +223,19 @@ def test_a_long_and_wide_lake_gives_a_small_page() -> None:
     days = [FIRST_DAY + datetime.timedelta(i) for i in range(92)]
     name = "W" * 190
     rows = [CategoryDay(f"{name}{i}", day, 10**9, 123_456_789) for i in range(31) for day in days]
-    rows += [CategoryDay(None, day, 10**9, 123_456_789, gathers=969_000) for day in days]
+    rows += [CategoryDay(None, day, 10**9, 123_456_789, categories=969_000) for day in days]
     articles = [Article(f"{name}{i}", f"{name}{i}", name, 10**9, 123_456_789, 10**9) for i in range(20)]
     html = page.render_page(made(rows, articles))
-    assert len(html.encode()) < 2_000_000
+    assert len(html.encode()) < 1_200_000
     assert "969,000 least displayed of 969,031" in html
+
+
+@pytest.mark.parametrize(("days", "most"), [(3, 300_000), (1000, 1_000_000)])
+def test_a_page_is_small(days: int, most: int) -> None:
+    dates = [FIRST_DAY + datetime.timedelta(i) for i in range(days)]
+    rows = [CategoryDay(f"category {i}", date, 10**6, 12_345) for i in range(32) for date in dates]
+    articles = [Article(f"a{i}", f"An article's title {i} " * 3, "c", 10**6, 123_456, 10**6) for i in range(20)]
+    assert len(page.render_page(made(rows, articles)).encode()) < most
 
 
 def test_an_empty_lake_gives_a_page_that_says_so(tmp_path: Path, database: str) -> None:
@@ -219,9 +276,9 @@ def test_a_page_of_another_lake_is_drawn_again(store: Store, tmp_path: Path) -> 
     path = tmp_path / "report" / "index.html"
     assert page.read_page_state(path) is None
     seen = page_data.read_overview(store.reads)
-    report.write_file(path, page.render_page(seen).encode())
+    write_file(path, page.render_page(seen).encode())
     assert page.read_page_state(path) == seen.state == store.reads.report_state()
-    report.write_file(path, page.render_page(seen._replace(state="other")).encode())
+    write_file(path, page.render_page(seen._replace(state="other")).encode())
     assert page.read_page_state(path) != store.reads.report_state()
 
 
@@ -280,6 +337,25 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
     )
 
 
+def test_the_article_whose_clicks_changed_most_is_found(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    lake.mkdir()
+
+    def changed(*some: tuple[str, str | None, int, int, int]) -> ChangedArticle | None:
+        (lake / "a.tsv").write_bytes(events(*some))
+        assert run(tmp_path, lake, database).returncode == 0
+        with Database(database) as db:
+            db.claim(str(lake))
+            return page_data.read_overview(Reads(db)).changed_article
+
+    old = ("old", "c", 15, 50, 50)
+    same = [("same", "c", day, 9, 9) for day in (17, 20)]
+    assert changed(old, *same) is None
+    assert changed(old) is None
+    assert changed(*same, ("less", "c", 17, 8, 1), ("more", "c", 20, 7, 1)) == ChangedArticle("less", None, 8, 0)
+    assert changed(*same, ("more", "c", 17, 1, 1), ("more", "c", 20, 9, 1)) == ChangedArticle("more", None, 1, 9)
+
+
 def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str) -> None:
     lake = tmp_path / "lake"
     lake.mkdir()
@@ -290,19 +366,11 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
         db.claim(str(lake))
         summary = page_data.read_overview(Reads(db)).summary
     assert summary is not None
-    assert [panel.gathers for panel in summary.panels] == [1] * 31 + [5]
+    assert [panel.categories for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]
     assert summary.panels[-1].total == Counts(sum(50 - i for i in range(30, 35)), 2)
-    assert summary.overall.gathers == 36
+    assert summary.overall.categories == 36
     assert summary.overall.total == Counts(sum(50 - i for i in range(35)) + 60, 18)
-
-
-def test_the_library_is_what_its_package_gives() -> None:
-    """To make it again: the licence at the head of the file, then what javascript_bundle() returns."""
-    import vl_convert
-
-    text = (ROOT / "processor" / "report" / "vega.js").read_text(encoding="utf-8")
-    assert text.partition("*/\n")[2] == vl_convert.javascript_bundle()  # type: ignore[call-arg]
 
 
 def everywhere() -> Overview:
@@ -350,20 +418,17 @@ def test_no_text_of_the_data_is_markup() -> None:
     )
     hostile, tame = (Elements(page.render_page(overview)) for overview in (harmless, plain))
     assert hostile.starts == tame.starts
-    assert Counter(tag for tag, _ in hostile.starts)["script"] == 3
+    assert Counter(tag for tag, _ in hostile.starts)["script"] == 1
     for tag, attributes in hostile.starts:
         assert tag not in ("a", "base", "form", "iframe", "img", "link", "object")
         assert not {name for name in attributes if name.startswith("on")} | (
             attributes.keys() & {"src", "href", "action"}
         )
-    data = json.loads(hostile.scripts[0])
-    assert data.keys() == {"charts", "panel", "points", "overall"}
-    assert len(data["points"]) == len(HOSTILE)
 
 
 def test_every_text_of_the_data_is_shown_with_what_is_invisible_made_visible() -> None:
     parts = Parts(page.render_page(everywhere()))
-    shown = [page.show_name(text) for text in HOSTILE]
+    shown = [format_name(text) for text in HOSTILE]
     assert "“\\u2028\\u2029 line ends”" in shown
     assert sorted(row[0] for row in parts.tables["rates"][1:]) == sorted(shown)
     assert [row[0] for row in parts.tables["newest"][1:]] == shown
@@ -390,7 +455,7 @@ def test_the_page_may_run_its_own_scripts_and_nothing_else() -> None:
     elements = Elements(text)
     (policy,) = (a["content"] for tag, a in elements.starts if a.get("http-equiv") == "Content-Security-Policy")
     rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
-    hashes = [base64.b64encode(hashlib.sha256(it.encode()).digest()).decode() for it in elements.scripts[1:]]
+    hashes = [base64.b64encode(hashlib.sha256(it.encode()).digest()).decode() for it in elements.scripts]
     assert rules == {
         "default-src": "'none'",
         "script-src": " ".join(f"'sha256-{digest}'" for digest in hashes),
@@ -409,7 +474,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
     assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
     assert "python run.py rejected shows the rejected lines" in text
-    assert "The charts need JavaScript" in text
+    assert "9,000 files could not be read" in text
     exact = page.render_page(
         more._replace(
             lake=more.lake._replace(failed_files=7, rejected_lines=0),
@@ -424,20 +489,29 @@ def test_a_page_says_what_it_leaves_out() -> None:
 
 def test_the_tiles_are_the_sums() -> None:
     def tiles(overview: Overview) -> dict[object, tuple[object, object, object]]:
-        return {tile["name"]: (tile["value"], tile["note"], tile["is_bad"]) for tile in page._tiles(overview)}
+        return {tile["name"]: (tile["value"], tile["note"], tile["change"]) for tile in page._tiles(overview)}
 
     found = made([CategoryDay("news", FIRST_DAY, 5000, 1200), CategoryDay("sport", FIRST_DAY, 3000, 0)], [])
-    lake = found.lake._replace(files=1234, failed_files=0, events=56789, rejected_lines=1001)
-    assert tiles(found._replace(lake=lake)) == {
-        "Click-through rate": ("15.0 %", "95 %: 14.2–15.8 %", False),
-        "Clicks": ("1,200", "of 8,000 displays", False),
-        "Sessions": ("2", "by user and session", False),
-        "Average session": ("0 min 31 s", "first to last event", False),
-        "Files": ("1,234", "all could be read", False),
-        "Events": ("56,789", "1,001 lines rejected", False),
+    assert tiles(found) == {
+        "Click-through rate": ("15.0 %", "95 %: 14.2–15.8 %", ""),
+        "Clicks": ("1,200", "of 8,000 displays", ""),
+        "Sessions": ("2", "by user and session", ""),
+        "Average session": ("0 min 31 s", "first to last event", ""),
     }
-    assert tiles(found._replace(lake=lake._replace(failed_files=1)))["Files"] == ("1,234", "1 could not be read", True)
-    assert tiles(found._replace(lake=lake, summary=None, sessions=None)).keys() == {"Files", "Events"}
+    later = made([CategoryDay("news", FIRST_DAY + datetime.timedelta(i), 1000, 40 + i) for i in range(2)], [])
+    assert [change for _, _, change in tiles(later).values()] == [
+        "+0.10 points on the day before",
+        "+2.5 % on the day before",
+        "±0.0 % on the day before",
+        "±0.0 % on the day before",
+    ]
+    assert tiles(found._replace(summary=None, sessions=None)) == {}
+
+
+def test_the_page_says_what_changed_most() -> None:
+    some = made([CategoryDay("news", FIRST_DAY + datetime.timedelta(i), 1000, 40 + i) for i in range(2)], [])
+    text = page.render_page(some._replace(changed_article=ChangedArticle("a1", HOSTILE[0], 3, 9)))
+    assert "console.error(&#39;out&#39;)&lt;/script&gt;”: 9 clicks on 16 Feb 2019, 6 more than on 15 Feb 2019." in text
 
 
 def test_times_are_shown_in_utc() -> None:
@@ -445,46 +519,6 @@ def test_times_are_shown_in_utc() -> None:
     nothing = everywhere()._replace(lake=LakeTotals("/lake", None, 0, 0, 0, 0, 0), newest=[], failed=[])
     assert "No file is counted yet" in page.render_page(nothing)
     assert "Nothing yet." in page.render_page(nothing)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        ("0", "0 min 00 s"),
-        ("59.4", "0 min 59 s"),
-        ("59.6", "1 min 00 s"),
-        ("3599.4", "59 min 59 s"),
-        ("3599.6", "1 h 00 min"),
-        ("3661", "1 h 01 min"),
-        ("3600000", "1,000 h 00 min"),
-    ],
-)
-def test_lengths_of_time(seconds: str, shown: str) -> None:
-    assert page.format_duration(Decimal(seconds)) == shown
-
-
-def test_a_day_and_a_span_of_days() -> None:
-    assert page.format_days((FIRST_DAY, FIRST_DAY)) == "15 Feb 2019"
-    assert page.format_days((FIRST_DAY, FIRST_DAY + datetime.timedelta(1))) == "15 Feb 2019 to 16 Feb 2019"
-
-
-def test_an_interval_is_a_dash_where_there_is_none() -> None:
-    assert page.format_interval(Counts(0, 0)) == page.format_interval(Counts(1, 2)) == "–"
-    assert page.format_interval(Counts(100, 50)) == "40.4–59.6 %"
-
-
-def test_a_title_in_a_legend_is_cut() -> None:
-    assert page._shorten("x" * 60) == "x" * 60
-    assert page._shorten("x" * 61) == "x" * 59 + "…"
-
-
-def test_panels_have_names() -> None:
-    def named(name: str | None, gathers: int) -> str:
-        return page._panel_name(report.Panel(name, gathers, Counts(), {}))
-
-    assert named("news\n", 1) == "“news\\n”"
-    assert named(None, 1) == "(no category)"
-    assert named(None, 1234) == "(other 1,234 categories)"
 
 
 def test_a_state_is_looked_for_at_the_head_of_a_page(tmp_path: Path) -> None:

@@ -51,19 +51,20 @@ def see(page: Path) -> Seen:
 
 
 class Parts(html.parser.HTMLParser):
-    """The texts of a page's cells by the id of their table and by row, and the descriptions of its marks."""
+    """The texts of a page's cells by the id of their table and by row, and the titles in its charts by their labels."""
 
     def __init__(self, dom: str) -> None:
         """Read the page."""
         super().__init__()
         self.tables: dict[str, list[list[str]]] = {}
-        self.marks: list[str] = []
+        self.titles: dict[str, list[str]] = {}
+        self._titles: list[str] = []
         self._table: list[list[str]] = []
-        self._is_in_cell = False
+        self._is_in_cell = self._is_in_title = False
         self.feed(dom)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Begin a table, a row or a cell."""
+        """Begin a table, a row, a cell, a chart or a title."""
         attributes = dict(attrs)
         if tag == "table":
             self._table = self.tables.setdefault(attributes.get("id") or "", [])
@@ -74,14 +75,20 @@ class Parts(html.parser.HTMLParser):
             self._is_in_cell = True
         elif self._is_in_cell:
             self._table[-1][-1] += "|"
-        if attributes.get("aria-roledescription") in ("point", "bar", "line mark"):
-            self.marks.append(attributes.get("aria-label") or "")
+        if tag == "svg":
+            self._titles = self.titles.setdefault(attributes.get("aria-label") or "", [])
+        elif tag == "title":
+            self._titles.append("")
+            self._is_in_title = True
 
     def handle_endtag(self, tag: str) -> None:
-        """End a cell."""
+        """End a cell or a title."""
         self._is_in_cell = self._is_in_cell and tag not in ("td", "th")
+        self._is_in_title = self._is_in_title and tag != "title"
 
     def handle_data(self, data: str) -> None:
-        """Add to the cell."""
-        if self._is_in_cell:
+        """Add to the cell or the title."""
+        if self._is_in_title:
+            self._titles[-1] += data
+        elif self._is_in_cell:
             self._table[-1][-1] += data.strip()

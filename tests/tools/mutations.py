@@ -43,8 +43,8 @@ SQL = [
 ]  # fmt: skip
 HTML = [
     (r"(?<={% if )[^%]+(?= %})", r"not (\g<0>)"),
-    (r" \| (name|tojson|filesizeformat|number|percent|interval|time)\b(?= )", ""),
-    (r"(?m)^<meta [^\n]*\n|^<noscript>[^\n]*", ""),
+    (r" \| (name|filesizeformat|number|rate|interval|time)\b(?= )", ""),
+    (r"(?m)^<meta [^\n]*\n", ""),
 ]
 
 

@@ -8,7 +8,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from processor.listener import BeforeLastFile, Listener, Listeners
+from processor.listener import Listener, Listeners
 from processor.run_tally import RunTally
 from state.batch_writer import Version
 
@@ -51,15 +51,3 @@ def test_a_tally_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = tally.columns()
     assert (columns.pop("bytes"), json.loads(str(columns.pop("reasons")))) == (6, {"wrong_field_count": 4})
     assert columns == tally.summary()
-
-
-def test_the_last_file_is_announced_once() -> None:
-    calls = []
-    listener = BeforeLastFile(lambda: calls.append("called"))
-    listener.begin(3, 9)
-    listener.ingested(VERSION)
-    assert calls == []
-    listener.unchanged("b.tsv")
-    assert calls == ["called"]
-    listener.failed("c.tsv", "it is broken")
-    assert calls == ["called"]

@@ -1,0 +1,100 @@
+"""What the numbers say, in words: who leads, what changed, and whether that is more than chance."""
+
+import math
+from collections.abc import Sequence
+
+from processor.report.formats import (
+    format_interval,
+    format_name,
+    format_period,
+    format_points,
+    format_rate,
+    name_panels,
+)
+from processor.report.page_data import ChangedArticle
+from processor.report.rates import Counts, difference_interval, pluralize, wilson_interval
+from processor.report.summary import FIRM_DISPLAYS, Summary
+
+
+def find_findings(summary: Summary, changed_article: ChangedArticle | None = None) -> list[str]:
+    """Return sentences about the categories, the last day, and the article that changed most, as far as known."""
+    findings = [_compare_categories(summary), _compare_days(summary), _name_article(summary, changed_article)]
+    return [finding for finding in findings if finding]
+
+
+def _compare_categories(summary: Summary) -> str:
+    """Name the categories with the highest and the lowest rate among those with enough displays."""
+    ranked = sorted(
+        (
+            (panel.total.rate, name, panel.total)
+            for panel, name in zip(summary.panels, name_panels(summary.panels), strict=True)
+            if panel.categories == 1 and panel.total.displays >= FIRM_DISPLAYS and wilson_interval(panel.total)
+        ),
+        reverse=True,
+    )
+    if len(ranked) < 2:
+        return ""
+    (_, leader, most), (_, last, least) = ranked[0], ranked[-1]
+    pairs = len(ranked) * (len(ranked) - 1) // 2  # any two of them could have come first and last
+    return (
+        f"{leader} leads: {_quote(most)} of its displays were clicked. {last} trails with {_quote(least)}. "
+        f"{_judge(least, most, pairs)}"
+    )
+
+
+def _compare_days(summary: Summary) -> str:
+    """Compare the rate of the last day with that of the day before."""
+    if len(summary.last_days) < 2:
+        return ""
+    (day, after), (day_before, before) = summary.last_days
+    difference = after.rate - before.rate
+    change = f"{format_points(difference)} {'above' if difference > 0 else 'below'}" if difference else "the same as"
+    return (
+        f"On {format_period(day, 'day')}, {_quote(after)} of all displays were clicked, {change} "
+        f"{format_period(day_before, 'day')}. {_judge(before, after)}"
+    ).rstrip()
+
+
+def _name_article(summary: Summary, article: ChangedArticle | None) -> str:
+    """Name the article whose clicks changed most."""
+    if article is None:
+        return ""
+    change = article.clicks_after - article.clicks_before
+    title = format_name(article.article_id if article.title is None else article.title)
+    title = title if title.startswith("“") else f"“{title}”"
+    return (
+        f"The largest change was that of {title}: {pluralize(article.clicks_after, 'click')} on "
+        f"{format_period(summary.last_days[0][0], 'day')}, {abs(change):,} {'more' if change > 0 else 'fewer'} than on "
+        f"{format_period(summary.last_days[1][0], 'day')}."
+    )
+
+
+def _quote(counts: Counts) -> str:
+    interval = f" (95 %: {format_interval(counts)})" if wilson_interval(counts) else ""
+    return f"{format_rate(counts.rate)}{interval}"
+
+
+def _judge(before: Counts, after: Counts, comparisons: int = 1) -> str:
+    """Say whether two rates differ by more than chance."""
+    found = difference_interval(before, after, comparisons)
+    if found is None:
+        return ""
+    low, high = found
+    if low <= 0 <= high:
+        return "Chance alone could explain the difference."
+    return "Chance alone hardly explains the difference."
+
+
+def describe_change(values: Sequence[float], noun: str, are_rates: bool = False) -> str:
+    """Return how much the last of some values differs from the one before it, such as "+12 % on the day before".
+
+    noun: what a value belongs to, such as "day". are_rates: differences of rates are in percentage points. Returns an
+    empty text if there is nothing to compare.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if len(known) < 2 or not (are_rates or known[-2]):
+        return ""
+    change = known[-1] - known[-2] if are_rates else known[-1] / known[-2] - 1
+    size = format_points(change) if are_rates else f"{100 * abs(change):,.{0 if abs(change) >= 0.0995 else 1}f} %"
+    sign = "+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else "±"
+    return f"{sign}{size} on the {noun} before"
