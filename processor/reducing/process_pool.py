@@ -1,18 +1,15 @@
 """A pool of processes that reduce byte ranges of files ahead of the file that is being committed."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import chain
 from multiprocessing.connection import Pipe
-from pathlib import Path
 from queue import Empty, Queue
 from typing import Self
 
+from processor.child_process import start_module
 from processor.lake.base import Lake, LakeFile
 from processor.lake.read_ahead import ReadAhead
 from processor.reducers.fold import CHUNK
@@ -21,7 +18,6 @@ from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial, Reducer
 from state.rows import LostRowsError
 
-ROOT = Path(__file__).resolve().parents[2]
 # Tasks that are begun or wait to be committed, beyond one for each process.
 TASKS_AHEAD = 2
 # Partials of a byte range that wait in memory.
@@ -72,7 +68,7 @@ class ProcessPool:
         self._tasks = iter(tasks)
         self._next = threading.Lock()
         self._room = threading.Semaphore(workers + TASKS_AHEAD)
-        self._is_closed = False
+        self._closed = threading.Event()
         self._workers: set[Worker] = set()
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(min(workers, len(tasks)))]
 
@@ -93,7 +89,7 @@ class ProcessPool:
 
     def __exit__(self, *_: object) -> None:
         """End the processes, even in the middle of a task."""
-        self._is_closed = True
+        self._closed.set()
         self._lake.close()
         for worker in list(self._workers):
             worker.process.kill()
@@ -148,7 +144,7 @@ class ProcessPool:
             self._room.acquire()
             with self._next:
                 task = next(self._tasks, None)
-            if task is None or self._is_closed:
+            if task is None or self._closed.is_set():
                 break
             if not any(results.is_wanted for results in task):
                 for results in task:
@@ -159,14 +155,16 @@ class ProcessPool:
                 if worker is None:
                     worker = Worker(self._lake, self._chunk_bytes)
                     self._workers.add(worker)
+                    if self._closed.is_set():  # and perhaps the others were killed before this one was among them
+                        break
                 worker.connection.send([results.byte_range for results in task])
                 while left:
                     while isinstance(result := worker.connection.recv(), ReducedPartial):
                         left[0].queue.put(result)
                     left.popleft().queue.put(result)
-            except (EOFError, OSError):
+            except Exception as error:  # noqa: BLE001 the reader of the results would wait for ever
                 for results in left:
-                    results.queue.put(LostRowsError("a worker process ended before its task was done"))
+                    results.queue.put(LostRowsError(_describe_loss(error)))
                 if worker is not None:
                     self._workers.discard(worker)
                     worker.end()
@@ -177,22 +175,28 @@ class ProcessPool:
             worker.end()
 
 
+def _describe_loss(error: Exception) -> str:
+    if isinstance(error, EOFError | OSError):
+        return "a worker process ended before its task was done"
+    return f"the results of a worker process cannot be read ({type(error).__name__})"
+
+
 class Worker:
     """A process that reduces byte ranges of a lake, and the connection to it; it ends when this process does."""
 
     def __init__(self, lake: Lake, chunk_bytes: int) -> None:
-        """Start the process."""
-        self.connection, theirs = Pipe()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "processor.reducing.process_worker", str(theirs.fileno())],
-                stdin=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
+        """Start the process; raises OSError."""
+        with ExitStack() as undo:
+            self.connection, theirs = Pipe()
+            undo.enter_context(self.connection)
+            with theirs:
                 # botocore in the process reads the AWS_* settings.
-                env={**os.environb, b"PYTHONPATH": os.fsencode(ROOT)},
-                process_group=0,  # a signal that the terminal sends to stop the run reaches its parent only
-            )
-        self.connection.send((lake.url, lake.settings, chunk_bytes))
+                self.process = start_module(
+                    "processor.reducing.process_worker", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                )
+            undo.callback(self.end)
+            self.connection.send((lake.url, lake.settings, chunk_bytes))
+            undo.pop_all()
 
     def end(self) -> None:
         """End the process now."""

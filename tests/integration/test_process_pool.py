@@ -1,10 +1,14 @@
 """The process pool: the tables are right however its processes end, and no process survives."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import closing, suppress
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +20,18 @@ from hypothesis import strategies as st
 
 from processor import pipeline
 from processor.batches import Limits
-from processor.lake.base import FileError, LakeFile
+from processor.lake.base import FileError, Lake, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import reduce_text
+from processor.reducing import process_pool
 from processor.reducing.byte_ranges import cut_into_byte_ranges
 from processor.reducing.in_process import fold_byte_range
 from processor.reducing.process_pool import ProcessPool
 from processor.verify import verify
 from state.batch_writer import Version
 from state.database import Database
+from state.rows import LostRowsError
 from state.store import Store
 from tests.support import strategies
 from tests.support.event_files import events
@@ -163,6 +169,114 @@ def test_closing_a_pool_early_leaves_no_process(tmp_path: Path) -> None:
     with ProcessPool(lake, sorted(lake.list_files()), 2, 5000):
         found = first_workers(os.getpid())
     assert not any(map(is_alive, found))
+
+
+class Raising:
+    """What raises an error when it is unpickled."""
+
+    def __init__(self, error: str) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return exec, (f"raise {self.error}",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"not a pickle", "UnpicklingError"),
+        (pickle.dumps(Raising("MemoryError")), "MemoryError"),
+        (pickle.dumps(Raising("EOFError")), "ended before its task was done"),
+        (b"cno_such_module\nC\n.", "ModuleNotFoundError"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_loses_the_rows_of_its_file(
+    answer: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Garbling(process_pool.Worker):
+        def __init__(self, lake: Lake, chunk_bytes: int) -> None:
+            super().__init__(lake, chunk_bytes)
+            self.connection.close()
+            self.connection, self.theirs = Pipe()
+            self.theirs.send_bytes(answer)
+
+    monkeypatch.setattr(process_pool, "Worker", Garbling)
+    write_lake(tmp_path, {f"{n}.tsv": events(n, 100, "title") for n in range(4)})
+    lake, lost = open_lake(str(tmp_path)), list[str]()
+    files = sorted(lake.list_files())
+
+    def take() -> None:
+        for file in files:
+            try:
+                list(pool.results(file))
+            except LostRowsError as error:
+                lost.append(str(error))
+
+    with ProcessPool(lake, files, 2, 1000) as pool:
+        taking = threading.Thread(target=take, daemon=True)  # it would wait for ever
+        taking.start()
+        taking.join(60)
+        assert not taking.is_alive()
+    assert len(lost) == 4
+    assert all(why in line for line in lost)
+    assert not workers(os.getpid())
+
+
+def test_a_process_that_starts_while_the_pool_closes_gets_no_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, sent, ended = threading.Event(), list[object](), list[object]()
+
+    class Late:
+        """A process that has started once the others were killed."""
+
+        connection = process = property(lambda self: self)
+
+        def __init__(self, *_: object) -> None:
+            began.set()
+            wait_until(pool._closed.is_set)
+            time.sleep(0.2)
+
+        def send(self, task: object) -> None:
+            sent.append(task)
+
+        def recv(self) -> None:
+            raise EOFError
+
+        def kill(self) -> None:
+            pass
+
+        def end(self) -> None:
+            ended.append(self)
+
+    monkeypatch.setattr(process_pool, "Worker", Late)
+    write_lake(tmp_path, {f"{n}.tsv": events(n, 100, "title") for n in range(2)})
+    lake = open_lake(str(tmp_path))
+    pool = ProcessPool(lake, sorted(lake.list_files()), 1, 1000)
+    with pool:
+        assert began.wait(60)
+    assert (sent, len(ended)) == ([], 1)
+
+
+def test_a_process_that_takes_no_lake_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("multiprocessing.connection.Connection.send", refuse)
+    with pytest.raises(BrokenPipeError):
+        process_pool.Worker(open_lake("lake"), 1000)
+    assert not workers(os.getpid())
+
+
+@pytest.mark.parametrize("earlier", ["", "/nowhere"])
+def test_processes_find_modules_where_the_program_finds_them(
+    earlier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'found')!r}, 'w').close()", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (earlier, str(tmp_path)))))
+    worker = process_pool.Worker(open_lake(str(tmp_path)), 1000)
+    wait_until((tmp_path / "found").exists)
+    worker.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
