@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 MAX_CONNECTIONS = 64  # enough for every request that is open at a time
-MAX_ATTEMPTS = 5
+MAX_RETRIES = 5  # of a request, unless a setting says otherwise
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 _NO_CREDENTIALS = "the AWS credentials cannot be obtained"
 
@@ -29,7 +29,6 @@ def make_client(service: Literal["s3", "sqs"]) -> "tuple[Any, ReadOnlyCredential
     from botocore.config import Config
 
     config = Config(
-        retries={"mode": "standard", "max_attempts": MAX_ATTEMPTS},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=MAX_CONNECTIONS,
@@ -46,6 +45,8 @@ def make_client(service: Literal["s3", "sqs"]) -> "tuple[Any, ReadOnlyCredential
                 "AWS_DEFAULT_REGION is set but empty; unset it, or set it to a region such as eu-west-1"
             )
         _check_endpoints(service)
+        if core.get_config_variable("max_attempts") is None:  # botocore applies a user's own only without ours
+            config = config.merge(Config(retries={"max_attempts": MAX_RETRIES}))
         credentials = session.get_credentials()
         frozen = None if credentials is None else credentials.get_frozen_credentials()
         if frozen is None:
@@ -128,6 +129,8 @@ def _setting_error(error: Exception, core: "Session") -> LakeError:
         )
     if isinstance(error, RuntimeError):
         return LakeSettingError(EXPIRED)
+    if isinstance(error, of.InvalidRetryModeError):
+        return LakeSettingError("AWS_RETRY_MODE must be legacy, standard or adaptive")
     if not isinstance(error, of.BotoCoreError) and (name := _find_malformed(core)):
         return LakeSettingError(f"{name} has a value that cannot be read; fix or unset it")
     return LakeSettingError(f"the AWS_* settings are wrong: {describe_error(error).rstrip('.')}; fix them")

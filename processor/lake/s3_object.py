@@ -5,10 +5,11 @@ from typing import Any, cast
 
 from processor.lake.aws_client import AwsClient
 from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
-from processor.lake.aws_settings import MAX_ATTEMPTS
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, describe_error
 from processor.lake.s3_version import Version, is_same_version
 
+# For the body of an answer; botocore repeats requests.
+MAX_ATTEMPTS = 5
 WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 10
 
 

@@ -199,7 +199,7 @@ def test_a_queue_that_is_refused_says_what_to_do(
     kind: type,
     says: str,
 ) -> None:
-    monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as raised:
         QueueNotifications(f"{odd.url}/1/notifications", LAKE, print)
@@ -250,6 +250,8 @@ WRONG = [
      "the AWS credentials have expired; renew them"),
     ({"AWS_ACCESS_KEY_ID": "x"}, "AWS_SECRET_ACCESS_KEY"),
     ({"AWS_DEFAULTS_MODE": "x"}, "defaults mode"),
+    ({"AWS_MAX_ATTEMPTS": "x"}, "AWS_MAX_ATTEMPTS has a value that cannot be read"),
+    ({"AWS_RETRY_MODE": "x"}, "AWS_RETRY_MODE must be legacy, standard or adaptive"),
     ({"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "x"}, "endpoint mode"),
     ({"AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES": "x"}, "request_min_compression_size_bytes"),
 ]  # fmt: skip
@@ -265,6 +267,37 @@ def test_a_wrong_setting_fails_the_first_request(
     with pytest.raises(LakeSettingError, match=says) as raised:
         list(open_lake(LAKE).list_files())
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "profile", "retries"),
+    [
+        ({}, "", {"mode": "standard", "total_max_attempts": 6}),
+        ({"AWS_MAX_ATTEMPTS": "2"}, "", {"mode": "standard", "total_max_attempts": 2}),
+        ({"AWS_MAX_ATTEMPTS": "9"}, "max_attempts = 3", {"mode": "standard", "total_max_attempts": 9}),
+        ({"AWS_RETRY_MODE": "adaptive"}, "", {"mode": "adaptive", "total_max_attempts": 6}),
+        ({}, "max_attempts = 3\nretry_mode = legacy", {"mode": "legacy", "total_max_attempts": 3}),
+    ],
+    ids=range(5),
+)
+def test_a_setting_decides_how_often_a_request_is_tried(
+    odd: OddS3,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    settings: dict[str, str],
+    profile: str,
+    retries: dict[str, object],
+) -> None:
+    (tmp_path / "config").write_text(f"[default]\n{profile}\n", encoding="utf-8")
+    for name, value in ({"AWS_CONFIG_FILE": str(tmp_path / "config")} | settings).items():
+        monkeypatch.setenv(name, value)
+    client, _ = make_client("s3")
+    assert client.meta.config.retries == retries
+    odd.refuse = lambda _: Refusal(503, "SlowDown")
+    if settings.get("AWS_MAX_ATTEMPTS") == "2":
+        with pytest.raises(LakeError, match="SlowDown"):
+            list(open_lake(LAKE).list_files())
+        assert len(odd.asked) == 2
 
 
 def test_an_impossible_bucket_is_a_wrong_setting(odd: OddS3) -> None:

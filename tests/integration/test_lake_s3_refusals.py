@@ -68,7 +68,7 @@ LISTINGS = [
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not retry refused requests in this process."""
-    monkeypatch.setattr("processor.lake.aws_settings.MAX_ATTEMPTS", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
 
 
 @pytest.mark.usefixtures("once")
