@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from processor.batches import make_batches
+from processor.formats import pluralize
 from processor.ingest_batch import ingest_batch, record_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
@@ -84,5 +85,4 @@ def check_commits(ingested: list[LakeFile], pruned: list[str], store: Store) -> 
     known = store.files()
     lost = [file.key for file in find_changes(ingested, known).to_ingest] + [key for key in pruned if key in known]
     if lost:
-        files = "1 file" if len(lost) == 1 else f"{len(lost):,} files"
-        raise DatabaseError(f"the database lost what it had committed of {files}; run again")
+        raise DatabaseError(f"the database lost what it had committed of {pluralize(len(lost), 'file')}; run again")

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from processor.commands.drawing import PAGE
 from processor.commands.messages import nothing_there
 from processor.errors import DONE, FAILED, FailedError
+from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
 from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
 from processor.output.console import RED, Console
-from processor.output.formats import format_size, pluralize
 from processor.output.metrics_export import TextFile
 from processor.settings import Settings
 from processor.signals import Signals

@@ -4,9 +4,9 @@ import json
 
 from processor.commands.messages import nothing_there
 from processor.errors import DONE
+from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
 from processor.output.console import Console
-from processor.output.formats import format_size, pluralize
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
 from processor.settings import Settings
 from state.connection import Connection

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 from processor.commands.status import plain
 from processor.errors import DONE, FailedError
+from processor.formats import format_time
 from processor.lake.base import Lake, escape_unstorable, remove_passwords
 from processor.output.console import Console
-from processor.output.formats import format_time
 from processor.settings import Settings
 from state.connection import Connection
 from state.reads import Reads

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from processor.command_registry import Access, Command
 from processor.commands.choose_reducer import choose_reducer
 from processor.errors import DONE, FAILED, EventLakeError
+from processor.formats import make_printable
 from processor.lake.base import Lake
 from processor.lake.location import open_lake
 from processor.output.console import Console
-from processor.output.formats import make_printable
 from processor.output.metrics_export import Address, Gateway, MetricsError, TextFile, export, serve
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally

@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from processor.errors import DONE
+from processor.formats import format_size, pluralize
 from processor.lake.base import Lake, LakeError
 from processor.output.console import BOLD, RED, Console
-from processor.output.formats import format_size, pluralize
 from processor.plan import find_changes
 from processor.settings import Settings
 from state.connection import Connection

@@ -3,9 +3,9 @@
 import json
 
 from processor.errors import DONE, FailedError
+from processor.formats import pluralize
 from processor.lake.base import Lake
 from processor.output.console import Console
-from processor.output.formats import pluralize
 from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally

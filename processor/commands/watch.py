@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from processor.commands.drawing import draw
 from processor.errors import DONE
+from processor.formats import pluralize
 from processor.lake.base import Lake
 from processor.lake.notifications import open_notifications
 from processor.output.console import Console
-from processor.output.formats import pluralize
 from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally

@@ -7,8 +7,8 @@ from io import TextIOWrapper
 from numbers import Number
 from typing import TYPE_CHECKING, TextIO
 
+from processor.formats import escape_bytes, format_time, make_printable, pluralize
 from processor.listener import Listener
-from processor.output.formats import escape_bytes, format_time, make_printable, pluralize
 from processor.output.progress_bar import ProgressBar, start_progress_bar
 from processor.reducers.events import REASONS
 

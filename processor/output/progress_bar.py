@@ -4,7 +4,7 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from processor.output.formats import make_printable
+from processor.formats import make_printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -10,10 +10,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from processor.formats import make_printable
 from processor.lake.base import LakeError, LakeSettingError, escape_unstorable, is_lake_file
 from processor.lake.location import open_lake
 from processor.lake.text import read_text
-from processor.output.formats import make_printable
 from tests.support.accounts import as_nobody
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents, write_lake

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.output.formats import escape_bytes
+from processor.formats import escape_bytes
 from tests.support.event_files import CLICK, HEADER
 from tests.support.program_runs import run
 

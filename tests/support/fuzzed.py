@@ -14,9 +14,9 @@ from itertools import chain
 from backports import zstd
 
 from processor import batches
+from processor.formats import make_printable
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
-from processor.output.formats import make_printable
 from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import reduce_text

@@ -1,4 +1,4 @@
-"""How output writes text, numbers and times: so that people read them, and a terminal takes them for text only."""
+"""Text, numbers and times as messages write them: so that people read them, and a terminal takes them for text."""
 
 from datetime import UTC, datetime, timedelta
 
