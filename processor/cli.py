@@ -6,10 +6,9 @@ import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, NoReturn
 
+from processor.command_options import DATABASE, LAKE, Options
 from processor.command_registry import COMMANDS, Command
-from processor.environment import read_setting
 from processor.errors import EXIT_CODES, SettingError
-from processor.parsing import has_day_form, parse_day, parse_integer
 
 if TYPE_CHECKING:
     from processor.settings import Settings
@@ -43,128 +42,39 @@ class Parser(argparse.ArgumentParser):
         self.exit(2)
 
 
-def make_options() -> dict[str, Parser]:
-    """Return the groups of options that commands share, by the names that `Command.takes` uses."""
-    groups = {
-        name: Parser(add_help=False, argument_default=SUPPRESS)
-        for name in ("places", "relocated", "workers", "engine", "metrics", "json", "selection")
-    }
-    groups["places"].add_argument("--lake", metavar="URL", help="s3://bucket/prefix/ or a folder (LAKE_URL)")
-    groups["places"].add_argument(
-        "--database",
-        metavar="URL",
-        help="libpq URI (DATABASE_URL); by default PG*, or else an embedded server. Everyone on this machine "
-        "can see a password given here: put it into DATABASE_URL, PGPASSFILE or PGSERVICE",
-    )
-    groups["relocated"].add_argument(
-        "--relocated", action="store_true", help="confirm that the lake has moved to this LAKE_URL"
-    )
-    groups["workers"].add_argument(
-        "--workers",
-        metavar="N",
-        type=parse_positive,
-        help="how many worker processes reduce; by default one for each core",
-    )
-    groups["engine"].add_argument(
-        "--engine",
-        metavar="MASTER",
-        help="reduce on Apache Spark: local[4], spark://host:7077, yarn, k8s://... (ENGINE)",
-    )
-    groups["metrics"].add_argument(
-        "--metrics",
-        metavar="TARGET",
-        help="export metrics for Prometheus: a run to a file that ends in .prom or the http:// URL of a Pushgateway, "
-        "watch on a port such as 9109 (METRICS)",
-    )
-    groups["json"].add_argument("--json", action="store_true", help="print the result as one line of JSON")
-    for end, which in (("since", "first"), ("until", "last")):
-        groups["selection"].add_argument(
-            f"--{end}",
-            metavar="DATE|KEY",
-            type=parse_date_or_key,
-            help=f"the {which} file to consider: a key, or a date such as 2019-02-15, which is compared with the date "
-            "in each key",
-        )
-    return groups
-
-
 def make_parser() -> Parser:
     """Return the parser of the whole command line, with a parser for each command that has a name."""
-    groups = make_options()
     parser = Parser(
         prog="run.py",
-        parents=[groups["places"], *_taken(groups, COMMANDS["count"])],
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=SUPPRESS,
         description="Count the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {describe_exit_codes()}\n{MORE}",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what a run would do, and change nothing")
-    parser.add_argument(
-        "--rebuild", action="store_true", help="count the whole lake again; the old tables stay until it is done"
-    )
-    parser.add_argument("--prune", action="store_true", help="also retract files that are missing from the lake")
-    parser.add_argument("--prune-all", action="store_true", help="the same, even if more than half are missing")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    made = {
-        command.name: commands.add_parser(
-            command.name,
-            parents=[groups["places"], *_taken(groups, command)],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            help=command.summary,
-            description=command.description,
-            epilog=f"example:\n  python run.py {command.example}\n\n{MORE}",
-        )
-        for command in COMMANDS.values()
-        if command.summary
-    }
-    made["watch"].add_argument(
-        "--queue",
-        metavar="URL",
-        default=read_setting("QUEUE_URL"),
-        help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)",
-    )
-    made["watch"].add_argument(
-        "--interval",
-        metavar="SECONDS",
-        type=parse_positive,
-        default=read_setting("WATCH_INTERVAL", "60"),
-        help="seconds from one listing of the whole lake to the next (WATCH_INTERVAL; 60)",
-    )
-    made["explain"].add_argument("article", metavar="ARTICLE", nargs="?", help="the article's id")
-    made["explain"].add_argument("day", metavar="DAY", nargs="?", help="one UTC day only, as YYYY-MM-DD")
-    made["explain"].add_argument("--user", metavar="USER", help="the user's id, instead of an article's")
-    made["rejected"].add_argument(
-        "key", metavar="KEY", nargs="?", help="show those of one file only: its path below the lake's URL"
-    )
-    made["rejected"].add_argument(
-        "--tsv", action="store_true", help="print TSV; printf %%b turns its last column into the bytes of the line"
-    )
-    made["forget"].add_argument("key", metavar="KEY", help="the file's path below the lake's URL")
+    _add_options(parser, COMMANDS["count"])
+    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS.values():
+        if command.summary:
+            its_parser = parsers.add_parser(
+                command.name,
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+                argument_default=SUPPRESS,
+                help=command.summary,
+                description=command.description,
+                epilog=f"example:\n  python run.py {command.example}\n\n{MORE}",
+            )
+            _add_options(its_parser, command)
     return parser
 
 
-def _taken(groups: dict[str, Parser], command: Command) -> list[Parser]:
-    return [group for name, group in groups.items() if name in command.takes]
+def _add_options(parser: Parser, command: Command) -> None:
+    for option in (LAKE, DATABASE, *command.options):
+        option.add_to(parser)
 
 
 def describe_exit_codes() -> str:
     """Return the exit codes and their meanings in one line."""
     return ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
-
-
-def parse_positive(text: str) -> int:
-    """Return the whole number above 0 in a text; raises argparse.ArgumentTypeError."""
-    number = parse_integer(text)
-    if not number:
-        raise argparse.ArgumentTypeError("must be a whole number above 0")
-    return number
-
-
-def parse_date_or_key(text: str) -> str:
-    """Return the same text; raises argparse.ArgumentTypeError for a date that does not exist."""
-    if has_day_form(text) and parse_day(text) is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is a date that does not exist")
-    return text
 
 
 def describe_unknown(words: list[str]) -> str:
@@ -183,19 +93,7 @@ def describe_unknown(words: list[str]) -> str:
 def parse_settings(argv: list[str]) -> "Settings":
     """Return the settings of a command line; ends the program with one line and exit code 2 where one is wrong."""
     parser = make_parser()
-    # As defaults of the parsers, these would override options that precede the command.
-    shared = {
-        "lake": read_setting("LAKE_URL"),
-        "database": read_setting("DATABASE_URL"),
-        "relocated": False,
-        "json": False,
-        "workers": 0,
-        "engine": "",
-        "metrics": None,
-        "since": None,
-        "until": None,
-    }
-    options, unknown = parser.parse_known_args(argv, argparse.Namespace(**shared))
+    options, unknown = parser.parse_known_args(argv, Options())
     if unknown:
         parser.error(describe_unknown(unknown))
     from processor.settings import read_settings

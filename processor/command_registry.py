@@ -6,6 +6,29 @@ from enum import Enum
 from importlib import import_module
 from typing import Any
 
+from processor.command_options import (
+    ANY_KEY,
+    ARTICLE,
+    DAY,
+    DRY_RUN,
+    ENGINE,
+    INTERVAL,
+    JSON,
+    KEY,
+    METRICS,
+    PRUNE,
+    PRUNE_ALL,
+    QUEUE,
+    REBUILD,
+    RELOCATED,
+    SINCE,
+    TSV,
+    UNTIL,
+    USER,
+    WORKERS,
+    Option,
+)
+
 
 class Access(Enum):
     """How a command uses the database."""
@@ -20,7 +43,7 @@ class Command:
     """One command.
 
     module, function: what runs it, in `processor.commands`; imported when it runs, so that --help starts quickly.
-    takes: the groups of options that it takes besides --lake and --database; METRICS in capitals is the setting alone.
+    options: what it takes besides --lake and --database, in the order of its help.
     verb: what it does to files, in its messages. stopped: what is true after a signal stopped it. stop_code: the exit
     code then. summary, description, example: its help; without them it is a way to ingest and has no name of its own.
     """
@@ -29,12 +52,14 @@ class Command:
     module: str
     function: str
     access: Access
-    takes: frozenset[str]
+    options: tuple[Option, ...]
     verb: str = "counted"
     stopped: str = "the next run continues from here"
     stop_code: int = 1
     reports_all_that_is_wrong: bool = False
     runs_without_database: bool = False
+    reads_metrics: bool = False
+    stays_up: bool = False
     summary: str = ""
     description: str = ""
     example: str = ""
@@ -46,7 +71,7 @@ class Command:
 
 
 UNCHANGED = "nothing has changed"
-INGESTING = frozenset({"relocated", "workers", "engine", "metrics", "json", "selection"})
+INGESTING = (RELOCATED, WORKERS, ENGINE, METRICS, JSON, SINCE, UNTIL, DRY_RUN, REBUILD, PRUNE, PRUNE_ALL)
 COMMANDS = {
     command.name: command
     for command in (
@@ -64,7 +89,7 @@ COMMANDS = {
             "dry_run",
             "dry_run",
             Access.READ,
-            INGESTING - {"metrics"},
+            tuple(option for option in INGESTING if option is not METRICS),
             stopped=UNCHANGED,
             runs_without_database=True,
         ),
@@ -73,8 +98,9 @@ COMMANDS = {
             "watch",
             "watch",
             Access.WRITE,
-            frozenset({"relocated", "workers", "metrics", "selection"}),
+            (RELOCATED, WORKERS, METRICS, SINCE, UNTIL, QUEUE, INTERVAL),
             stop_code=0,
+            stays_up=True,
             summary="stay up and count files as they arrive",
             description="Count new and changed files, stay up, and count files as they arrive: those that a queue or "
             "the folder\nreports at once, and those that a listing finds at intervals. SIGTERM and ^C end it.\n"
@@ -86,7 +112,7 @@ COMMANDS = {
             "status",
             "show",
             Access.READ,
-            frozenset({"json"}),
+            (JSON,),
             stopped=UNCHANGED,
             summary="show which files are counted, new, changed, missing and failed",
             description="Show on one screen which files are counted, new, changed, missing and failed, the last run "
@@ -99,7 +125,7 @@ COMMANDS = {
             "explain",
             "explain",
             Access.READ,
-            frozenset({"json"}),
+            (JSON, ARTICLE, DAY, USER),
             stopped=UNCHANGED,
             summary="show which files made a number",
             description="Show which files made the numbers of an article, or of a user and its sessions, and how "
@@ -112,7 +138,7 @@ COMMANDS = {
             "rejected",
             "rejected",
             Access.READ,
-            frozenset(),
+            (ANY_KEY, TSV),
             stopped=UNCHANGED,
             summary="show the rejected lines",
             description="Show the rejected lines of one file or of all files, each with the reason. Only reads.",
@@ -123,7 +149,8 @@ COMMANDS = {
             "doctor",
             "doctor",
             Access.CHECK,
-            frozenset({"json", "METRICS"}),
+            (JSON,),
+            reads_metrics=True,
             reports_all_that_is_wrong=True,
             summary="check everything that a run needs",
             description="Check settings, lake, database, roles, schema, lock and disk; each check is a line that says "
@@ -136,7 +163,7 @@ COMMANDS = {
             "verify",
             "verify",
             Access.WRITE,
-            frozenset({"relocated", "workers", "engine", "json", "selection"}),
+            (RELOCATED, WORKERS, ENGINE, JSON, SINCE, UNTIL),
             verb="read",
             stopped=UNCHANGED,
             summary="read the whole lake again and name every row that differs",
@@ -149,7 +176,7 @@ COMMANDS = {
             "forget",
             "forget",
             Access.WRITE,
-            frozenset({"relocated", "json"}),
+            (RELOCATED, JSON, KEY),
             summary="retract one file",
             description="Retract what one file contributed. While it is in the lake, the next run counts it again.",
             example="forget 2019-02-15.tsv",

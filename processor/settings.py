@@ -2,13 +2,27 @@
 
 import datetime
 import os
-from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
-from processor.command_registry import COMMANDS, Access
+from processor.command_options import (
+    ARTICLE,
+    DRY_RUN,
+    ENGINE,
+    INTERVAL,
+    METRICS,
+    PRUNE,
+    PRUNE_ALL,
+    REBUILD,
+    SINCE,
+    UNTIL,
+    WORKERS,
+    Option,
+    Options,
+)
+from processor.command_registry import COMMANDS, Access, Command
 from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
@@ -21,6 +35,7 @@ if TYPE_CHECKING:
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 WAIT_SECONDS = 60.0
+INTERVAL_SECONDS = 60  # from one listing of `watch` to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,82 +84,80 @@ class Settings:
         return replace(self, wrong=(*self.wrong, line))
 
 
-def read_settings(options: Namespace, refuse: Callable[[str], NoReturn]) -> Settings:
-    """Return the settings from parsed options and the environment.
+def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settings:
+    """Return the settings from the options and the environment.
 
     `refuse` ends the program with a line: at the first thing that is wrong, unless the command reports all of it.
     """
-    name = _name_command(options, refuse)
-    command = COMMANDS[name]
-    selection = Selection(options.since, options.until)
-    _refuse_options_of_others(name, options, selection, refuse)
+    command = _choose_command(options, refuse)
+    _refuse_options_of_others(command, options, refuse)
     wrong: list[str] = []
     complain: Callable[[str], object] = wrong.append if command.reports_all_that_is_wrong else refuse
-    article, user, day = _read_explained(options, refuse) if name == "explain" else (None, None, None)
+    article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
+    interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
     wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
     if wait is None:
         complain(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
     lake_settings = _read_lake_settings(complain)
     limits = _read_limits(complain)
-    metrics = _read_metrics(name, options.metrics, complain)
+    metrics = _read_metrics(command, options.metrics, complain)
     if options.workers and options.engine:
         refuse("--workers and --engine are two ways to reduce: pass one of them")
     engine = options.engine
-    if "engine" in command.takes and command.access is Access.WRITE and not options.workers:
+    if ENGINE in command.options and command.access is Access.WRITE and not options.workers:
         engine = engine or read_setting("ENGINE")
+    database_url = read_setting("DATABASE_URL") if options.database is None else options.database
     return Settings(
-        name,
-        options.lake,
-        lake_settings,
-        options.database,
-        not options.database and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
-        WAIT_SECONDS if wait is None else wait,
-        options.workers or count_cores(),
-        engine,
-        metrics,
-        selection,
-        limits,
+        command=command.name,
+        lake_url=read_setting("LAKE_URL") if options.lake is None else options.lake,
+        database_url=database_url,
+        is_embedded=not database_url and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
+        wait_seconds=WAIT_SECONDS if wait is None else wait,
+        workers=options.workers or count_cores(),
+        engine=engine,
+        metrics=metrics,
+        selection=Selection(options.since, options.until),
+        limits=limits,
+        lake_settings=lake_settings,
         is_relocated=options.relocated,
         prints_json=options.json,
         rebuilds=options.rebuild,
         prunes=options.prune,
         prunes_all=options.prune_all,
-        queue_url=getattr(options, "queue", ""),
-        interval_seconds=getattr(options, "interval", 0),
+        queue_url=read_setting("QUEUE_URL") if options.queue is None else options.queue,
+        interval_seconds=interval,
         article=article,
         user=user,
         day=day,
-        key=getattr(options, "key", None),
-        prints_tsv=getattr(options, "tsv", False),
+        key=options.key,
+        prints_tsv=options.tsv,
         wrong=tuple(wrong),
     )
 
 
-def _name_command(options: Namespace, refuse: Callable[[str], NoReturn]) -> str:
+def _choose_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:
     if options.command is not None:
-        for name in ("dry_run", "rebuild", "prune", "prune_all"):
-            if vars(options)[name]:
-                refuse(f"--{name.replace('_', '-')} goes with counting, not with {options.command}")
-        return str(options.command)
+        return COMMANDS[options.command]
     if options.rebuild and (options.since or options.until):
         refuse("--rebuild counts the whole lake: pass it without --since and --until")
-    return "dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"
+    return COMMANDS["dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"]
 
 
-def _refuse_options_of_others(
-    name: str, options: Namespace, selection: Selection, refuse: Callable[[str], NoReturn]
-) -> None:
-    takes = COMMANDS[name].takes
-    if options.workers and "workers" not in takes:
-        refuse(f"--workers goes with counting, watch and verify, not with {name}")
-    if options.engine and "engine" not in takes:
-        refuse(f"--engine goes with counting and verify, not with {name}")
-    if any(selection) and "selection" not in takes:
-        refuse(f"--since and --until go with counting, watch and verify, not with {name}")
+def _refuse_options_of_others(command: Command, options: Options, refuse: Callable[[str], NoReturn]) -> None:
+    """Refuse options before the name of a command that does not take them: the parser takes those of counting there."""
+    for option in (DRY_RUN, REBUILD, PRUNE, PRUNE_ALL, WORKERS, ENGINE, SINCE, UNTIL):
+        if option.value(options) and option not in command.options:
+            refuse(f"{option} goes with {_list_takers(option)}, not with {command.name}")
+
+
+def _list_takers(option: Option) -> str:
+    """Return the commands that take an option, in words."""
+    takers = [command.name for command in COMMANDS.values() if option in command.options and command.summary]
+    return f"counting{''.join(f', {name}' for name in takers[:-1])}{''.join(f' and {name}' for name in takers[-1:])}"
 
 
 def _read_explained(
-    options: Namespace, refuse: Callable[[str], NoReturn]
+    options: Options, refuse: Callable[[str], NoReturn]
 ) -> tuple[str | None, str | None, datetime.date | None]:
     """Return the article or the user to explain, and the day."""
     article, user, text = options.article, options.user, options.day
@@ -156,6 +169,13 @@ def _read_explained(
     if text is not None and day is None:
         refuse("the DAY to explain must be a date, such as 2019-02-15")
     return article, user, day
+
+
+def _read_interval(options: Options, refuse: Callable[[str], NoReturn]) -> int:
+    seconds = options.interval or parse_integer(read_setting("WATCH_INTERVAL", str(INTERVAL_SECONDS)))
+    if not seconds:
+        refuse(f"WATCH_INTERVAL must be a whole number of seconds above 0, such as {INTERVAL_SECONDS}")
+    return seconds
 
 
 def count_cores() -> int:
@@ -190,13 +210,11 @@ def _read_limits(complain: Callable[[str], object]) -> Limits:
     return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
 
 
-def _read_metrics(name: str, option: str | None, complain: Callable[[str], object]) -> Target | None:
-    takes = COMMANDS[name].takes
-    if "metrics" not in takes:
-        checks_setting = "METRICS" in takes
-        if option or (option is not None and not checks_setting):
-            complain(f"--metrics goes with counting and watch, not with {name}")
-        if option is not None or not checks_setting:
+def _read_metrics(command: Command, option: str | None, complain: Callable[[str], object]) -> Target | None:
+    if METRICS not in command.options:
+        if option or (option is not None and not command.reads_metrics):
+            complain(f"{METRICS} goes with {_list_takers(METRICS)}, not with {command.name}")
+        if option is not None or not command.reads_metrics:
             return None
     named = read_setting("METRICS") if option is None else option
     if not named:
@@ -206,9 +224,9 @@ def _read_metrics(name: str, option: str | None, complain: Callable[[str], objec
     except MetricsSettingError as error:
         complain(str(error))
         return None
-    if isinstance(found, Address) and name in ("count", "rebuild"):
+    if isinstance(found, Address) and METRICS in command.options and not command.stays_up:
         complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
-    if not isinstance(found, Address) and name == "watch":
+    if not isinstance(found, Address) and command.stays_up:
         complain("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
     return found
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from processor.command_registry import Access, Command
+from processor.command_options import WORKERS
+from processor.command_registry import COMMANDS, Access, Command
 from processor.commands.choose_reducer import choose_reducer
 from processor.errors import DONE, FAILED, EventLakeError
 from processor.formats import make_printable
@@ -108,7 +109,7 @@ def open_locked(
                     "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.server(lake.url))
-        database = Database(url, settings.wait_seconds, console.warn, is_shared=settings.command == "watch")
+        database = Database(url, settings.wait_seconds, console.warn, is_shared=COMMANDS[settings.command].stays_up)
         signals.call_on_signal(database.cancel)
         stack.enter_context(database)
         database.claim(lake.url, settings.is_relocated, lambda: next(lake.list_files(), None), settings.command)
@@ -143,9 +144,9 @@ def _run_recorded(
     run = command.load()
     if metrics is not None:
         metrics.follow(Reads(database).history(), tally)
-        if command.name == "watch":
+        if command.stays_up:
             run = partial(run, on_batch=partial(_record_batch, metrics, Reads(database)))
-    if "workers" in command.takes:
+    if WORKERS in command.options:
         run = partial(run, open_reducer=open_reducer)
     code, error = FAILED, None
     try:

@@ -42,6 +42,7 @@ ROOMS = {
     "processor/cli.py": "options json_log",
     "processor/settings.py": "options parsing",
     "processor/command_registry.py": "options docs",
+    "processor/command_options.py": "options parsing docs",
     "processor/report/axes.py": "category_chart charts",
     "processor/report/category_chart.py": "category_chart",
     "processor/report/charts.py": "charts page",

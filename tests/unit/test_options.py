@@ -383,7 +383,7 @@ def test_no_refusal_repeats_a_value(words: list[str], value: str, refused: Refus
 
 def test_no_refusal_repeats_a_setting(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCH_INTERVAL", SECRET)
-    assert refused("watch").startswith("argument --interval: must be a whole number above 0")
+    assert refused("watch").startswith("WATCH_INTERVAL must be a whole number of seconds above 0")
 
 
 def test_a_refusal_names_what_it_refuses(refused: Refused) -> None:

@@ -17,7 +17,7 @@ from tests.support import oracle
 SETTINGS = {
     "MAX_TEXT_GIB": "MAX_TEXT_GIB must be a whole number of GiB above 0",
     "LAKE_AHEAD": "LAKE_AHEAD must be a whole number above 0",
-    "WATCH_INTERVAL": "argument --interval: ",
+    "WATCH_INTERVAL": "WATCH_INTERVAL must be a whole number of seconds above 0, such as 60",
     "DATABASE_WAIT": "DATABASE_WAIT must be a number of seconds",
 }
 # int() or float() accept these, or may do so one day, but settings must not.
