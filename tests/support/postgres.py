@@ -1,6 +1,7 @@
 """Real Postgres servers, and databases on them."""
 
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -13,6 +14,18 @@ from psycopg2.extensions import parse_dsn
 
 from state import embedded
 from tests.support.paths import ROOT
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - the folders in it get random names
+# Bytes: a server keeps up to 4 GiB of its log, and each test process has one or two servers.
+MEMORY_ROOM = 8 << 30
+
+
+def find_fast_folder() -> Path | None:
+    """Return a folder in memory for the data of servers; None, for the default, where it is missing or too small.
+
+    A new database is 300 files: Postgres makes them in 0.02 s there, and on a disk in up to 0.3 s.
+    """
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_ROOM else None
 
 
 @contextmanager
@@ -47,7 +60,7 @@ def tune(url: str) -> None:
 def new_server() -> Iterator[tuple[str, Path]]:
     """Start a Postgres server for the length of the block; yield the URI of a database on it, and its folder."""
     # Not in pytest's folder: when another pytest starts, it removes the access of the account that runs Postgres.
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=find_fast_folder()) as folder:
         home = Path(folder, "server")
         with embedded.server("tests", home) as uri:
             tune(uri)

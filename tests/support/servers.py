@@ -18,7 +18,7 @@ from state import embedded
 from state.database import Database
 from state.embedded_process import read_note, try_lock
 from tests.support.database_queries import ask
-from tests.support.postgres import administrate
+from tests.support.postgres import administrate, find_fast_folder
 from tests.support.waiting import wait_until
 
 OLDEST = Path("/usr/lib/postgresql/15/bin")
@@ -38,7 +38,7 @@ def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **setti
         pytest.skip("PostgreSQL 15 is not installed in Debian's way")
     is_root = os.geteuid() == 0
     account: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if is_root else {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=find_fast_folder()) as folder:
         Path(folder).chmod(0o777)
         data, log = Path(folder, "data"), Path(folder, "log")
         words = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync", "-D", str(data)]
