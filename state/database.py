@@ -189,7 +189,7 @@ class Database(Connection):
 
 
 class ReadOnlyDatabase(Connection):
-    """The database of those who only read, without the lock: as a context, it has the present schema."""
+    """A database that is only read, without the lock: as a context, it has the present schema."""
 
     def __init__(self, url: str, wait: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
         """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""

@@ -1,4 +1,4 @@
-"""`run.py --dry-run`: says what a run would ingest, retract and prune."""
+"""`run.py --dry-run`: shows what a run would ingest, retract and prune."""
 
 import json
 

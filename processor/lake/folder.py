@@ -74,7 +74,7 @@ class FolderLake:
     def _identity(self) -> tuple[int, int] | None:
         """Return what distinguishes the lake's folder from another at its path, None if it is inaccessible."""
         try:
-            # An automounter mounts what a path leads through, not its end.
+            # An automounter mounts the folders that a path passes through, not its end.
             status = os.stat(self._path(b"."))
         except OSError:
             return None

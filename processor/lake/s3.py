@@ -45,8 +45,8 @@ class S3Lake:
     def find(self, name: str) -> LakeFile | None:
         """Return one file below the prefix as `list_files` would list it now, or None; raises LakeError.
 
-        This lists one object instead of asking for its head: a listing needs no other permission, and it tells a
-        missing object from a forbidden one.
+        This lists one object instead of asking for its head: a listing needs no other permission, and it
+        distinguishes a missing object from a forbidden one.
         """
         if not is_lake_file(name):
             return None

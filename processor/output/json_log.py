@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JsonLog(Console):
-    """A console that writes JSON lines: `time`, `level`, `event`, and what the event is about."""
+    """A console that writes JSON lines: `time`, `level`, `event`, and the details of the event."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare a log for one run; the parameters are those of a console."""

@@ -19,7 +19,7 @@ OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 
 
 class Metrics(Listener):
-    """The metrics of one program, in a registry of their own; what is not known yet is left out.
+    """The metrics of one program, in a registry of their own; values that are not known yet are left out.
 
     Counters start from what the database knows of earlier runs (`follow`), so that those of a nightly run grow from one
     night to the next. As a listener it observes how long commits took.

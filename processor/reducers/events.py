@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-# In bytes: of a line, of an id, and of what is kept of a rejected line.
+# The most bytes of a line, of an id, and of the part of a rejected line that is kept.
 LINE_LIMIT = 1024 * 1024
 ID_LIMIT = 1000
 RAW_LIMIT = 1000

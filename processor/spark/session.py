@@ -72,7 +72,7 @@ class SparkApplication:
         with self._starting:
             if self._context is None:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", FutureWarning)  # pyspark imports pandas where it is installed
+                    warnings.simplefilter("ignore", FutureWarning)  # pyspark imports pandas if it is installed
                     self._context = self._start()
             return self._context
 

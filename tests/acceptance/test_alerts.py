@@ -71,23 +71,23 @@ def test_a_file_that_cannot_be_read_fires_until_it_is_fixed(watched: Watched) ->
     (watched.lake / "b.tsv").write_bytes(b"no header\n")
     failed = watched.run(1)
     (watched.lake / "b.tsv").write_bytes(HEADER + click())
-    mended = watched.run(0)
+    fixed = watched.run(0)
     both = {"EventLakeFileFails", "EventLakeRunFailed"}
-    check_alerts(Phase(1, first, set()), Phase(1, failed, both), Phase(1, mended, set()))
+    check_alerts(Phase(1, first, set()), Phase(1, failed, both), Phase(1, fixed, set()))
 
 
 @needs_promtool
 def test_an_unavailable_database_fires_and_keeps_the_other_metrics(watched: Watched) -> None:
     first = watched.run(0)
-    away = watched.run(1, NOWHERE, DATABASE_WAIT="0")
+    unavailable = watched.run(1, NOWHERE, DATABASE_WAIT="0")
     succeeded = "event_lake_last_success_timestamp_seconds{}"
-    assert away[succeeded] == first[succeeded]
+    assert unavailable[succeeded] == first[succeeded]
     counters = [name for name in first if "_total{" in name]
-    assert [away[name] for name in counters] == [first[name] for name in counters]
+    assert [unavailable[name] for name in counters] == [first[name] for name in counters]
     check_alerts(
         Phase(20, first, set()),
-        Phase(1, away, {"EventLakeRunFailed"}),
-        Phase(6, away, {"EventLakeRunFailed", "EventLakeNoSuccess"}),
+        Phase(1, unavailable, {"EventLakeRunFailed"}),
+        Phase(6, unavailable, {"EventLakeRunFailed", "EventLakeNoSuccess"}),
     )
 
 
@@ -158,16 +158,16 @@ def test_the_guide_shows_every_metric_and_every_alert() -> None:
     metrics.follow({**RunTally().columns(), "reasons": {}}, RunTally())
     metrics.record_end(0, 1)
     metrics.record_database({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
-    told = {
+    exported = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()
     }
-    assert set(re.findall(r"^\| `(event_lake_\w+)", GUIDE, re.MULTILINE)) == told
+    assert set(re.findall(r"^\| `(event_lake_\w+)", GUIDE, re.MULTILINE)) == exported
     alerts = re.findall(r"alert: (\w+)", RULES.read_text(encoding="utf-8"))
     assert re.findall(r"^\| `(EventLake\w+)`", GUIDE, re.MULTILINE) == alerts
     assert (
         set(re.findall(r"event_lake_[a-z_]+", RULES.read_text(encoding="utf-8")))
         - {"event_lake_commit_duration_seconds_bucket"}
-        <= told
+        <= exported
     )
     tests = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{alert}"' in tests for alert in alerts)

@@ -33,8 +33,8 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     found = tables(database)
     assert len(QUERIES) == PAGE.count("```sql") == 11
-    given = {told: ask(as_role("bi", database), query) for told, query in QUERIES.items()}
-    assert all(rows for told, rows in given.items() if "came back" not in told)
+    given = {title: ask(as_role("bi", database), query) for title, query in QUERIES.items()}
+    assert all(rows for title, rows in given.items() if "came back" not in title)
 
     assert given["Clicks day by day"] == [(day, clicks_of(found, day)) for day in DAYS]
     totals: dict[str, int] = {}
@@ -85,8 +85,8 @@ def columns(database: str) -> dict[str, list[str]]:
 def test_dbt_knows_exactly_the_columns_that_exist(database: str, tmp_path: Path) -> None:
     assert run(lake=tmp_path, database=database).returncode == 0
     (source,) = yaml.safe_load((ROOT / "docs" / "dbt" / "sources.yml").read_text(encoding="utf-8"))["sources"]
-    told: dict[str, Any] = {table["name"]: table["columns"] for table in source["tables"]}
-    assert {name: [column["name"] for column in its] for name, its in told.items()} == columns(database)
+    declared: dict[str, Any] = {table["name"]: table["columns"] for table in source["tables"]}
+    assert {name: [column["name"] for column in its] for name, its in declared.items()} == columns(database)
     comments = ask(
         as_role("bi", database),
         "select relname, coalesce(attname, ''), description from pg_description"
@@ -97,7 +97,7 @@ def test_dbt_knows_exactly_the_columns_that_exist(database: str, tmp_path: Path)
     for table, column, comment in comments:
         (entry,) = [
             entry
-            for entry in ([*told[str(table)]] if column else source["tables"])
+            for entry in ([*declared[str(table)]] if column else source["tables"])
             if entry["name"] == (column or table)
         ]
         assert entry["description"] == comment

@@ -45,7 +45,7 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def told(*arguments: str, lake: Path, database: str) -> dict[str, object]:
+def read_json(*arguments: str, lake: Path, database: str) -> dict[str, object]:
     """Return what a command that reads prints with `--json`."""
     done = run(*arguments, "--json", lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
@@ -66,7 +66,7 @@ def test_commands_that_read_answer_during_a_run_and_write_nothing(lake: Path, da
         assert "At work   process" in run("status", lake=lake, database=database).stdout
         assert run(lake=lake, database=database).returncode == 75
         assert everything(database) == before
-    assert told("status", lake=lake, database=database)["at_work"] is None
+    assert read_json("status", lake=lake, database=database)["at_work"] is None
 
 
 def test_commands_that_read_report_an_unused_database_and_create_nothing(lake: Path, database: str) -> None:
@@ -111,19 +111,19 @@ def test_status_shows_what_has_changed(lake: Path, database: str) -> None:
     (lake / "2019-02-14.tsv").unlink()
     (lake / "2019-02-15.tsv").write_bytes(HEADER + CLICK * 5)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
-    found = told("status", lake=lake, database=database)
+    found = read_json("status", lake=lake, database=database)
     names = ("files_counted", "files_new", "files_changed", "files_gone", "files_failed", "events", "rejected")
     assert [found[name] for name in names] == [3, 1, 1, 1, 0, 4, 1]
     (lake / "2019-02-18.tsv").write_bytes(b"no header\n")
     ingest_folder(lake, database, Plan())
-    found = told("status", lake=lake, database=database)
+    found = read_json("status", lake=lake, database=database)
     assert [found[name] for name in names] == [4, 0, 0, 1, 1, 8, 0]
     screen = run("status", lake=lake, database=database).stdout
     assert "Failed    1 file, tried again by the next run\n          2019-02-18.tsv: its first line" in screen
     assert len(screen.splitlines()) < 24
-    moved = lake.rename(lake.with_name("away"))
-    away = run("status", "--json", lake=lake, database=database)
-    assert (away.returncode, json.loads(away.stdout)["files_new"]) == (2, None)
+    moved = lake.rename(lake.with_name("elsewhere"))
+    unlisted = run("status", "--json", lake=lake, database=database)
+    assert (unlisted.returncode, json.loads(unlisted.stdout)["files_new"]) == (2, None)
     moved.rename(lake)
 
 
@@ -164,10 +164,10 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
             )
             assert [tuple(part.values()) for part in found["parts"]] == parts
             for day in {part[0] for part in parts}:
-                told = answers.user(user, day)
-                assert [tuple(part.values()) for part in told["parts"]] == [part for part in parts if part[0] == day]
-                assert {row["date"] for row in told["rows"]} == {day}
-                assert {part["date"] for part in told["sessions"]} <= {day}
+                one_day = answers.user(user, day)
+                assert [tuple(part.values()) for part in one_day["parts"]] == [part for part in parts if part[0] == day]
+                assert {row["date"] for row in one_day["rows"]} == {day}
+                assert {part["date"] for part in one_day["sessions"]} <= {day}
             days = {row["date"]: (row["sessions"], row["session_seconds"]) for row in found["rows"]}
             sessions = {(part["date"], part["session_id"]): part["session_seconds"] for part in found["sessions"]}
             across += len(found["sessions"]) - len(sessions)
@@ -208,7 +208,7 @@ def test_explain_shows_one_day(lake: Path, database: str) -> None:
         ["2019-02-15", "=", "together", "0", "3", "3"],
     ]
     assert "title of 2019-02-15 10:00:00.000000 UTC in 2019-02-15.tsv: T" in shown
-    user = told("explain", "--user", "u1", "2019-02-15", lake=lake, database=database)
+    user = read_json("explain", "--user", "u1", "2019-02-15", lake=lake, database=database)
     assert [part["file"] for part in user["sessions"]] == ["2019-02-15.tsv", "2019-02-16.tsv"]  # type: ignore[attr-defined]
     for arguments, code in (
         (["a1", "2019-02-16"], 1),
@@ -230,7 +230,7 @@ def test_a_dry_run_shows_what_the_run_then_does_and_touches_nothing(lake: Path, 
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     before = everything(database)
     for options in ([], ["--prune"], ["--rebuild", "--prune"], ["--since", "2019-02-16"]):
-        would = told("--dry-run", *options, lake=lake, database=database)
+        would = read_json("--dry-run", *options, lake=lake, database=database)
         assert everything(database) == before
         files = ["2019-02-15.tsv"] if "--since" not in options else []
         files += ["2019-02-16.tsv"] if "--rebuild" in options else []

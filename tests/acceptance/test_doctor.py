@@ -34,17 +34,17 @@ def lake(tmp_path: Path) -> Path:
 
 def findings(lake: Path | str, database: str, **settings: str) -> dict[str, tuple[bool | None, str]]:
     """Return the finding of each check, the last one of several; the output for people must agree."""
-    told = run("doctor", "--json", lake=lake, database=database, **settings)
-    (line,) = told.stdout.splitlines()
+    done = run("doctor", "--json", lake=lake, database=database, **settings)
+    (line,) = done.stdout.splitlines()
     found = json.loads(line)
     for_people = run("doctor", lake=lake, database=database, **settings)
     words = {True: "ok", False: "bad", None: "?"}
     lines = [line.split(None, 2) for line in for_people.stdout.splitlines()]
     assert [line[:2] for line in lines] == [[words[one["ok"]], one["check"]] for one in found["checks"]]
-    assert told.stderr == for_people.stderr == ""
-    assert found["ok"] == (told.returncode == 0) == all(one["ok"] is not False for one in found["checks"])
-    assert told.returncode == for_people.returncode
-    assert SECRET not in told.stdout + for_people.stdout
+    assert done.stderr == for_people.stderr == ""
+    assert found["ok"] == (done.returncode == 0) == all(one["ok"] is not False for one in found["checks"])
+    assert done.returncode == for_people.returncode
+    assert SECRET not in done.stdout + for_people.stdout
     assert list(dict.fromkeys(one["check"] for one in found["checks"])) == CHECKS
     return {one["check"]: (one["ok"], one["says"]) for one in found["checks"]}
 
@@ -120,9 +120,9 @@ def test_a_lake_that_cannot_be_read_is_reported(
     assert "reading it was refused" in bad(findings("s3://events/lake/", database, **settings))["lake"]
     client.put_object(Bucket="events", Key="lake/a.tsv", Body=HEADER + CLICK, ACL="public-read")
     assert findings("s3://events/lake/", database, **settings)["lake"][1].endswith("read anonymously")
-    away = findings("s3://events/lake/", database, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
-    assert "cannot be reached" in bad(away)["lake"]
-    assert away["roles"][0]
+    unreachable = findings("s3://events/lake/", database, AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1")
+    assert "cannot be reached" in bad(unreachable)["lake"]
+    assert unreachable["roles"][0]
     (lake / "a.tsv").unlink()
     (lake / "a.tsv").symlink_to("a.tsv")
     assert "holds no lake files" in bad(findings(lake, database))["lake"]

@@ -224,7 +224,7 @@ def test_a_folder_of_another_account_is_not_used(tmp_path: Path, laid: str) -> N
         make_folder(tmp_path / "server", account)
         return
     else:
-        pytest.skip("only root makes what is another's")
+        pytest.skip("only root can make a folder of another account")
     with (
         pytest.raises(EmbeddedError, match="belongs to another account"),
         embedded.server("a", tmp_path / "server"),

@@ -111,14 +111,14 @@ def test_a_file_has_one_key_in_every_locale(tmp_path: Path, database: str, surro
 def test_a_watch_names_files_by_the_same_keys(tmp_path: Path, database: str, surroundings: Settings) -> None:
     lake = tmp_path / "läke"
     write_lake(lake, {"b.tsv": HEADER + CLICK})
-    with Run("watch", "--interval", "9999", lake=lake, database=database, **surroundings) as going_on:
+    with Run("watch", "--interval", "9999", lake=lake, database=database, **surroundings) as running:
         count = "select count(*) from state.lake_files where fingerprint is not null"
         wait_until(lambda: ask(database, "select to_regclass('state.lake_files')") != [(None,)])
         wait_until(lambda: ask(database, count) == [(1,)])
         write_lake(lake, {KEY: HEADER + CLICK})
         wait_until(lambda: ask(database, count) == [(2,)])
-        going_on.process.terminate()
-        assert going_on.end() == 0
+        running.process.terminate()
+        assert running.end() == 0
     Model().check(database, contents(lake))
 
 

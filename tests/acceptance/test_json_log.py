@@ -32,10 +32,10 @@ def events(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
 
 def test_each_event_is_a_line(lake: Path, database: str) -> None:
     done = run("--json", lake=lake, database=database, LOG_FORMAT="json")
-    told = events(done)
-    assert told.pop().pop("seconds") == json.loads(done.stdout)["seconds"]
+    logged = events(done)
+    assert logged.pop().pop("seconds") == json.loads(done.stdout)["seconds"]
     error = "its compression is broken (Not a gzipped file (b'no')); write it again"
-    assert told == [
+    assert logged == [
         {"level": "info", "event": "begin", "files": 2, "bytes": len(HEADER + CLICK) + 4 + 7},
         {"level": "info", "event": "counted", "file": f"a{ODD}.tsv", "events": 1, "rejected": 1},
         {"level": "error", "event": "failed", "file": "b.tsv.gz", "error": error},
@@ -57,8 +57,8 @@ def test_each_event_is_a_line(lake: Path, database: str) -> None:
     ],
 )
 def test_a_level_leaves_out_what_is_below(lake: Path, database: str, level: str, wanted: set[str]) -> None:
-    told = events(run(lake=lake, database=database, LOG_FORMAT="json", LOG_LEVEL=level))
-    assert {line["event"] for line in told} - {"said"} == wanted
+    logged = events(run(lake=lake, database=database, LOG_FORMAT="json", LOG_LEVEL=level))
+    assert {line["event"] for line in logged} - {"said"} == wanted
 
 
 def test_a_level_applies_to_text_too(lake: Path, database: str) -> None:
@@ -71,10 +71,10 @@ def test_differences_are_events(lake: Path, database: str) -> None:
     (lake / "b.tsv.gz").unlink()
     run(lake=lake, database=database)
     (lake / f"a{ODD}.tsv").write_bytes(HEADER + CLICK * 2)
-    told = events(run("verify", lake=lake, database=database, LOG_FORMAT="json", LOG_LEVEL="error"))
-    tables = {line["table"] for line in told if line["event"] == "difference"}
+    logged = events(run("verify", lake=lake, database=database, LOG_FORMAT="json", LOG_LEVEL="error"))
+    tables = {line["table"] for line in logged if line["event"] == "difference"}
     assert {"article_performance", "user_performance", "lake_files"} <= tables
-    assert told[-1]["event"] == "error"
+    assert logged[-1]["event"] == "error"
 
 
 @pytest.mark.parametrize("setting", [{"LOG_FORMAT": "xml"}, {"LOG_LEVEL": "loud"}, {"LOG_LEVEL": ODD}])

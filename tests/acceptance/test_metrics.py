@@ -59,9 +59,9 @@ def lake(tmp_path: Path) -> Path:
 def test_a_run_exports_what_it_did(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     assert run("--metrics", str(file), lake=lake, database=database).returncode == 0
-    told = samples(file.read_text(encoding="utf-8"))
+    exported = samples(file.read_text(encoding="utf-8"))
     size = sum(path.stat().st_size for path in lake.iterdir())
-    assert {name: told[name] for name in told if "_bucket" not in name and "seconds" not in name} == {
+    assert {name: exported[name] for name in exported if "_bucket" not in name and "seconds" not in name} == {
         "event_lake_last_run_exit_code{}": 0,
         "event_lake_failed_files{}": 0,
         "event_lake_lock_held{}": 0,
@@ -70,10 +70,12 @@ def test_a_run_exports_what_it_did(lake: Path, database: str, tmp_path: Path) ->
         **{f'event_lake_files_total{{outcome="{outcome}"}}': 2 * (outcome == "counted") for outcome in OUTCOMES},
         **{f'event_lake_rejected_lines_total{{reason="{code}"}}': code == "wrong_field_count" for code in REASONS},
     }
-    assert told["event_lake_newest_event_timestamp_seconds{}"] == 1550311200
-    assert told["event_lake_commit_duration_seconds_count{}"] == 1
-    assert 0 < told["event_lake_commit_duration_seconds_sum{}"] < told["event_lake_last_run_duration_seconds{}"]
-    assert told["event_lake_last_success_timestamp_seconds{}"] <= told["event_lake_last_run_timestamp_seconds{}"]
+    assert exported["event_lake_newest_event_timestamp_seconds{}"] == 1550311200
+    assert exported["event_lake_commit_duration_seconds_count{}"] == 1
+    assert 0 < exported["event_lake_commit_duration_seconds_sum{}"] < exported["event_lake_last_run_duration_seconds{}"]
+    assert (
+        exported["event_lake_last_success_timestamp_seconds{}"] <= exported["event_lake_last_run_timestamp_seconds{}"]
+    )
     assert [path.name for path in tmp_path.iterdir() if path != lake] == [file.name]
 
 
@@ -95,11 +97,11 @@ def test_counters_grow_from_run_to_run(lake: Path, database: str, tmp_path: Path
     (lake / "a.tsv").unlink()
     (lake / "c.tsv").unlink()
     assert run("--prune-all", lake=lake, database=database, METRICS=str(file)).returncode == 0
-    told = samples(file.read_text(encoding="utf-8"))
-    files = [told[f'event_lake_files_total{{outcome="{outcome}"}}'] for outcome in OUTCOMES]
-    assert (files, told["event_lake_events_total{}"]) == ([4, 1, 1, 1], 6)
-    assert told['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 2
-    assert told["event_lake_commit_duration_seconds_count{}"] == 0
+    exported = samples(file.read_text(encoding="utf-8"))
+    files = [exported[f'event_lake_files_total{{outcome="{outcome}"}}'] for outcome in OUTCOMES]
+    assert (files, exported["event_lake_events_total{}"]) == ([4, 1, 1, 1], 6)
+    assert exported['event_lake_rejected_lines_total{reason="wrong_field_count"}'] == 2
+    assert exported["event_lake_commit_duration_seconds_count{}"] == 0
 
 
 def test_a_stopped_run_exports_its_exit_code(lake: Path, database: str, tmp_path: Path) -> None:
@@ -112,30 +114,30 @@ def test_a_stopped_run_exports_its_exit_code(lake: Path, database: str, tmp_path
         wait_until(lambda: is_waiting(database))
         stopped.process.send_signal(signal.SIGTERM)
         assert stopped.end() == 1
-    told = samples(file.read_text(encoding="utf-8"))
-    assert told["event_lake_last_run_exit_code{}"] == 1
+    exported = samples(file.read_text(encoding="utf-8"))
+    assert exported["event_lake_last_run_exit_code{}"] == 1
     success = "event_lake_last_success_timestamp_seconds{}"
-    assert before[success] - 60 < told[success] <= before[success]
+    assert before[success] - 60 < exported[success] <= before[success]
 
 
 def test_the_numbers_of_another_lake_are_not_exported(lake: Path, database: str, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
     run(lake=lake, database=database)
     assert run(lake=tmp_path, database=database, METRICS=str(file)).returncode == 2
-    told = samples(file.read_text(encoding="utf-8"))
-    assert told["event_lake_last_run_exit_code{}"] == 2
-    assert not any("newest" in name or "success" in name or "_total" in name for name in told)
+    exported = samples(file.read_text(encoding="utf-8"))
+    assert exported["event_lake_last_run_exit_code{}"] == 2
+    assert not any("newest" in name or "success" in name or "_total" in name for name in exported)
 
 
 def test_a_file_keeps_only_what_is_ours(lake: Path, tmp_path: Path) -> None:
     file = tmp_path / "event_lake.prom"
-    away = "postgresql://user@127.0.0.1:9/nowhere"
+    unreachable = "postgresql://user@127.0.0.1:9/nowhere"
     file.write_text("event_lake_failed_files 3\nanother_total 1\n", encoding="utf-8")
-    assert run(lake=lake, database=away, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
-    told = samples(file.read_text(encoding="utf-8"))
-    assert (told["event_lake_failed_files{}"], "another_total{}" in told) == (3, False)
+    assert run(lake=lake, database=unreachable, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
+    exported = samples(file.read_text(encoding="utf-8"))
+    assert (exported["event_lake_failed_files{}"], "another_total{}" in exported) == (3, False)
     file.write_bytes(b"no metrics \xff")
-    assert run(lake=lake, database=away, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
+    assert run(lake=lake, database=unreachable, METRICS=str(file), DATABASE_WAIT="0").returncode == 1
     assert samples(file.read_text(encoding="utf-8"))["event_lake_last_run_exit_code{}"] == 1
 
 
@@ -212,10 +214,11 @@ def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
         for _ in range(2):
             tally.read(10)
             metrics.record_end(0, 1.5)
-        told = scraped()
-        assert told["event_lake_read_bytes_total{}"] == first["event_lake_read_bytes_total{}"] + 20
+        exported = scraped()
+        assert exported["event_lake_read_bytes_total{}"] == first["event_lake_read_bytes_total{}"] + 20
         assert (
-            told["event_lake_last_success_timestamp_seconds{}"] > first["event_lake_last_success_timestamp_seconds{}"]
+            exported["event_lake_last_success_timestamp_seconds{}"]
+            > first["event_lake_last_success_timestamp_seconds{}"]
         )
         with (
             pytest.raises(MetricsError, match="no-such-host"),
@@ -264,8 +267,8 @@ def test_a_pushgateway_gets_the_same_and_keeps_what_a_run_does_not_know(
     assert (done.returncode, done.stderr) == (0, "")
     first = pushed(gateway)
     assert first["event_lake_events_total{}"] == 3
-    away = "postgresql://user@127.0.0.1:9/nowhere"
-    assert run(lake=lake, database=away, METRICS=gateway, DATABASE_WAIT="0").returncode == 1
+    unreachable = "postgresql://user@127.0.0.1:9/nowhere"
+    assert run(lake=lake, database=unreachable, METRICS=gateway, DATABASE_WAIT="0").returncode == 1
     later = pushed(gateway)
     assert later["event_lake_last_run_exit_code{}"] == 1
     success = "event_lake_last_success_timestamp_seconds{}"

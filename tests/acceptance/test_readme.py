@@ -58,7 +58,7 @@ def clone() -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
-    told = [re.sub(r"in [0-9.]+ s", "in * s", line) for line in README.splitlines()]
+    shown = [re.sub(r"in [0-9.]+ s", "in * s", line) for line in README.splitlines()]
     for command in COMMANDS:
         if command.startswith(ELSEWHERE):
             continue
@@ -69,7 +69,7 @@ def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
             assert printed[0] == "making .venv"
             counted = [line for line in printed if line.startswith(("counted", "Done"))]
             assert len(counted) == 4
-            assert [line for line in told if line in counted] == counted
+            assert [line for line in shown if line in counted] == counted
             assert (clone / "report" / "click_through_rate.png").stat().st_size > 10_000
             again = sh(command, clone)
             assert (again.returncode, "Nothing new" in again.stdout) == (0, True)
@@ -85,9 +85,9 @@ def test_the_commands_do_what_the_readme_says(clone: Path) -> None:
 
 
 def test_make_alone_lists_the_targets(clone: Path) -> None:
-    told = sh("make", clone).stdout
+    printed = sh("make", clone).stdout
     assert {"run", "test", "check", "psql", "requirements", "clean"} <= set(
-        re.findall(r"^make (\w+)", told, re.MULTILINE)
+        re.findall(r"^make (\w+)", printed, re.MULTILINE)
     )
 
 

@@ -122,17 +122,17 @@ def server_without_tls() -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "words"),
     [
         ("sslmode=require", "server does not support SSL, but SSL was required"),
         ("sslmode=verify-full", "server does not support SSL, but SSL was required"),
         ("sslmode=perhaps", 'invalid sslmode value: "perhaps"'),
     ],
 )
-def test_tls_settings_pass_through(setting: str, told: str, server_without_tls: int, tmp_path: Path) -> None:
+def test_tls_settings_pass_through(setting: str, words: str, server_without_tls: int, tmp_path: Path) -> None:
     url = f"postgresql://etl:hidden@127.0.0.1:{server_without_tls}/db?{setting}"
     done = run(lake=tmp_path, database=url, DATABASE_WAIT="30")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2
-    assert told in line
+    assert words in line
     assert "hidden" not in line

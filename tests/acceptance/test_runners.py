@@ -354,7 +354,7 @@ def test_readers_see_the_sums_of_whole_files_at_each_statement(database: str, tm
 def test_a_run_that_lost_its_lock_stops_when_another_took_over(database: str, lake: Path, at: bytes) -> None:
     """The run is delayed at the start of a file, or within it, until the other run has taken over.
 
-    Meanwhile the file is replaced, so that what the first one read of it is not what the other one finds.
+    Meanwhile the file is replaced, so that the two runs read different versions.
     """
     reached, lost, taken_over = threading.Event(), threading.Event(), threading.Event()
 

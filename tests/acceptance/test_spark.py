@@ -73,7 +73,7 @@ def test_a_cluster_gives_the_same_tables_and_messages(database: str, lake: Path,
     verified = run("verify", lake=lake, database=database, **cluster.settings())
     assert "could not be compared" in verified.stderr
     assert "2 files cannot be read" in verified.stderr
-    later = LAKE | {"a.tsv": events(30, 90, "third"), "b.tsv": events(7, 9, "mended")}
+    later = LAKE | {"a.tsv": events(30, 90, "third"), "b.tsv": events(7, 9, "fixed")}
     write_lake(lake, later)
     (lake / "d.tsv").unlink()
     again = run("--json", "--prune", lake=lake, database=database, **cluster.settings())
@@ -221,18 +221,18 @@ def test_no_process_and_no_log_of_spark_holds_a_secret(database: str, lake: Path
 
 
 @pytest.mark.parametrize(
-    ("master", "code", "told"),
+    ("master", "code", "words"),
     [
         ("nothing", 2, "Spark does not know the master nothing"),
         ("spark://127.0.0.1:1", 1, "Spark's master spark://127.0.0.1:1 cannot be reached (Connection refused)"),
         ("spark://nothing", 1, "it names no host:port"),
     ],
 )
-def test_a_wrong_master_is_reported_in_one_line(database: str, lake: Path, master: str, code: int, told: str) -> None:
+def test_a_wrong_master_is_reported_in_one_line(database: str, lake: Path, master: str, code: int, words: str) -> None:
     done = run("--engine", master, lake=lake, database=database)
     assert done.returncode == code
     (line,) = done.stderr.splitlines()
-    assert told in line
+    assert words in line
 
 
 def test_without_pyspark_one_line_says_how_to_install_it(database: str, lake: Path, tmp_path: Path) -> None:

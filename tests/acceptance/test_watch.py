@@ -52,10 +52,10 @@ def lake(tmp_path: Path) -> Path:
 def queue(bucket: str) -> str:
     """The URL of a queue that gets notifications of the bucket's objects below lake/notified/."""
     sqs = boto3.client("sqs", endpoint_url=bucket)
-    url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
+    url = sqs.create_queue(QueueName="notifications", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
     name = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    told = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/notified/"}]}}
-    configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": told}
+    notified = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/notified/"}]}}
+    configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": notified}
     boto3.client("s3", endpoint_url=bucket).put_bucket_notification_configuration(
         Bucket="events",
         NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[list-item]
@@ -69,10 +69,10 @@ def watch(*options: str, lake: Path | str, database: str, **environment: str) ->
     return Run("watch", *options, lake=lake, database=database, **environment)
 
 
-def stop(going_on: Run, number: signal.Signals = signal.SIGTERM) -> None:
+def stop(running: Run, number: signal.Signals = signal.SIGTERM) -> None:
     """Stop a watch as an operator does."""
-    going_on.process.send_signal(number)
-    assert going_on.end() == 0
+    running.process.send_signal(number)
+    assert running.end() == 0
 
 
 def is_up(database: str) -> bool:
@@ -90,9 +90,9 @@ def wait_for(database: str, lake: Path) -> None:
     )
 
 
-def wait_for_word(going_on: Run, word: str, times: int) -> None:
+def wait_for_word(running: Run, word: str, times: int) -> None:
     """Wait until a watch has printed a text `times` times."""
-    wait_until(lambda: going_on.errors.count(word) == times)
+    wait_until(lambda: running.errors.count(word) == times)
 
 
 def watches(database: str) -> list[tuple[object, ...]]:
@@ -104,25 +104,25 @@ def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: s
     draw, lake, patience = random.Random(8), dict[str, bytes](), max(60, FILES)
     s3, sqs = boto3.client("s3", endpoint_url=bucket), boto3.client("sqs", endpoint_url=bucket)
 
-    def tell(key: str) -> None:
+    def notify(key: str) -> None:
         body = {"Records": [{"s3": {"bucket": {"name": "events"}, "object": {"key": quote_plus(f"lake/{key}")}}}]}
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
 
-    with watch("--queue", queue, "--interval", "3", lake="s3://events/lake/", database=database) as going_on:
+    with watch("--queue", queue, "--interval", "3", lake="s3://events/lake/", database=database) as running:
         wait_until(lambda: is_up(database))
         for number in range(FILES):
-            key = f"{draw.choice(('told', 'told', 'quiet'))}/ä b+%{number}.tsv"
+            key = f"{draw.choice(('notified', 'notified', 'quiet'))}/ä b+%{number}.tsv"
             if lake and draw.random() < 0.25:
                 key = draw.choice(list(lake))
             lake[key] = events(draw.randrange(40), draw.randrange(1, 40), f"title {number}")
             s3.put_object(Bucket="events", Key=f"lake/{key}", Body=lake[key])
             if draw.random() < 0.3:
-                tell(draw.choice(list(lake)))
+                notify(draw.choice(list(lake)))
             if draw.random() < 0.1:
                 gone = draw.choice(list(lake))
                 s3.delete_object(Bucket="events", Key=f"lake/{gone}")
                 del lake[gone]
-                tell(gone)
+                notify(gone)
             if draw.random() < 0.05:
                 sqs.send_message(QueueUrl=queue, MessageBody=draw.choice(("", "{", "[" * 5000, "{}")) or " ")
         wanted = {key: f"{hashlib.md5(data).hexdigest()}-{len(data)}" for key, data in lake.items()}
@@ -139,16 +139,16 @@ def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: s
             ),
             patience,
         )
-        stop(going_on)
+        stop(running)
         expected = ("ignored", "at work on this database", "watch continues")  # the nightly run may take a while
-        assert all(any(word in line for word in expected) for line in going_on.errors.splitlines()), going_on.errors
+        assert all(any(word in line for word in expected) for line in running.errors.splitlines()), running.errors
     Model().check(database, lake, pruned=True)
     assert len(watches(database)) == 1
 
 
 def test_files_that_are_written_in_any_way_are_counted_without_a_listing(lake: Path, database: str) -> None:
     write_lake(lake, {"a.tsv": events(1, 9, "before")})
-    with watch("--interval", "9999", lake=lake, database=database) as going_on:
+    with watch("--interval", "9999", lake=lake, database=database) as running:
         wait_for(database, lake)
         draw = random.Random(3)
         for number in range(20):
@@ -170,33 +170,33 @@ def test_files_that_are_written_in_any_way_are_counted_without_a_listing(lake: P
         (lake.parent / "moved").rename(lake / "moved")
         (lake / "link.tsv").symlink_to(lake / "a.tsv")
         wait_for(database, lake)
-        stop(going_on)
-        assert going_on.errors == ""
+        stop(running)
+        assert running.errors == ""
     Model().check(database, contents(lake) | {"link.tsv": (lake / "a.tsv").read_bytes()})
 
 
 def test_a_file_that_is_written_to_all_the_time_does_not_fail(lake: Path, database: str) -> None:
     line = events(1, 1, "grows").splitlines(keepends=True)[1]
-    with watch("--interval", "1", lake=lake, database=database) as going_on:
+    with watch("--interval", "1", lake=lake, database=database) as running:
         with (lake / "grows.tsv").open("wb", buffering=0) as file:
             file.write(HEADER + line * 20_000)
             for _ in range(150):
                 file.write(line * 50)
                 time.sleep(0.02)
         wait_for(database, lake)
-        stop(going_on)
-        assert going_on.errors == ""
+        stop(running)
+        assert running.errors == ""
     Model().check(database, contents(lake))
 
 
 def test_listings_alone_find_every_file(bucket: str, database: str) -> None:
     s3, lake = boto3.client("s3", endpoint_url=bucket), {}
-    with watch("--interval", "1", lake="s3://events/lake/", database=database) as going_on:
+    with watch("--interval", "1", lake="s3://events/lake/", database=database) as running:
         for number in range(3):
             lake[f"{number}.tsv"] = events(number, 9, "t")
             s3.put_object(Bucket="events", Key=f"lake/{number}.tsv", Body=lake[f"{number}.tsv"])
             wait_until(lambda: len(counted(database)) == len(lake))
-        stop(going_on, signal.SIGINT)
+        stop(running, signal.SIGINT)
     Model().check(database, lake)
 
 
@@ -204,76 +204,76 @@ def test_listings_alone_find_every_file(bucket: str, database: str) -> None:
 def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server], lake: Path) -> None:
     uri, server = own_server
     with new_database(uri) as database:
-        with watch("--interval", "5", lake=lake, database=database, DATABASE_WAIT="1") as going_on:
+        with watch("--interval", "5", lake=lake, database=database, DATABASE_WAIT="1") as running:
             write_lake(lake, {"a.tsv": events(1, 9, "a")})
             wait_for(database, lake)
             for number in range(2):
                 server.kill(signal.SIGKILL)
                 try:
                     write_lake(lake, {"a.tsv": events(2, 9, "b"), f"{number}.tsv": events(number, 30, "c")})
-                    wait_for_word(going_on, "\n", 2 * number + 1)
+                    wait_for_word(running, "\n", 2 * number + 1)
                     time.sleep(3)  # longer than the wait for one connection
                 finally:
                     server.start()
                 wait_for(database, lake)
-                wait_for_word(going_on, "\n", 2 * number + 2)
-            stop(going_on)
-            assert going_on.errors.splitlines()[1::2] == ["watch continues"] * 2
+                wait_for_word(running, "\n", 2 * number + 2)
+            stop(running)
+            assert running.errors.splitlines()[1::2] == ["watch continues"] * 2
         Model().check(database, contents(lake))
         assert watches(database) == [(0, None, 4)]
 
 
 def test_a_watch_waits_for_an_unavailable_folder(lake: Path, database: str) -> None:
     write_lake(lake, {"a.tsv": events(1, 9, "a")})
-    with watch("--interval", "1", lake=lake, database=database) as going_on:
+    with watch("--interval", "1", lake=lake, database=database) as running:
         wait_for(database, lake)
-        away = lake.rename(lake.with_name("away"))
-        wait_until(lambda: "cannot be listed" in going_on.errors)
-        away.rename(lake)
-        wait_until(lambda: "watch continues" in going_on.errors)
+        moved = lake.rename(lake.with_name("moved"))
+        wait_until(lambda: "cannot be listed" in running.errors)
+        moved.rename(lake)
+        wait_until(lambda: "watch continues" in running.errors)
         write_lake(lake, {"b.tsv": events(1, 9, "b")})
         wait_for(database, lake)
-        stop(going_on)
-        assert len(going_on.errors.splitlines()) == 2
+        stop(running)
+        assert len(running.errors.splitlines()) == 2
     Model().check(database, contents(lake))
 
 
 @pytest.mark.slow
 def test_a_watch_waits_for_an_unavailable_s3(bucket: str, queue: str, database: str) -> None:
     s3, fault = boto3.client("s3", endpoint_url=bucket), list[S3Fault]()
-    lake = {"told/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
+    lake = {"notified/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
     with (
         closing(S3Proxy(bucket, lambda _: fault[0] if fault else None)) as proxy,
         watch("--queue", queue, "--interval", "2", lake="s3://events/lake/", database=database,
-              AWS_ENDPOINT_URL_S3=proxy.url) as going_on,
+              AWS_ENDPOINT_URL_S3=proxy.url) as running,
     ):  # fmt: skip
         wait_until(lambda: is_up(database))
         for number, kind in enumerate(("503", "reset"), 1):
             fault.append(kind)  # type: ignore[arg-type]
-            lake[f"told/{number}.tsv"] = events(number, 9, kind)
+            lake[f"notified/{number}.tsv"] = events(number, 9, kind)
             for key, data in lake.items():
                 s3.put_object(Bucket="events", Key=f"lake/{key}", Body=data)
-            wait_for_word(going_on, "; watch waits\n", number)
+            wait_for_word(running, "; watch waits\n", number)
             fault.clear()
             wait_until(lambda: counted(database).keys() == lake.keys())
-            wait_for_word(going_on, "watch continues\n", number)
-        stop(going_on)
-        assert len(going_on.errors.splitlines()) == 4
+            wait_for_word(running, "watch continues\n", number)
+        stop(running)
+        assert len(running.errors.splitlines()) == 4
     Model().check(database, lake)
 
 
 def test_without_its_queue_a_watch_still_lists(bucket: str, queue: str, database: str) -> None:
-    with watch("--queue", queue, "--interval", "1", lake="s3://events/lake/", database=database) as going_on:
+    with watch("--queue", queue, "--interval", "1", lake="s3://events/lake/", database=database) as running:
         wait_until(lambda: is_up(database))
         boto3.client("sqs", endpoint_url=bucket).delete_queue(QueueUrl=queue)
-        wait_until(lambda: "the queue cannot be used" in going_on.errors)
+        wait_until(lambda: "the queue cannot be used" in running.errors)
         data = events(1, 9, "a")
         boto3.client("s3", endpoint_url=bucket).put_object(Bucket="events", Key="lake/a.tsv", Body=data)
         wait_until(lambda: counted(database))
-        boto3.client("sqs", endpoint_url=bucket).create_queue(QueueName="arrivals")
-        wait_until(lambda: "the queue answers again" in going_on.errors)
-        stop(going_on)
-        assert len(going_on.errors.splitlines()) == 2
+        boto3.client("sqs", endpoint_url=bucket).create_queue(QueueName="notifications")
+        wait_until(lambda: "the queue answers again" in running.errors)
+        stop(running)
+        assert len(running.errors.splitlines()) == 2
     Model().check(database, {"a.tsv": data})
 
 
@@ -287,14 +287,14 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
     with Database(database):
         pass
     ask(database, slow)
-    with watch(lake=lake, database=database, BATCH_ROWS="1") as going_on:
+    with watch(lake=lake, database=database, BATCH_ROWS="1") as running:
         wait_until(lambda: len(counted(database)) > 3)
         nightly = run("forget", "0.tsv", lake=lake, database=database)
         assert (nightly.returncode, nightly.stderr) == (0, "")
         assert 0 < len(counted(database)) < 299
         verified = run("verify", "--since", "zzz", lake=lake, database=database)
         assert (verified.returncode, verified.stderr) == (0, "")
-        stop(going_on)
+        stop(running)
     assert run(lake=lake, database=database).returncode == 0
     Model().check(database, contents(lake))
 
@@ -302,18 +302,18 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
 def test_a_watch_waits_for_another_run_and_continues_after_it(lake: Path, database: str) -> None:
     with Database(database) as other:
         other.claim(str(lake))
-        with watch(lake=lake, database=database) as going_on:
-            wait_until(lambda: "at work on this database" in going_on.errors)
+        with watch(lake=lake, database=database) as running:
+            wait_until(lambda: "at work on this database" in running.errors)
             other.__exit__()
             wait_until(lambda: is_up(database))
             with Database(database) as third:
                 third.claim(str(lake))
                 write_lake(lake, {"a.tsv": events(1, 9, "a")})
-                wait_until(lambda: going_on.errors.count("at work on this database") == 2)
+                wait_until(lambda: running.errors.count("at work on this database") == 2)
                 assert counted(database) == {}
             wait_for(database, lake)
-            stop(going_on)
-            assert len(going_on.errors.splitlines()) == 3  # two about waiting, and one that it continues
+            stop(running)
+            assert len(running.errors.splitlines()) == 3  # two about waiting, and one that it continues
     Model().check(database, contents(lake))
     assert watches(database) == [(0, None, 1)]
 
@@ -361,23 +361,23 @@ def test_files_read_ahead_do_not_undo_another_run(
 
 def test_a_watch_ends_if_the_database_is_given_to_another_lake(lake: Path, database: str, tmp_path: Path) -> None:
     (tmp_path / "moved").mkdir()
-    with watch("--interval", "1", lake=lake, database=database) as going_on:
+    with watch("--interval", "1", lake=lake, database=database) as running:
         wait_until(lambda: is_up(database))
         assert run("--relocated", lake=tmp_path / "moved", database=database).returncode == 0
-        assert going_on.end() == 2
-        assert going_on.errors.splitlines()[-1].startswith("this database holds the lake")
+        assert running.end() == 2
+        assert running.errors.splitlines()[-1].startswith("this database holds the lake")
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_signal_ends_a_watch_with_0_wherever_it_is(lake: Path, database: str, seed: int) -> None:
     draw = random.Random(seed)
     write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(60)})
-    with watch(lake=lake, database=database) as going_on:
+    with watch(lake=lake, database=database) as running:
         wait_until(lambda: is_there(database, "command = 'watch'"))
         time.sleep(draw.uniform(0, 0.6))
-        stop(going_on, draw.choice((signal.SIGTERM, signal.SIGINT)))
+        stop(running, draw.choice((signal.SIGTERM, signal.SIGINT)))
         broken_off = ("the transaction failed (canceling statement", "watch continues")
-        assert all(line.startswith(broken_off) for line in going_on.errors.splitlines()), going_on.errors
+        assert all(line.startswith(broken_off) for line in running.errors.splitlines()), running.errors
     assert [row[:2] for row in watches(database)] == [(0, None)]
     assert run(lake=lake, database=database).returncode == 0
     Model().check(database, contents(lake))
@@ -387,18 +387,18 @@ def test_a_signal_ends_a_watch_with_0_while_a_statement_waits(lake: Path, databa
     with Database(database):
         pass
     write_lake(lake, {"a.tsv": events(1, 9, "a")})
-    with held(database, "lock table state.file_sessions"), watch(lake=lake, database=database) as going_on:
+    with held(database, "lock table state.file_sessions"), watch(lake=lake, database=database) as running:
         wait_until(lambda: is_waiting(database))
-        stop(going_on)
+        stop(running)
     assert watches(database) == [(0, None, 0)]
 
 
 def test_a_killed_watch_hinders_nobody(lake: Path, database: str) -> None:
     write_lake(lake, {f"{n}.tsv": events(n % 40, 30, f"t{n}") for n in range(60)})
-    with watch(lake=lake, database=database) as going_on:
+    with watch(lake=lake, database=database) as running:
         wait_until(lambda: len(counted(database)) > 3)
-        going_on.process.kill()
-        going_on.process.wait()
+        running.process.kill()
+        running.process.wait()
     shown = run("status", lake=lake, database=database).stdout
     assert "watch, which has not ended; it was last at work at" in shown
     wait_until(lambda: not holders(database))
@@ -408,13 +408,13 @@ def test_a_killed_watch_hinders_nobody(lake: Path, database: str) -> None:
 
 def test_an_unreadable_file_is_reported_once_in_a_while(lake: Path, database: str) -> None:
     write_lake(lake, {"broken.tsv": b"no header\n"})
-    with watch("--interval", "1", lake=lake, database=database) as going_on:
-        wait_until(lambda: going_on.errors.count("not counted broken.tsv") == 2)
+    with watch("--interval", "1", lake=lake, database=database) as running:
+        wait_until(lambda: running.errors.count("not counted broken.tsv") == 2)
         time.sleep(2.5)
-        assert going_on.errors.count("not counted broken.tsv") <= 3
+        assert running.errors.count("not counted broken.tsv") <= 3
         write_lake(lake, {"broken.tsv": events(1, 9, "fixed")})
         wait_for(database, lake)
-        stop(going_on)
+        stop(running)
     Model().check(database, contents(lake))
 
 
@@ -431,14 +431,14 @@ def memory(process: int) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the memory of a process is asked of Linux")
 def test_memory_does_not_grow_with_the_files_that_arrived(lake: Path, database: str) -> None:
-    with watch("--interval", "2", lake=lake, database=database) as going_on:
+    with watch("--interval", "2", lake=lake, database=database) as running:
         sizes = []
         for first in range(0, 300, 100):
             write_lake(lake, {f"{n}.tsv": events(n % 40, 5, "t") for n in range(first, first + 100)})
             wait_for(database, lake)
             time.sleep(3)  # the first drawing of the report takes memory
-            sizes.append(memory(going_on.process.pid))
-        stop(going_on)
+            sizes.append(memory(running.process.pid))
+        stop(running)
     assert sizes[2] - sizes[1] < 8_000_000
 
 
@@ -462,7 +462,7 @@ def test_a_wrong_setting_of_a_folder_ends_a_watch_with_2(
 def test_a_wrong_setting_of_s3_ends_a_watch_with_2(queue: str, database: str) -> None:
     for place, url in (
         ("s3://events/lake/", f"{queue}-not"),
-        ("s3://events/lake/", "arrivals"),
+        ("s3://events/lake/", "notifications"),
         ("s3://no-such-bucket/", queue),
     ):
         done = run("watch", lake=place, database=database, QUEUE_URL=url)
@@ -518,12 +518,12 @@ def test_messages_about_objects_elsewhere_are_deleted(bucket: str, queue: str, d
         body = {"Records": [{"s3": {"bucket": {"name": name}, "object": {"key": key}}}]}
         sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(body))
     sqs.send_message(QueueUrl=queue, MessageBody='{"Service": "Amazon S3", "Event": "s3:TestEvent"}')
-    with watch("--queue", queue, lake="s3://events/lake/", database=database) as going_on:
-        wait_until(lambda: "outside of the lake" in going_on.errors and "ignored: it is the test" in going_on.errors)
+    with watch("--queue", queue, lake="s3://events/lake/", database=database) as running:
+        wait_until(lambda: "outside of the lake" in running.errors and "ignored: it is the test" in running.errors)
         is_empty: Callable[[], bool] = lambda: "Messages" not in sqs.receive_message(QueueUrl=queue)  # noqa: E731
         wait_until(is_empty)
-        stop(going_on)
-        assert len(going_on.errors.splitlines()) == 2
+        stop(running)
+        assert len(running.errors.splitlines()) == 2
 
 
 def test_a_watch_is_scraped(database: str, tmp_path: Path) -> None:

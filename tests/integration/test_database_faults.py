@@ -68,13 +68,13 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(
         return None
 
     with new_database(uri) as database:
-        with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as going_on:
+        with closing(PostgresProxy(database, fault)) as proxy, Run(lake=lake, database=proxy.url) as running:
             try:
                 assert died.wait(DEADLINE_SECONDS)
-                wait_until(lambda: "waiting for the database" in going_on.errors)
+                wait_until(lambda: "waiting for the database" in running.errors)
             finally:
                 server.start()
-            assert going_on.end() == 0
+            assert running.end() == 0
         Model().check(database, LAKE)
 
 
@@ -87,15 +87,15 @@ def test_a_server_that_dies_for_good_is_reported_and_the_next_run_completes(
             pass  # this makes the schema
         with (
             held(database, "lock table state.file_sessions"),
-            Run(lake=lake, database=database, DATABASE_WAIT="1") as going_on,
+            Run(lake=lake, database=database, DATABASE_WAIT="1") as running,
         ):
             try:
                 wait_until(lambda: is_waiting(database))
                 server.kill(signal.SIGKILL)
-                assert going_on.end() == 1
+                assert running.end() == 1
             finally:
                 server.start()
-            *notes, line = going_on.errors.splitlines()
+            *notes, line = running.errors.splitlines()
             assert line.startswith("no connection to the database: ")
             assert line.endswith("; look at DATABASE_URL")
             assert all(note.startswith(("waiting for the database", "the transaction failed")) for note in notes)
@@ -195,10 +195,10 @@ def test_a_database_that_refuses_connections_for_a_while_is_waited_for(server: s
     limit, name = "alter database {} connection limit ", parse_dsn(database)["dbname"]
     with held(database, "select"):
         administrate(server, limit + "1", name)
-        with Run(lake=lake, database=database) as going_on:
-            wait_until(lambda: "too many connections" in going_on.errors)
+        with Run(lake=lake, database=database) as running:
+            wait_until(lambda: "too many connections" in running.errors)
             administrate(server, limit + "3", name)
-            assert going_on.end() == 0
+            assert running.end() == 0
     Model().check(database, LAKE)
 
 
@@ -338,7 +338,7 @@ def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> 
     with (
         closing(psycopg2.connect(database)) as other,
         other.cursor() as cur,
-        Run(lake=lake, database=database) as going_on,
+        Run(lake=lake, database=database) as running,
     ):
         cur.execute("update user_performance set clicks = clicks where user_id = 'bad'")
         wait_until(lambda: is_waiting(database))
@@ -347,8 +347,8 @@ def test_a_deadlock_with_someone_else_is_resolved(database: str, lake: Path) -> 
         except DeadlockDetected:
             undone = True
         other.rollback()
-        assert going_on.end() == 0
-        assert undone != ("the transaction failed (deadlock detected); trying again" in going_on.errors)
+        assert running.end() == 0
+        assert undone != ("the transaction failed (deadlock detected); trying again" in running.errors)
     Model().check(database, contents(lake))
 
 

@@ -115,8 +115,10 @@ def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> Non
     model.check(database, lake.files)
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(database: str, tmp_path: Path, anew: bool) -> None:
+@pytest.mark.parametrize("rebuilds", [False, True])
+def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(
+    database: str, tmp_path: Path, rebuilds: bool
+) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO, never=BROKEN), Model()
     ingest_folder(tmp_path, database, Plan())
     model.check(database, lake.files)
@@ -125,7 +127,7 @@ def test_the_error_of_a_changed_file_is_cleared_when_it_is_missing(database: str
     assert model.check(database, lake.files).failed == {"one.tsv", "never.tsv"}
     lake.remove("one")
     lake.remove("never")
-    if anew:
+    if rebuilds:
         rebuild(lake, database, Plan())
     else:
         ingest_folder(tmp_path, database, Plan())
@@ -147,10 +149,10 @@ def test_the_error_of_a_changed_file_is_cleared_when_the_old_version_is_back(dat
     assert (outcome.files_unchanged, model.check(database, lake.files).failed) == (1, set())
 
 
-@pytest.mark.parametrize("anew", [False, True])
-def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_path: Path, anew: bool) -> None:
+@pytest.mark.parametrize("rebuilds", [False, True])
+def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_path: Path, rebuilds: bool) -> None:
     def run(plan: Plan) -> RunTally:
-        return rebuild(lake, database, plan) if anew else ingest_folder(tmp_path, database, plan)[0]
+        return rebuild(lake, database, plan) if rebuilds else ingest_folder(tmp_path, database, plan)[0]
 
     lake, model = Lake(tmp_path, a=ONE, b=TWO, c=ONE, d=TWO), Model()
     ingest_folder(tmp_path, database, Plan())

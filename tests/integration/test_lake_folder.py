@@ -92,7 +92,7 @@ def test_a_listing_fails_if_the_lake_folder_disappears_meanwhile(tmp_path: Path,
     write_lake(lake, {"a.tsv": HEADER, "2019/b.tsv": HEADER})
     files = open_lake(str(lake)).list_files()
     assert next(files).key == "a.tsv"
-    lake.rename(tmp_path / "away")
+    lake.rename(tmp_path / "elsewhere")
     if is_left:  # like the empty folder below an unmounted file system
         lake.mkdir()
     with pytest.raises(LakeError, match="disappeared or was replaced while it was being listed; run again"):

@@ -209,11 +209,11 @@ def test_each_final_answer_names_what_to_do(database: str, lake: Path, state: st
     write_lake(lake, {"a.tsv": HEADER + CLICK.replace(b"\tu1\t", b"\tbad\t")})
     inject(database, state, times=1000)
     done = run(lake=lake, database=database)
-    told = done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
     assert done.returncode == 1
-    assert told.startswith("not counted a.tsv: the database refused: made for a test; ")
-    assert FINAL[state] in told.rpartition(";")[2] + told
-    assert "run again later" not in told
+    assert last.startswith("not counted a.tsv: the database refused: made for a test; ")
+    assert FINAL[state] in last.rpartition(";")[2] + last
+    assert "run again later" not in last
     tried = ask(database, "select last_value from public.failed") == [(1,)]
     assert tried == (state[:2] not in ("53", "55", "58") or state in ("53400", "55000"))
 

@@ -88,7 +88,7 @@ def written(url: str, table: str) -> list[tuple[object, ...]]:
     )
 
 
-def spoils(url: str, table: str) -> list[str]:
+def damages(url: str, table: str) -> list[str]:
     """Return statements that each damage a table: one for each column, one row too few, one row too many."""
     columns = written(url, table)
     first = f"where ctid = (select min(ctid) from {table})"
@@ -124,22 +124,22 @@ def first_key(url: str, table: str) -> list[object]:
 def test_every_damaged_cell_is_found(lake: Path, database: str, table: str) -> None:
     ingest_folder(lake, database, Plan())
     assert not differences(lake, database)
-    for spoil in spoils(database, table):
+    for damage in damages(database, table):
         key = first_key(database, table)
-        execute(database, spoil)
+        execute(database, damage)
         found = differences(lake, database)
         named = [difference for difference in found if difference.table == table.split(".")[1]]
-        assert named, spoil
-        if not spoil.startswith("insert"):
-            assert key in [difference.key for difference in named], spoil
+        assert named, damage
+        if not damage.startswith("insert"):
+            assert key in [difference.key for difference in named], damage
         rebuild_tables(lake, database)
     assert not differences(lake, database)
 
 
-@pytest.mark.parametrize("spoil", CHECKPOINT)
-def test_a_damaged_checkpoint_is_found(lake: Path, database: str, spoil: str) -> None:
+@pytest.mark.parametrize("damage", CHECKPOINT)
+def test_a_damaged_checkpoint_is_found(lake: Path, database: str, damage: str) -> None:
     ingest_folder(lake, database, Plan())
-    execute(database, f"update state.lake_files set {spoil} where key = 'a.tsv'")
+    execute(database, f"update state.lake_files set {damage} where key = 'a.tsv'")
     assert ["a.tsv"] in [difference.key for difference in differences(lake, database)]
 
 

@@ -283,17 +283,17 @@ def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
     path = Path(scene.lake.url, "a.tsv")
     write_lake(path.parent, {"a.tsv": b"no header\n"})
 
-    def away() -> list[str]:
+    def leave() -> list[str]:
         path.rename(path.with_name("kept"))
         scene.clock.now += INTERVAL
         return []
 
-    def back() -> list[str]:
+    def return_() -> list[str]:
         assert scene.watch._failed == {}
         path.with_name("kept").rename(path)
         return ["a.tsv"]
 
-    scene.run(away, back)
+    scene.run(leave, return_)
     assert scene.tally.counts == {"a.tsv": 2}
 
 
@@ -349,7 +349,9 @@ def test_the_report_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, dra
     assert len(scene.drawn) == draws  # nothing is new
 
 
-@pytest.mark.parametrize("error", [BusyError("busy"), DatabaseError("gone"), DatabaseUnavailableError("away")])
+@pytest.mark.parametrize(
+    "error", [BusyError("busy"), DatabaseError("refused"), DatabaseUnavailableError("unreachable")]
+)
 def test_a_report_that_cannot_be_drawn_at_the_end_is_skipped(scene: Scene, error: Exception) -> None:
     scene.run(scene.write("a.tsv"))
     before = len(scene.drawn)
@@ -371,8 +373,8 @@ def test_an_error_before_the_first_listing_ends_a_watch(scene: Scene, error: Exc
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (LakeError("the bucket is away; look"), "the bucket is away; look; watch waits"),
-        (DatabaseError("the database is away"), "the database is away; watch waits"),
+        (LakeError("the bucket is unavailable; look"), "the bucket is unavailable; look; watch waits"),
+        (DatabaseError("the database is unavailable"), "the database is unavailable; watch waits"),
         (BusyError("another run; it stops"), "another run; watch waits"),
     ],
 )
@@ -415,20 +417,20 @@ def test_an_outage_is_reported_once_and_waits_grow(monkeypatch: pytest.MonkeyPat
     clock, lines = Clock(), list[str]()
     monkeypatch.setattr(backoff, "time", clock)
     monkeypatch.setattr("random.uniform", lambda low, high: (low + high) / 2)
-    away = backoff.Backoff(lines.append, "back")
-    away.end()
+    outage = backoff.Backoff(lines.append, "back")
+    outage.end()
     assert lines == []
     for _ in range(9):
-        away.report("away")
-        away.wait()
+        outage.report("unavailable")
+        outage.wait()
     assert clock.slept == [0.75 * min(backoff.FIRST_SECONDS * 2**n, backoff.MAX_SECONDS) for n in range(9)]
-    away.wait(0.1)
+    outage.wait(0.1)
     assert clock.slept[-1] == 0.1
-    away.end()
-    away.end()
-    assert lines == ["away", "back"]
-    away.report("again")
-    away.wait()
+    outage.end()
+    outage.end()
+    assert lines == ["unavailable", "back"]
+    outage.report("again")
+    outage.wait()
     assert (lines[-1], clock.slept[-1]) == ("again", 0.75 * backoff.FIRST_SECONDS)
     backoff.Backoff(lines.append, "back").wait()
     assert clock.slept[-1] == 0.75 * backoff.FIRST_SECONDS

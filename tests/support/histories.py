@@ -317,14 +317,14 @@ class Histories(RuleBasedStateMachine):
     def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:
         self._run(Doomed(self.url, statement, victim), plan)
 
-    @rule(plan=PLANS, statement=STATEMENTS, anew=st.booleans())
-    def crash(self, plan: Plan, statement: int, anew: bool) -> None:
+    @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans())
+    def crash(self, plan: Plan, statement: int, rebuilds: bool) -> None:
         lake = open_lake(str(self.folder))
         before = dict(self.model.counting)
         try:
             with Doomed(self.url, statement, "program") as db:
                 db.claim(lake.url, relocated=True)
-                (rebuild if anew else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
+                (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:
             pass
         self.counted = False

@@ -227,10 +227,10 @@ def add_session(random: Random, arrivals: Arrivals, at: int, user: bytes, cards:
             add(at, delay, session, b"\tarticle_closed\t", user, CLOSED)
     if chance() * BAD_CARDS_ONE_IN < len(positions):
         line = b"".join(arrivals.stamped(at, session, name, user, head, positions[0], tail))
-        arrivals.minutes[at // 60_000 + delay].append(spoiled(random, line))
+        arrivals.minutes[at // 60_000 + delay].append(damaged(random, line))
 
 
-def spoiled(random: Random, line: bytes) -> bytes:
+def damaged(random: Random, line: bytes) -> bytes:
     """Return a line that is rejected, each time for another reason, made from a good one."""
     title = b'"title": "'
     return random.choice(

@@ -57,10 +57,10 @@ class Refusal(NamedTuple):
 class OddS3:
     """The server. `page` is the number of keys in a page.
 
-    refuse: asked about each request, gives what it is refused with, or None. edit: changes the elements of a page; one
+    refuse: called with each request; returns the refusal, or None. edit: changes the elements of a page; one
     that is None is left out, and so in each of the `Contents`. answer: changes the headers of an object's answer, where
     None leaves one out too, and gives its body. Conditions are heeded unless `heeds_conditions` is off, as are ranges.
-    sts: what a role is refused with.
+    sts: the refusal for a role.
     """
 
     def __init__(self) -> None:

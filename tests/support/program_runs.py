@@ -65,9 +65,9 @@ class Run:
 def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
     """Return the object that `--json` printed as the one line on standard output, without its seconds."""
     (line,) = done.stdout.splitlines()
-    told: dict[str, float] = json.loads(line)
-    assert told.pop("seconds") >= 0
-    return told
+    result: dict[str, float] = json.loads(line)
+    assert result.pop("seconds") >= 0
+    return result
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str], folder: Path) -> str:

@@ -212,12 +212,12 @@ class S3Proxy:
         elif fault in ("truncated", "no body"):
             handler.close_connection = True
 
-    def _forward(self, handler: BaseHTTPRequestHandler, stretch: str | None) -> tuple[int, dict[str, str], bytes]:
+    def _forward(self, handler: BaseHTTPRequestHandler, byte_range: str | None) -> tuple[int, dict[str, str], bytes]:
         headers = {
             name: value for name, value in handler.headers.items() if name.lower() not in ("connection", "range")
         }
-        if stretch:
-            headers["Range"] = stretch
+        if byte_range:
+            headers["Range"] = byte_range
         connection = http.client.HTTPConnection(urlsplit(self.server).netloc)
         connection.request(handler.command, handler.path, headers=headers)
         answer = connection.getresponse()

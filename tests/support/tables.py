@@ -100,7 +100,8 @@ class Model:
     def check(self, url: str, lake: Mapping[str, bytes], pruned: bool = False) -> Tables:
         """Fail unless the tables equal one pass over the lake, whose present state was just ingested.
 
-        A file that cannot be read keeps what its last readable version gave, and one that is gone does until pruned.
+        A file that cannot be read keeps the contribution of its last readable version; a missing file keeps its own
+        until it is pruned.
         """
         lake = {key: data for key, data in lake.items() if is_lake_file(key)}
         failed = expected(lake).failed
