@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from processor.command_options import DATABASE, LAKE, Options
 from processor.command_registry import COMMANDS, Command
-from processor.errors import EXIT_CODES, SettingError
+from processor.errors import DONE, EXIT_CODES, FAILED, SettingError
 
 if TYPE_CHECKING:
     from processor.settings import Settings
@@ -40,6 +40,17 @@ class Parser(argparse.ArgumentParser):
             console = Console()
         console.error(line)
         self.exit(2)
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002
+        """Print the help to standard output; end the program if that cannot be written."""
+        try:
+            print(self.format_help(), end="", flush=True)
+        except OSError as error:
+            from processor.output.console import Console
+
+            console = Console()
+            console.drop_output(sys.stdout, error)
+            self.exit(FAILED if console.has_lost_output else DONE)
 
 
 def make_parser() -> Parser:
@@ -136,9 +147,10 @@ def main(argv: list[str]) -> int:
 
             signals.exit_code = command.stop_code
             try:
-                return run_command(command, settings, console, signals)
+                code = run_command(command, settings, console, signals)
             finally:
                 console.end()
     except StopRequest as signal_name:
         log_stop(str(signal_name))
-        return signals.exit_code
+        code = signals.exit_code
+    return FAILED if code == DONE and console is not None and console.has_lost_output else code

@@ -23,7 +23,10 @@ CELL_CHARACTERS = 40
 
 
 class Console(Listener):
-    """Prints the progress of a run to standard output, or to standard error if `--json` needs standard output."""
+    """Prints the progress of a run to standard output, or to standard error if `--json` needs standard output.
+
+    `has_lost_output` is true once something could not be written, unless its reader had ended.
+    """
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare standard output and standard error for one run.
@@ -40,6 +43,7 @@ class Console(Listener):
         self._level = LEVELS.index(level)
         self._progress_bar: ProgressBar | None = None
         self._left: int | None = None
+        self.has_lost_output = False
 
     @property
     def shows_tables(self) -> bool:
@@ -78,8 +82,17 @@ class Console(Listener):
     def _write(self, line: str, stream: TextIO) -> None:
         try:
             print(line, file=stream, flush=True)
-        except OSError:  # the reader has ended, as `| head` does; the run continues
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except OSError as error:
+            self.drop_output(stream, error)
+
+    def drop_output(self, stream: TextIO, error: OSError) -> None:
+        """Write no more to a stream that cannot be written; the run continues."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if isinstance(error, BrokenPipeError):
+            return  # its reader has ended, as `| head` does
+        self.has_lost_output = True
+        if stream is sys.stdout:
+            self.error(f"standard output cannot be written ({error.strerror}); send it to a place with room")
 
     def difference(self, difference: "Difference") -> None:
         """Print how a row differs from the lake."""
