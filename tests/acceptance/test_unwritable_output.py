@@ -11,8 +11,8 @@ import pytest
 from processor.plan import Plan
 from tests.support.event_files import CLICK, HEADER
 from tests.support.ingest import ingest_folder
-from tests.support.paths import ROOT
 from tests.support.lake_files import fingerprints
+from tests.support.paths import ROOT
 from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
 LINE = "standard output cannot be written (No space left on device); send it to a place with room"
