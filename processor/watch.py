@@ -204,6 +204,7 @@ class Watch:
         """Hold the lock while the context lasts, and record at its end what the run did until now."""
         begun = time.monotonic()
         self._take_lock()
+        self._store.begin_turn()
         try:
             yield
         except BaseException:

@@ -108,11 +108,13 @@ class BatchWriter:
             for key, file_id, content_hash, commit_id in self._cur.fetchall()
         }
 
-    def write(self, readings: Sequence[Reading], commit_id: str | None) -> list[Version | None]:
+    def write(
+        self, readings: Sequence[Reading], commit_id: str | None, begins_turn: bool = False
+    ) -> list[Version | None]:
         """Write the contributions of files in place of their earlier ones, and their checkpoints.
 
-        Returns the version of each file, or None if its content is the same as before. Raises LostRowsError, and what
-        reading a file raises.
+        begins_turn: whether these versions are the first of a run, or of a turn of a watch. Returns the version of each
+        file, or None if its content is the same as before. Raises LostRowsError, and what reading a file raises.
         """
         known = self.find([reading.key for reading in readings])
         (first,) = self._one("next_number")
@@ -146,6 +148,8 @@ class BatchWriter:
             self._add_up(first, bool(retracted))
             recorded = {name: [getattr(version, name) for version in written.values()] for name in RECORDED}
             self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
+            if begins_turn:
+                self._execute("begin_turn", first=first)
         return versions
 
     def _copy(self, reading: Reading, number: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:

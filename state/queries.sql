@@ -141,9 +141,8 @@ select
         from state.runs
         where exit_code = 0 and command not in ('verify', 'forget')
     ) as succeeded_at,
-    max(newest_at) filter (where fingerprint is not null) / 1e6::double precision as newest_at,
-    count(*) filter (where error is not null) as failed_files
-from state.lake_files;
+    (select max(newest_at) from state.lake_files) / 1e6::double precision as newest_at,
+    (select count(*) from state.lake_files where error is not null) as failed_files;
 
 -- read_files: the checkpoint
 select file_id, key, fingerprint, error from state.lake_files;
@@ -362,6 +361,9 @@ cross join lateral (
 
 -- next_number: the number of the next file; only the run that holds the lock asks for it
 select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
+
+-- begin_turn: the versions from this number on are those of the last run, or of the last turn of a watch
+update lake set first_new_file_id = %(first)s;
 
 -- record_files: the checkpoints of the versions that were ingested, in place of the former ones
 delete from lake_files where file_id = any(%(known)s);
@@ -1213,19 +1215,24 @@ cross join public.freshness as fresh;
 -- read_failed_files: files whose present version could not be read, the last ones first
 select key, error from state.lake_files where error is not null order by failed_at desc, key limit %(most)s;
 
--- read_newest_files: the files that the last run which ingested any has ingested, those with the most clicks and
--- displays first, with sums over all of them
+-- read_newest_files: the files that the last run, or the last turn of a watch, which ingested any has ingested, those
+-- with the most clicks and displays first, with sums over all of them. After a rebuild, files that it could not read
+-- have higher numbers, but were ingested earlier
 with newest as (
-    select file_id, key, counted_at, events, rejected
-    from state.lake_files
-    where
-        fingerprint is not null
-        and counted_at >= (
-            select started_at from state.runs
-            where started_at <= (select max(counted_at) from state.lake_files)
-            order by run_id desc
-            limit 1
-        )
+    select found.file_id, found.key, found.counted_at, found.events, found.rejected
+    from state.lake as lake
+    cross join lateral (
+        select counted_at
+        from state.lake_files
+        where file_id >= lake.first_new_file_id and fingerprint is not null
+        order by file_id
+        limit 1
+    ) as first
+    cross join lateral (
+        select file_id, key, counted_at, events, rejected
+        from state.lake_files
+        where file_id >= lake.first_new_file_id and fingerprint is not null and counted_at >= first.counted_at
+    ) as found
 )
 
 select
@@ -1510,6 +1517,7 @@ delete from state.articles;
 delete from state.category_days;
 delete from state.session_days;
 insert into state.lake_files select * from pg_temp.lake_files;
+update state.lake set first_new_file_id = (select min(file_id) from pg_temp.lake_files where counted_at = now());
 insert into state.file_article_days select * from pg_temp.file_article_days;
 insert into state.file_user_days select * from pg_temp.file_user_days;
 insert into state.file_sessions select * from pg_temp.file_sessions;

@@ -31,6 +31,7 @@ create table state.runs (
     bytes bigint not null default 0,
     reasons jsonb not null default '{}'
 );
+create index runs_succeeded on state.runs (ended_at) where exit_code = 0 and command not in ('verify', 'forget');
 comment on table state.runs is 'Every run that held the lock of this database.';
 comment on column state.runs.run_id is 'Number of the run.';
 comment on column state.runs.started_at is 'When it took the lock.';
@@ -53,12 +54,14 @@ comment on column state.runs.reasons is 'The number of those rejected lines by t
 create table state.lake (
     only_one boolean primary key default true check (only_one),
     url text not null,
-    run_id bigint not null
+    run_id bigint not null,
+    first_new_file_id integer
 );
 comment on table state.lake is 'The one lake that this database holds.';
 comment on column state.lake.only_one is 'Always true, so that there is only one row.';
 comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or the last --relocated changed it.';
 comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
+comment on column state.lake.first_new_file_id is 'Number of the first file that the last run, or the last turn of a watch, which ingested any has ingested; null before the first.';
 
 create table state.lake_files (
     file_id integer primary key,
@@ -78,6 +81,9 @@ create table state.lake_files (
     exclude using hash (key with =),
     constraint every_line_is_accounted_for check (lines = events + rejected + empty)
 );
+-- what metrics read after each turn of a watch
+create index lake_files_newest on state.lake_files (newest_at);
+create index lake_files_failed on state.lake_files (file_id) where error is not null;
 comment on table state.lake_files is 'The checkpoint of every lake file that was counted or failed.';
 comment on column state.lake_files.file_id is 'Number of the file in the tables file_*; each version that is ingested gets the next one.';
 comment on column state.lake_files.key is 'Path of the file below LAKE_URL.';

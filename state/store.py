@@ -23,6 +23,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         """Wrap a database whose lock is held and whose run is recorded."""
         self._db = database
+        self._begins_turn = True
         self.reads = Reads(database)
 
     def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
@@ -42,10 +43,16 @@ class Store:
             with self._db.transaction() as cur:
                 writer = BatchWriter(self._db, cur)
                 writer.prepare()
-                written.append(writer.write(readings, commit_id))
+                written.append(writer.write(readings, commit_id, self._begins_turn))
             return written[-1]
 
-        return self._db.retry(attempt)
+        versions = self._db.retry(attempt)
+        self._begins_turn = self._begins_turn and not any(versions)
+        return versions
+
+    def begin_turn(self) -> None:
+        """Begin a turn of a watch: the report shows the files that it ingests as new, and no earlier ones."""
+        self._begins_turn = True
 
     def _is_committed(self, key: str, commit_id: str) -> bool:
         with self._db.transaction() as cur:

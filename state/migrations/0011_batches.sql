@@ -28,6 +28,27 @@ comment on column state.articles.article_id is 'The article.';
 comment on column state.articles.title is 'Its latest title.';
 comment on column state.articles.category is 'Its latest category.';
 
+-- the report names the files of the last run, or of the last turn of a watch; of an older watch, those of its last commit
+alter table state.lake add column first_new_file_id integer;
+comment on column state.lake.first_new_file_id is 'Number of the first file that the last run, or the last turn of a watch, which ingested any has ingested; null before the first.';
+update state.lake set first_new_file_id = (
+    select min(files.file_id)
+    from (select max(counted_at) as at from state.lake_files) as last
+    cross join lateral (
+        select case when command = 'watch' then last.at else started_at end as at
+        from state.runs
+        where started_at <= last.at
+        order by run_id desc
+        limit 1
+    ) as began
+    inner join state.lake_files as files on files.fingerprint is not null and files.counted_at >= began.at
+);
+
+-- what metrics read after each turn of a watch
+create index runs_succeeded on state.runs (ended_at) where exit_code = 0 and command not in ('verify', 'forget');
+create index lake_files_newest on state.lake_files (newest_at);
+create index lake_files_failed on state.lake_files (file_id) where error is not null;
+
 alter table state.lake_files alter column file_id drop identity;
 comment on column state.lake_files.file_id is 'Number of the file in the tables file_*; each version that is ingested gets the next one.';
 

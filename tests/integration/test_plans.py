@@ -15,6 +15,7 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
+from state.batch_writer import Failure
 from state.connection import CONSTANTS
 from state.database import Database
 from state.store import Store
@@ -55,6 +56,9 @@ select md5('u' || n), date, 1, 1, 1, 1 from made;
 insert into state.category_days (date, displays, clicks, category) select date, 1, 1, 'c' || n from made;
 insert into state.session_days (date, sessions, session_seconds)
 select date '1900-01-01' + n, 300, 300 from generate_series(1, 20000) as n;
+insert into state.runs (host, pid, command, ended_at, exit_code)
+select 'h', 1, 'count', now() - interval '1 year', n % 2 from generate_series(1, 20000) as n;
+update state.lake_files set counted_at = now(), newest_at = file_id;
 analyze
 """
 # Every file of that history also has the articles, sessions and users of the small files, on a day of its own.
@@ -75,8 +79,10 @@ WRITING = (
     "retract", "merge_new", "number_rejected_lines", "recall_texts", "change_article_days", "change_articles",
     "change_category_days", "append_article_performance", "append_articles", "rewrite_article_performance",
     "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "delete_empty", "record_files",
-    "record_same", "find_files",
+    "record_same", "find_files", "begin_turn",
 )  # fmt: skip
+# What a watch reads after each turn, and when it draws the report.
+WATCHING = ("read_health", "read_newest_files")
 
 
 class Explained(Database):
@@ -87,7 +93,7 @@ class Explained(Database):
         self.plans: dict[str, list[str]] = {}
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
-        if name in WRITING:
+        if name in WRITING + WATCHING:
             for statement in re.split(r";\n", self.queries[name]):
                 cur.execute(f"explain {statement}", CONSTANTS | parameters)
                 self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
@@ -131,6 +137,25 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
                 plans.setdefault(name, []).extend(plan)
     assert plans.keys() == set(WRITING) - {"merge_new"}
     assert {name: read for name, plan in plans.items() if (read := GROWING.intersection(scans(plan)))} == {}
+
+
+def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: Path) -> None:
+    write_lake(tmp_path, {"b.tsv": events(3, 9, "b"), "c.tsv": events(4, 9, "c")})
+    lake, tally = open_lake(str(tmp_path)), SilentTally()
+    with Explained(counted) as db:
+        db.claim(lake.url, command="watch")
+        with closing(psycopg2.connect(counted)) as connection, connection, connection.cursor() as cur:
+            # All of the history is this watch's own.
+            cur.execute("update state.runs set started_at = now() - interval '1 year'")
+        store = Store(db)
+        pipeline.run(lake, store, Plan(), tally)
+        assert (tally.files_counted, tally.errors) == (2, {})
+        store.fail([Failure("failed.tsv", "unreadable")])
+        assert {row["key"]: row["files"] for row in store.reads.newest_files(9)} == {"b.tsv": 2, "c.tsv": 2}
+        assert store.reads.health()["failed_files"] == 1
+        assert set(WATCHING) <= db.plans.keys()
+        plans = {name: (GROWING | {"runs"}).intersection(scans(db.plans[name])) for name in WATCHING}
+    assert not any(plans.values()), plans
 
 
 READ = """

@@ -17,8 +17,10 @@ from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
 from state.batch_writer import Version
+from state.connection import Connection
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
+from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import events
@@ -221,6 +223,20 @@ def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: fl
     assert scene.store.turns[: 3 + 2 * releases] == ["give", "take", *["give", "take"] * releases, "give"]
     assert scene.tally.counts["counted"] == 4
     Model().check(scene.uri, contents(Path(scene.lake.url)))
+
+
+def test_new_are_the_files_of_the_last_turn_that_ingested_any(scene: Scene) -> None:
+    newest: list[list[str]] = []
+    reads = Reads(Connection(scene.uri))
+
+    def look() -> list[str]:
+        newest.append(sorted(row["key"] for row in reads.newest_files(9)))
+        return []
+
+    scene.tally.file_seconds = watch.LOCK_SECONDS + 0.1  # so that the lock is offered within a turn
+    scene.write("a.tsv", "b.tsv")()
+    scene.run(look, scene.write("c.tsv"), look, scene.write("d.tsv", "e.tsv"), look, None, look, limits=Limits(rows=1))
+    assert newest == [["a.tsv", "b.tsv"], ["c.tsv"], ["d.tsv", "e.tsv"], ["d.tsv", "e.tsv"]]
 
 
 def test_a_changed_file_is_tried_at_its_time_and_then_acknowledged(scene: Scene) -> None:
