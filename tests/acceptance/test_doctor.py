@@ -9,6 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 
+from state import embedded_process
 from state.connection import read_queries
 from state.database import Database
 from state.schema import list_migrations
@@ -16,9 +17,10 @@ from tests.support.database_queries import everything, execute
 from tests.support.event_files import CLICK, HEADER
 from tests.support.older_schemas import make_older
 from tests.support.paths import ROOT
-from tests.support.postgres import administrate, as_role, make_roles
+from tests.support.postgres import administrate, as_role, make_roles, new_server
 from tests.support.program_runs import run
 from tests.support.secret import SECRET
+from tests.support.servers import Server
 
 CHECKS = ["settings", "lake", "database", "roles", "schema", "recorded", "lock", "disk"]
 
@@ -204,6 +206,19 @@ def test_a_database_that_is_read_only_is_reported(lake: Path, database: str, cou
         "schema": "the database is read only (default_transaction_read_only): name one that can be written to"
     }
     assert run(lake=lake, database=database).returncode == 1
+
+
+def test_a_standby_is_reported(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(embedded_process.SETTINGS, "wal_level", "replica")
+    with new_server() as (database, home):
+        run(lake=lake, database=database)
+        Server(home).turn_into_standby()
+        assert bad(findings(lake, database)) == {"schema": "the database is a standby: name one that can be written to"}
+        (lake / "b.tsv").write_bytes(HEADER + CLICK)
+        done = run(lake=lake, database=database)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert execute(database, "select key from state.lake_files") == [("a.tsv",)]
+        assert run("status", lake=lake, database=database).returncode == 0
 
 
 SPOILT = {

@@ -90,6 +90,12 @@ class Server:
         (self._home / "kept").rename(self._home / "data")
         self.start()
 
+    def turn_into_standby(self) -> None:
+        """Kill it, and start it as a standby, which waits for the log of a primary server and can only be read."""
+        self.kill(signal.SIGKILL)
+        (self._home / "data" / "standby.signal").touch()
+        self.start()
+
     def start(self) -> None:
         """Start it again, in the same folder; the fixture that made it stops it."""
         with embedded.server("tests", self._home):
