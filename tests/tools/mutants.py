@@ -21,6 +21,7 @@ from tests.support.paths import ROOT, module_named
 from tests.tools.mutations import Mutant, mutants
 
 DONE = ROOT / ".mutants" / "noticed"
+SUFFIXES = (".py", ".sql", ".html")
 START_SECONDS, END_SECONDS = 60, 30
 FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 
@@ -37,8 +38,40 @@ RUNS = (
     " runners"
 )
 # Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
-# tests, and single tests of those that take long. A room that is not named here is not mutated.
+# tests, and single tests of those that take long. The first room that a path begins with counts. Every file of the
+# program is in a room, as a unit test checks.
 ROOMS = {
+    "processor/pipeline.py": "pipeline batches verify history",
+    "processor/plan.py": "pipeline commands history",
+    "processor/ingest_batch.py": "batches pipeline history",
+    "processor/rebuild.py": "verify runners history",
+    "processor/verify.py": "verify",
+    "processor/child_process.py": "process_pool",
+    "processor/environment.py": "names environment",
+    "processor/errors.py": "options unwritable_output",
+    "processor/formats.py": "rejected commands secrets",
+    "processor/parsing.py": "parsing",
+    "processor/commands/choose_reducer.py": "process_pool runners",
+    "processor/commands/doctor.py": "doctor",
+    "processor/commands/drawing.py": "commands page",
+    "processor/commands/ingest.py": "run commands",
+    "processor/commands/rejected.py": "rejected",
+    "processor/commands/runner.py": "commands metrics runners",
+    "processor/commands/verify.py": "verify commands",
+    "processor/commands/watch.py": "watch",
+    "processor/commands/": "commands",
+    "processor/output/console.py": "unwritable_output rejected commands run secrets",
+    "processor/output/json_log.py": "json_log",
+    "processor/output/metrics": "metrics",
+    "processor/output/progress_bar.py": "secrets",
+    "processor/reducers/": "events reducers fast_fold parsing limits fuzzed",
+    "processor/reducing/byte_ranges.py": "spark_reducer reducer_port process_pool",
+    "processor/reducing/process": "reducer_port process_pool",
+    "processor/reducing/reducer.py": "reducer_port batches",
+    "processor/report/atomic_file.py": "atomic_file",
+    "processor/report/page_data.py": "page",
+    "processor/report/svg.py": "picture charts category_chart",
+    "processor/lake/selection.py": "parsing options commands",
     "processor/cli.py": "options json_log",
     "processor/settings.py": "options parsing",
     "processor/command_registry.py": "options docs",
@@ -201,7 +234,7 @@ def is_mutated(path: str) -> bool:
 def main() -> int:
     """Try as many mutants as were asked for; return 1 if no test noticed one of them, else 0."""
     number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
-    rooms = [it for it in files() if Path(it).suffix in (".py", ".sql", ".html") and os.environ.get("IN", "") in it]
+    rooms = [it for it in files() if Path(it).suffix in SUFFIXES and os.environ.get("IN", "") in it]
     all_of_them = [mutant for path in rooms if is_mutated(path) for mutant in mutants(ROOT, path)]
     drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
     DONE.parent.mkdir(exist_ok=True)

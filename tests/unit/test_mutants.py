@@ -1,14 +1,21 @@
-"""The tests that `make mutants` runs for each file exist."""
+"""`make mutants` makes mutants of every file of the program, and the tests that it then runs exist."""
 
 import ast
 
 from tests.support.paths import ROOT, module_named
-from tests.tools.mutants import ROOMS, STATEMENTS, named
+from tests.tools.mutants import ROOMS, STATEMENTS, SUFFIXES, is_mutated, named
 
 
 def test_every_room_of_the_mutants_exists() -> None:
     paths = [path.relative_to(ROOT).as_posix() for part in ("processor", "state") for path in (ROOT / part).rglob("*")]
     assert [room for room in ROOMS if not any(path.startswith(room.rstrip("/")) for path in paths)] == []
+
+
+def test_every_file_of_the_program_is_in_a_room() -> None:
+    paths = [path for part in ("processor", "state") for path in (ROOT / part).rglob("*") if path.suffix in SUFFIXES]
+    assert len(paths) > 80
+    names = [path.relative_to(ROOT).as_posix() for path in paths if path.name != "__init__.py"]
+    assert [name for name in names if not is_mutated(name)] == []
 
 
 def test_every_test_that_should_notice_a_mutant_exists() -> None:
