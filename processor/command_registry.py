@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from importlib import import_module
 from typing import Any
 
@@ -30,44 +29,38 @@ from processor.command_options import (
 )
 
 
-class Access(Enum):
-    """How a command uses the database."""
-
-    WRITE = "it takes the run lock, and the history of runs keeps what it did"
-    READ = "it only reads, without the lock, whatever run is at work"
-    CHECK = "it checks the database, like everything else that a run needs"
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
     """One command.
 
-    module, function: what runs it, in `processor.commands`; imported when it runs, so that --help starts quickly.
+    module: where its function `run` is, in `processor.commands`; imported when it runs, so that --help starts quickly.
     options: what it takes besides --lake and --database, in the order of its help.
+    takes_lock: it takes the run lock, and the history of runs keeps what it did; other commands only read, whatever
+    run is at work.
     verb: what it does to files, in its messages. stopped: what is true after a signal stopped it. stop_code: the exit
-    code then. summary, description, example: its help; without them it is a way to ingest and has no name of its own.
+    code then. reports_all_that_is_wrong: also of the settings. reads_metrics: it reads METRICS, although it takes no
+    option for it. stays_up: it runs until a signal ends it, its metrics are scraped, and other runs can take the lock
+    in between. summary, description, example: its help; without them it is a way to ingest and has no name of its own.
     """
 
     name: str
     module: str
-    function: str
-    access: Access
     options: tuple[Option, ...]
+    takes_lock: bool = False
     verb: str = "counted"
     stopped: str = "the next run continues from here"
     stop_code: int = 1
     reports_all_that_is_wrong: bool = False
-    runs_without_database: bool = False
     reads_metrics: bool = False
     stays_up: bool = False
     summary: str = ""
     description: str = ""
     example: str = ""
 
-    def load(self) -> Callable[..., Any]:
-        """Import and return the function that runs it."""
-        function: Callable[..., Any] = getattr(import_module(f"processor.commands.{self.module}"), self.function)
-        return function
+    def load(self) -> Callable[[Any], int]:
+        """Import and return the function that runs it: from a context to the exit code."""
+        run: Callable[[Any], int] = import_module(f"processor.commands.{self.module}").run
+        return run
 
 
 UNCHANGED = "nothing has changed"
@@ -75,30 +68,25 @@ INGESTING = (RELOCATED, WORKERS, ENGINE, METRICS, JSON, SINCE, UNTIL, DRY_RUN, R
 COMMANDS = {
     command.name: command
     for command in (
-        Command("count", "ingest", "count", Access.WRITE, INGESTING),
+        Command("count", "ingest", INGESTING, takes_lock=True),
         Command(
             "rebuild",
             "ingest",
-            "count",
-            Access.WRITE,
             INGESTING,
+            takes_lock=True,
             stopped="the tables have not changed; pass --rebuild again",
         ),
         Command(
             "dry-run",
             "dry_run",
-            "dry_run",
-            Access.READ,
             tuple(option for option in INGESTING if option is not METRICS),
             stopped=UNCHANGED,
-            runs_without_database=True,
         ),
         Command(
             "watch",
             "watch",
-            "watch",
-            Access.WRITE,
             (RELOCATED, WORKERS, METRICS, SINCE, UNTIL, QUEUE, INTERVAL),
+            takes_lock=True,
             stop_code=0,
             stays_up=True,
             summary="stay up and count files as they arrive",
@@ -110,8 +98,6 @@ COMMANDS = {
         Command(
             "status",
             "status",
-            "show",
-            Access.READ,
             (JSON,),
             stopped=UNCHANGED,
             summary="show which files are counted, new, changed, missing and failed",
@@ -123,8 +109,6 @@ COMMANDS = {
         Command(
             "explain",
             "explain",
-            "explain",
-            Access.READ,
             (JSON, ARTICLE, DAY, USER),
             stopped=UNCHANGED,
             summary="show which files made a number",
@@ -136,8 +120,6 @@ COMMANDS = {
         Command(
             "rejected",
             "rejected",
-            "rejected",
-            Access.READ,
             (ANY_KEY, TSV),
             stopped=UNCHANGED,
             summary="show the rejected lines",
@@ -147,8 +129,6 @@ COMMANDS = {
         Command(
             "doctor",
             "doctor",
-            "doctor",
-            Access.CHECK,
             (JSON,),
             reads_metrics=True,
             reports_all_that_is_wrong=True,
@@ -161,9 +141,8 @@ COMMANDS = {
         Command(
             "verify",
             "verify",
-            "verify",
-            Access.WRITE,
             (RELOCATED, WORKERS, ENGINE, JSON, SINCE, UNTIL),
+            takes_lock=True,
             verb="read",
             stopped=UNCHANGED,
             summary="read the whole lake again and name every row that differs",
@@ -174,9 +153,8 @@ COMMANDS = {
         Command(
             "forget",
             "forget",
-            "forget",
-            Access.WRITE,
             (RELOCATED, JSON, KEY),
+            takes_lock=True,
             summary="retract one file",
             description="Retract what one file contributed. While it is in the lake, the next run counts it again.",
             example="forget 2019-02-15.tsv",

@@ -22,7 +22,7 @@ from processor.command_options import (
     Option,
     Options,
 )
-from processor.command_registry import COMMANDS, Access, Command
+from processor.command_registry import COMMANDS, Command
 from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
@@ -104,7 +104,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     if options.workers and options.engine:
         refuse("--workers and --engine are two ways to reduce: pass one of them")
     engine = options.engine
-    if ENGINE in command.options and command.access is Access.WRITE and not options.workers:
+    if ENGINE in command.options and command.takes_lock and not options.workers:
         engine = engine or read_setting("ENGINE")
     database_url = read_setting("DATABASE_URL") if options.database is None else options.database
     return Settings(

@@ -8,16 +8,16 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
+from processor.commands.context import Context
 from processor.commands.drawing import PAGE
 from processor.commands.messages import nothing_there
 from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
-from processor.lake.location import describe_access, describe_weak_fingerprints, open_lake
-from processor.output.console import RED, Console
+from processor.lake.location import describe_access, describe_weak_fingerprints
+from processor.output.console import RED
 from processor.output.metrics_export import TextFile
 from processor.settings import Settings
-from processor.signals import Signals
 from state import embedded
 from state.database import ReadOnlyDatabase
 from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
@@ -42,9 +42,10 @@ class Finding(NamedTuple):
     says: str
 
 
-def doctor(settings: Settings, console: Console, stop: Signals) -> int:
+def run(context: Context) -> int:
     """Check everything that a run needs, and return the exit code. Nothing changes, and no lock is taken."""
-    found = list(_findings(settings, stop))
+    settings, console = context.settings, context.console
+    found = list(_findings(context))
     is_bad = any(finding.is_right is False for finding in found)
     if settings.prints_json:
         checks = [{"check": check, "ok": is_right, "says": says} for check, is_right, says in found]
@@ -55,14 +56,14 @@ def doctor(settings: Settings, console: Console, stop: Signals) -> int:
     return FAILED if is_bad else DONE
 
 
-def _findings(settings: Settings, stop: Signals) -> Iterator[Finding]:
-    wrong = list(_wrong_settings(settings))
+def _findings(context: Context) -> Iterator[Finding]:
+    wrong = list(_wrong_settings(context.settings))
     yield from (Finding("settings", False, line) for line in wrong)
     if not wrong:
         yield Finding("settings", True, "none is wrong")
-    yield _looked("lake", lambda: _lake(settings))
-    yield from _of_database(settings, stop)
-    yield _looked("disk", lambda: _disk(settings))
+    yield _looked("lake", lambda: _lake(context))
+    yield from _of_database(context)
+    yield _looked("disk", lambda: _disk(context.settings))
 
 
 def _looked(check: str, look: Callable[[], str | None]) -> Finding:
@@ -89,11 +90,11 @@ def _wrong_settings(settings: Settings) -> Iterator[str]:
             yield f"METRICS names a file in {folder}, which is not a writable folder; make it one"
 
 
-def _lake(settings: Settings) -> str:
-    lake = open_lake(settings.lake_url, settings.lake_settings)
+def _lake(context: Context) -> str:
+    lake = context.open_lake()
     files = list(lake.list_files())
     if not files:
-        raise FailedError(nothing_there(lake, settings))
+        raise FailedError(nothing_there(lake, context.settings))
     failed = next((file for file in files if file.error is not None), None)
     if failed is not None:
         raise FailedError(f"{failed.key}: {failed.error}")
@@ -109,10 +110,10 @@ def _lake(settings: Settings) -> str:
     return says if (line := describe_weak_fingerprints(lake)) is None else f"{says}; {line}"
 
 
-def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
+def _of_database(context: Context) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # reported already
-        lake = open_lake(settings.lake_url, settings.lake_settings)
+        lake = context.open_lake()
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _roles,
         "schema": _schema,
@@ -120,7 +121,7 @@ def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
         "lock": _lock,
     }
     try:
-        with _database(lake, settings, stop) as database:
+        with _database(lake, context) as database:
             found = _looked("database", lambda: _server(database))
             yield found
             if found.is_right:
@@ -134,16 +135,16 @@ def _of_database(settings: Settings, stop: Signals) -> Iterator[Finding]:
 
 
 @contextmanager
-def _database(lake: Lake | None, settings: Settings, stop: Signals) -> Iterator[ReadOnlyDatabase]:
+def _database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]:
     """The database that the settings name, to be read only, whatever is in it."""
     with ExitStack() as stack:
-        url = settings.database_url
-        if settings.is_embedded:
+        url = context.settings.database_url
+        if context.settings.is_embedded:
             if lake is None:
                 raise FailedError("the embedded server has a database for each lake: name the lake first")
             url = stack.enter_context(embedded.server(lake.url, make=False))
         database = stack.enter_context(closing(ReadOnlyDatabase(url, 0)))
-        stop.call_on_signal(database.cancel)
+        context.signals.call_on_signal(database.cancel)
         yield database
 
 

@@ -2,20 +2,20 @@
 
 import json
 
+from processor.commands.context import Context
 from processor.commands.messages import nothing_there
 from processor.errors import DONE
 from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
-from processor.output.console import Console
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
-from processor.settings import Settings
-from state.connection import Connection
-from state.reads import Reads
+from state.batch_writer import KnownFile
+from state.errors import NoDatabaseError, UnusedDatabaseError
 
 
-def dry_run(lake: Lake, database: Connection | None, settings: Settings, console: Console) -> int:
-    """Show what a run would ingest, retract and prune; the database is None if nothing was ingested yet."""
-    known = {} if database is None else Reads(database).files()
+def run(context: Context) -> int:
+    """Show what a run would ingest, retract and prune."""
+    settings, console, lake = context.settings, context.console, context.open_lake()
+    known = _read_known(context, lake)
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
     found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
@@ -46,3 +46,13 @@ def dry_run(lake: Lake, database: Connection | None, settings: Settings, console
     if not present:
         console.warn(nothing_there(lake, settings))
     return DONE
+
+
+def _read_known(context: Context, lake: Lake) -> dict[str, KnownFile]:
+    """Return the checkpoint; it is empty if nothing was ingested yet."""
+    try:
+        with context.open_reads(lake) as reads:
+            return reads.files()
+    except (UnusedDatabaseError, NoDatabaseError):
+        context.console.warn("nothing was counted into this database yet: every file is new to it")
+        return {}

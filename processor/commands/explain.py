@@ -3,14 +3,12 @@
 import json
 from typing import TYPE_CHECKING
 
+from processor.commands.context import Context
 from processor.commands.status import plain
 from processor.errors import DONE, FailedError
 from processor.formats import format_time
-from processor.lake.base import Lake, escape_unstorable, remove_passwords
+from processor.lake.base import escape_unstorable, remove_passwords
 from processor.output.console import Console
-from processor.settings import Settings
-from state.connection import Connection
-from state.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,14 +16,15 @@ if TYPE_CHECKING:
     from state.reads import Row
 
 
-def explain(_: Lake, database: Connection, settings: Settings, console: Console) -> int:
+def run(context: Context) -> int:
     """Show which files made the numbers of an article or of a user."""
+    settings, console = context.settings, context.console
     what = "article" if settings.user is None else "user"
     asked = settings.article if settings.user is None else settings.user
     assert asked is not None
     name, day = escape_unstorable(asked), settings.day
-    answers = Reads(database)
-    found = answers.article(name, day) if what == "article" else answers.user(name, day)
+    with context.open_reads(context.open_lake()) as reads:
+        found = reads.article(name, day) if what == "article" else reads.user(name, day)
     if not found["rows"]:
         shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")

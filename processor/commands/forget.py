@@ -2,24 +2,21 @@
 
 import json
 
+from processor.commands.context import RunContext
 from processor.commands.drawing import draw
 from processor.commands.messages import unknown
 from processor.errors import DONE, FailedError
-from processor.lake.base import Lake, escape_unstorable
-from processor.output.console import Console
-from processor.run_tally import RunTally
-from processor.settings import Settings
-from state.store import Store
+from processor.lake.base import escape_unstorable
 
 
-def forget(_: Lake, store: Store, settings: Settings, console: Console, tally: RunTally) -> int:
+def run(context: RunContext) -> int:
     """Retract what one file contributed, and forget the file."""
-    assert settings.key is not None
-    key = escape_unstorable(settings.key)
-    if not store.forget(key):
+    assert context.settings.key is not None
+    key = escape_unstorable(context.settings.key)
+    if not context.store.forget(key):
         raise FailedError(unknown(key))
-    tally.forgotten(key)
-    if settings.prints_json:
-        console.result(json.dumps(tally.summary()))
-    draw(store, console)
+    context.tally.forgotten(key)
+    if context.settings.prints_json:
+        context.console.result(json.dumps(context.tally.summary()))
+    draw(context.store, context.console)
     return DONE

@@ -5,28 +5,28 @@ import shlex
 from contextlib import suppress
 
 from processor import pipeline
+from processor.commands.context import RunContext
 from processor.commands.drawing import PAGE, PICTURE, draw
 from processor.commands.messages import nothing_there
 from processor.errors import DONE, FAILED
-from processor.lake.base import Lake
 from processor.lake.location import describe_weak_fingerprints
-from processor.output.console import Console
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
-from processor.reducing.reducer import OpenReducer
-from processor.run_tally import RunTally
-from processor.settings import Settings
-from state.store import Store
 
 
-def count(
-    lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
-) -> int:
+def run(context: RunContext) -> int:
     """Ingest the lake, show the result and draw the report."""
+    settings, console, lake, store, tally = (
+        context.settings,
+        context.console,
+        context.lake,
+        context.store,
+        context.tally,
+    )
     plan = Plan(
         settings.prunes,
         settings.prunes_all,
-        open_reducer,
+        context.open_reducer,
         limits=settings.limits,
         selection=settings.selection,
     )

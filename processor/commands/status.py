@@ -5,35 +5,33 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from processor.commands.context import Context
 from processor.errors import DONE
 from processor.formats import format_size, pluralize
-from processor.lake.base import Lake, LakeError
+from processor.lake.base import LakeError
 from processor.output.console import BOLD, RED, Console
 from processor.plan import find_changes
-from processor.settings import Settings
-from state.connection import Connection
-from state.reads import Reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from processor.lake.base import LakeFile
     from state.batch_writer import KnownFile
-    from state.reads import Row
+    from state.reads import Reads, Row
 
 SHOWN = 5  # files that failed; more would not fit on a screen
 
 
-def status(answers: Reads, known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
+def status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
     """Return the status as a dictionary; `present` is None if the lake cannot be listed."""
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
     found = None if present is None else find_changes(present, known)
-    runs, holder = answers.runs(), answers.holder()
+    runs, holder = reads.runs(), reads.holder()
     if holder and runs and runs[0]["ended_at"] is None:
         runs.pop(0)
     return {
-        **answers.totals(),
+        **reads.totals(),
         "files_new": None if found is None else sum(file.key not in failed_keys for file in found.new),
         "files_changed": None if found is None else sum(file.key not in failed_keys for file in found.changed),
         "files_gone": None if found is None else len(found.missing),
@@ -41,7 +39,7 @@ def status(answers: Reads, known: "Mapping[str, KnownFile]", present: "Iterable[
         "failed": sorted(failed, key=lambda file: str(file["file"])),
         "last_run": with_rates(runs[0]) if runs else None,
         "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
-        "sizes": answers.sizes(),
+        "sizes": reads.sizes(),
     }
 
 
@@ -126,18 +124,20 @@ def plain(value: object) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def show(lake: Lake, database: Connection, settings: Settings, console: Console) -> int:
+def run(context: Context) -> int:
     """Show what is counted, what has changed since, and the last run."""
+    lake = context.open_lake()
     present, error = None, None
-    try:
-        present = {file.key: file for file in lake.list_files()}.values()
-    except LakeError as raised:
-        error = raised
-    found = status(Reads(database), Reads(database).files(), present)
-    if settings.prints_json:
-        console.result(json.dumps({"lake": lake.url, **found}, default=plain))
+    with context.open_reads(lake) as reads:
+        try:
+            present = {file.key: file for file in lake.list_files()}.values()
+        except LakeError as raised:
+            error = raised
+        found = status(reads, reads.files(), present)
+    if context.settings.prints_json:
+        context.console.result(json.dumps({"lake": lake.url, **found}, default=plain))
     else:
-        show_status(console, lake.url, found)
+        show_status(context.console, lake.url, found)
     if error is not None:
         raise error
     return DONE

@@ -2,25 +2,19 @@
 
 import json
 
+from processor.commands.context import RunContext
 from processor.errors import DONE, FailedError
 from processor.formats import pluralize
-from processor.lake.base import Lake
-from processor.output.console import Console
 from processor.plan import Plan
-from processor.reducing.reducer import OpenReducer
-from processor.run_tally import RunTally
-from processor.settings import Settings
-from processor.verify import verify as differences
-from state.store import Store
+from processor.verify import verify
 
 
-def verify(
-    lake: Lake, store: Store, settings: Settings, console: Console, tally: RunTally, open_reducer: OpenReducer
-) -> int:
+def run(context: RunContext) -> int:
     """Read the whole lake again and name every row of the tables that differs from it."""
-    plan = Plan(open_reducer=open_reducer, limits=settings.limits, selection=settings.selection)
+    settings, console, tally = context.settings, context.console, context.tally
+    plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
     found = 0
-    for difference in differences(lake, store, plan, tally):
+    for difference in verify(context.lake, context.store, plan, tally):
         console.difference(difference)
         found += 1
     console.end()

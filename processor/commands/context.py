@@ -1,0 +1,62 @@
+"""What commands get: the settings and the console, and those that take the run lock the run as well."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from processor.lake.base import Lake
+from processor.lake.location import open_lake
+from processor.output.console import Console
+from processor.reducing.reducer import OpenReducer
+from processor.run_tally import RunTally
+from processor.settings import Settings
+from processor.signals import Signals
+from state import embedded
+from state.database import ReadOnlyDatabase
+from state.reads import Reads
+from state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every command gets."""
+
+    settings: Settings
+    console: Console
+    signals: Signals
+
+    def open_lake(self) -> Lake:
+        """Return the lake that the settings name; raises LakeSettingError."""
+        return open_lake(self.settings.lake_url, self.settings.lake_settings)
+
+    @contextmanager
+    def open_reads(self, lake: Lake) -> Iterator[Reads]:
+        """Open the database to read it only, whatever run is at work; raises DatabaseError, EmbeddedError.
+
+        It raises UnusedDatabaseError or NoDatabaseError if nothing was ingested yet.
+        """
+        settings = self.settings
+        with ExitStack() as stack:
+            url = settings.database_url
+            if settings.is_embedded:
+                url = stack.enter_context(embedded.server(lake.url, make=False))
+            database = ReadOnlyDatabase(url, settings.wait_seconds, self.console.warn)
+            self.signals.call_on_signal(database.cancel)
+            stack.enter_context(database)
+            database.check_lake(lake.url, settings.is_relocated)
+            yield Reads(database)
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext(Context):
+    """What a command gets that takes the run lock.
+
+    store: the database, whose lock is held and whose run is recorded. tally: what the run did, which the history of
+    runs keeps. record_turn: called by a watch with the seconds that a turn took.
+    """
+
+    lake: Lake
+    store: Store
+    tally: RunTally
+    open_reducer: OpenReducer
+    record_turn: Callable[[float], None]
