@@ -27,6 +27,7 @@ from processor.command_options import (
     WORKERS,
     Option,
 )
+from processor.errors import DONE, FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Command:
     takes_lock: bool = False
     verb: str = "counted"
     stopped: str = "the next run continues from here"
-    stop_code: int = 1
+    stop_code: int = FAILED
     reports_all_that_is_wrong: bool = False
     reads_metrics: bool = False
     stays_up: bool = False
@@ -87,7 +88,7 @@ COMMANDS = {
             "watch",
             (RELOCATED, WORKERS, METRICS, SINCE, UNTIL, QUEUE, INTERVAL),
             takes_lock=True,
-            stop_code=0,
+            stop_code=DONE,
             stays_up=True,
             summary="stay up and count files as they arrive",
             description="Count new and changed files, stay up, and count files as they arrive: those that a queue or "

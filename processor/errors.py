@@ -1,23 +1,8 @@
-"""The root of the program's errors, and its exit codes."""
+"""The errors of the commands and settings; the root and the exit codes are those of `state.errors`."""
 
-DONE, FAILED, WRONG_SETTING, BUSY = 0, 1, 2, 75
-# The meaning of each exit code, as --help and docs/commands.md give it.
-EXIT_CODES = {
-    DONE: "done",
-    FAILED: "something failed",
-    WRONG_SETTING: "a wrong option or setting",
-    BUSY: "another run is at work",
-}
+from state.errors import BUSY, DONE, EXIT_CODES, FAILED, WRONG_SETTING, EventLakeError
 
-
-class EventLakeError(Exception):
-    """The root of the errors that end a command; the message is one line that says what to do.
-
-    exit_code: the command's exit code. The errors of `state`, which imports nothing of this package, have a root of
-    their own with the same attribute.
-    """
-
-    exit_code = FAILED
+__all__ = ["BUSY", "DONE", "EXIT_CODES", "FAILED", "WRONG_SETTING", "EventLakeError", "FailedError", "SettingError"]
 
 
 class FailedError(EventLakeError):

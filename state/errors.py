@@ -1,16 +1,28 @@
-"""The errors of this package: each message is one line: what happened, and what to do."""
+"""The root of the program's errors with the exit codes, and the errors of this package; it imports nothing.
+
+Each message is one line: what happened, and what to do.
+"""
+
+DONE, FAILED, WRONG_SETTING, BUSY = 0, 1, 2, 75
+# The meaning of each exit code, as --help and docs/commands.md give it.
+EXIT_CODES = {
+    DONE: "done",
+    FAILED: "something failed",
+    WRONG_SETTING: "a wrong option or setting",
+    BUSY: "another run is at work",
+}
 
 
-class StateError(Exception):
+class EventLakeError(Exception):
     """The root of the errors that end a command.
 
-    exit_code: the command's exit code, as docs/commands.md lists them.
+    exit_code: the command's exit code.
     """
 
-    exit_code = 1
+    exit_code = FAILED
 
 
-class DatabaseError(StateError):
+class DatabaseError(EventLakeError):
     """The database cannot be used now."""
 
 
@@ -25,20 +37,20 @@ class UnusedDatabaseError(DatabaseError):
 class DatabaseSettingError(DatabaseError):
     """`DATABASE_URL` or another setting is wrong."""
 
-    exit_code = 2
+    exit_code = WRONG_SETTING
 
 
 class SupersededError(DatabaseSettingError):
     """The database holds another lake, or the schema of a newer program."""
 
 
-class BusyError(StateError):
+class BusyError(EventLakeError):
     """Another run holds the lock or took it over; the message says which run, and since when."""
 
-    exit_code = 75
+    exit_code = BUSY
 
 
-class EmbeddedError(StateError):
+class EmbeddedError(EventLakeError):
     """The embedded server cannot be used."""
 
 

@@ -22,15 +22,12 @@ from processor.signals import Signals, StopRequest
 from processor.spark.session import SparkApplication
 from state import embedded
 from state.database import Database
-from state.errors import DatabaseSettingError, StateError
+from state.errors import DatabaseSettingError
 from state.reads import Reads
 from state.store import Store
 
 if TYPE_CHECKING:
     from processor.output.metrics import Metrics
-
-# The roots of the errors that end a command with one line.
-ERRORS = (EventLakeError, StateError)
 
 
 def run_command(command: Command, settings: Settings, console: Console, signals: Signals) -> int:
@@ -60,7 +57,7 @@ def _export(metrics: "Metrics", context: Context) -> None:
     """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed."""
     target = context.settings.metrics
     assert isinstance(target, Gateway | TextFile)
-    with suppress(*ERRORS):  # the run has reported it; the metrics of the database stay as they were
+    with suppress(EventLakeError):  # the run has reported it; the metrics of the database stay as they were
         at_once = replace(context, settings=replace(context.settings, wait_seconds=0))
         with at_once.open_reads(at_once.open_lake()) as reads:
             metrics.record_database(reads.health(), reads.holder())
@@ -77,7 +74,7 @@ def _run(command: Command, context: Context, metrics: "Metrics | None" = None) -
         lake = context.open_lake()
         with open_locked(command, context, lake) as (database, open_reducer):
             return _run_recorded(command, context, lake, database, open_reducer, metrics)
-    except ERRORS as error:
+    except EventLakeError as error:
         context.console.error(str(error))
         return error.exit_code
 
@@ -129,7 +126,7 @@ def _run_recorded(
     try:
         code = command.load()(run_context)
     except BaseException as raised:
-        code = raised.exit_code if isinstance(raised, ERRORS) else FAILED
+        code = raised.exit_code if isinstance(raised, EventLakeError) else FAILED
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
