@@ -12,7 +12,7 @@ from processor.lake.text import estimate_text_size
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
-from state.batch_writer import Reading, Version
+from state.files import Reading, Version
 from state.rows import LostRowsError, Rows
 
 # The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from processor.batches import BatchFile, RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
-from state.batch_writer import Failure, Version
 from state.comparison import ComparisonTables
 from state.errors import DatabaseError, DatabaseUnavailableError
+from state.files import Failure, Version
 from state.rows import LostRowsError
 from state.store import Store
 

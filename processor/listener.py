@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from state.batch_writer import Version
+    from state.files import Version
 
 
 class Listener:

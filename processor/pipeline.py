@@ -8,8 +8,8 @@ from processor.ingest_batch import ingest_batch, record_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
 from processor.plan import Changes, Plan, find_changes, keys_to_prune
-from state.batch_writer import KnownFile
 from state.errors import DatabaseError
+from state.files import KnownFile
 from state.store import Store
 
 

@@ -10,7 +10,7 @@ from processor.lake.base import LakeFile
 from processor.lake.selection import EVERY_FILE, Selection
 from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import OpenReducer
-from state.batch_writer import KnownFile
+from state.files import KnownFile
 
 
 class PruneError(EventLakeError):

@@ -5,8 +5,8 @@ from processor.ingest_batch import ingest_batch, report_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
 from processor.plan import Plan, keys_to_prune
-from state.batch_writer import Failure, KnownFile, Recollection
 from state.comparison import ComparisonTables
+from state.files import Failure, KnownFile, Recollection
 from state.store import Store
 
 

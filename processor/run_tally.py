@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from processor.listener import Listener, Listeners
-from state.batch_writer import Version
+from state.files import Version
 
 
 class RunTally(Listeners):

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from state.batch_writer import BatchWriter, Failure, Reading, Recollection, Version
+from state.batch_writer import BatchWriter
 from state.database import Database
+from state.files import Failure, Reading, Recollection, Version
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from state.batch_writer import KnownFile, RejectedLine
 from state.connection import Connection
+from state.files import KnownFile, RejectedLine
 
 Row = dict[str, Any]
 

@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from state.batch_writer import BatchWriter, Failure, KnownFile, Reading, Version
+from state.batch_writer import BatchWriter
 from state.comparison import ComparisonTables
 from state.database import Database
+from state.files import Failure, KnownFile, Reading, Version
 from state.reads import Reads
 
 

@@ -8,8 +8,8 @@ from processor.errors import DONE
 from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
 from processor.plan import Plan, PruneError, find_changes, keys_to_prune
-from state.batch_writer import KnownFile
 from state.errors import NoDatabaseError, UnusedDatabaseError
+from state.files import KnownFile
 
 
 def run(context: Context) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from processor.lake.base import LakeFile
-    from state.batch_writer import KnownFile
+    from state.files import KnownFile
     from state.reads import Reads, Row
 
 SHOWN = 5  # files that failed; more would not fit on a screen

@@ -14,8 +14,8 @@ from processor.reducers.events import REASONS
 
 if TYPE_CHECKING:
     from processor.run_tally import RunTally
-    from state.batch_writer import RejectedLine, Version
     from state.comparison import Difference
+    from state.files import RejectedLine, Version
 
 LEVELS = ("debug", "info", "warning", "error")
 RED, YELLOW, BOLD = "31", "33", "1"  # ANSI styles

@@ -10,8 +10,8 @@ from processor.output.console import Console
 
 if TYPE_CHECKING:
     from processor.run_tally import RunTally
-    from state.batch_writer import Version
     from state.comparison import Difference
+    from state.files import Version
 
 
 class JsonLog(Console):

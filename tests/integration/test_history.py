@@ -17,9 +17,9 @@ from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild as rebuild_lake
 from processor.run_tally import RunTally
-from state.batch_writer import Version
 from state.database import Database
 from state.errors import DatabaseError
+from state.files import Version
 from state.store import Store
 from tests.support.histories import Histories, end_connection
 from tests.support.ingest import SilentTally, ingest_folder, local_reducer

@@ -15,9 +15,9 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
-from state.batch_writer import Failure
 from state.connection import CONSTANTS
 from state.database import Database
+from state.files import Failure
 from state.store import Store
 from tests.support.database_queries import ask
 from tests.support.event_files import HEADER, events

@@ -29,8 +29,8 @@ from processor.reducing.byte_ranges import cut_into_byte_ranges
 from processor.reducing.in_process import fold_byte_range
 from processor.reducing.process_pool import ProcessPool
 from processor.verify import verify
-from state.batch_writer import Version
 from state.database import Database
+from state.files import Version
 from state.rows import LostRowsError
 from state.store import Store
 from tests.support import strategies

@@ -16,10 +16,10 @@ from processor.lake.selection import Selection
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
-from state.batch_writer import Version
 from state.connection import Connection
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
+from state.files import Version
 from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import execute

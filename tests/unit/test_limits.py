@@ -18,7 +18,7 @@ from processor.reducers.fold import ENTRIES
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
-from state.batch_writer import Version
+from state.files import Version
 from tests.support.event_files import COLUMNS, HEADER
 from tests.support.fuzzed import REDUCERS, Memory, line
 from tests.support.ingest import SilentTally

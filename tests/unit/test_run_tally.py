@@ -10,7 +10,7 @@ import pytest
 
 from processor.listener import Listener, Listeners
 from processor.run_tally import RunTally
-from state.batch_writer import Version
+from state.files import Version
 
 VERSION = Version("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
 VALUES = {"str": "x", "int": 3, "float": 0.5, "Version": VERSION}

@@ -1,0 +1,71 @@
+"""The values that stand for files: as the checkpoint knows them, as they are read, and as they fail."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from state.rows import Rows
+
+
+class KnownFile(NamedTuple):
+    """The checkpoint of a file; without a fingerprint, no version of it was ingested."""
+
+    file_id: int
+    key: str
+    fingerprint: str | None
+    error: str | None
+
+
+class RejectedLine(NamedTuple):
+    """A rejected line: a code of `processor.reducers.events.REASONS`, and the line's first 1,000 bytes."""
+
+    key: str
+    line_number: int
+    reason: str
+    raw: bytes
+
+
+class Version(NamedTuple):
+    """A version of a file that was read to its end, as the checkpoint records it.
+
+    size: bytes in the lake. newest_at: time of its latest event, in microseconds since 1970-01-01 UTC; None without
+    events. reasons: how many lines were rejected for each reason. lines_before: for each chunk, by the byte at which it
+    begins, the number of lines before it.
+    """
+
+    key: str
+    fingerprint: str
+    size: int
+    content_hash: bytes
+    lines: int
+    events: int
+    rejected: int
+    empty: int
+    newest_at: int | None
+    reasons: Mapping[str, int]
+    lines_before: Mapping[int, int]
+
+
+class Reading(NamedTuple):
+    """A file that is being read: its rows, and its version once they are read.
+
+    rows: a list if the file was read to its end; else an iterable that reads on, and raises FileError if it cannot.
+    version: returns the version after the last row.
+    """
+
+    key: str
+    rows: Iterable[Rows]
+    version: Callable[[], Version]
+
+
+class Failure(NamedTuple):
+    """A file whose present version cannot be read, and why."""
+
+    key: str
+    error: str
+
+
+class Recollection(NamedTuple):
+    """A file that cannot be read now, and keeps its contribution; `error` says why, None if the file is missing."""
+
+    file: KnownFile
+    error: str | None
