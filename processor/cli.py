@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
     from processor.signals import Signals, StopRequest
 
     def log_stop(signal_name: str) -> None:
-        line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {command.stopped}"
+        line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {command.describe_stop()}"
         if console is None:
             print(line, file=sys.stderr, flush=True)
         else:

@@ -29,6 +29,8 @@ from processor.command_options import (
 )
 from processor.errors import DONE, FAILED
 
+UNCHANGED = "nothing has changed"
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -38,10 +40,11 @@ class Command:
     options: what it takes besides --lake and --database, in the order of its help.
     takes_lock: it takes the run lock, and the history of runs keeps what it did; other commands only read, whatever
     run is at work.
-    verb: what it does to files, in its messages. stopped: what is true after a signal stopped it. stop_code: the exit
-    code then. reports_all_that_is_wrong: also of the settings. reads_metrics: it reads METRICS, although it takes no
-    option for it. stays_up: it runs until a signal ends it, its metrics are scraped, and other runs can take the lock
-    in between. summary, description, example: its help; without them it is a way to ingest and has no name of its own.
+    verb: what it does to files, in its messages. stopped: what is true after a signal stopped it; if empty, that
+    follows from `takes_lock`. stop_code: the exit code then. reports_all_that_is_wrong: also of the settings.
+    reads_metrics: it reads METRICS, although it takes no option for it. stays_up: it runs until a signal ends it, its
+    metrics are scraped, and other runs can take the lock in between. summary, description, example: its help; without
+    them it is a way to ingest and has no name of its own.
     """
 
     name: str
@@ -49,7 +52,7 @@ class Command:
     options: tuple[Option, ...]
     takes_lock: bool = False
     verb: str = "counted"
-    stopped: str = "the next run continues from here"
+    stopped: str = ""
     stop_code: int = FAILED
     reports_all_that_is_wrong: bool = False
     reads_metrics: bool = False
@@ -58,13 +61,16 @@ class Command:
     description: str = ""
     example: str = ""
 
+    def describe_stop(self) -> str:
+        """Return what is true after a signal stopped it, in words."""
+        return self.stopped or ("the next run continues from here" if self.takes_lock else UNCHANGED)
+
     def load(self) -> Callable[[Any], int]:
         """Import and return the function that runs it: from a context to the exit code."""
         run: Callable[[Any], int] = import_module(f"processor.commands.{self.module}").run
         return run
 
 
-UNCHANGED = "nothing has changed"
 INGESTING = (RELOCATED, WORKERS, ENGINE, METRICS, JSON, SINCE, UNTIL, DRY_RUN, REBUILD, PRUNE, PRUNE_ALL)
 COMMANDS = {
     command.name: command
@@ -81,7 +87,6 @@ COMMANDS = {
             "dry-run",
             "dry_run",
             tuple(option for option in INGESTING if option is not METRICS),
-            stopped=UNCHANGED,
         ),
         Command(
             "watch",
@@ -100,7 +105,6 @@ COMMANDS = {
             "status",
             "status",
             (JSON,),
-            stopped=UNCHANGED,
             summary="show which files are counted, new, changed, missing and failed",
             description="Show on one screen which files are counted, new, changed, missing and failed, the last run "
             "and the sizes.\n"
@@ -111,7 +115,6 @@ COMMANDS = {
             "explain",
             "explain",
             (JSON, ARTICLE, DAY, USER),
-            stopped=UNCHANGED,
             summary="show which files made a number",
             description="Show which files made the numbers of an article, or of a user and its sessions, and how "
             "much each contributed.\n"
@@ -122,7 +125,6 @@ COMMANDS = {
             "rejected",
             "rejected",
             (ANY_KEY, TSV),
-            stopped=UNCHANGED,
             summary="show the rejected lines",
             description="Show the rejected lines of one file or of all files, each with the reason. Only reads.",
             example="rejected 2019-02-15.tsv --tsv",
@@ -156,6 +158,7 @@ COMMANDS = {
             "forget",
             (RELOCATED, JSON, KEY),
             takes_lock=True,
+            stopped="run it again",
             summary="retract one file",
             description="Retract what one file contributed. While it is in the lake, the next run counts it again.",
             example="forget 2019-02-15.tsv",

@@ -132,6 +132,8 @@ class Database(Connection):
             with self.transaction(is_fenced=False) as cur:
                 self.schema.refuse_newer(cur)
                 lake = self.fetch_one(cur, "read_lake")
+                if lake is None:
+                    raise DatabaseError("the database records no lake any more: look at DATABASE_URL, then run again")
                 refuse_other(lake.url, lake_url)
                 if lake.run_id != self._run_id:
                     was_taken = True  # a later attempt must know, as this one's commit may have succeeded

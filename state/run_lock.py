@@ -68,10 +68,14 @@ class RunLock:
             process = f"{WATCH if self._is_shared else ''}process {os.getpid()} on {socket.gethostname()}"
             ours = db.fetch_one(cur, "name_lock_holder", holder=process).name
             begun = warned_at = time.monotonic()
+            unseen = 0
             while not db.fetch_one(cur, "try_lock").locked:
                 other = db.fetch_one(cur, "read_lock_holder")
+                unseen = unseen + 1 if other is None else 0
                 waited = time.monotonic() - begun
-                if self._is_shared:
+                if unseen == 1:
+                    pass  # it has probably just ended
+                elif self._is_shared:
                     if waited > LOCK_SECONDS and warned_at == begun:
                         db.warn(f"{_describe(other)}; this one continues after it")
                         warned_at = time.monotonic()
@@ -88,7 +92,8 @@ def _patience(holder: Any, ours: str) -> float:
 
 
 def _describe(holder: Any) -> str:
-    """Return which process holds the lock, and since when."""
-    process, since = (holder.application_name, holder.xact_start) if holder else ("it has just ended", None)
-    when = f" since {since:%Y-%m-%d %H:%M:%S %Z}" if since else ""
-    return f"another run ({process}) is at work on this database{when}"
+    """Return which process holds the lock, and since when, if the server shows that."""
+    if holder is None:
+        return "another run is at work on this database"
+    when = f" since {holder.xact_start:%Y-%m-%d %H:%M:%S %Z}" if holder.xact_start else ""
+    return f"another run ({holder.application_name}) is at work on this database{when}"

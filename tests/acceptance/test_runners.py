@@ -12,9 +12,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from psycopg2.extensions import cursor
 
 from state.database import Database, ReadOnlyDatabase
-from state.errors import BusyError, SupersededError
+from state.errors import BusyError, DatabaseError, SupersededError
 from state.reads import Reads
 from tests.support.database_queries import ask, execute, held, holders, is_waiting
 from tests.support.event_files import FIRST, HEADER, LATER, events
@@ -470,6 +471,50 @@ def test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema(databa
         ask(database, "delete from state.steps where step = 9999 returning step")
         assert not watch.take_lock_again(lake)
         assert len(holders(database)) == 1
+
+
+def test_a_watch_whose_database_lost_the_lake_reports_that(database: str, tmp_path: Path) -> None:
+    lake = str(tmp_path)
+    with Database(database, is_shared=True) as watch:
+        watch.claim(lake)
+        watch.release_lock()
+        execute(database, "delete from state.lake")  # as after a failover to a server that lacked the last commits
+        with pytest.raises(DatabaseError, match="records no lake any more: look at DATABASE_URL"):
+            watch.take_lock_again(lake)
+        assert holders(database) == []
+        with Database(database) as other:
+            other.claim(lake)
+        assert watch.take_lock_again(lake)
+
+
+def test_a_lock_that_was_just_released_is_tried_once_more(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder may end after the lock was refused, and before anyone looks who holds it."""
+    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", -1)
+    first = Database(database)
+    first.__enter__()
+
+    class Late(Database):
+        def fetch_one(self, cur: cursor, name: str, **parameters: object) -> object:
+            if name == "read_lock_holder":
+                first.__exit__(None, None, None)
+                wait_until(lambda: not holders(database))
+            return super().fetch_one(cur, name, **parameters)
+
+    with Late(database) as second:
+        assert len(holders(database)) == 1
+        assert second.lock._holder is not None
+
+
+def test_a_holder_that_cannot_be_seen_is_reported_as_such(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", 0.2)
+
+    class Blind(Database):
+        def fetch_one(self, cur: cursor, name: str, **parameters: object) -> object:
+            return None if name == "read_lock_holder" else super().fetch_one(cur, name, **parameters)
+
+    with Database(database), pytest.raises(BusyError) as busy, Blind(database):
+        pass
+    assert str(busy.value) == "another run is at work on this database; wait for it to end"
 
 
 @pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
