@@ -1,4 +1,4 @@
-"""The database as a run opens it to write, with the run lock, and as others open it to read."""
+"""The database as a run opens it, with the run lock."""
 
 import os
 import socket
@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from state.connection import Connection
-from state.errors import BusyError, DatabaseError, SupersededError, UnusedDatabaseError
+from state.errors import BusyError, DatabaseError
+from state.recorded_lake import refuse_other_lake
 from state.run_lock import RunLock
-from state.schema import UNUSED, Schema
+from state.schema import Schema
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -92,7 +93,7 @@ class Database(Connection):
             with self.transaction(is_fenced=False) as cur:
                 lake = self.fetch_one(cur, "read_lake")
                 if lake is not None and not relocated:
-                    refuse_other(lake.url, lake_url)
+                    refuse_other_lake(lake.url, lake_url)
                 if lake is None or lake.url != lake_url:
                     look()
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
@@ -134,7 +135,7 @@ class Database(Connection):
                 lake = self.fetch_one(cur, "read_lake")
                 if lake is None:
                     raise DatabaseError("the database records no lake any more: look at DATABASE_URL, then run again")
-                refuse_other(lake.url, lake_url)
+                refuse_other_lake(lake.url, lake_url)
                 if lake.run_id != self._run_id:
                     was_taken = True  # a later attempt must know, as this one's commit may have succeeded
                     self.execute(cur, "claim", url=lake_url, run_id=self._run_id)
@@ -188,46 +189,3 @@ class Database(Connection):
         with suppress(LockNotAvailable), self.transaction() as cur:
             if self.fetch_one(cur, "has_staged").has_staged:
                 self.execute(cur, "clear_staged")
-
-
-class ReadOnlyDatabase(Connection):
-    """A database that is only read, without the lock: as a context, it has the present schema."""
-
-    def __init__(self, url: str, wait: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
-        """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
-        super().__init__(url, wait, warn, is_read_only=True)
-        self.schema = Schema(self)
-
-    def __enter__(self) -> Self:
-        """Check the server and the schema; raises DatabaseError."""
-        try:
-            self.check_server()
-            self.schema.check()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self.close()
-
-    def check_lake(self, lake_url: str, relocated: bool = False) -> None:
-        """Check that the database holds that lake; raises UnusedDatabaseError, SupersededError.
-
-        relocated: whether the lake may be recorded under another URL.
-        """
-        rows = self.fetch_rows("read_lake")
-        if not rows:
-            raise UnusedDatabaseError(UNUSED)
-        if not relocated:
-            refuse_other(rows[0].url, lake_url)
-
-
-def refuse_other(present: str, lake_url: str) -> None:
-    """Raise SupersededError if the recorded lake is another one."""
-    if present != lake_url:
-        raise SupersededError(
-            f"this database holds the lake {present}, not {lake_url}: name another database, "
-            "or pass --relocated if it is the same lake at a new place"
-        )

@@ -12,7 +12,7 @@ from processor.run_tally import RunTally
 from processor.settings import Settings
 from processor.signals import Signals
 from state import embedded
-from state.database import ReadOnlyDatabase
+from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 from state.store import Store
 

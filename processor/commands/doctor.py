@@ -19,8 +19,8 @@ from processor.output.console import RED
 from processor.output.metrics_export import TextFile
 from processor.settings import Settings
 from state import embedded
-from state.database import ReadOnlyDatabase
 from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
+from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 
 WORDS = {True: "ok", False: "bad", None: "?"}

@@ -16,8 +16,9 @@ import pytest
 from processor.lake.selection import Selection, find_date
 from processor.plan import Plan
 from state import embedded
-from state.database import Database, ReadOnlyDatabase
+from state.database import Database
 from state.errors import NoDatabaseError
+from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 from state.schema import list_migrations
 from tests.support import made_lake

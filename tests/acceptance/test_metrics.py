@@ -26,7 +26,7 @@ from processor.output.metrics_export import (
 )
 from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
-from state.database import ReadOnlyDatabase
+from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 from tests.support.database_queries import held, is_waiting
 from tests.support.event_files import CLICK, HEADER

@@ -14,8 +14,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor
 
-from state.database import Database, ReadOnlyDatabase
+from state.database import Database
 from state.errors import BusyError, DatabaseError, SupersededError
+from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 from tests.support.database_queries import ask, execute, held, holders, is_waiting
 from tests.support.event_files import FIRST, HEADER, LATER, events

@@ -22,9 +22,10 @@ from processor.lake.location import open_lake
 from processor.pipeline import run as run_pipeline
 from processor.plan import Plan
 from state.connection import SEARCH_PATH
-from state.database import Database, ReadOnlyDatabase
+from state.database import Database
 from state.errors import DatabaseError
 from state.files import Reading, Version
+from state.read_only_database import ReadOnlyDatabase
 from state.store import Store
 from tests.support.database_queries import ask, held, is_waiting
 from tests.support.event_files import CLICK, HEADER, events

@@ -126,12 +126,15 @@ ROOMS = {
     "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
+    "state/files.py": "batches pipeline",
     "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_the_history_records_every_run_and_how_it_ended"
     " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
     "state/database.py": RUNS,
+    "state/read_only_database.py": RUNS,
+    "state/recorded_lake.py": RUNS,
     "state/schema.py": RUNS,
     "state/run_lock.py": RUNS,
     "state/errors.py": "options refusals commands",
