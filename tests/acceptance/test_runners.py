@@ -133,7 +133,8 @@ def reading(database: str, lake: Path) -> Iterator[tuple[Run, str]]:
         copies = "from pg_stat_activity where datname = current_database() and query like 'copy pg\\_temp.new\\_%'"
         counted = "from state.lake_files where counted_at is not null"
         query = f"select exists (select {copies}) and (select count(*) {counted}) = 1"
-        wait_until(lambda: ask(database, query) == [(True,)])
+        # The first rows come after 32 MiB of text, which takes seconds, or minutes on a busy machine.
+        wait_until(lambda: ask(database, query) == [(True,)], 10 * DEADLINE_SECONDS)
         yield held_up, " with 3 files left to count"
     write_lake(lake, {"b.tsv.gz": LATER["b.tsv.gz"]})
 
@@ -173,6 +174,7 @@ def test_a_signal_ends_a_run_soon_wherever_it_is(
         assert held_up.process.wait(30) == 1
         said = held_up.errors.removeprefix(before)
         assert said == f"stopped by {number.name}{left}; the next run continues from here\n"
+    wait_until(lambda: not holders(database))  # the server may notice later that the process has ended
     done = run(lake=lake, database=database)
     assert done.returncode == 0, done.stderr
     Model().check(database, contents(lake))
