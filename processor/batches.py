@@ -12,7 +12,7 @@ from processor.lake.text import estimate_text_size
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
-from state.files import Reading, Version
+from state.files import FileVersion, Reading
 from state.rows import LostRowsError, Rows
 
 # The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
@@ -185,12 +185,12 @@ def read_file(
         if withholds:
             raise RowsWithheldError
 
-    def version() -> Version:
+    def version() -> FileVersion:
         before, lines_before = 0, {}
         for begin, chunk in sorted(chunks.items()):
             lines_before[begin] = before
             before += chunk.lines
-        return Version(
+        return FileVersion(
             file.key,
             file.fingerprint,
             file.size,

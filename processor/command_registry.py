@@ -38,7 +38,7 @@ class Command:
 
     module: where its function `run` is, in `processor.commands`; imported when it runs, so that --help starts quickly.
     options: what it takes besides --lake and --database, in the order of its help.
-    takes_lock: it takes the run lock, and the history of runs keeps what it did; other commands only read, whatever
+    takes_lock: it takes the run lock, and `state.runs` keeps what it did; other commands only read, whatever
     run is at work.
     verb: what it does to files, in its messages. stopped: what is true after a signal stopped it; if empty, that
     follows from `takes_lock`. stop_code: the exit code then. reports_all_that_is_wrong: also of the settings.

@@ -8,11 +8,11 @@ from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
 from state.comparison import ComparisonTables
 from state.errors import DatabaseError, DatabaseUnavailableError
-from state.files import Failure, Version
+from state.files import Failure, FileVersion
 from state.rows import LostRowsError
 from state.store import Store
 
-Result = Version | Exception | None  # the version that was ingested, why the file failed, or None: the same content
+Result = FileVersion | Exception | None  # the version that was ingested, why the file failed, or None: the same content
 Results = list[tuple[LakeFile, Result]]
 
 

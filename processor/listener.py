@@ -1,13 +1,13 @@
-"""The events of a run, and the port of those that listen to them: console, log, metrics and run tally."""
+"""The port of those that a run informs of what happens: console, JSON log, metrics and run tally."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from state.files import Version
+    from state.files import FileVersion
 
 
 class Listener:
-    """Listens to a run. Each method is an event and does nothing; a subclass overrides those that it needs."""
+    """Is informed of what happens in a run. Each method does nothing; a subclass overrides those that it needs."""
 
     def listed(self, unchanged: int) -> None:
         """The lake was listed; `unchanged` of its files have the fingerprint that was ingested."""
@@ -18,7 +18,7 @@ class Listener:
     def read(self, size: int) -> None:
         """`size` more bytes were read from the lake."""
 
-    def ingested(self, version: "Version") -> None:
+    def ingested(self, version: "FileVersion") -> None:
         """A file was ingested."""
 
     def committed(self, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Listener:
 
 
 class Listeners(Listener):
-    """Passes every event on to several listeners, in their order."""
+    """Informs several listeners, in their order."""
 
     def __init__(self, *listeners: Listener) -> None:
         self._listeners = listeners
@@ -55,7 +55,7 @@ class Listeners(Listener):
         for listener in self._listeners:
             listener.read(size)
 
-    def ingested(self, version: "Version") -> None:
+    def ingested(self, version: "FileVersion") -> None:
         for listener in self._listeners:
             listener.ingested(version)
 

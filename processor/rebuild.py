@@ -21,7 +21,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     with store.comparison_tables() as tables:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
         fill(tables, lake, present, kept, plan, listener)
-        tables.take_over()
+        tables.apply()
     for key in pruned:
         listener.forgotten(key)
 

@@ -5,13 +5,13 @@ import time
 from collections import Counter
 
 from processor.listener import Listener, Listeners
-from state.files import Version
+from state.files import FileVersion
 
 
 class RunTally(Listeners):
-    """Adds up the events of a run, and passes them on to other listeners.
+    """Adds up what a run does, and informs other listeners.
 
-    What `--json` prints, the history of runs, the metrics and the console's last line all follow from it.
+    What `--json` prints, `state.runs`, the metrics and the console's last line all follow from it.
     """
 
     def __init__(self, *listeners: Listener) -> None:
@@ -45,7 +45,7 @@ class RunTally(Listeners):
         }
 
     def columns(self) -> dict[str, object]:
-        """Return what the history of runs keeps: the values of its columns by their names."""
+        """Return what the row of this run in `state.runs` keeps: values by the names of its columns."""
         return {**self.summary(), "bytes": self.bytes, "reasons": json.dumps(self.reasons)}
 
     def listed(self, unchanged: int) -> None:
@@ -56,7 +56,7 @@ class RunTally(Listeners):
         self.bytes += size
         super().read(size)
 
-    def ingested(self, version: Version) -> None:
+    def ingested(self, version: FileVersion) -> None:
         self.files_counted += 1
         self.events += version.events
         self.rejected += version.rejected

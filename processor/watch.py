@@ -18,7 +18,7 @@ from state.errors import BusyError, DatabaseError, SupersededError
 from state.store import Store
 
 # The watch keeps the lock for no longer than this and the batch that is being ingested, and then offers it to others.
-LOCK_SECONDS = 1.0
+HOLD_LOCK_SECONDS = 1.0
 RELEASE_SECONDS = 0.2
 # A file that changes while it is read is tried again after this pause, which doubles each time.
 CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS = 0.5, 60.0
@@ -157,7 +157,7 @@ class Watch:
         """Ingest files until another run had the lock; return those that are new or changed after that run."""
         done = 0
         for batch in make_batches(files, reducer, self._tally, self._plan.limits):
-            if done and time.monotonic() > self._locked_at + LOCK_SECONDS and self._offer_lock():
+            if done and time.monotonic() > self._locked_at + HOLD_LOCK_SECONDS and self._offer_lock():
                 return self._find_changed(files[done:])
             for results in ingest_batch(batch, self._store, self._tally):
                 self._record(results)

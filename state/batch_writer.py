@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from state.database import Database
-from state.files import Failure, Reading, Recollection, Version
+from state.files import Failure, FileVersion, Reading, Recollection
 from state.rows import copy
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "re
 
 
 class BatchWriter:
-    """Writes into the tables that the transaction sees under their names: the true ones, or comparison tables.
+    """Writes into the tables that the transaction sees under their names: the permanent ones, or comparison tables.
 
     It first writes the contributions into the tables file_*, under new numbers of the files, the lowest of which is the
     batch's first. Then it updates the sums with all rows from that number on.
@@ -46,7 +46,7 @@ class BatchWriter:
 
     def write(
         self, readings: Sequence[Reading], commit_id: str | None, begins_turn: bool = False
-    ) -> list[Version | None]:
+    ) -> list[FileVersion | None]:
         """Write the contributions of files in place of their earlier ones, and their checkpoints.
 
         begins_turn: whether these versions are the first of a run, or of a turn of a watch. Returns the version of each
@@ -55,8 +55,8 @@ class BatchWriter:
         known = self.find([reading.key for reading in readings])
         (first,) = self._one("next_number")
         lines = defaultdict[str, list[tuple[bytes, int]]](list)
-        written: dict[int, Version] = {}
-        versions: list[Version | None] = []
+        written: dict[int, FileVersion] = {}
+        versions: list[FileVersion | None] = []
         has_new = False
         for number, reading in enumerate(readings, first):
             file_id, content_hash, _ = known.get(reading.key, (None, None, None))
@@ -101,7 +101,7 @@ class BatchWriter:
             partial_rows.write(self._db, self._cur, number)
         return True
 
-    def _number_rejected_lines(self, written: Mapping[int, Version]) -> None:
+    def _number_rejected_lines(self, written: Mapping[int, FileVersion]) -> None:
         chunks = [
             (number, chunk, before)
             for number, version in written.items()
@@ -121,7 +121,7 @@ class BatchWriter:
         self._add_up(beyond, has_retracted=True)
 
     def recall(self, files: Sequence[Recollection]) -> None:
-        """Copy what files contributed when they were ingested, from the true tables into the comparison tables."""
+        """Copy what files contributed when they were ingested, from the permanent tables into the comparison tables."""
         (first,) = self._one("next_number")
         self._execute(
             "recall_files",
@@ -165,7 +165,7 @@ class BatchWriter:
             self._execute("record_failed", key=failure.key, error=failure.error)
 
     @staticmethod
-    def _recorded(version: Version) -> dict[str, object]:
+    def _recorded(version: FileVersion) -> dict[str, object]:
         return {name: getattr(version, name) for name in RECORDED}
 
     def _execute(self, name: str, **parameters: object) -> None:

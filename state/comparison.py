@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.batch_writer import BatchWriter
 from state.database import Database
-from state.files import Failure, Reading, Recollection, Version
+from state.files import Failure, FileVersion, Reading, Recollection
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -35,17 +35,17 @@ class Difference(NamedTuple):
 
 
 class ComparisonTables:
-    """Temporary tables with the names of the true ones, into which the same statements ingest."""
+    """Temporary tables with the names of the permanent ones, into which the same statements ingest."""
 
     def __init__(self, database: Database, cur: "cursor") -> None:
         """Wrap the empty tables in the cursor's transaction."""
         self._db, self._cur = database, cur
         self._writer = BatchWriter(database, cur)
 
-    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
-        """Ingest a batch of files into the comparison tables; if one of `reads` raises, nothing has changed."""
+    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
+        """Ingest a batch of files into the comparison tables; if one of `readers` raises, nothing has changed."""
         self._writer.clear()
-        return self._writer.write([read() for read in reads], None)
+        return self._writer.write([read() for read in readers], None)
 
     def fail(self, failures: Sequence[Failure]) -> None:
         """Record why files that were never ingested cannot be ingested now."""
@@ -53,12 +53,12 @@ class ComparisonTables:
             self._writer.fail(failure)
 
     def recall(self, files: Sequence[Recollection]) -> None:
-        """Ingest what files contributed to the true tables, if they cannot be read now."""
+        """Ingest what files contributed to the permanent tables, if they cannot be read now."""
         self._writer.clear()
         self._writer.recall(files)
 
     def differences(self) -> Iterator[Difference]:
-        """Yield every row of the true tables that differs from the comparison tables."""
+        """Yield every row of the permanent tables that differs from the comparison tables."""
         for name in COMPARE:
             with self._cur.connection.cursor("differences") as rows:
                 self._db.execute(rows, name)
@@ -66,6 +66,6 @@ class ComparisonTables:
                 for row in rows:
                     yield Difference(row.name, row.key, row.wanted, row.found)
 
-    def take_over(self) -> None:
-        """Make the true tables equal to the comparison tables."""
-        self._db.execute(self._cur, "take_over_comparison_tables")
+    def apply(self) -> None:
+        """Make the permanent tables equal to the comparison tables."""
+        self._db.execute(self._cur, "apply_comparison_tables")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
     from tenacity import RetryCallState
 
-ROOM = Path(__file__).parent
+FOLDER = Path(__file__).parent
 OLDEST_SERVER = 150000
 ATTEMPTS = 5
 SEARCH_PATH = "state, public, pg_temp"
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 def read_queries() -> dict[str, str]:
     """Return every statement of `queries.sql` by its name."""
-    parts = re.split(r"^-- (\w+): .*\n", (ROOM / "queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^-- (\w+): .*\n", (FOLDER / "queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 

@@ -24,7 +24,7 @@ class RejectedLine(NamedTuple):
     raw: bytes
 
 
-class Version(NamedTuple):
+class FileVersion(NamedTuple):
     """A version of a file that was read to its end, as the checkpoint records it.
 
     size: bytes in the lake. newest_at: time of its latest event, in microseconds since 1970-01-01 UTC; None without
@@ -54,7 +54,7 @@ class Reading(NamedTuple):
 
     key: str
     rows: Iterable[Rows]
-    version: Callable[[], Version]
+    version: Callable[[], FileVersion]
 
 
 class Failure(NamedTuple):

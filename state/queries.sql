@@ -1369,7 +1369,7 @@ from public.user_performance
 order by date, user_id
 limit 5;
 
--- create_comparison_tables: temporary tables with the names of the true ones, to ingest into
+-- create_comparison_tables: temporary tables with the names of the permanent ones, to ingest into
 create temporary table lake_files (like state.lake_files including all) on commit drop;
 create temporary table file_article_days (like state.file_article_days including all) on commit drop;
 create temporary table file_user_days (like state.file_user_days including all) on commit drop;
@@ -1506,7 +1506,7 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
--- take_over_comparison_tables: make the true tables equal to the temporary ones; in the BI tables, only rows that
+-- apply_comparison_tables: make the permanent tables equal to the temporary ones; in the BI tables, only rows that
 -- differ change. Nothing is truncated, as transactions that began before this one ends would see that
 delete from state.lake_files;
 delete from state.file_article_days;

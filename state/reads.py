@@ -48,7 +48,7 @@ class Reads:
         rows = self._rows("read_lock_holder")
         return rows[0] if rows else None
 
-    def history(self) -> Row:
+    def all_runs(self) -> Row:
         """Return what all runs did together; `reasons` are numbers of rejected lines by the code of the reason."""
         return self._rows("sum_runs")[0]
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
 # The server needs a moment to notice that a run has died, and longer to notice that a connection was lost.
-LOCK_SECONDS = 2.0
-LOST_LOCK_SECONDS = 90.0
+WAIT_LOCK_SECONDS = 2.0
+WAIT_LOST_LOCK_SECONDS = 90.0
 # A watch releases the lock as soon as it has ingested its present file, which may be large.
-WATCH_SECONDS = 600.0
+WAIT_WATCH_SECONDS = 600.0
 WATCH = "watch, "
 
 
@@ -76,19 +76,19 @@ class RunLock:
                 if unseen == 1:
                     pass  # it has probably just ended
                 elif self._is_shared:
-                    if waited > LOCK_SECONDS and warned_at == begun:
+                    if waited > WAIT_LOCK_SECONDS and warned_at == begun:
                         db.warn(f"{_describe(other)}; this one continues after it")
                         warned_at = time.monotonic()
-                elif waited > _patience(other, ours):
+                elif waited > _choose_wait_seconds(other, ours):
                     raise BusyError(f"{_describe(other)}; wait for it to end")
                 time.sleep(0.5 if warned_at > begun else 0.05)
 
 
-def _patience(holder: Any, ours: str) -> float:
+def _choose_wait_seconds(holder: Any, ours: str) -> float:
     """Return for how many seconds to wait for the run that holds the lock; `ours` is the name of this one."""
     if holder is not None and holder.application_name.startswith(WATCH):
-        return WATCH_SECONDS
-    return LOST_LOCK_SECONDS if holder is not None and holder.application_name == ours else LOCK_SECONDS
+        return WAIT_WATCH_SECONDS
+    return WAIT_LOST_LOCK_SECONDS if holder is not None and holder.application_name == ours else WAIT_LOCK_SECONDS
 
 
 def _describe(holder: Any) -> str:

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from state.connection import ROOM, SEARCH_PATH, Connection
+from state.connection import FOLDER, SEARCH_PATH, Connection
 from state.errors import DatabaseError, DatabaseSettingError, SupersededError, UnusedDatabaseError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def list_migrations() -> dict[int, Path]:
     A change of the schema is a file `migrations/NNNN_what_it_does.sql` with the next number, and the same change in
     `schema.sql`, which new databases get. A released step never changes.
     """
-    return {int(path.name[:4]): path for path in sorted((ROOM / "migrations").glob("*.sql"))}
+    return {int(path.name[:4]): path for path in sorted((FOLDER / "migrations").glob("*.sql"))}
 
 
 class Schema:
@@ -37,7 +37,7 @@ class Schema:
         db, steps = self._connection, list_migrations()
         with db.transaction() as cur:
             if not db.fetch_one(cur, "has_schema").has_schema:
-                cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
+                cur.execute((FOLDER / "schema.sql").read_text(encoding="utf-8"))
                 for step in steps:
                     db.execute(cur, "record_step", step=step)
                 return
@@ -93,7 +93,7 @@ class Schema:
                     if self._step(cur) == max(list_migrations()):
                         db.execute(cur, "try_writes")
                 elif db.fetch_one(cur, "try_lock").locked:
-                    cur.execute((ROOM / "schema.sql").read_text(encoding="utf-8"))
+                    cur.execute((FOLDER / "schema.sql").read_text(encoding="utf-8"))
 
     def _step(self, cur: "cursor") -> int:
         """Return the last step; raises DatabaseSettingError if somebody else made the table that records steps."""

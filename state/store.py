@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from state.batch_writer import BatchWriter
 from state.comparison import ComparisonTables
 from state.database import Database
-from state.files import Failure, KnownFile, Reading, Version
+from state.files import Failure, FileVersion, KnownFile, Reading
 from state.reads import Reads
 
 
@@ -27,18 +27,18 @@ class Store:
         self._begins_turn = True
         self.reads = Reads(database)
 
-    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
         """Write what a batch of files contributes in place of what it contributed before, in one transaction.
 
-        Returns the version of each file, or None if its content is the same as before. Each of `reads` begins to read
+        Returns the version of each file, or None if its content is the same as before. Each of `readers` begins to read
         one file, again at each call, since a transaction that fails may be retried. If one of them raises, nothing has
-        changed. Raises LostRowsError, DatabaseError, and what `reads` raise.
+        changed. Raises LostRowsError, DatabaseError, and what `readers` raise.
         """
         commit_id = str(uuid.uuid4())
-        written: list[list[Version | None]] = []
+        written: list[list[FileVersion | None]] = []
 
-        def attempt() -> list[Version | None]:
-            readings = [read() for read in reads]
+        def attempt() -> list[FileVersion | None]:
+            readings = [read() for read in readers]
             if written and self._is_committed(readings[0].key, commit_id):
                 return written[-1]
             with self._db.transaction() as cur:
@@ -101,7 +101,7 @@ class Store:
 
     @property
     def connections(self) -> int:
-        """How many connections were made until now: after a new one, another server may have taken over."""
+        """How many connections were made until now: after a new one, another server may answer."""
         return self._db.connections
 
     def files(self) -> dict[str, KnownFile]:

@@ -11,7 +11,7 @@ from state.database import Database
 from state.staging import Staging
 
 if TYPE_CHECKING:
-    from processor.spark.session import SparkApplication
+    from processor.spark.application import SparkApplication
 
 
 def choose_reducer(workers: int, spark: "SparkApplication | None", database: Database) -> OpenReducer:

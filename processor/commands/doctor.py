@@ -25,7 +25,7 @@ from state.reads import Reads
 
 WORDS = {True: "ok", False: "bad", None: "?"}
 # Bytes: a report takes some megabytes; a lake in the embedded server takes more.
-REPORT_ROOM, SERVER_ROOM = 100_000_000, 1_000_000_000
+REPORT_BYTES, SERVER_BYTES = 100_000_000, 1_000_000_000
 RIGHTS = {
     "makes_temporary": "make temporary tables",
     "makes_in_public": "make tables in schema public",
@@ -200,9 +200,9 @@ def _lock(database: ReadOnlyDatabase) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    places = {"the report": (PAGE.parent, REPORT_ROOM)}
+    places = {"the report": (PAGE.parent, REPORT_BYTES)}
     if settings.is_embedded:
-        places["the embedded server"] = (embedded.HOME, SERVER_ROOM)
+        places["the embedded server"] = (embedded.HOME, SERVER_BYTES)
     said = []
     for what, (place, room) in places.items():
         folder = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())

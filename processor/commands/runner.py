@@ -1,4 +1,4 @@
-"""Runs a command with what it needs: the lake, the database, the run lock, the history of runs and the metrics."""
+"""Runs a command with what it needs: the lake, the database, the run lock, its row of `state.runs` and the metrics."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.settings import Settings
 from processor.signals import Signals, StopRequest
-from processor.spark.session import SparkApplication
+from processor.spark.application import SparkApplication
 from state import embedded
 from state.database import Database
 from state.errors import DatabaseSettingError
@@ -107,11 +107,11 @@ def _run_recorded(
     open_reducer: OpenReducer,
     metrics: "Metrics | None",
 ) -> int:
-    """Run a command that takes the lock; the history of runs keeps what it did, however it ends."""
+    """Run a command that takes the lock; `state.runs` keeps what it did, however it ends."""
     tally = RunTally(context.console) if metrics is None else RunTally(context.console, metrics)
     store = Store(database)
     if metrics is not None:
-        metrics.follow(store.reads.history(), tally)
+        metrics.follow(store.reads.all_runs(), tally)
     run_context = RunContext(
         context.settings,
         context.console,

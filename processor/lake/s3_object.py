@@ -6,7 +6,7 @@ from typing import Any, cast
 from processor.lake.aws_client import AwsClient
 from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile, describe_error
-from processor.lake.s3_version import Version, is_same_version
+from processor.lake.s3_version import S3Version, is_same_version
 
 # For the body of an answer; botocore repeats requests.
 MAX_ATTEMPTS = 5
@@ -37,7 +37,7 @@ class S3Objects:
         Raises FileError, and LakeError if the whole lake is unavailable.
         """
         byte_range = f"{start}-{stop - 1}"
-        version = Version(file)
+        version = S3Version(file)
         try:
             answer = self._client.request(
                 "get_object",

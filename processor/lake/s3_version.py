@@ -37,7 +37,7 @@ def is_same_version(first: LakeFile, second: LakeFile) -> bool:
     return first.fingerprint.replace(RECENT, "") == second.fingerprint.replace(RECENT, "")
 
 
-class Version:
+class S3Version:
     """The version of an object that a lake file's fingerprint stands for."""
 
     def __init__(self, file: LakeFile) -> None:

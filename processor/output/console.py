@@ -15,7 +15,7 @@ from processor.reducers.events import REASONS
 if TYPE_CHECKING:
     from processor.run_tally import RunTally
     from state.comparison import Difference
-    from state.files import RejectedLine, Version
+    from state.files import FileVersion, RejectedLine
 
 LEVELS = ("debug", "info", "warning", "error")
 RED, YELLOW, BOLD = "31", "33", "1"  # ANSI styles
@@ -130,7 +130,7 @@ class Console(Listener):
         if self._progress_bar is not None:
             self._progress_bar.advance(size)
 
-    def ingested(self, version: "Version") -> None:
+    def ingested(self, version: "FileVersion") -> None:
         """Print what a file held."""
         rejected = f", {pluralize(version.rejected, 'line')} rejected" if version.rejected else ""
         self._print_file(f"{self._verb} {version.key}: {pluralize(version.events, 'event')}{rejected}")

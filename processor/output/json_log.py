@@ -1,4 +1,4 @@
-"""What programs read of a run: one line of JSON on standard error for each event, through the standard `logging`."""
+"""What programs read of a run: lines of JSON on standard error, through the standard `logging`."""
 
 import json
 import logging
@@ -11,11 +11,11 @@ from processor.output.console import Console
 if TYPE_CHECKING:
     from processor.run_tally import RunTally
     from state.comparison import Difference
-    from state.files import Version
+    from state.files import FileVersion
 
 
 class JsonLog(Console):
-    """A console that writes JSON lines: `time`, `level`, `event`, and the details of the event."""
+    """A console that writes JSON lines: `time`, `level`, `event`, and details."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare a log for one run; the parameters are those of a console."""
@@ -25,7 +25,7 @@ class JsonLog(Console):
 
     @property
     def shows_tables(self) -> bool:
-        """Never, as a table is not an event."""
+        """Never, as a table is not a line of JSON."""
         return False
 
     def write(self, line: str) -> None:
@@ -35,22 +35,22 @@ class JsonLog(Console):
     def log(self, line: str = "", style: str = "") -> None:  # noqa: ARG002
         """Log a line that is meant for people."""
         if line:
-            self._log_event(logging.DEBUG, "said", message=line)
+            self._log_line(logging.DEBUG, "said", message=line)
 
     def warn(self, line: str) -> None:
         """Log something that may pass by itself."""
-        self._log_event(logging.WARNING, "warning", message=line)
+        self._log_line(logging.WARNING, "warning", message=line)
 
     def error(self, line: str) -> None:
         """Log something that failed."""
-        self._log_event(logging.ERROR, "error", message=line)
+        self._log_line(logging.ERROR, "error", message=line)
 
     def begin(self, files: int, size: int) -> None:
         """Log how many files and bytes are about to be ingested."""
         self._left = files
-        self._log_event(logging.INFO, "begin", files=files, bytes=size)
+        self._log_line(logging.INFO, "begin", files=files, bytes=size)
 
-    def ingested(self, version: "Version") -> None:
+    def ingested(self, version: "FileVersion") -> None:
         """Log what a file held."""
         self._log_file(logging.INFO, self._verb, file=version.key, events=version.events, rejected=version.rejected)
 
@@ -60,7 +60,7 @@ class JsonLog(Console):
 
     def forgotten(self, key: str) -> None:
         """Log that the contribution of a file was retracted."""
-        self._log_event(logging.INFO, "forgotten", file=key)
+        self._log_line(logging.INFO, "forgotten", file=key)
 
     def failed(self, key: str, error: str) -> None:
         """Log why a file failed."""
@@ -68,24 +68,24 @@ class JsonLog(Console):
 
     def difference(self, difference: "Difference") -> None:
         """Log how a row differs from the lake."""
-        self._log_event(logging.ERROR, "difference", **difference._asdict())
+        self._log_line(logging.ERROR, "difference", **difference._asdict())
 
     def summary(self, tally: "RunTally") -> None:
         """Log what the run did."""
-        self._log_event(logging.INFO, "done", **tally.summary())
+        self._log_line(logging.INFO, "done", **tally.summary())
 
     def log_report(self, page: str, picture: str) -> None:
         """Log where the report is."""
-        self._log_event(logging.DEBUG, "report", page=page, picture=picture)
+        self._log_line(logging.DEBUG, "report", page=page, picture=picture)
 
-    def _log_file(self, level: int, event: str, **about: object) -> None:
-        """Log the event of a file that is done."""
+    def _log_file(self, level: int, name: str, **about: object) -> None:
+        """Log a line about a file that is done."""
         if self._left is not None:
             self._left -= 1
-        self._log_event(level, event, **about)
+        self._log_line(level, name, **about)
 
-    def _log_event(self, level: int, event: str, /, **about: object) -> None:
-        self._logger.log(level, event, extra={"about": about})
+    def _log_line(self, level: int, name: str, /, **about: object) -> None:
+        self._logger.log(level, name, extra={"about": about})
 
 
 class _LineHandler(logging.Handler):

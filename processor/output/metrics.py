@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from state.reads import Row
 
 # Seconds: from a small file on an empty database to a large one on a slow disk.
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+HISTOGRAM_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 
 
@@ -32,7 +32,7 @@ class Metrics(Listener):
         self._commits = Histogram(
             "event_lake_commit_duration_seconds",
             "How long transactions that ingested files took, in this run or since the program began.",
-            buckets=BUCKETS,
+            buckets=HISTOGRAM_BOUNDS_SECONDS,
             registry=None,
         )
         self._runs: tuple[Row, RunTally] | None = None  # what earlier runs did, and the present one
@@ -40,9 +40,9 @@ class Metrics(Listener):
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def follow(self, history: "Row", tally: RunTally) -> None:
-        """Start the counters from `history`, as `Reads.history` returns it, and let them grow with the tally."""
-        self._runs = history, tally
+    def follow(self, earlier_runs: "Row", tally: RunTally) -> None:
+        """Start the counters from `earlier_runs`, as `Reads.all_runs` returns them, and let the tally add to them."""
+        self._runs = earlier_runs, tally
 
     def committed(self, seconds: float) -> None:
         """Observe how long a transaction that ingested files took."""
@@ -97,24 +97,24 @@ class Metrics(Listener):
             yield family
 
 
-def _collect_counters(history: "Row", tally: RunTally) -> Iterator["Metric"]:
+def _collect_counters(earlier_runs: "Row", tally: RunTally) -> Iterator["Metric"]:
     """Yield what earlier runs and the present one did, summed up."""
     from prometheus_client.core import CounterMetricFamily
 
     present = tally.summary()
     files = CounterMetricFamily("event_lake_files", "Files that runs met, by outcome.", labels=["outcome"])
     for outcome in OUTCOMES:
-        files.add_metric([outcome], history[f"files_{outcome}"] + present[f"files_{outcome}"])
+        files.add_metric([outcome], earlier_runs[f"files_{outcome}"] + present[f"files_{outcome}"])
     yield files
-    events = history["events"] + tally.events
+    events = earlier_runs["events"] + tally.events
     yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
     lines = CounterMetricFamily(
         "event_lake_rejected_lines", "Rejected lines of counted files, by reason.", labels=["reason"]
     )
     for reason in REASONS:
-        lines.add_metric([reason], history["reasons"].get(reason, 0) + tally.reasons[reason])
+        lines.add_metric([reason], earlier_runs["reasons"].get(reason, 0) + tally.reasons[reason])
     yield lines
-    size = history["bytes"] + tally.bytes
+    size = earlier_runs["bytes"] + tally.bytes
     yield CounterMetricFamily(
         "event_lake_read_bytes", "Bytes read from the lake, as they are stored there.", value=size
     )

@@ -14,7 +14,7 @@ class ProgressBar:
     """Shows how many files and bytes are left, and the lines that are printed meanwhile above itself."""
 
     def __init__(self, progress: "Progress", task: "TaskID") -> None:
-        """Take over a progress bar that is shown; `start_progress_bar` makes one."""
+        """Wrap a progress bar that is shown; `start_progress_bar` makes one."""
         self._progress, self._task = progress, task
 
     def advance(self, size: int) -> None:

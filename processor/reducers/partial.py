@@ -106,26 +106,26 @@ class Partial:
         self.chunks |= other.chunks
         self.rejections |= other.rejections
 
-    def split(self, buckets: int) -> "dict[int, Partial]":
-        """Return partials by bucket, from 0 to `buckets` - 1, that merge to this one; all entries of an id are in one.
+    def split(self, shards: int) -> "dict[int, Partial]":
+        """Return partials by shard, from 0 to `shards` - 1, that merge to this one; all entries of an id are in one.
 
-        Bucket 0 also has what belongs to no article and no user.
+        Shard 0 also has what belongs to no article and no user.
         """
-        if buckets == 1:
+        if shards == 1:
             return {0: self}
-        parts = {bucket: Partial() for bucket in range(buckets)}
+        parts = {shard: Partial() for shard in range(shards)}
         parts[0].chunks, parts[0].rejections = self.chunks, self.rejections
         parts[0].events, parts[0].empty, parts[0].newest_at = self.events, self.empty, self.newest_at
         for (article, day), counts in self.article_days.items():
-            parts[_bucket_of(article, buckets)].article_days[article, day] = counts
+            parts[_shard_of(article, shards)].article_days[article, day] = counts
         for (user, day), counts in self.user_days.items():
-            parts[_bucket_of(user, buckets)].user_days[user, day] = counts
+            parts[_shard_of(user, shards)].user_days[user, day] = counts
         for (user, session), span in self.sessions.items():
-            parts[_bucket_of(user, buckets)].sessions[user, session] = span
+            parts[_shard_of(user, shards)].sessions[user, session] = span
         for article, text in self.titles.items():
-            parts[_bucket_of(article, buckets)].titles[article] = text
+            parts[_shard_of(article, shards)].titles[article] = text
         for article, text in self.categories.items():
-            parts[_bucket_of(article, buckets)].categories[article] = text
+            parts[_shard_of(article, shards)].categories[article] = text
         return parts
 
     def __len__(self) -> int:
@@ -134,9 +134,9 @@ class Partial:
         return days + len(self.sessions) + len(self.titles) + len(self.categories) + len(self.rejections)
 
 
-def _bucket_of(name: str, buckets: int) -> int:
-    """Return the bucket of an id, the same in every process."""
-    return crc32(name.encode()) % buckets
+def _shard_of(name: str, shards: int) -> int:
+    """Return the shard of an id, the same in every process."""
+    return crc32(name.encode()) % shards
 
 
 def _put_counts(days: dict[tuple[str, int], Counts], key: tuple[str, int], new: Counts) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-ROOM = Path(__file__).parent
+FOLDER = Path(__file__).parent
 STATE = re.compile(rb'<meta name="event-lake-state" content="(\w+)">')
 TITLES = {"day": "Day by day", "week": "Weekly sums", "month": "Monthly sums", "year": "Yearly sums"}
 # Pixels: a chart that fills the page, one that fills half of it, and one that fits a phone.
@@ -53,7 +53,7 @@ def read_page_state(path: Path) -> str | None:
 def render_page(overview: Overview) -> str:
     """Return the page as HTML text; equal overviews give equal text."""
     summary, sessions = overview.summary, overview.sessions
-    script = (ROOM / "page.js").read_text(encoding="utf-8")  # it holds no data
+    script = (FOLDER / "page.js").read_text(encoding="utf-8")  # it holds no data
     names = {
         article.article_id: f"{rank}. {_label(article)}"
         for rank, article in enumerate(overview.articles[:MOST_LINES], 1)
@@ -102,7 +102,11 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(ROOM), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.filters |= {
         "count": pluralize,

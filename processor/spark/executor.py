@@ -15,8 +15,8 @@ from processor.reducing.in_process import fold_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.staging import Staging
 
-# Some ids of a file, chosen by their hash: the file's position in its job, and the number of the bucket.
-Bucket = tuple[int, int]
+# Some ids of a file, chosen by their hash: the file's position in its job, and the number of the shard.
+Shard = tuple[int, int]
 
 
 class RangeError(NamedTuple):
@@ -28,25 +28,25 @@ class RangeError(NamedTuple):
 
 
 @dataclass(slots=True)
-class BucketPartial:
-    """A partial of a bucket on its way through Spark's shuffle."""
+class ShardPartial:
+    """A partial of a shard on its way through Spark's shuffle."""
 
     partial: Partial
     size: int = 0  # bytes that were read for it
     errors: list[RangeError] = field(default_factory=list)
 
-    def merge(self, other: "BucketPartial") -> "BucketPartial":
-        """Merge another partial of the same bucket into this one and return it."""
+    def merge(self, other: "ShardPartial") -> "ShardPartial":
+        """Merge another partial of the same shard into this one and return it."""
         self.partial.merge(other.partial)
         self.size += other.size
         self.errors += other.errors
         return self
 
 
-class BucketResult(NamedTuple):
-    """A bucket with its merged partial, whose rows are staged, and the errors of its file."""
+class ShardResult(NamedTuple):
+    """A shard with its merged partial, whose rows are staged, and the errors of its file."""
 
-    bucket: Bucket
+    shard: Shard
     reduced: ReducedPartial
     errors: list[RangeError]
 
@@ -55,46 +55,46 @@ class FoldTask(NamedTuple):
     """The first half of a Spark job, sent to the executors: it folds byte ranges.
 
     lake_settings: how the lake is read. environment: the AWS_* variables, with credentials, which botocore reads.
-    buckets: for each file of the job, the number of its buckets.
+    shards: for each file of the job, the number of its shards.
     """
 
     lake_url: str
     lake_settings: LakeSettings
     chunk_bytes: int
     environment: dict[bytes, bytes]
-    buckets: Sequence[int]
+    shards: Sequence[int]
 
     def __repr__(self) -> str:
         """Return nothing that a log must not show."""
         return "FoldTask()"
 
-    def run(self, task: Iterable[tuple[int, ByteRange]]) -> Iterator[tuple[Bucket, BucketPartial]]:
-        """Yield the partials of a task's byte ranges, by bucket; each range comes with its file's position."""
+    def run(self, task: Iterable[tuple[int, ByteRange]]) -> Iterator[tuple[Shard, ShardPartial]]:
+        """Yield the partials of a task's byte ranges, by shard; each range comes with its file's position."""
         os.environb.update(self.environment)
         lake = _open_cached(self.lake_url, self.lake_settings)
         for position, byte_range in task:
             yield from self._fold(lake, position, byte_range)
 
-    def _fold(self, lake: Lake, position: int, byte_range: ByteRange) -> Iterator[tuple[Bucket, BucketPartial]]:
+    def _fold(self, lake: Lake, position: int, byte_range: ByteRange) -> Iterator[tuple[Shard, ShardPartial]]:
         sizes: list[int] = []
         errors = []
         try:
             for partial in fold_byte_range(lake, byte_range, self.chunk_bytes, sizes.append):
-                for number, part in partial.split(self.buckets[position]).items():
-                    yield (position, number), BucketPartial(part)
+                for number, part in partial.split(self.shards[position]).items():
+                    yield (position, number), ShardPartial(part)
         except (FileError, LakeError) as error:
             errors.append(RangeError(byte_range.start, str(error), isinstance(error, LakeError)))
-        yield (position, 0), BucketPartial(Partial(), sum(sizes), errors)
+        yield (position, 0), ShardPartial(Partial(), sum(sizes), errors)
 
 
-def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Bucket, BucketPartial]]], Iterator[BucketResult]]:
-    """Return the second half of a Spark job: a function that stages the merged partials of buckets."""
+def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Shard, ShardPartial]]], Iterator[ShardResult]]:
+    """Return the second half of a Spark job: a function that stages the merged partials of shards."""
 
-    def stage(merged: Iterable[tuple[Bucket, BucketPartial]]) -> Iterator[BucketResult]:
+    def stage(merged: Iterable[tuple[Shard, ShardPartial]]) -> Iterator[ShardResult]:
         with staging.open() as connection:
-            for bucket, found in merged:
+            for shard, found in merged:
                 rows = connection.stage(copy_rows(found.partial))
-                yield BucketResult(bucket, ReducedPartial.of(found.partial, rows, found.size), found.errors)
+                yield ShardResult(shard, ReducedPartial.of(found.partial, rows, found.size), found.errors)
 
     return stage
 

@@ -19,12 +19,12 @@ from processor.reducers.fold import CHUNK
 from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange, cut_into_byte_ranges, group_into_tasks
 from processor.reducing.in_process import reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
-from processor.spark.executor import Bucket, BucketPartial, BucketResult, FoldTask, make_stage_task
-from processor.spark.session import SparkApplication, SparkError, find_reason
+from processor.spark.application import SparkApplication, SparkError, find_reason
+from processor.spark.executor import FoldTask, Shard, ShardPartial, ShardResult, make_stage_task
 from state.staging import Staging
 
-# Chunks of text in a bucket, whose ids one task merges and stages.
-BUCKET_CHUNKS = 4
+# Chunks of text in a shard, whose ids one task merges and stages.
+SHARD_CHUNKS = 4
 # Chunks of text in a job, for each core.
 JOB_CHUNKS = 4
 # Jobs that run at a time, and finished jobs that wait to be committed.
@@ -36,10 +36,10 @@ T = TypeVar("T")
 
 
 class Job(NamedTuple):
-    """The files of one Spark job in their order, and for each file the number of its buckets."""
+    """The files of one Spark job in their order, and for each file the number of its shards."""
 
     files: list[LakeFile]
-    buckets: list[int]
+    shards: list[int]
 
 
 class SparkReducer:
@@ -58,8 +58,8 @@ class SparkReducer:
         self._lake, self._files, self._chunk_bytes = lake, files, chunk_bytes
         self._threads = ThreadPoolExecutor(RUNNING_JOBS, "spark")
         self._waiting: Iterator[Job] | None = None
-        self._begun: deque[tuple[Job, Future[list[BucketResult]]]] = deque()
-        self._finished: dict[str, list[BucketResult]] = {}
+        self._begun: deque[tuple[Job, Future[list[ShardResult]]]] = deque()
+        self._finished: dict[str, list[ShardResult]] = {}
         self._last_key = ""
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class SparkReducer:
             self._begin_job()
             self._finished = {file.key: [] for file in job.files}
             for result in sorted(results):
-                self._finished[job.files[result.bucket[0]].key].append(result)
+                self._finished[job.files[result.shard[0]].key].append(result)
         return _yield_results(self._finished.pop(file.key))
 
     def _begin_job(self) -> None:
@@ -103,21 +103,21 @@ class SparkReducer:
         if job is not None:
             self._begun.append((job, self._threads.submit(self._run, job)))
 
-    def _run(self, job: Job) -> list[BucketResult]:
+    def _run(self, job: Job) -> list[ShardResult]:
         # botocore reads these by itself, in the executors as well.
         environment = {name: value for name, value in os.environb.items() if name.startswith(b"AWS_")}
-        fold = FoldTask(self._lake.url, self._lake.settings, self._chunk_bytes, environment, job.buckets)
+        fold = FoldTask(self._lake.url, self._lake.settings, self._chunk_bytes, environment, job.shards)
         ranges = (
             (position, byte_range)
             for position, file in enumerate(job.files)
             for byte_range in cut_into_byte_ranges(file, self._chunk_bytes)
         )
         tasks = list(group_into_tasks(ranges, lambda item: item[1], self._chunk_bytes))
-        task_of = assign_stage_tasks(job, BUCKET_CHUNKS * self._chunk_bytes)
+        task_of = assign_stage_tasks(job, SHARD_CHUNKS * self._chunk_bytes)
         folded = self._application.context().parallelize(tasks, len(tasks)).flatMap(fold.run)
-        merge = BucketPartial.merge
+        merge = ShardPartial.merge
         merged = folded.combineByKey(_keep, merge, merge, max(task_of.values()) + 1, task_of.__getitem__)
-        results: list[BucketResult] = merged.mapPartitions(make_stage_task(self._staging)).collect()
+        results: list[ShardResult] = merged.mapPartitions(make_stage_task(self._staging)).collect()
         return results
 
     def _wait(self, future: Future[T]) -> T:
@@ -149,25 +149,25 @@ def group_into_jobs(files: Sequence[LakeFile], chunk_bytes: int, job_bytes: int)
             yield job
             job, size = Job([], []), 0
         job.files.append(file)
-        job.buckets.append(-(-text_size // (BUCKET_CHUNKS * chunk_bytes)) or 1)
+        job.shards.append(-(-text_size // (SHARD_CHUNKS * chunk_bytes)) or 1)
         size += text_size
     if job.files:
         yield job
 
 
-def assign_stage_tasks(job: Job, max_bytes: int) -> dict[Bucket, int]:
-    """Return the number of the task that merges and stages each bucket of a job.
+def assign_stage_tasks(job: Job, max_bytes: int) -> dict[Shard, int]:
+    """Return the number of the task that merges and stages each shard of a job.
 
-    Each bucket of a large file has a task of its own; small files, of one bucket each, share one: up to MAX_TASK_FILES
+    Each shard of a large file has a task of its own; small files, of one shard each, share one: up to MAX_TASK_FILES
     of them, of up to `max_bytes` bytes together.
     """
-    task_of: dict[Bucket, int] = {}
+    task_of: dict[Shard, int] = {}
     task, task_files, task_bytes = -1, MAX_TASK_FILES, 0
-    for position, (file, buckets) in enumerate(zip(*job, strict=True)):
-        for number in range(buckets):
-            if buckets > 1 or task_files == MAX_TASK_FILES or task_bytes + file.size > max_bytes:
+    for position, (file, shards) in enumerate(zip(*job, strict=True)):
+        for number in range(shards):
+            if shards > 1 or task_files == MAX_TASK_FILES or task_bytes + file.size > max_bytes:
                 task, task_files, task_bytes = task + 1, 0, 0
-            task_files, task_bytes = (task_files + 1, task_bytes + file.size) if buckets == 1 else (MAX_TASK_FILES, 0)
+            task_files, task_bytes = (task_files + 1, task_bytes + file.size) if shards == 1 else (MAX_TASK_FILES, 0)
             task_of[position, number] = task
     return task_of
 
@@ -180,12 +180,12 @@ def _translate(error: Exception) -> SparkError:
     return SparkError(f"Spark gave up a job ({reason}); {advice}")
 
 
-def _keep(partial: BucketPartial) -> BucketPartial:
+def _keep(partial: ShardPartial) -> ShardPartial:
     return partial
 
 
-def _yield_results(results: list[BucketResult]) -> Iterator[ReducedPartial]:
-    """Yield the partials of a file's buckets; raises the error that comes first in the file."""
+def _yield_results(results: list[ShardResult]) -> Iterator[ReducedPartial]:
+    """Yield the partials of a file's shards; raises the error that comes first in the file."""
     errors = sorted(chain.from_iterable(result.errors for result in results))
     if errors:
         if errors[0].is_lake_error:

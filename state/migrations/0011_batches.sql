@@ -108,7 +108,7 @@ create index on state.staged_article_days (partial_id);
 create index on state.staged_user_days (partial_id);
 create index on state.staged_sessions (partial_id);
 create index on state.staged_rejected_lines (partial_id);
-comment on table state.staged_partials is 'Partials that executors of Spark have staged completely for the run at work; each is of one file, or of one bucket of its ids.';
+comment on table state.staged_partials is 'Partials that executors of Spark have staged completely for the run at work; each is of one file, or of one shard of its ids.';
 comment on column state.staged_partials.partial_id is 'A random name for the partial; each attempt of a task uses another.';
 comment on table state.staged_article_days is 'Staged: displays, clicks and latest texts of an article on a day.';
 comment on column state.staged_article_days.partial_id is 'The partial, in staged_partials.';

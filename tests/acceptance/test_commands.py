@@ -1,4 +1,4 @@
-"""The commands as processes: reading during a run, the history of runs, dry runs, selections, and the picture."""
+"""The commands as processes: reading during a run, the rows of `state.runs`, dry runs, selections, and the picture."""
 
 import json
 import os
@@ -302,7 +302,7 @@ def test_files_outside_the_selection_are_neither_counted_nor_missing(lake: Path,
         assert (done.returncode, "pass it without --since and --until" in done.stderr) == (2, True)
 
 
-def history(url: str) -> list[tuple[object, ...]]:
+def recorded_runs(url: str) -> list[tuple[object, ...]]:
     return execute(
         url,
         "select command, exit_code, error, files_counted, files_unchanged, files_failed, files_forgotten, events,"
@@ -310,7 +310,7 @@ def history(url: str) -> list[tuple[object, ...]]:
     )
 
 
-def test_the_history_records_every_run_and_how_it_ended(lake: Path, database: str) -> None:
+def test_every_run_is_recorded_and_how_it_ended(lake: Path, database: str) -> None:
     size = sum(map(len, contents(lake).values()))
     run(lake=lake, database=database)
     run(lake=lake, database=database)
@@ -325,7 +325,7 @@ def test_the_history_records_every_run_and_how_it_ended(lake: Path, database: st
     run("status", lake=lake, database=database)
     differs = "1 difference from the lake: count the lake again with python run.py --rebuild"
     unknown = "no file no/such.tsv is known; a key is a path below the lake's URL"
-    assert history(database) == [
+    assert recorded_runs(database) == [
         ("count", 0, None, 2, 0, 0, 0, 3, 1, size),
         ("count", 0, None, 0, 2, 0, 0, 0, 0, 0),
         ("count", 1, None, 0, 2, 1, 0, 0, 0, 7),
@@ -353,7 +353,7 @@ def test_the_history_records_a_run_that_was_stopped_or_killed(lake: Path, databa
                     time.sleep(0.05)
                 process.send_signal(number)
                 process.wait(60)
-    assert [row[1:3] for row in history(database)] == [(0, None), (1, "stopped by SIGTERM"), (None, None)]
+    assert [row[1:3] for row in recorded_runs(database)] == [(0, None), (1, "stopped by SIGTERM"), (None, None)]
     shown = run("status", lake=lake, database=database).stdout
     assert "count, which did not end properly" in shown
 

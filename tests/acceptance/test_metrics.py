@@ -208,7 +208,7 @@ def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
     with serve(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
         with ReadOnlyDatabase(database) as db:
-            metrics.follow(Reads(db).history(), tally)
+            metrics.follow(Reads(db).all_runs(), tally)
             metrics.record_database(Reads(db).health(), Reads(db).holder())
         first = scraped()
         for _ in range(2):

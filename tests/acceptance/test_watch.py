@@ -323,7 +323,7 @@ def test_files_read_ahead_do_not_undo_another_run(
     lake: Path, database: str, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     write_lake(lake, {f"{n}.tsv": events(n, 30, "before") for n in range(4)})
-    monkeypatch.setattr("processor.watch.LOCK_SECONDS", 0.0)
+    monkeypatch.setattr("processor.watch.HOLD_LOCK_SECONDS", 0.0)
     place, states = open_lake(str(lake)), list[dict[object, object]]()
 
     class Interrupted(Store):

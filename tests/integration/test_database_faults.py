@@ -24,7 +24,7 @@ from processor.plan import Plan
 from state.connection import SEARCH_PATH
 from state.database import Database
 from state.errors import DatabaseError
-from state.files import Reading, Version
+from state.files import FileVersion, Reading
 from state.read_only_database import ReadOnlyDatabase
 from state.store import Store
 from tests.support.database_queries import ask, held, is_waiting
@@ -119,9 +119,9 @@ class LosingCommits(Store):
         if self._commits == 3:
             self._server.restore()
 
-    def ingest(self, reads: Sequence[Callable[[], Reading]]) -> list[Version | None]:
+    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
         """Ingest files; the server may then crash."""
-        versions = super().ingest(reads)
+        versions = super().ingest(readers)
         self._commit()
         return versions
 

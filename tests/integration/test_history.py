@@ -19,7 +19,7 @@ from processor.rebuild import rebuild as rebuild_lake
 from processor.run_tally import RunTally
 from state.database import Database
 from state.errors import DatabaseError
-from state.files import Version
+from state.files import FileVersion
 from state.store import Store
 from tests.support.histories import Histories, end_connection
 from tests.support.ingest import SilentTally, ingest_folder, local_reducer
@@ -208,7 +208,7 @@ class Onlooker(SilentTally):
         self.seen: list[object] = []
         self._url, self._query = url, query
 
-    def ingested(self, version: Version) -> None:
+    def ingested(self, version: FileVersion) -> None:
         super().ingested(version)
         with closing(psycopg2.connect(self._url)) as connection, connection.cursor() as cur:
             cur.execute(self._query)
@@ -260,7 +260,7 @@ class Uncommitted(Database):
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
         super().execute(cur, name, **parameters)
-        if name == "take_over_comparison_tables":
+        if name == "apply_comparison_tables":
             end_connection(as_role("postgres", self._url), cur.connection.info.backend_pid)
 
 

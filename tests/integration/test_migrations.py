@@ -9,7 +9,7 @@ from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify
-from state import schema as room
+from state import schema
 from state.database import Database
 from state.errors import DatabaseError
 from state.schema import list_migrations
@@ -106,7 +106,7 @@ def test_a_step_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeyp
     )
     wrong = "create table state.wrong (); select 1 / 0;"
     (tmp_path / "state" / "migrations" / f"{last + 2:04}_wrong.sql").write_text(wrong, encoding="utf-8")
-    monkeypatch.setattr(room, "ROOM", tmp_path / "state")
+    monkeypatch.setattr(schema, "FOLDER", tmp_path / "state")
     with pytest.raises(DatabaseError, match="division by zero"), Database(database):
         pass
     found = execute(database, "select max(step), to_regclass('state.good') is null from state.steps")

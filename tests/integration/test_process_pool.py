@@ -30,7 +30,7 @@ from processor.reducing.in_process import fold_byte_range
 from processor.reducing.process_pool import ProcessPool
 from processor.verify import verify
 from state.database import Database
-from state.files import Version
+from state.files import FileVersion
 from state.rows import LostRowsError
 from state.store import Store
 from tests.support import strategies
@@ -137,7 +137,7 @@ class Killing(SilentTally):
         super().__init__()
         self.warnings: list[str] = []
 
-    def ingested(self, version: Version) -> None:
+    def ingested(self, version: FileVersion) -> None:
         super().ingested(version)
         for pid in workers(os.getpid()):
             os.kill(pid, signal.SIGKILL)

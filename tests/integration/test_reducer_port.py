@@ -17,8 +17,8 @@ from processor.reducers.partial import Counts, Partial
 from processor.reducing.in_process import InProcessReducer
 from processor.reducing.process_pool import ProcessPool
 from processor.reducing.reducer import ReducedPartial, Reducer
+from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
-from processor.spark.session import SparkApplication
 from state.batch_writer import BatchWriter
 from state.database import Database
 from state.staging import Staging

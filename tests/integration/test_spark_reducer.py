@@ -26,11 +26,11 @@ from processor.lake.location import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange
 from processor.reducing.reducer import ReducedPartial
+from processor.spark import application as spark_application
 from processor.spark import reducer as spark
-from processor.spark import session as sessions
-from processor.spark.executor import BucketPartial, BucketResult, FoldTask, RangeError, _open_cached, make_stage_task
+from processor.spark.application import SparkApplication, SparkError, SparkSettingError, find_reason
+from processor.spark.executor import FoldTask, RangeError, ShardPartial, ShardResult, _open_cached, make_stage_task
 from processor.spark.reducer import Job, SparkReducer, assign_stage_tasks, group_into_jobs
-from processor.spark.session import SparkApplication, SparkError, SparkSettingError, find_reason
 from state.rows import RowsInMemory
 from state.staging import StagedRows, Staging
 from tests.support.event_files import HEADER, events
@@ -44,7 +44,7 @@ JAVA = 'Exception in thread "main" java.lang.IllegalStateException: the cluster 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkApplication]:
     """An application on one local core; pyspark need not be installed."""
-    monkeypatch.setattr(sessions, "find_spec", lambda _: True)
+    monkeypatch.setattr(spark_application, "find_spec", lambda _: True)
     with SparkApplication("local[1]") as made:
         yield made
 
@@ -56,7 +56,7 @@ def named(application: SparkApplication, master: str) -> SparkApplication:
 
 
 def test_without_pyspark_an_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "find_spec", lambda _: None)
+    monkeypatch.setattr(spark_application, "find_spec", lambda _: None)
     with pytest.raises(SparkSettingError, match=r"pip install .*requirements-spark\.txt"):
         SparkApplication("local[1]")
 
@@ -81,8 +81,8 @@ def test_executors_get_every_module_that_they_import(application: SparkApplicati
     archive = application._pack_code()
     with zipfile.ZipFile(archive) as held:
         names = set(held.namelist())
-    rooms = {path.relative_to(ROOT).as_posix() for room in sessions.ROOMS for path in (ROOT / room).rglob("*.py")}
-    assert names == rooms
+    packages = [ROOT / name for name in spark_application.PACKAGES]
+    assert names == {path.relative_to(ROOT).as_posix() for package in packages for path in package.rglob("*.py")}
     command = "import processor.spark.executor as it; print(it.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", command], check=True, capture_output=True, encoding="utf-8", cwd=tmp_path,
@@ -433,8 +433,8 @@ def test_an_unavailable_lake_does_not_fail_its_files(
 
 
 def test_the_first_error_in_a_file_is_raised() -> None:
-    def outcome(*errors: RangeError) -> BucketResult:
-        return BucketResult((0, 0), ReducedPartial.of(Partial(), RowsInMemory({}), 7), list(errors))
+    def outcome(*errors: RangeError) -> ShardResult:
+        return ShardResult((0, 0), ReducedPartial.of(Partial(), RowsInMemory({}), 7), list(errors))
 
     early, late = RangeError(5, "early", False), RangeError(9, "late", True)
     for outcomes in ([outcome(late, early)], [outcome(late), outcome(early)]):
@@ -446,14 +446,14 @@ def test_the_first_error_in_a_file_is_raised() -> None:
     assert len(list(spark._yield_results([outcome(), outcome()]))) == 2
 
 
-def test_partials_of_a_bucket_are_merged() -> None:
-    first, second = (BucketPartial(Partial(), size, [RangeError(size, "x", False)]) for size in (3, 4))
+def test_partials_of_a_shard_are_merged() -> None:
+    first, second = (ShardPartial(Partial(), size, [RangeError(size, "x", False)]) for size in (3, 4))
     assert first.merge(second) is first
-    assert (BucketPartial(Partial()).size, BucketPartial(Partial()).errors) == (0, [])
+    assert (ShardPartial(Partial()).size, ShardPartial(Partial()).errors) == (0, [])
     assert (first.size, [trouble.start for trouble in first.errors]) == (7, [3, 4])
 
 
-def test_a_task_stages_its_buckets_by_one_connection() -> None:
+def test_a_task_stages_its_shards_by_one_connection() -> None:
     opened: list[str] = []
 
     class Counted(Stage):
@@ -461,9 +461,9 @@ def test_a_task_stages_its_buckets_by_one_connection() -> None:
             opened.append("x")
             return super().open()
 
-    parts = [((n, 0), BucketPartial(Partial(), n, [RangeError(n, "x", False)])) for n in range(3)]
+    parts = [((n, 0), ShardPartial(Partial(), n, [RangeError(n, "x", False)])) for n in range(3)]
     outcomes = list(make_stage_task(Counted({}, {}))(parts))
-    assert [(it.bucket, it.reduced.size, len(it.errors)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
+    assert [(it.shard, it.reduced.size, len(it.errors)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
     assert opened == ["x"]
 
 
@@ -576,13 +576,13 @@ def test_files_are_grouped_into_jobs() -> None:
     assert list(group_into_jobs([c, d], 1, 16)) == [
         Job([c], [1]),
         Job([d], [4]),
-    ]  # 16 bytes of text, four in each bucket
+    ]  # 16 bytes of text, four in each shard
     assert list(group_into_jobs([d], 10, 1)) == [Job([d], [1])]
     (job,) = group_into_jobs([file("a.tsv", 40), file("b.tsv", 41), file("c.tsv", 0)], 10, 1000)
-    assert job.buckets == [1, 2, 1]
+    assert job.shards == [1, 2, 1]
 
 
-def test_buckets_are_grouped_into_tasks() -> None:
+def test_shards_are_grouped_into_tasks() -> None:
     def tasks(*files: tuple[int, int]) -> list[int]:
         job = Job([file(f"{n}.tsv", size) for n, (size, _) in enumerate(files)], [shares for _, shares in files])
         found = assign_stage_tasks(job, 10)

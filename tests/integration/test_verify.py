@@ -162,7 +162,7 @@ def test_rows_without_a_file_are_found(lake: Path, database: str) -> None:
 
 
 def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """Return all rows of all tables, except the history of runs and the lake."""
+    """Return all rows of all tables, except `state.runs` and `state.lake`."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute(
             "select schemaname, tablename from pg_tables"

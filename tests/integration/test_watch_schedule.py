@@ -19,7 +19,7 @@ from processor.watch import Watch
 from state.connection import Connection
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
-from state.files import Version
+from state.files import FileVersion
 from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import execute
@@ -86,7 +86,7 @@ class SlowTally(SilentTally):
     def warn(self, line: str) -> None:
         self.lines.append(line)
 
-    def ingested(self, version: Version) -> None:
+    def ingested(self, version: FileVersion) -> None:
         super().ingested(version)
         self.counts["counted"] += 1
         self.clock.now += self.file_seconds
@@ -212,7 +212,7 @@ def test_the_lock_is_released_while_idle(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "releases"), [(0.0, 0), (watch.LOCK_SECONDS / 2, 1), (watch.LOCK_SECONDS + 0.1, 3)]
+    ("seconds", "releases"), [(0.0, 0), (watch.HOLD_LOCK_SECONDS / 2, 1), (watch.HOLD_LOCK_SECONDS + 0.1, 3)]
 )
 def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: float, releases: int) -> None:
     scene.tally.file_seconds = seconds
@@ -233,7 +233,7 @@ def test_new_are_the_files_of_the_last_turn_that_ingested_any(scene: Scene) -> N
         newest.append(sorted(row["key"] for row in reads.newest_files(9)))
         return []
 
-    scene.tally.file_seconds = watch.LOCK_SECONDS + 0.1  # so that the lock is offered within a turn
+    scene.tally.file_seconds = watch.HOLD_LOCK_SECONDS + 0.1  # so that the lock is offered within a turn
     scene.write("a.tsv", "b.tsv")()
     scene.run(look, scene.write("c.tsv"), look, scene.write("d.tsv", "e.tsv"), look, None, look, limits=Limits(rows=1))
     assert newest == [["a.tsv", "b.tsv"], ["c.tsv"], ["d.tsv", "e.tsv"], ["d.tsv", "e.tsv"]]

@@ -23,8 +23,8 @@ from processor.rebuild import rebuild
 from processor.reducers.fold import CHUNK
 from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import Reducer
+from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
-from processor.spark.session import SparkApplication
 from processor.verify import verify
 from state.database import Database
 from state.staging import Staging

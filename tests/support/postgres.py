@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folders in it get random names
 # Bytes: a server keeps up to 4 GiB of its log, and each test process has one or two servers.
-MEMORY_ROOM = 8 << 30
+MIN_FREE_BYTES = 8 << 30
 
 
 def find_fast_folder() -> Path | None:
@@ -25,7 +25,7 @@ def find_fast_folder() -> Path | None:
 
     A new database is 300 files: Postgres makes them in 0.02 s there, and on a disk in up to 0.3 s.
     """
-    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_ROOM else None
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MIN_FREE_BYTES else None
 
 
 @contextmanager

@@ -132,7 +132,7 @@ class Model:
 
 
 def is_there(database: str, what: str) -> bool:
-    """Whether the history of runs has one of this kind."""
+    """Whether `state.runs` has a run of this kind."""
     if ask(database, "select to_regclass('state.runs')") == [(None,)]:
         return False
     return ask(database, f"select exists (select from state.runs where {what})") == [(True,)]

@@ -1,7 +1,7 @@
 """Checks that tests notice small mutants of the program: `make mutants`, some hours for 200.
 
 MUTANTS (200 unless set) is the number of mutants, SEED draws others, and IN, a part of a path, limits them to a file or
-folder. Each mutant is tried in a copy of the tree, with the tests of its room, until one fails. Mutants that a test
+folder. Each mutant is tried in a copy of the tree, with the tests of its file, until one fails. Mutants that a test
 noticed are recorded in `.mutants` and not tried again; a mutant that no test noticed is printed and tried each time.
 """
 
@@ -31,32 +31,32 @@ RUNS = (
     " database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
     " database_faults::test_a_transaction_timeout_has_no_effect"
     " database_faults::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
-    " runners::test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost"
-    " runners::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
-    " runners::test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema"
+    " concurrent_runs::test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost"
+    " concurrent_runs::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
+    " concurrent_runs::test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema"
     " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
-    " runners"
+    " concurrent_runs"
 )
 # Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
-# tests, and single tests of those that take long. The first room that a path begins with counts. Every file of the
-# program is in a room, as a unit test checks.
-ROOMS = {
+# tests, and single tests of those that take long. The first that a path begins with counts. Every file of the
+# program is named here, as a unit test checks.
+TESTS = {
     "processor/pipeline.py": "pipeline batches verify history",
     "processor/plan.py": "pipeline commands history",
     "processor/ingest_batch.py": "batches pipeline history",
-    "processor/rebuild.py": "verify runners history",
+    "processor/rebuild.py": "verify concurrent_runs history",
     "processor/verify.py": "verify",
     "processor/child_process.py": "process_pool",
     "processor/environment.py": "names environment",
     "processor/errors.py": "options unwritable_output",
     "processor/formats.py": "rejected commands secrets",
     "processor/parsing.py": "parsing",
-    "processor/commands/choose_reducer.py": "process_pool runners",
+    "processor/commands/choose_reducer.py": "process_pool concurrent_runs",
     "processor/commands/doctor.py": "doctor",
     "processor/commands/drawing.py": "commands page",
     "processor/commands/ingest.py": "run commands",
     "processor/commands/rejected.py": "rejected",
-    "processor/commands/runner.py": "commands metrics runners",
+    "processor/commands/runner.py": "commands metrics concurrent_runs",
     "processor/commands/verify.py": "verify commands",
     "processor/commands/watch.py": "watch",
     "processor/commands/": "commands",
@@ -112,7 +112,7 @@ ROOMS = {
     "processor/lake/read_ahead.py": "read_ahead lake_port",
     "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
     "processor/spark/reducer.py": "spark_reducer reducer_port",
-    "processor/spark/session.py": "spark_reducer",
+    "processor/spark/application.py": "spark_reducer",
     "processor/spark/executor.py": "spark_reducer",
     "state/migrations/": "migrations",
     "state/roles.sql": "roles",
@@ -129,7 +129,7 @@ ROOMS = {
     "state/files.py": "batches pipeline",
     "state/rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
-    " commands::test_explain_shows_one_day commands::test_the_history_records_every_run_and_how_it_ended"
+    " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
     " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
     "state/database.py": RUNS,
@@ -150,13 +150,13 @@ STATEMENTS = {
     "read_server|limit_lock_waits|discard_temporary": "database_faults doctor",
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"
-    " runners commands",
+    " concurrent_runs commands",
     "advance_run_numbers": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
     "read_(last_runs|health)|sum_|measure_": "metrics commands",
     "read_(rights|writability)|try_writes": "doctor roles",
     "read_(article|user|rejected)": "rejected commands",
     "compare_": "verify",
-    "take_over_comparison|create_comparison": "verify history",
+    "apply_comparison|create_comparison": "verify history",
     "has_staged|clear_staged|name_partial|stage_|take_": "spark",
     "": "batches rejected plans pipeline history",
 }
@@ -216,14 +216,14 @@ def end_all(setting: bytes) -> None:
 
 
 def named(tests: str) -> list[tuple[str, str, str]]:
-    """Return the test modules of a room, some with the name of a single test after two colons."""
+    """Return test modules, some with the name of a single test after two colons."""
     return [test.partition("::") for test in tests.split()]
 
 
 def tests_of(mutant: Mutant) -> str:
     """Return the tests that should notice a mutant."""
     if mutant.path != "state/queries.sql":
-        return next(tests for room, tests in ROOMS.items() if mutant.path.startswith(room))
+        return next(tests for path, tests in TESTS.items() if mutant.path.startswith(path))
     before = (ROOT / mutant.path).read_bytes()[: mutant.start].decode()
     name = re.findall(r"^-- (\w+):", before, re.MULTILINE)[-1]
     return next(tests for names, tests in STATEMENTS.items() if re.match(names, name))
@@ -231,14 +231,14 @@ def tests_of(mutant: Mutant) -> str:
 
 def is_mutated(path: str) -> bool:
     """Whether there are tests that should notice a mutant of a file."""
-    return path == "state/queries.sql" or any(map(path.startswith, ROOMS))
+    return path == "state/queries.sql" or any(map(path.startswith, TESTS))
 
 
 def main() -> int:
     """Try as many mutants as were asked for; return 1 if no test noticed one of them, else 0."""
     number, seed = int(os.environ.get("MUTANTS") or "200"), os.environ.get("SEED", "")
-    rooms = [it for it in files() if Path(it).suffix in SUFFIXES and os.environ.get("IN", "") in it]
-    all_of_them = [mutant for path in rooms if is_mutated(path) for mutant in mutants(ROOT, path)]
+    paths = [it for it in files() if Path(it).suffix in SUFFIXES and os.environ.get("IN", "") in it]
+    all_of_them = [mutant for path in paths if is_mutated(path) for mutant in mutants(ROOT, path)]
     drawn = sorted(all_of_them, key=lambda mutant: mutant.rank(seed))[:number]
     DONE.parent.mkdir(exist_ok=True)
     DONE.touch()

@@ -16,7 +16,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from processor.spark.session import SparkApplication
+from processor.spark.application import SparkApplication
 from state import embedded
 from state.database import Database
 from tests.support.histories import Histories

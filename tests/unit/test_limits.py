@@ -18,7 +18,7 @@ from processor.reducers.fold import ENTRIES
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
-from state.files import Version
+from state.files import FileVersion
 from tests.support.event_files import COLUMNS, HEADER
 from tests.support.fuzzed import REDUCERS, Memory, line
 from tests.support.ingest import SilentTally
@@ -65,7 +65,7 @@ def version(
     key: str = "a.tsv",
     most: int = 64 * MIB,
     settings: LakeSettings = DEFAULT_LAKE_SETTINGS,
-) -> Version:
+) -> FileVersion:
     """Return the version of a file that is made while it is read; fail if that takes `most` bytes of memory or more."""
     tracemalloc.start()
     try:

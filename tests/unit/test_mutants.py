@@ -3,15 +3,15 @@
 import ast
 
 from tests.support.paths import ROOT, module_named
-from tests.tools.mutants import ROOMS, STATEMENTS, SUFFIXES, is_mutated, named
+from tests.tools.mutants import STATEMENTS, SUFFIXES, TESTS, is_mutated, named
 
 
-def test_every_room_of_the_mutants_exists() -> None:
+def test_every_file_of_the_mutants_exists() -> None:
     paths = [path.relative_to(ROOT).as_posix() for part in ("processor", "state") for path in (ROOT / part).rglob("*")]
-    assert [room for room in ROOMS if not any(path.startswith(room.rstrip("/")) for path in paths)] == []
+    assert [it for it in TESTS if not any(path.startswith(it.rstrip("/")) for path in paths)] == []
 
 
-def test_every_file_of_the_program_is_in_a_room() -> None:
+def test_every_file_of_the_program_is_mutated() -> None:
     paths = [path for part in ("processor", "state") for path in (ROOT / part).rglob("*") if path.suffix in SUFFIXES]
     assert len(paths) > 80
     names = [path.relative_to(ROOT).as_posix() for path in paths if path.name != "__init__.py"]
@@ -19,7 +19,7 @@ def test_every_file_of_the_program_is_in_a_room() -> None:
 
 
 def test_every_test_that_should_notice_a_mutant_exists() -> None:
-    for tests in (*ROOMS.values(), *STATEMENTS.values()):
+    for tests in (*TESTS.values(), *STATEMENTS.values()):
         for name, _, test in named(tests):
             module = ast.parse(module_named(f"test_{name}.py").read_text(encoding="utf-8"))
             functions = {node.name for node in module.body if isinstance(node, ast.FunctionDef)}

@@ -65,16 +65,16 @@ def test_any_order_and_any_split_give_the_same(events: list[Event], random: obje
 
 
 @given(PARTIALS, st.integers(1, 5))
-def test_the_buckets_of_a_partial_merge_to_it(partial: Partial, buckets: int) -> None:
+def test_the_shards_of_a_partial_merge_to_it(partial: Partial, shards: int) -> None:
     before = copy.deepcopy(partial)
-    parts = partial.split(buckets)
-    assert list(parts) == list(range(buckets))
+    parts = partial.split(shards)
+    assert list(parts) == list(range(shards))
     assert merged(*parts.values()) == partial == before
 
 
 @given(PARTIALS, PARTIALS, st.integers(1, 5))
-def test_all_entries_of_an_id_are_in_one_bucket(a: Partial, b: Partial, buckets: int) -> None:
-    parts = {bucket: merged(part, b.split(buckets)[bucket]) for bucket, part in a.split(buckets).items()}
+def test_all_entries_of_an_id_are_in_one_shard(a: Partial, b: Partial, shards: int) -> None:
+    parts = {shard: merged(part, b.split(shards)[shard]) for shard, part in a.split(shards).items()}
     for ids in (
         lambda part: {article for article, _ in part.article_days} | part.titles.keys() | part.categories.keys(),
         lambda part: {user for user, _ in part.user_days} | {user for user, _ in part.sessions},

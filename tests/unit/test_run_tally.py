@@ -1,4 +1,4 @@
-"""Every event of a run reaches every listener, and the tally adds the events up."""
+"""Every listener is informed of everything, and the tally adds it up."""
 
 import inspect
 import json
@@ -10,36 +10,36 @@ import pytest
 
 from processor.listener import Listener, Listeners
 from processor.run_tally import RunTally
-from state.files import Version
+from state.files import FileVersion
 
-VERSION = Version("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
-VALUES = {"str": "x", "int": 3, "float": 0.5, "Version": VERSION}
-EVENTS = [name for name in vars(Listener) if not name.startswith("_")]
+VERSION = FileVersion("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
+VALUES = {"str": "x", "int": 3, "float": 0.5, "FileVersion": VERSION}
+CALLS = [name for name in vars(Listener) if not name.startswith("_")]
 
 
-def send(event: str, listener: Listener) -> list[Any]:
-    """Send an event to a listener; return the values that it carried."""
-    parameters = inspect.signature(getattr(Listener, event)).parameters.values()
+def call(name: str, listener: Listener) -> list[Any]:
+    """Call a method of a listener; return the values that it got."""
+    parameters = inspect.signature(getattr(Listener, name)).parameters.values()
     values = [VALUES[getattr(it.annotation, "__name__", it.annotation)] for it in parameters if it.name != "self"]
-    getattr(listener, event)(*values)
+    getattr(listener, name)(*values)
     return values
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("kind", [Listeners, RunTally])
-def test_every_event_is_passed_on_to_every_listener(event: str, kind: type[Listeners]) -> None:
+def test_every_call_is_passed_on_to_every_listener(name: str, kind: type[Listeners]) -> None:
     first, second = (create_autospec(Listener, instance=True) for _ in range(2))
-    values = send(event, kind(first, second))
+    values = call(name, kind(first, second))
     for listener in (first, second):
-        assert [(name, list(args)) for name, args, _ in listener.method_calls] == [(event, values)]
+        assert [(called, list(args)) for called, args, _ in listener.method_calls] == [(name, values)]
 
 
 def test_a_tally_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("processor.run_tally.time", SimpleNamespace(monotonic=lambda: now[0]))
     tally = RunTally()
-    for event in EVENTS + EVENTS:
-        send(event, tally)
+    for name in CALLS + CALLS:
+        call(name, tally)
     now[0] = 102.5
     tally.stop_clock()
     now[0] = 200.0

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pyspark import SparkContext
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("processor", "state")
+PACKAGES = ("processor", "state")
 INSTALL = "python -m pip install --require-hashes -r requirements-spark.txt"
 
 
@@ -151,7 +151,7 @@ class SparkApplication:
         """Return an archive of the program's code, which Spark sends to the executors."""
         path = Path(self._folder.name, "event_lake.zip")
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for module in chain.from_iterable((ROOT / room).rglob("*.py") for room in ROOMS):
+            for module in chain.from_iterable((ROOT / name).rglob("*.py") for name in PACKAGES):
                 archive.write(module, module.relative_to(ROOT))
         return path
 

@@ -492,7 +492,7 @@ def test_a_watch_whose_database_lost_the_lake_reports_that(database: str, tmp_pa
 
 def test_a_lock_that_was_just_released_is_tried_once_more(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The holder may end after the lock was refused, and before anyone looks who holds it."""
-    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", -1)
+    monkeypatch.setattr("state.run_lock.WAIT_LOCK_SECONDS", -1)
     first = Database(database)
     first.__enter__()
 
@@ -509,7 +509,7 @@ def test_a_lock_that_was_just_released_is_tried_once_more(database: str, monkeyp
 
 
 def test_a_holder_that_cannot_be_seen_is_reported_as_such(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("state.run_lock.WAIT_LOCK_SECONDS", 0.2)
 
     class Blind(Database):
         def fetch_one(self, cur: cursor, name: str, **parameters: object) -> object:
@@ -522,9 +522,9 @@ def test_a_holder_that_cannot_be_seen_is_reported_as_such(database: str, monkeyp
 
 @pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
 def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
-    database: str, monkeypatch: pytest.MonkeyPatch, patience: float, lines: int
+    database: str, monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
 ) -> None:
-    monkeypatch.setattr("state.run_lock.LOCK_SECONDS", patience)
+    monkeypatch.setattr("state.run_lock.WAIT_LOCK_SECONDS", seconds)
     said, first = list[str](), Database(database)
     first.__enter__()
     threading.Timer(2, first.__exit__, (None, None, None)).start()
@@ -537,7 +537,7 @@ def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
 
 def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run finds the lock free."""
-    monkeypatch.setattr("state.run_lock.LOST_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("state.run_lock.WAIT_LOST_LOCK_SECONDS", 0.1)
     with Database(database) as first:
         busy = Database(database)
         with pytest.raises(BusyError):
