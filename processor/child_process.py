@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def start_module(module: str, *arguments: str, pass_fds: Sequence[int] = ()) -> "subprocess.Popen[bytes]":
     """Start a module of the program as a process with a pipe to its standard input; raises OSError.
 
-    module: its name. arguments: the words behind it. pass_fds: the descriptors that the process gets.
+    module: its name. arguments: the words after it. pass_fds: the descriptors that the process gets.
     """
-    # The program's modules come first; dependencies may lie where PYTHONPATH names them. An empty entry would be the
+    # The program's modules come first; dependencies may be on PYTHONPATH. An empty entry would be the
     # working directory.
     path = b":".join(filter(None, (os.fsencode(ROOT), os.environb.get(b"PYTHONPATH"))))
     return subprocess.Popen(

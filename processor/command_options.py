@@ -19,7 +19,7 @@ class Option:
         parser.add_argument(*self.names, **self._about)
 
     def value(self, options: "Options") -> object:
-        """Return what the options say of this one."""
+        """Return the value of this option."""
         return getattr(options, self.names[0].lstrip("-").replace("-", "_"))
 
     def __str__(self) -> str:
@@ -29,7 +29,7 @@ class Option:
 
 @dataclass
 class Options:
-    """What the options of one command line say; the default stands for an option that was left out."""
+    """The options of one command line; an option that was left out has its default."""
 
     command: str | None = None
     lake: str | None = None

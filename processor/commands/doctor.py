@@ -67,7 +67,7 @@ def _findings(context: Context) -> Iterator[Finding]:
 
 
 def _looked(check: str, look: Callable[[], str | None]) -> Finding:
-    """What a look says, or why it fails, which then is the finding; None where there is nothing to compare with."""
+    """Return the finding of a check: what `look` returns, or its error; it is unknown if `look` returns None."""
     try:
         says = look()
         return Finding(check, None if says is None else True, says or "the lake is not known")
@@ -136,7 +136,7 @@ def _of_database(context: Context) -> Iterator[Finding]:
 
 @contextmanager
 def _database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]:
-    """The database that the settings name, to be read only, whatever is in it."""
+    """Open the database that the settings name to read it only, whatever is in it."""
     with ExitStack() as stack:
         url = context.settings.database_url
         if context.settings.is_embedded:

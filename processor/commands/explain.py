@@ -65,7 +65,7 @@ def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> 
 
 
 def _parts_and_rows(found: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:
-    """For each day a line for each file, and then the row of the BI table that they make."""
+    """Return for each day a line for each file, and then the row of the BI table that they add up to."""
     lines = []
     for row in found["rows"]:
         parts = [part for part in found["parts"] if part["date"] == row["date"]]

@@ -11,7 +11,7 @@ SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
 MESSAGE_CHARACTERS = 300
 UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
 ESCAPED_CHARACTERS = re.compile(r"[\0\\\ud800-\udfff]")
-# An unescaped / or @ in a password puts the rest of it behind, so that only the last @ is sure to follow all of it.
+# A password may contain an unescaped / or @, so only the last @ is sure to follow all of it.
 USER_AND_PASSWORD = re.compile(r"//(?=[^/\s]*[:@])\S*@")
 PASSWORD_PARAMETER = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'"]+)""", re.IGNORECASE)
 

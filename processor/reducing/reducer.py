@@ -35,7 +35,7 @@ class Reducer(Protocol):
     """Reduces files that it was opened for, some of them ahead; leaving its context ends what still runs."""
 
     def __enter__(self) -> Self:
-        """Begin to reduce, where the reducer does so ahead."""
+        """Begin to reduce, if this reducer works ahead."""
 
     def __exit__(self, *_: object) -> None:
         """End what still runs."""

@@ -140,9 +140,9 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
     alone = {key: expected({key: data}) for key, data in files.items()}
     whole = expected(files)
     with ReadOnlyDatabase(database) as db:
-        answers = Reads(db)
+        reads = Reads(db)
         for article in {article for article, _ in whole.article_performance}:
-            found = answers.article(article, None)
+            found = reads.article(article, None)
             assert [
                 (part["date"], part["file"], part["displays"], part["clicks"]) for part in found["parts"]
             ] == sorted(
@@ -156,7 +156,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
             assert (texts.get("title"), texts.get("category")) == (row.title, row.category)
         across = 0
         for user in {user for user, _ in whole.user_performance}:
-            found = answers.user(user, None)
+            found = reads.user(user, None)
             parts = sorted(
                 (day, key, row.displays, row.clicks)
                 for key, tables in alone.items()
@@ -165,7 +165,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
             )
             assert [tuple(part.values()) for part in found["parts"]] == parts
             for day in {part[0] for part in parts}:
-                one_day = answers.user(user, day)
+                one_day = reads.user(user, day)
                 assert [tuple(part.values()) for part in one_day["parts"]] == [part for part in parts if part[0] == day]
                 assert {row["date"] for row in one_day["rows"]} == {day}
                 assert {part["date"] for part in one_day["sessions"]} <= {day}

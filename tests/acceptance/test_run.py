@@ -70,7 +70,7 @@ def test_a_run_continues_if_nobody_reads_its_output(lake: Path, database: str, t
 def test_the_real_lines_are_counted(database: str) -> None:
     sample = SHARED / "lake_sample"
     if not sample.is_dir():
-        pytest.skip("the real lines stand beside the repository only")
+        pytest.skip("the real lines are not part of the repository")
     done = run("--json", lake=sample, database=database)
     assert (done.returncode, outcome(done)["events"], outcome(done)["rejected"]) == (0, 30, 0)
     Model().check(database, contents(sample))

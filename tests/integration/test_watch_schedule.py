@@ -111,7 +111,7 @@ class RecordingStore(Store):
         return super().take_lock_again(lake_url)
 
     def release_lock(self, numbers: Any = None) -> None:
-        self.turns.append("give")
+        self.turns.append("release")
         super().release_lock(numbers)
 
 
@@ -205,9 +205,9 @@ def test_the_lake_is_listed_at_intervals(scene: Scene) -> None:
 def test_the_lock_is_released_while_idle(scene: Scene) -> None:
     scene.run(None, None, list)
     turns = scene.store.turns
-    assert turns[0] == "give"  # it was held when the watch began
+    assert turns[0] == "release"  # it was held when the watch began
     assert turns[1::2] == ["take"] * (len(turns) // 2)
-    assert turns[::2] == ["give"] * (len(turns) // 2 + 1)
+    assert turns[::2] == ["release"] * (len(turns) // 2 + 1)
     assert len(scene.batches) == len(turns) // 2
 
 
@@ -220,7 +220,7 @@ def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: fl
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
     scene.run(limits=Limits(rows=1))
     assert scene.clock.slept == [watch.RELEASE_SECONDS] * releases
-    assert scene.store.turns[: 3 + 2 * releases] == ["give", "take", *["give", "take"] * releases, "give"]
+    assert scene.store.turns[: 3 + 2 * releases] == ["release", "take", *["release", "take"] * releases, "release"]
     assert scene.tally.counts["counted"] == 4
     Model().check(scene.uri, contents(Path(scene.lake.url)))
 
@@ -425,7 +425,7 @@ def test_a_run_that_took_the_database_over_ends_a_watch(scene: Scene) -> None:
 def test_a_turn_that_fails_releases_the_lock_and_is_not_counted(scene: Scene) -> None:
     scene.drawing_fails = True
     scene.run(list, list)
-    assert scene.store.turns.count("take") == scene.store.turns.count("give") - 1
+    assert scene.store.turns.count("take") == scene.store.turns.count("release") - 1
     assert len(scene.batches) == scene.lake.listings
 
 

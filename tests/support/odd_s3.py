@@ -57,10 +57,10 @@ class Refusal(NamedTuple):
 class OddS3:
     """The server. `page` is the number of keys in a page.
 
-    refuse: called with each request; returns the refusal, or None. edit: changes the elements of a page; one
-    that is None is left out, and so in each of the `Contents`. answer: changes the headers of an object's answer, where
-    None leaves one out too, and gives its body. Conditions are heeded unless `heeds_conditions` is off, as are ranges.
-    sts: the refusal for a role.
+    refuse: called with each request; returns the refusal, or None. edit: changes the elements of a page and of each of
+    the `Contents`; those that become None are left out. answer: changes the headers of an object's answer in the same
+    way, and returns its body. heeds_conditions, heeds_ranges: whether the server obeys those of a request. sts: the
+    refusal for a role.
     """
 
     def __init__(self) -> None:

@@ -27,8 +27,8 @@ CODES = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
 class PostgresProxy:
     """Counts the statements and ends of COPY that go to a server; `fault` is called with each before it is passed on.
 
-    It gives None, or where to cut the connection: before the server sees the statement, or after it was executed and
-    before its answer. It may end a process or wait as well.
+    It returns None, or where to cut the connection: before the server sees the statement, or after it was executed and
+    before its answer. It may also end a process or wait.
     """
 
     def __init__(self, url: str, fault: Callable[[int, bytes], Cut | None] = lambda _number, _text: None) -> None:
