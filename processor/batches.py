@@ -110,7 +110,7 @@ def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
         if count > limits.rows or size > limits.size or (held[1:] and time.monotonic() > end):
             return Reading(begun.key, chain(held, rows), begun.version), None
     version = begun.version()
-    return Reading(begun.key, held, lambda: version), count
+    return Reading(begun.key, held, lambda: version, is_held=True), count
 
 
 def make_batches(

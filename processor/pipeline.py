@@ -22,7 +22,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     connections = store.connections
 
     present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
-    known = {key: file for key, file in store.files().items() if plan.selection.includes(key)}
+    known = {key: file for key, file in store.reads.files().items() if plan.selection.includes(key)}
 
     changes = find_changes(present.values(), known)
     listener.listed(unchanged=len(changes.unchanged))
@@ -56,7 +56,7 @@ def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener
 
     Parameters: `present` are the keys of the lake's files.
     """
-    keys = keys_to_prune(plan, present, store.files())
+    keys = keys_to_prune(plan, present, store.reads.files())
     for key in keys:
         store.forget(key)
         listener.forgotten(key)
@@ -82,7 +82,7 @@ def check_commits(ingested: list[LakeFile], pruned: list[str], store: Store) -> 
 
     A server that was failed over to a standby that lags holds less than was committed. The next run ingests it again.
     """
-    known = store.files()
+    known = store.reads.files()
     lost = [file.key for file in find_changes(ingested, known).to_ingest] + [key for key in pruned if key in known]
     if lost:
         raise DatabaseError(f"the database lost what it had committed of {pluralize(len(lost), 'file')}; run again")

@@ -17,7 +17,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     when they were ingested; the unreadable ones are reported. Raises LakeError and DatabaseError.
     """
     present = sorted(file for file in lake.list_files() if plan.selection.includes(file.key))
-    known = store.files()
+    known = store.reads.files()
     with store.comparison_tables() as tables:
         fill(tables, lake, present, known, plan, listener)
         yield from tables.differences()

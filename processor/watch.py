@@ -107,7 +107,7 @@ class Watch:
         is_selected = self._plan.selection.includes
         present = [file for file in self._lake.list_files() if is_selected(file.key)]
         with self._hold_lock():
-            known = {key: file for key, file in self._store.files().items() if is_selected(key)}
+            known = {key: file for key, file in self._store.reads.files().items() if is_selected(key)}
             self._is_up = True
             changes = find_changes(present, known)
             self._tally.listed(unchanged=len(changes.unchanged))
@@ -188,7 +188,7 @@ class Watch:
 
     def _find_changed(self, files: list[LakeFile]) -> list[LakeFile]:
         """Return those of the files that are new or changed."""
-        known = self._store.known([file.key for file in files])
+        known = self._store.reads.known([file.key for file in files])
         changes = find_changes(files, known)
         clear_stale_errors(changes, known, self._store)
         return changes.to_ingest

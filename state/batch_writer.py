@@ -3,7 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
 from state.files import Failure, FileVersion, Reading, Recollection
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
 # The columns of `lake_files` that a version fills.
 RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
+
+
+class StoredVersion(NamedTuple):
+    """What the checkpoint records of a file's version; a file that only failed has no content hash."""
+
+    file_id: int
+    content_hash: bytes | None
+    commit_id: str | None
 
 
 class BatchWriter:
@@ -36,11 +44,11 @@ class BatchWriter:
         if not self._one("has_new", made_by=made_by)[0]:
             self._execute("create_new", made_by=made_by)
 
-    def find(self, keys: Sequence[str]) -> dict[str, tuple[int, bytes | None, str | None]]:
-        """Return the number, content hash and last commit of the files that are known, by their keys."""
+    def find(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
+        """Return what the checkpoint records of the files that are known, by their keys."""
         self._execute("find_files", keys=list(keys))
         return {
-            key: (file_id, None if content_hash is None else bytes(content_hash), commit_id)
+            key: StoredVersion(file_id, None if content_hash is None else bytes(content_hash), commit_id)
             for key, file_id, content_hash, commit_id in self._cur.fetchall()
         }
 
@@ -59,21 +67,21 @@ class BatchWriter:
         versions: list[FileVersion | None] = []
         has_new = False
         for number, reading in enumerate(readings, first):
-            file_id, content_hash, _ = known.get(reading.key, (None, None, None))
-            version = reading.version() if isinstance(reading.rows, list) else None
-            if version is None or version.content_hash != content_hash:
+            stored = known.get(reading.key)
+            version = reading.version() if reading.is_held else None
+            if version is None or stored is None or version.content_hash != stored.content_hash:
                 has_new |= self._copy(reading, number, lines)
                 version = version or reading.version()
-            if version.content_hash == content_hash:
-                if not isinstance(reading.rows, list):  # alone in its batch, its rows are in new_* by now
+            if stored is not None and version.content_hash == stored.content_hash:
+                if not reading.is_held:  # alone in its batch, its rows are in new_* by now
                     self._execute("clear_new")
-                self._execute("record_same", **self._recorded(version), file_id=file_id, commit_id=commit_id)
+                self._execute("record_same", **self._recorded(version), file_id=stored.file_id, commit_id=commit_id)
                 versions.append(None)
             else:
                 written[number] = version
                 versions.append(version)
         if written:
-            retracted = [known[version.key][0] for version in written.values() if version.key in known]
+            retracted = [known[version.key].file_id for version in written.values() if version.key in known]
             if retracted:
                 self._execute("retract", file_ids=retracted)
             for table, rows in lines.items():
@@ -93,10 +101,12 @@ class BatchWriter:
 
         If they are those of one partial, in memory, add them to `lines` and return False.
         """
-        if isinstance(reading.rows, list) and len(reading.rows) == 1 and reading.rows[0].tables is not None:
-            for table, rows in reading.rows[0].tables.items():
-                lines[NUMBERED_LATER.get(table, table)].append((rows, number))
-            return False
+        if reading.is_held:
+            partials = list(reading.rows)
+            if len(partials) == 1 and (tables := partials[0].tables) is not None:
+                for table, rows in tables.items():
+                    lines[NUMBERED_LATER.get(table, table)].append((rows, number))
+                return False
         for partial_rows in reading.rows:
             partial_rows.write(self._db, self._cur, number)
         return True
@@ -160,7 +170,7 @@ class BatchWriter:
         """Record why a file's present version failed; the contribution of an earlier one stays."""
         known = self.find([failure.key])
         if known:
-            self._execute("record_error", file_id=known[failure.key][0], error=failure.error)
+            self._execute("record_error", file_id=known[failure.key].file_id, error=failure.error)
         else:
             self._execute("record_failed", key=failure.key, error=failure.error)
 

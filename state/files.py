@@ -48,13 +48,15 @@ class FileVersion(NamedTuple):
 class Reading(NamedTuple):
     """A file that is being read: its rows, and its version once they are read.
 
-    rows: a list if the file was read to its end; else an iterable that reads on, and raises FileError if it cannot.
+    rows: those of each partial; unless `is_held`, they are read as they are used, once, and raise FileError.
     version: returns the version after the last row.
+    is_held: whether the file was read to its end, so that its rows are held and its version is known already.
     """
 
     key: str
     rows: Iterable[Rows]
     version: Callable[[], FileVersion]
+    is_held: bool = False
 
 
 class Failure(NamedTuple):

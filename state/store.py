@@ -58,7 +58,7 @@ class Store:
     def _is_committed(self, key: str, commit_id: str) -> bool:
         with self._db.transaction() as cur:
             found = BatchWriter(self._db, cur).find([key])
-        return key in found and found[key][2] == commit_id
+        return key in found and found[key].commit_id == commit_id
 
     def forget(self, key: str) -> bool:
         """Retract what a file contributed and delete its checkpoint; return whether the file was known."""
@@ -70,7 +70,7 @@ class Store:
                 writer = BatchWriter(self._db, cur)
                 found = writer.find([key])
                 if found:
-                    file_ids = [found[key][0]]
+                    file_ids = [found[key].file_id]
                     writer.prepare()
                     writer.retract(file_ids)
                     self._db.execute(cur, "forget_files", file_ids=file_ids)
@@ -103,14 +103,6 @@ class Store:
     def connections(self) -> int:
         """How many connections were made until now: after a new one, another server may answer."""
         return self._db.connections
-
-    def files(self) -> dict[str, KnownFile]:
-        """Return the checkpoint: every file that was ingested or failed, by its key."""
-        return self.reads.files()
-
-    def known(self, keys: list[str]) -> dict[str, KnownFile]:
-        """Return the checkpoint of some files, by their keys."""
-        return self.reads.known(keys)
 
     def warn_to(self, warn: Callable[[str], None]) -> None:
         """Send the database's warnings there from now on."""
