@@ -50,6 +50,13 @@ def administrate(url: str, statement: str, *names: str) -> None:
             cur.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
+def configure(database: str, setting: str) -> None:
+    """Change a setting of the role that counts, in this database."""
+    administrate(
+        as_role("postgres", database), f"alter role etl in database {{}} set {setting}", parse_dsn(database)["dbname"]
+    )
+
+
 def tune(url: str) -> None:
     """Switch fsync off: the server is thrown away, and no test cuts the machine's power."""
     administrate(url, "alter system set fsync = off")

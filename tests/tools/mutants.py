@@ -28,14 +28,14 @@ FILES = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 # The tests that notice a mutant of the modules that open the database.
 RUNS = (
     "batches sql migrations watch_schedule"
-    " database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
-    " database_faults::test_a_transaction_timeout_has_no_effect"
-    " database_faults::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
+    " database_settings::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
+    " database_settings::test_a_transaction_timeout_has_no_effect"
+    " database_settings::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
     " concurrent_runs::test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost"
     " concurrent_runs::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
     " concurrent_runs::test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema"
-    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands database_faults"
-    " concurrent_runs"
+    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands"
+    " database_faults database_settings concurrent_runs"
 )
 # Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
 # tests, and single tests of those that take long. The first that a path begins with counts. Every file of the
@@ -112,7 +112,7 @@ TESTS = {
     "processor/lake/read_ahead.py": "read_ahead lake_port",
     "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
     "processor/spark/reducer.py": "spark_reducer reducer_port",
-    "processor/spark/application.py": "spark_reducer",
+    "processor/spark/application.py": "spark_application",
     "processor/spark/executor.py": "spark_reducer",
     "state/migrations/": "migrations",
     "state/roles.sql": "roles",
@@ -143,11 +143,11 @@ TESTS = {
     "state/embedded": "embedded",
 }
 STATEMENTS = {
-    "apply_settings": "database_faults::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
-    " database_faults::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
-    " database_faults::test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set"
-    " database_faults::test_a_dead_client_is_noticed_soon_over_a_network",
-    "read_server|limit_lock_waits|discard_temporary": "database_faults doctor",
+    "apply_settings": "database_settings::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
+    " database_settings::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
+    " database_settings::test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set"
+    " database_settings::test_a_dead_client_is_noticed_soon_over_a_network",
+    "read_server|limit_lock_waits|discard_temporary": "database_faults database_settings doctor",
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
