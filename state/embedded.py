@@ -57,11 +57,21 @@ def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]
             name = database_name(lake_url)
             _make_database(sockets, name, lake_url, make)
         yield make_uri(sockets, name)
-    finally:
+    except BaseException:
+        with suppress(EmbeddedError):  # the error of the block matters more
+            _leave(home, account, users)
+        raise
+    _leave(home, account, users)
+
+
+def _leave(home: Path, account: Account | None, users: int) -> None:
+    """Stop the server if nobody else uses it; raises EmbeddedError."""
+    try:
         # `make clean` may have stopped the server and deleted the folder.
-        with suppress(FileNotFoundError), _gate(home, account):
+        with _translate_errors(home), suppress(FileNotFoundError), _gate(home, account):
             if try_lock(users):
                 stop_server(home)
+    finally:
         os.close(users)
 
 
@@ -101,8 +111,9 @@ def _translate_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         raise EmbeddedError(
-            f"the embedded Postgres cannot run in {home} ({error.strerror}: {error.filename}): fix that, {OTHERWISE}"
+            f"the embedded Postgres cannot run or stop in {home} ({reason}): fix that, {OTHERWISE}"
         ) from error
 
 

@@ -73,13 +73,15 @@ def start_server(home: Path, account: Account | None) -> str:
 
 
 def stop_server(home: Path) -> None:
-    """Stop the server if it runs, and delete what it keeps outside its folder."""
+    """Stop the server if it runs, and delete what it keeps outside its folder; raises EmbeddedError and OSError."""
     lock = os.open(home / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
     sockets = None
     is_signalled = False
     deadline = time.monotonic() + STOP_SECONDS
     try:
-        while not try_lock(lock) and time.monotonic() < deadline:
+        while not try_lock(lock):
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"the embedded Postgres does not stop: look into {home / 'log'}, {OTHERWISE}")
             note = read_note(home)
             if note and not is_signalled:
                 is_signalled, sockets = True, note[4]

@@ -119,6 +119,41 @@ def test_stop_ends_the_server_even_if_others_use_it(home: Path) -> None:
         assert is_stopped(home)
 
 
+def test_a_server_that_does_not_stop_is_reported_and_keeps_its_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder, "with, comma")
+        with monkeypatch.context() as patched:
+            patched.setattr("state.embedded_process.STOP_SECONDS", 0.2)
+            patched.setattr("os.kill", lambda *_: None)
+            with (
+                pytest.raises(EmbeddedError, match=r"does not stop: look into .*log, or"),
+                embedded.server("a", home) as uri,
+            ):
+                pass
+            with pytest.raises(EmbeddedError, match="does not stop"):
+                embedded.stop(home)
+            with pytest.raises(KeyError, match="the user's own"), embedded.server("a", home):
+                raise KeyError("the user's own")
+            assert ask(uri, "select 1") == [(1,)]
+        embedded.stop(home)
+        assert not Path(parse_dsn(uri)["host"]).exists()
+
+
+@pytest.mark.parametrize("refused", ["os.kill", "state.embedded.stop_server"])
+def test_a_server_that_may_not_be_stopped_is_reported(
+    refused: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(refused, refuse)
+        with pytest.raises(EmbeddedError, match=r"\(Operation not permitted\)"), embedded.server("a", home):
+            pass
+    embedded.stop(home)
+    assert is_stopped(home)
+
+
 def test_commands_that_read_create_no_database(home: Path) -> None:
     with pytest.raises(NoDatabaseError), embedded.server("never", home, make=False):
         pass
@@ -303,7 +338,7 @@ def test_data_that_was_half_made_is_made_again() -> None:
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run in .*Not a directory"):
+    with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run or stop in .*Not a directory"):
         embedded.server("a", tmp_path / "file" / "server").__enter__()
 
 
