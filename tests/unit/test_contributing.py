@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from processor.command_registry import COMMANDS
+from processor.reducers.events import CLICKS, DISPLAYS
 from tests.support.paths import ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -18,6 +20,39 @@ def test_every_file_that_contributing_names_exists() -> None:
 def test_every_room_is_on_the_map() -> None:
     rooms = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "processor").glob("*/__init__.py")}
     assert rooms | {"state/", "tests/", "benchmarks/"} <= set(re.findall(r"`([\w/]+/)`", CONTRIBUTING))
+
+
+def test_every_setting_is_in_the_files_that_contributing_names() -> None:
+    names = re.findall(r'read_setting\(\s*"(\w+)"', (ROOT / "processor" / "settings.py").read_text(encoding="utf-8"))
+    assert len(names) >= 15
+    guide, compose, tests = (
+        (ROOT / path).read_text(encoding="utf-8")
+        for path in ("docs/commands.md", "docker-compose.yml", "tests/unit/test_options.py")
+    )
+    assert [name for name in names if f"\n| `{name}` |" not in guide] == []
+    assert [name for name in names if not re.search(rf"^ +- {name}\b", compose, re.MULTILINE)] == ["ENGINE"]  # no Spark
+    assert [name for name in names if f'"{name}"' not in tests] == []
+
+
+def test_every_command_is_in_the_files_that_contributing_names() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "acceptance").glob("test_*.py"))
+    for name, command in COMMANDS.items():
+        assert (ROOT / "processor" / "commands" / f"{command.module}.py").is_file(), name
+        word = name if command.summary else {"count": "run.py", "rebuild": "--rebuild", "dry-run": "--dry-run"}[name]
+        for path in ("README.md", "docs/commands.md"):
+            assert word in (ROOT / path).read_text(encoding="utf-8"), (name, path)
+        assert f'"{word}"' in tests, name
+
+
+def test_every_counted_event_is_in_the_files_that_contributing_names() -> None:
+    for name in CLICKS | DISPLAYS:
+        for path in ("tests/support/oracle.py", "tests/unit/test_oracle.py", "benchmarks/peers.py", "README.md"):
+            assert name in (ROOT / path).read_text(encoding="utf-8"), (name, path)
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    names = sorted(path.name for path in (ROOT / "state" / "migrations").glob("*.sql"))
+    assert [name[:5] for name in names] == [f"{number:04}_" for number in range(1, len(names) + 1)]
 
 
 def test_every_target_that_contributing_names_is_in_the_makefile() -> None:

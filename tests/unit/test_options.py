@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from processor import cli, settings
+from processor.batches import LIMITS, Limits
 from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
@@ -245,6 +246,30 @@ def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pyt
     monkeypatch.setenv("LAKE_AHEAD", "x")
     wrong = cli.parse_settings(["doctor"]).wrong
     assert [line.split()[0] for line in wrong] == ["MAX_TEXT_GIB", "LAKE_AHEAD", "AWS_REQUEST_PAYER"]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "limits", "wrong", "message"),
+    [
+        ("BATCH_ROWS", "7", LIMITS._replace(rows=7), "0", "BATCH_ROWS must be a whole number above 0"),
+        ("BATCH_MIB", "7", LIMITS._replace(size=7 * 1024 * 1024), "0", "BATCH_MIB must be a whole number above 0"),
+        ("BATCH_SECONDS", "0.25", LIMITS._replace(seconds=0.25), "-1", "BATCH_SECONDS must be a number of seconds"),
+    ],
+)
+def test_the_limits_of_a_batch_are_settings(
+    name: str,
+    good: str,
+    limits: Limits,
+    wrong: str,
+    message: str,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert cli.parse_settings([]).limits == LIMITS
+    monkeypatch.setenv(name, good)
+    assert cli.parse_settings([]).limits == limits
+    monkeypatch.setenv(name, wrong)
+    assert refused().startswith(message)
 
 
 @pytest.mark.parametrize("name", ["", *LIBPQ])
