@@ -29,7 +29,7 @@ from tests.support.lake_folders import contents, write_lake
 from tests.support.older_schemas import make_older
 from tests.support.oracle import expected
 from tests.support.paths import ROOT
-from tests.support.program_runs import on_a_terminal, outcome, run
+from tests.support.program_runs import on_a_terminal, read_result, run
 from tests.support.proxies import Cut, PostgresProxy
 from tests.support.tables import Model
 
@@ -238,7 +238,7 @@ def test_a_dry_run_shows_what_the_run_then_does_and_touches_nothing(lake: Path, 
         gone = ["2019-02-13.tsv"] if "--since" not in options else []
         assert (would["new"], would["again"]) == (["2019-02-17.tsv"], files)
         assert (would["gone"], would["pruned"]) == (gone, gone if "--prune" in options else [])
-    did = outcome(run("--prune", "--json", lake=lake, database=database))
+    did = read_result(run("--prune", "--json", lake=lake, database=database))
     assert (did["files_counted"], did["files_forgotten"], did["files_unchanged"]) == (2, 1, 1)
     for path in lake.iterdir():
         path.unlink()
@@ -286,14 +286,14 @@ def test_dates_of_keys() -> None:
 
 def test_files_outside_the_selection_are_neither_counted_nor_missing(lake: Path, database: str) -> None:
     model, files = Model(), contents(lake)
-    assert outcome(run("--until", "2019-02-15", "--json", lake=lake, database=database))["files_counted"] == 1
+    assert read_result(run("--until", "2019-02-15", "--json", lake=lake, database=database))["files_counted"] == 1
     model.check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"]})
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-15.tsv").unlink()
     (lake / "2019-02-16.tsv").write_bytes(HEADER + CLICK * 9)
     left = run("--prune", "--since", "2019-02-17", lake=lake, database=database)
     assert (left.returncode, "--prune-all" in left.stderr) == (1, True)  # no file is within
-    did = outcome(run("--prune", "--since", "2019-02-16", "--json", lake=lake, database=database))
+    did = read_result(run("--prune", "--since", "2019-02-16", "--json", lake=lake, database=database))
     assert (did["files_counted"], did["files_forgotten"]) == (1, 0)
     Model().check(database, {"2019-02-15.tsv": files["2019-02-15.tsv"], **contents(lake)})
     assert run("verify", "--since", "2019-02-16", lake=lake, database=database).returncode == 0
@@ -380,7 +380,7 @@ def test_an_empty_lake_is_reported(tmp_path: Path, database: str, bucket: str) -
         execute(database, "drop table if exists user_performance cascade")
         done = run("--json", lake=place, database=database, AWS_ENDPOINT_URL=bucket)
         (line,) = [line for line in done.stderr.splitlines() if "holds no lake files" in line]
-        assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)
+        assert (done.returncode, read_result(done)["files_counted"]) == (0, 0)
         assert "check LAKE_URL" in line
 
 

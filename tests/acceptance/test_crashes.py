@@ -132,11 +132,11 @@ def test_the_connection_is_cut_at_any_statement(counted: str, tmp_path: Path, cu
             return cut if statement == number else None
 
         with copy_of(counted) as url, closing(PostgresProxy(url, fault)) as proxy:
-            outcome, errors = ingest_folder(tmp_path, proxy.url, PLAN)
+            tally, errors = ingest_folder(tmp_path, proxy.url, PLAN)
             assert list(errors) == ["broken.tsv"]
             # A commit that took place is noticed: the file is counted and reported once. A file that cannot be read is
             # tried and reported once.
-            assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 2, 1)
+            assert (tally.files_counted, tally.files_unchanged, tally.files_failed) == (2, 2, 1)
             Model().check(url, LATER)
         if proxy.statements < number:
             break

@@ -18,7 +18,7 @@ from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents, write_lake
 from tests.support.paths import ROOT
-from tests.support.program_runs import Run, outcome
+from tests.support.program_runs import Run, read_result
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
 
@@ -79,10 +79,10 @@ def test_a_file_has_one_key_in_every_locale(tmp_path: Path, database: str, surro
     lake, bad = tmp_path / "läke", "é\t日\n".encode()
     write_lake(lake, {KEY: HEADER + CLICK * 3 + bad, "b.tsv": HEADER + CLICK, "ü.tsv.gz": b"no gzip"})
     before = run("--json", cwd=tmp_path, settings=LOCALES["utf-8"], lake=str(lake), database=database)
-    assert (before.returncode, outcome(before)["files_counted"]) == (1, 2)
+    assert (before.returncode, read_result(before)["files_counted"]) == (1, 2)
     for place, name in ((lake, "."), (tmp_path, "läke"), (tmp_path, f"{tmp_path}/läke/")):
         done = run("--json", cwd=place, settings=surroundings, lake=name, database=database)
-        assert (done.returncode, outcome(done)["files_unchanged"]) == (1, 2)
+        assert (done.returncode, read_result(done)["files_unchanged"]) == (1, 2)
         assert done.stderr.startswith("not counted ü.tsv.gz: ")
     (lake / "ü.tsv.gz").unlink()
     shutil.rmtree(lake / "report")
@@ -99,7 +99,7 @@ def test_a_file_has_one_key_in_every_locale(tmp_path: Path, database: str, surro
     forgotten = command("forget", KEY)
     assert (forgotten.returncode, forgotten.stdout) == (0, f"forgotten {KEY}\n")
     some = command("--json", "--until", "2019/étd")
-    assert (some.returncode, outcome(some)["files_counted"]) == (0, 0)
+    assert (some.returncode, read_result(some)["files_counted"]) == (0, 0)
     again = command("--workers", "2", "--lake", "läke", "--since", "2019/été", "--until", "2019/été I")
     assert (again.returncode, again.stderr) == (0, "")
     assert f"counted {KEY}: 3 events, 1 line rejected\n" in again.stdout
@@ -128,7 +128,7 @@ def test_a_name_that_is_not_utf8_is_reported_in_every_locale(
     (tmp_path / os.fsdecode(b"\xe9.tsv")).write_bytes(HEADER)
     (tmp_path / "é.tsv").write_bytes(HEADER)
     done = run("--json", cwd=tmp_path, settings=surroundings, lake=".", database=database)
-    assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
+    assert (done.returncode, read_result(done)["files_counted"], read_result(done)["files_failed"]) == (1, 1, 1)
     assert done.stderr.startswith(r"not counted \udce9.tsv (escaped): its name contains a NUL or is not valid UTF-8")
 
 

@@ -17,7 +17,7 @@ from processor.lake.text import read_text
 from tests.support.accounts import as_nobody
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents, write_lake
-from tests.support.program_runs import outcome, run
+from tests.support.program_runs import read_result, run
 from tests.support.tables import Model
 
 ODD_NAMES = [
@@ -105,7 +105,7 @@ def test_an_object_whose_name_contains_a_nul_is_reported(s3: Callable[[str], obj
     for key in ("n\0l.tsv", "a.tsv"):
         s3(key)
     done = run("--json", lake=os.environ["LAKE_URL"], database=database)
-    assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
+    assert (done.returncode, read_result(done)["files_counted"], read_result(done)["files_failed"]) == (1, 1, 1)
     assert r"not counted n\x00l.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it" in done.stderr
 
 
@@ -116,7 +116,8 @@ def test_a_name_that_is_not_utf8_is_reported(tmp_path: Path, database: str) -> N
     line = r"not counted \udcff\udcfe.tsv (escaped): its name contains a NUL or is not valid UTF-8; rename it"
     for counted in (1, 0):
         done = run("--json", lake=tmp_path, database=database)
-        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 1)
+        result = read_result(done)
+        assert (done.returncode, result["files_counted"], result["files_failed"]) == (1, counted, 1)
         assert line in done.stderr
     assert run("verify", lake=tmp_path, database=database).returncode == 1
     assert run("forget", name, lake=tmp_path, database=database).returncode == 0
@@ -291,4 +292,4 @@ def test_an_s3_url_is_a_bucket_and_a_prefix(url: str) -> None:
 
 def test_a_run_over_an_empty_lake_succeeds(tmp_path: Path, database: str) -> None:
     done = run("--json", lake=tmp_path, database=database)
-    assert (done.returncode, outcome(done)["files_counted"]) == (0, 0)
+    assert (done.returncode, read_result(done)["files_counted"]) == (0, 0)

@@ -14,7 +14,7 @@ from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents
 from tests.support.paths import ROOT, SHARED
-from tests.support.program_runs import outcome, run
+from tests.support.program_runs import read_result, run
 from tests.support.tables import Model
 
 
@@ -31,7 +31,7 @@ def lake(tmp_path: Path) -> Path:
 def test_new_files_are_ingested_and_reported(lake: Path, database: str) -> None:
     done = run("--json", lake=lake, database=database)
     assert done.returncode == 0
-    assert outcome(done) == {
+    assert read_result(done) == {
         "files_counted": 2,
         "files_unchanged": 0,
         "files_failed": 0,
@@ -42,7 +42,7 @@ def test_new_files_are_ingested_and_reported(lake: Path, database: str) -> None:
     Model().check(database, contents(lake))
     again = run("--json", lake=lake, database=database)
     assert again.returncode == 0
-    assert outcome(again)["files_unchanged"] == 2
+    assert read_result(again)["files_unchanged"] == 2
     assert "Nothing new" in again.stderr
 
 
@@ -72,7 +72,7 @@ def test_the_real_lines_are_counted(database: str) -> None:
     if not sample.is_dir():
         pytest.skip("the real lines are not part of the repository")
     done = run("--json", lake=sample, database=database)
-    assert (done.returncode, outcome(done)["events"], outcome(done)["rejected"]) == (0, 30, 0)
+    assert (done.returncode, read_result(done)["events"], read_result(done)["rejected"]) == (0, 30, 0)
     Model().check(database, contents(sample))
 
 
@@ -101,7 +101,7 @@ def test_an_unreadable_file_is_reported_and_the_others_are_ingested(lake: Path, 
     (lake / "broken.tsv.gz").write_bytes(b"no gzip")
     done = run("--json", lake=lake, database=database)
     assert done.returncode == 1
-    assert outcome(done)["files_failed"] == 1
+    assert read_result(done)["files_failed"] == 1
     assert [line for line in done.stderr.splitlines() if "broken.tsv.gz" in line] == [
         "not counted broken.tsv.gz: its compression is broken (Not a gzipped file (b'no')); write it again"
     ]
@@ -114,7 +114,7 @@ def test_an_unreadable_file_is_reported_and_the_others_are_ingested(lake: Path, 
 def test_forget_prune_and_verify(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     assert run("forget", "no/such.tsv", lake=lake, database=database).returncode == 1
-    assert outcome(run("forget", "b.tsv", "--json", lake=lake, database=database))["files_forgotten"] == 1
+    assert read_result(run("forget", "b.tsv", "--json", lake=lake, database=database))["files_forgotten"] == 1
     Model().check(database, {key: data for key, data in contents(lake).items() if key != "b.tsv"})
     missing = run("verify", lake=lake, database=database)
     assert missing.returncode == 1
@@ -122,9 +122,9 @@ def test_forget_prune_and_verify(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     assert run("verify", lake=lake, database=database).returncode == 0
     (lake / "b.tsv").unlink()
-    assert outcome(run("--json", lake=lake, database=database))["files_forgotten"] == 0
+    assert read_result(run("--json", lake=lake, database=database))["files_forgotten"] == 0
     assert run("verify", lake=lake, database=database).returncode == 0
-    assert outcome(run("--prune", "--json", lake=lake, database=database))["files_forgotten"] == 1
+    assert read_result(run("--prune", "--json", lake=lake, database=database))["files_forgotten"] == 1
     Model().check(database, contents(lake))
     (lake / "2019" / "a.tsv").unlink()
     refused = run("--prune", lake=lake, database=database)
@@ -152,7 +152,7 @@ def test_a_refused_prune_reports_what_was_ingested(lake: Path, database: str) ->
     (lake / "b.tsv").unlink()
     (lake / "2019" / "a.tsv").rename(lake / "c.tsv")
     done = run("--prune", "--json", lake=lake, database=database)
-    assert (done.returncode, outcome(done)["files_counted"]) == (1, 1)
+    assert (done.returncode, read_result(done)["files_counted"]) == (1, 1)
     assert "--prune-all" in done.stderr
 
 
@@ -162,7 +162,7 @@ def test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place(lake: Path
     refused = run(lake=moved, database=database)
     assert (refused.returncode, "--relocated" in refused.stderr) == (2, True)
     done = run("--relocated", "--json", lake=moved, database=database)
-    assert (done.returncode, outcome(done)["files_unchanged"]) == (0, 2)
+    assert (done.returncode, read_result(done)["files_unchanged"]) == (0, 2)
     assert run(lake=moved, database=database).returncode == 0
 
 
@@ -195,11 +195,11 @@ def test_s3_is_counted_and_only_what_the_url_names(lake: Path, database: str, bu
     for key, data in contents(lake).items():
         client.put_object(Bucket="events", Key=f"lake/{key}", Body=data)
     client.put_object(Bucket="events", Key="lake2/other.tsv", Body=HEADER + CLICK)
-    assert outcome(run("--json", lake="s3://events/lake", database=database))["files_counted"] == 2
+    assert read_result(run("--json", lake="s3://events/lake", database=database))["files_counted"] == 2
     Model().check(database, contents(lake))
-    assert outcome(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == 2
+    assert read_result(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == 2
     client.put_object(Bucket="events", Key="lake/b.tsv", Body=HEADER + CLICK * 5)
-    assert outcome(run("--json", lake="s3://events/lake/", database=database))["files_counted"] == 1
+    assert read_result(run("--json", lake="s3://events/lake/", database=database))["files_counted"] == 1
     Model().check(database, {**contents(lake), "b.tsv": HEADER + CLICK * 5})
     missing = run(lake="s3://no-such-bucket/lake/", database=database)
     assert (missing.returncode, len(missing.stderr.splitlines())) == (2, 1)

@@ -18,7 +18,7 @@ from tests.support.database_queries import ask, held, is_waiting
 from tests.support.event_files import HEADER, events
 from tests.support.lake_folders import contents, write_lake
 from tests.support.paths import ROOT
-from tests.support.program_runs import Run, outcome, run
+from tests.support.program_runs import Run, read_result, run
 from tests.support.spark_cluster import PATIENCE, Cluster, stop
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
@@ -64,7 +64,7 @@ def staged(url: str) -> int:
 def test_a_cluster_gives_the_same_tables_and_messages(database: str, lake: Path, cluster: Cluster) -> None:
     done = run("--json", lake=lake, database=database, **cluster.settings())
     assert done.returncode == 1  # of the two files that cannot be read
-    assert outcome(done)["files_counted"] == 232
+    assert read_result(done)["files_counted"] == 232
     Model().check(database, LAKE)
     assert not staged(database)
     without = run(lake=lake, database=database)
@@ -77,7 +77,7 @@ def test_a_cluster_gives_the_same_tables_and_messages(database: str, lake: Path,
     write_lake(lake, later)
     (lake / "d.tsv").unlink()
     again = run("--json", "--prune", lake=lake, database=database, **cluster.settings())
-    assert (again.returncode, outcome(again)["files_counted"]) == (0, 2)
+    assert (again.returncode, read_result(again)["files_counted"]) == (0, 2)
     Model().check(database, contents(lake), pruned=True)
     assert run("verify", lake=lake, database=database, **cluster.settings()).returncode == 0
     assert run("--rebuild", lake=lake, database=database, **cluster.settings()).returncode == 0

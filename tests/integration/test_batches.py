@@ -148,10 +148,10 @@ def test_a_file_that_the_database_refuses_leaves_the_batch_without_a_trace(datab
     ingest_folder(tmp_path, database, Plan())
     execute(database, "alter table state.file_user_days add constraint no_c check (user_id <> 'uc')")
     write_lake(tmp_path, lake | {"bad.tsv": b"no header\n"})
-    outcome, errors = ingest_folder(tmp_path, database, Plan())
+    tally, errors = ingest_folder(tmp_path, database, Plan())
     assert sorted(errors) == ["bad.tsv", "c.tsv"]
     assert "no_c" in errors["c.tsv"]
-    assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (2, 1, 2)
+    assert (tally.files_counted, tally.files_unchanged, tally.files_failed) == (2, 1, 2)
     execute(database, "alter table state.file_user_days drop constraint no_c")
     model = Model()
     model.counting = {key: data for key, data in lake.items() if key != "c.tsv"}
@@ -181,9 +181,9 @@ def test_files_with_unchanged_content_leave_the_batch_before_anything_is_written
         (tmp_path / key).touch()
     with RecordingDatabase(database) as db:
         db.claim(str(tmp_path), relocated=True)
-        outcome = SilentTally()
-        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), outcome)
-    assert (outcome.files_counted, outcome.files_unchanged) == (0, 3)
+        tally = SilentTally()
+        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
+    assert (tally.files_counted, tally.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
     assert execute(database, "select file_id, key from state.lake_files order by key") == before

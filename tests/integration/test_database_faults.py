@@ -153,8 +153,8 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
             db.claim(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
                 run_pipeline(open_lake(str(lake)), LosingCommits(db, Server(home)), plan, SilentTally())
-        outcome, errors = ingest_folder(lake, database, plan)
-        assert (outcome.files_counted, outcome.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
+        tally, errors = ingest_folder(lake, database, plan)
+        assert (tally.files_counted, tally.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors
         model.check(database, files, pruned=plan.prune_all)
 
@@ -232,8 +232,8 @@ TEMPORARY = ["40001", "40P01", "55P03", "57014", "53200", "53100", "58030"]
 @pytest.mark.parametrize("state", TEMPORARY)
 def test_a_temporary_error_is_retried(database: str, lake: Path, state: str) -> None:
     inject(database, state, times=2)
-    outcome, errors = ingest_folder(lake, database, PLAN)
-    assert (outcome.files_counted, errors) == (3, {})
+    tally, errors = ingest_folder(lake, database, PLAN)
+    assert (tally.files_counted, errors) == (3, {})
     assert ask(database, "select last_value from public.failed") == [(3,)]
     Model().check(database, LAKE)
 

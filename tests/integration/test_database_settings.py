@@ -77,8 +77,8 @@ def test_settings_of_the_role_change_no_result(database: str, lake: Path, settin
     write_lake(lake, {"d.tsv": HEADER + CLICK.replace(b'"T"', '"Übergröße \\\\ \\" ✓"'.encode()) + b"bad\\ \xff\n"})
     for number in range(2):
         write_lake(lake, {"c.tsv": events(number, 20 + number, "c")})
-        outcome, errors = ingest_folder(lake, database, Plan())
-        assert (outcome.files_counted, errors) == (4 if number == 0 else 1, {})
+        tally, errors = ingest_folder(lake, database, Plan())
+        assert (tally.files_counted, errors) == (4 if number == 0 else 1, {})
         Model().check(as_role("postgres", database), contents(lake))
     assert run("verify", lake=lake, database=database).returncode == 0
 

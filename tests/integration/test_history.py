@@ -104,8 +104,8 @@ def test_the_same_bytes_again_write_no_row(database: str, tmp_path: Path) -> Non
     ingest_folder(tmp_path, database, Plan())
     before = rows_as_stored(database)
     lake.put("one", ONE)
-    outcome, _ = ingest_folder(tmp_path, database, Plan())
-    assert (outcome.files_counted, outcome.files_unchanged) == (0, 2)
+    tally, _ = ingest_folder(tmp_path, database, Plan())
+    assert (tally.files_counted, tally.files_unchanged) == (0, 2)
     assert rows_as_stored(database) == before
     model = Model()
     model.check(database, lake.files)
@@ -145,8 +145,8 @@ def test_the_error_of_a_changed_file_is_cleared_when_the_old_version_is_back(dat
     ingest_folder(tmp_path, database, Plan())
     assert model.check(database, lake.files).failed == {"one.tsv"}
     lake.put("one", ONE, time=1)
-    outcome, _ = ingest_folder(tmp_path, database, Plan())
-    assert (outcome.files_unchanged, model.check(database, lake.files).failed) == (1, set())
+    tally, _ = ingest_folder(tmp_path, database, Plan())
+    assert (tally.files_unchanged, model.check(database, lake.files).failed) == (1, set())
 
 
 @pytest.mark.parametrize("rebuilds", [False, True])
@@ -307,10 +307,10 @@ def test_a_file_whose_many_rejected_lines_come_first_is_ingested(
     good = text(*[(f"2019-02-15 12:00:{i:02}", "s", "u", "a") for i in range(30)])
     header, events = good.split(b"\n", 1)
     lake = Lake(tmp_path, good=header + b"\n" + b"bad\n" * 30 + events, bad=header + b"\n" + b"bad\n" * 31 + events)
-    outcome, errors = ingest_folder(
+    tally, errors = ingest_folder(
         tmp_path, database, Plan(open_reducer=local_reducer(workers=workers, chunk_bytes=200))
     )
-    assert (outcome.files_counted, outcome.rejected) == (1, 30)
+    assert (tally.files_counted, tally.rejected) == (1, 30)
     assert errors["bad.tsv"].startswith("31 of its 61 lines were rejected")
     model = Model()
     model.check(database, lake.files)

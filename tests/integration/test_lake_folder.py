@@ -21,7 +21,7 @@ from state.store import Store
 from tests.support.event_files import HEADER, events
 from tests.support.ingest import SilentTally
 from tests.support.lake_folders import write_lake
-from tests.support.program_runs import outcome, run
+from tests.support.program_runs import read_result, run
 from tests.support.tables import Model
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ def test_escaped_names_are_distinct_from_names_that_look_escaped(tmp_path: Path,
     write_lake(tmp_path, readable | dict.fromkeys(escaped, HEADER))
     for counted in (len(readable), 0):
         done = run("--json", lake=tmp_path, database=database)
-        assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, counted, 3)
+        result = read_result(done)
+        assert (done.returncode, result["files_counted"], result["files_failed"]) == (1, counted, 3)
         assert all(f"not counted {escape_unstorable(name)}: its name contains" in done.stderr for name in escaped)
     for command in (["verify"], ["--rebuild", "--json"]):
         done = run(*command, lake=tmp_path, database=database)

@@ -11,7 +11,7 @@ from processor.lake.location import open_lake
 from processor.lake.text import read_text
 from tests.support.event_files import HEADER, LATER, events
 from tests.support.lake_files import read_lake_file
-from tests.support.program_runs import outcome, run
+from tests.support.program_runs import read_result, run
 from tests.support.proxies import Request, S3Fault, S3Proxy, put
 from tests.support.tables import Model
 
@@ -162,5 +162,5 @@ def test_a_second_run_reads_nothing(proxy: S3Proxy, database: str) -> None:
     Model().check(database, LATER)
     assert sorted(proxy.gets()) == sorted(f"/events/lake/{key}" for key in LATER)
     proxy.requests.clear()
-    assert outcome(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == len(LATER) - 1
+    assert read_result(run("--json", lake="s3://events/lake/", database=database))["files_unchanged"] == len(LATER) - 1
     assert proxy.gets() == ["/events/lake/broken.tsv"]

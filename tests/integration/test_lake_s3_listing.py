@@ -12,7 +12,7 @@ from processor.lake.location import open_lake
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.lake_files import fingerprints
 from tests.support.odd_s3 import OddS3, Refusal
-from tests.support.program_runs import Run, outcome, run
+from tests.support.program_runs import Run, read_result, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
 
@@ -252,5 +252,5 @@ def test_a_key_that_is_not_utf8_fails_only_its_file(odd: OddS3, database: str) -
     odd.put({"a.tsv": FILES["a.tsv"], "b.tsv": FILES["b.tsv"]})
     odd.edit = lambda page: page["Contents"][-1].update(Key="p/%FF.tsv")
     done = run("--json", lake=LAKE, database=database)
-    assert (done.returncode, outcome(done)["files_counted"], outcome(done)["files_failed"]) == (1, 1, 1)
+    assert (done.returncode, read_result(done)["files_counted"], read_result(done)["files_failed"]) == (1, 1, 1)
     assert "not valid UTF-8" in done.stderr

@@ -15,7 +15,7 @@ from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.lake_files import failed, fingerprints, read_lake_file
 from tests.support.odd_s3 import OLD, Asked, OddS3, Refusal
-from tests.support.program_runs import outcome, run
+from tests.support.program_runs import read_result, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
 
@@ -44,7 +44,7 @@ def test_without_an_etag_the_time_distinguishes_versions(odd: OddS3, database: s
     Model().check(database, {"a.tsv": first})
     assert odd.asked[-1].headers.keys() & {"if-match", "if-unmodified-since"} == {"if-unmodified-since"}
     again = run("--json", lake=LAKE, database=database)
-    assert (outcome(again)["files_unchanged"], len(odd.gets())) == (1, 1)
+    assert (read_result(again)["files_unchanged"], len(odd.gets())) == (1, 1)
     assert "only LastModified and the size distinguish their versions" in again.stderr.splitlines()[-1]
     odd.put({"a.tsv": second}, OLD + timedelta(seconds=1))
     assert run(lake=LAKE, database=database).returncode == 0
@@ -100,7 +100,7 @@ def test_an_impossible_time_is_ignored(odd: OddS3, database: str, time: str) -> 
     odd.put(FILES)
     odd.edit = lambda page: page["Contents"][0].update(ETag=None, LastModified=time)
     done = run("--json", lake=LAKE, database=database)
-    assert (outcome(done)["files_counted"], [key for key, _ in failed(database)]) == (len(FILES) - 1, ["a.tsv"])
+    assert (read_result(done)["files_counted"], [key for key, _ in failed(database)]) == (len(FILES) - 1, ["a.tsv"])
     assert "neither ETag nor LastModified" in done.stderr
 
 
@@ -303,7 +303,7 @@ def test_an_object_whose_etag_never_matches_does_not_look_replaced(odd: OddS3, d
     etags('"%s-1"', '"%s"')(odd)
     for _ in range(2):
         done = run("--json", lake=LAKE, database=database)
-        assert (done.returncode, outcome(done)["files_failed"]) == (1, len(FILES))
+        assert (done.returncode, read_result(done)["files_failed"]) == (1, len(FILES))
         assert done.stderr.count("S3 lists it with another ETag, time or size than the object has") == len(FILES)
         assert "replaced" not in done.stderr
 

@@ -73,8 +73,8 @@ def test_an_older_database_is_migrated_and_continues(database: str, tmp_path: Pa
     make_older(database, int(data.stem))
     execute(database, data.read_text(encoding="utf-8"))
     files = older_lake(tmp_path / "lake")
-    outcome, _ = ingest_folder(tmp_path / "lake", database, Plan())
-    assert (outcome.files_counted, outcome.files_unchanged, outcome.files_failed) == (0, 3, 1)
+    tally, _ = ingest_folder(tmp_path / "lake", database, Plan())
+    assert (tally.files_counted, tally.files_unchanged, tally.files_failed) == (0, 3, 1)
     Model(knows_newest=False).check(database, files)
     lake = open_lake(str(tmp_path / "lake"))
     with Database(database) as db:

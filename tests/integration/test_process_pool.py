@@ -103,9 +103,9 @@ def test_a_long_line_is_read_only_in_the_byte_range_where_it_begins() -> None:
 @pytest.mark.parametrize("chunk", [150, 3000])
 def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: Path, chunk: int) -> None:
     write_lake(tmp_path, LAKE)
-    outcome, errors = ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=3, chunk_bytes=chunk)))
+    tally, errors = ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=3, chunk_bytes=chunk)))
     assert list(errors) == ["b.tsv"]
-    assert (outcome.files_counted, outcome.files_failed) == (32, 1)
+    assert (tally.files_counted, tally.files_failed) == (32, 1)
     Model().check(database, LAKE)
     later = LAKE | {"a.tsv": events(30, 90, "third"), "small/7.tsv": events(1, 9, "more")}
     write_lake(tmp_path, later)

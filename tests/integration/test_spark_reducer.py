@@ -211,17 +211,17 @@ def test_an_unavailable_lake_does_not_fail_its_files(
 
 
 def test_the_first_error_in_a_file_is_raised() -> None:
-    def outcome(*errors: RangeError) -> ShardResult:
+    def result(*errors: RangeError) -> ShardResult:
         return ShardResult((0, 0), ReducedPartial.of(Partial(), RowsInMemory({}), 7), list(errors))
 
     early, late = RangeError(5, "early", False), RangeError(9, "late", True)
-    for outcomes in ([outcome(late, early)], [outcome(late), outcome(early)]):
+    for all_results in ([result(late, early)], [result(late), result(early)]):
         with pytest.raises(FileError, match="early") as raised:
-            list(spark._yield_results(outcomes))
-        assert raised.value.size == 7 * len(outcomes)
+            list(spark._yield_results(all_results))
+        assert raised.value.size == 7 * len(all_results)
     with pytest.raises(LakeError, match="late"):
-        list(spark._yield_results([outcome(late), outcome()]))
-    assert len(list(spark._yield_results([outcome(), outcome()]))) == 2
+        list(spark._yield_results([result(late), result()]))
+    assert len(list(spark._yield_results([result(), result()]))) == 2
 
 
 def test_partials_of_a_shard_are_merged() -> None:

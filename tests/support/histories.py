@@ -288,9 +288,9 @@ class Histories(RuleBasedStateMachine):
         with db:
             lake = open_lake(str(self.folder))
             db.claim(lake.url, relocated=True)
-            outcome = SilentTally()
+            tally = SilentTally()
             try:
-                pipeline.run(lake, Store(db), self._plans(plan, db), outcome)
+                pipeline.run(lake, Store(db), self._plans(plan, db), tally)
             except PruneError:
                 assert plan.prune
                 assert not prune
@@ -298,12 +298,12 @@ class Histories(RuleBasedStateMachine):
                 return
         assert prune or not plan.prune
         found = self._check(prune)
-        assert outcome.files_failed == len(found.failed)
-        assert outcome.files_forgotten == (len(gone) if prune else 0)
-        assert outcome.files_counted == len(changed)
-        assert outcome.files_counted + outcome.files_unchanged + outcome.files_failed == len(listed)
-        assert outcome.events == sum(found.counting[key].events for key in changed)
-        assert outcome.rejected == sum(found.counting[key].rejected for key in changed)
+        assert tally.files_failed == len(found.failed)
+        assert tally.files_forgotten == (len(gone) if prune else 0)
+        assert tally.files_counted == len(changed)
+        assert tally.files_counted + tally.files_unchanged + tally.files_failed == len(listed)
+        assert tally.events == sum(found.counting[key].events for key in changed)
+        assert tally.rejected == sum(found.counting[key].rejected for key in changed)
 
     @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans()))
     def run(self, plan: Plan) -> None:

@@ -62,7 +62,7 @@ class Run:
         return code
 
 
-def outcome(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
+def read_result(done: subprocess.CompletedProcess[str]) -> dict[str, float]:
     """Return the object that `--json` printed as the one line on standard output, without its seconds."""
     (line,) = done.stdout.splitlines()
     result: dict[str, float] = json.loads(line)
