@@ -1,6 +1,8 @@
-"""Text, numbers and times as messages write them: so that people read them, and a terminal takes them for text."""
+"""How output writes text, numbers and times: for people and for programs, and safely for terminals."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 
 def make_printable(text: str) -> str:
@@ -51,3 +53,14 @@ def format_time(at: int) -> str:
     except OverflowError:
         return str(at)
     return f"{when.replace(tzinfo=None).isoformat(' ', 'microseconds')} UTC"
+
+
+def make_json_value(value: object) -> Any:
+    """Return a value of the database for JSON: times and days in ISO 8601, exact numbers as numbers."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()  # the session's zone is whatever PGTZ says
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(type(value).__name__)

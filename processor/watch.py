@@ -87,8 +87,7 @@ class Watch:
             except (LakeError, DatabaseError, BusyError) as error:
                 if not self._is_up:
                     raise
-                # The end of BusyError's message says that the run stops, but a watch waits.
-                line = str(error).rpartition(";")[0] if isinstance(error, BusyError) else str(error)
+                line = error.happened if isinstance(error, BusyError) else str(error)
                 self._backoff.report(f"{line}; watch waits")
                 self._listing_at = 0  # the listing finds the files whose notifications were missed
                 self._backoff.wait()

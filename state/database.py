@@ -73,7 +73,7 @@ class Database(Connection):
         with super().transaction() as cur:
             is_fenced = is_fenced and self._run_id is not None
             if is_fenced and self.fetch_one(cur, "check_fence", run_id=self._run_id) is None:
-                raise BusyError("another run took over this database; this one stops")
+                raise BusyError("another run took over this database", "this one stops")
             yield cur
 
     def claim(

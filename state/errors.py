@@ -45,9 +45,17 @@ class SupersededError(DatabaseSettingError):
 
 
 class BusyError(EventLakeError):
-    """Another run holds the lock or took it over; the message says which run, and since when."""
+    """Another run holds the lock or took it over.
+
+    happened: which run, and since when; the message also says what this run does about it.
+    """
 
     exit_code = BUSY
+
+    def __init__(self, happened: str, consequence: str) -> None:
+        """Make the message of its two parts."""
+        super().__init__(f"{happened}; {consequence}")
+        self.happened = happened
 
 
 class EmbeddedError(EventLakeError):

@@ -80,7 +80,7 @@ class RunLock:
                         db.warn(f"{_describe(other)}; this one continues after it")
                         warned_at = time.monotonic()
                 elif waited > _choose_wait_seconds(other, ours):
-                    raise BusyError(f"{_describe(other)}; wait for it to end")
+                    raise BusyError(_describe(other), "wait for it to end")
                 time.sleep(0.5 if warned_at > begun else 0.05)
 
 

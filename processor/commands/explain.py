@@ -4,9 +4,8 @@ import json
 from typing import TYPE_CHECKING
 
 from processor.commands.context import Context
-from processor.commands.status import plain
 from processor.errors import DONE, FailedError
-from processor.formats import format_time
+from processor.formats import format_time, make_json_value
 from processor.lake.base import escape_unstorable, remove_passwords
 from processor.output.console import Console
 
@@ -29,7 +28,7 @@ def run(context: Context) -> int:
         shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
     if settings.prints_json:
-        console.result(json.dumps({what: name, **found}, default=plain))
+        console.result(json.dumps({what: name, **found}, default=make_json_value))
     else:
         (show_article if what == "article" else show_user)(console, name, found)
     return DONE

@@ -1,13 +1,12 @@
 """`run.py status`: shows which files are counted and which are not, the last run and the sizes."""
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from processor.commands.context import Context
 from processor.errors import DONE
-from processor.formats import format_size, pluralize
+from processor.formats import format_size, make_json_value, pluralize
 from processor.lake.base import LakeError
 from processor.output.console import BOLD, RED, Console
 from processor.plan import find_changes
@@ -113,17 +112,6 @@ def _did(run: "Row") -> str:
     return ", ".join(parts)
 
 
-def plain(value: object) -> Any:
-    """Return a value of the database for JSON: times and days in ISO 8601, exact numbers as numbers."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()  # the session's zone is whatever PGTZ says
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(type(value).__name__)
-
-
 def run(context: Context) -> int:
     """Show what is counted, what has changed since, and the last run."""
     lake = context.open_lake()
@@ -135,7 +123,7 @@ def run(context: Context) -> int:
             error = raised
         found = status(reads, reads.files(), present)
     if context.settings.prints_json:
-        context.console.result(json.dumps({"lake": lake.url, **found}, default=plain))
+        context.console.result(json.dumps({"lake": lake.url, **found}, default=make_json_value))
     else:
         show_status(context.console, lake.url, found)
     if error is not None:

@@ -11,7 +11,7 @@ import orjson
 
 from processor.reducers.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, parse_article_id, parse_timestamp
 from processor.reducers.fold import Fold
-from processor.reducers.partial import DAY, Counts, Partial, Span, Text, put_text
+from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text, put_text
 
 SHOWN, CLICKED, OTHER = range(3)
 NAMES = 1000
@@ -159,7 +159,7 @@ class FastFold(Fold):
         at = parse_timestamp(stamp.decode())
         if at is None:
             return None
-        date = at // DAY
+        date = at // DAY_MICROSECONDS
         day = self._days.get(date)
         if day is None:
             day = self._days[date] = Day({}, {})

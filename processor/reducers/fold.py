@@ -14,14 +14,11 @@ CHUNKS = 8
 
 
 class Fold:
-    """Folds lines into a partial, one by one; this clear path defines the result.
-
-    begin: the byte of the file at which the chunk of the next lines begins.
-    """
+    """Folds lines into a partial, one by one; this clear path defines the result."""
 
     def __init__(self, header: Columns, begin: int) -> None:
         """Begin without lines, at the chunk that begins at byte `begin` of a file with this header."""
-        self._header, self.begin = header, begin
+        self._header, self._begin = header, begin
         self._partial = Partial()
 
     def add(self, lines: bytes, number: int) -> int:
@@ -41,11 +38,15 @@ class Fold:
         if isinstance(parsed, Event):
             self._partial.add(parsed)
         else:
-            self._partial.rejections[self.begin, number] = parsed
+            self._partial.rejections[self._begin, number] = parsed
 
     def end_chunk(self, chunk: Chunk) -> None:
-        """Record a chunk that ended; the caller then moves `begin` to the next one."""
-        self._partial.chunks[self.begin] = chunk
+        """Record a chunk that ended."""
+        self._partial.chunks[self._begin] = chunk
+
+    def start_chunk(self, begin: int) -> None:
+        """Count the next lines as those of the chunk that begins at byte `begin` of the file."""
+        self._begin = begin
 
     @property
     def chunks(self) -> int:
@@ -107,7 +108,7 @@ def reduce_text(
                 if folded.chunks == CHUNKS:
                     yield folded.partial()
                     folded = fold(header, begin)
-                folded.begin = begin
+                folded.start_chunk(begin)
             end = begin + chunk if stop is None else min(begin + chunk, stop)
             within = _length_within(length, lines, end - offset)
             added = lines[:within]

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from processor.reducers.events import CLICKS, DISPLAYS, Event, Rejection
 
-DAY = 86_400_000_000
+DAY_MICROSECONDS = 86_400_000_000
 
 
 class Text(NamedTuple):
@@ -78,7 +78,7 @@ class Partial:
             counts = Counts(1, 0)
         else:
             return
-        day = event.at // DAY
+        day = event.at // DAY_MICROSECONDS
         if event.user:
             _put_counts(self.user_days, (event.user, day), counts)
         if event.article:

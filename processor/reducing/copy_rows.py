@@ -2,12 +2,9 @@
 
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from processor.reducers.partial import Partial, Text
+from processor.reducers.partial import DAY_MICROSECONDS, Partial, Text
 
-DAY = 86_400_000_000
 EPOCH = date(1970, 1, 1).toordinal()
 NULL = r"\N"
 
@@ -49,7 +46,7 @@ def _article_days(partial: "Partial") -> list[str]:
 
 def _on(day: int, text: "Text | None") -> tuple[int | str, str]:
     """Return time and text of the latest text if its event was on that day; else NULLs."""
-    if text is None or text.at // DAY != day:
+    if text is None or text.at // DAY_MICROSECONDS != day:
         return NULL, NULL
     return text.at, _escaped(text.text)
 

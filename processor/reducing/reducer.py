@@ -43,11 +43,11 @@ class Reducer(Protocol):
     def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
         """Yield the partials of a file; raises FileError, LakeError and LostRowsError.
 
-        Files are asked for in the order that the reducer was opened with, and some may be left out. A file that is
-        asked for once more, or after a later one, is reduced again in this process: when a transaction failed, its
-        files are read again.
+        The reducer was opened with files in the order of their keys; `results` gets the same objects in that order, and
+        some may be left out. A file that is asked for once more, or after a later one, is reduced again in this
+        process: when a transaction failed, its files are read again.
         """
 
 
-# Opens a reducer for files of a lake, in their order.
+# Opens a reducer for files of a lake, in the order of their keys.
 OpenReducer = Callable[[Lake, Sequence[LakeFile]], Reducer]

@@ -19,9 +19,9 @@ from processor.lake.base import FileError, LakeError, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan
 from processor.reducers.events import Rejection
-from processor.reducers.partial import Counts, Partial, Span, Text
+from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text
 from processor.reducing.byte_ranges import ByteRange
-from processor.reducing.copy_rows import DAY, copy_rows
+from processor.reducing.copy_rows import copy_rows
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.batch_writer import BatchWriter
@@ -255,8 +255,8 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
         article_days={(name, 17942): Counts(1, 2), (name, 17943): Counts(3, 4)},
         user_days={(name, -1): Counts(5, 6)},
         sessions={(name, f"{name}s"): Span(7, 8, 9)},
-        titles={name: Text(17942 * DAY, f"{name}t")},
-        categories={name: Text(17944 * DAY - 1, f"{name}c")},
+        titles={name: Text(17942 * DAY_MICROSECONDS, f"{name}t")},
+        categories={name: Text(17944 * DAY_MICROSECONDS - 1, f"{name}c")},
         rejections={(0, 1): Rejection("columns", b"\\x\t\0")},
     )
     write_lake(tmp_path, {})
@@ -271,8 +271,8 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
             found[table] = cur.fetchall()
     one, two = date(2019, 2, 15), date(2019, 2, 16)
     assert found["article_days"] == [
-        (3, name, one, 1, 2, 17942 * DAY, None, f"{name}t", None),
-        (3, name, two, 3, 4, None, 17944 * DAY - 1, None, f"{name}c"),
+        (3, name, one, 1, 2, 17942 * DAY_MICROSECONDS, None, f"{name}t", None),
+        (3, name, two, 3, 4, None, 17944 * DAY_MICROSECONDS - 1, None, f"{name}c"),
     ]
     assert found["user_days"] == [(3, name, date(1969, 12, 31), 5, 6)]
     assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]

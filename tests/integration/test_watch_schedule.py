@@ -366,7 +366,7 @@ def test_the_report_is_drawn_at_the_end_unless_that_takes_long(scene: Scene, dra
 
 
 @pytest.mark.parametrize(
-    "error", [BusyError("busy"), DatabaseError("refused"), DatabaseUnavailableError("unreachable")]
+    "error", [BusyError("busy", "wait"), DatabaseError("refused"), DatabaseUnavailableError("unreachable")]
 )
 def test_a_report_that_cannot_be_drawn_at_the_end_is_skipped(scene: Scene, error: Exception) -> None:
     scene.run(scene.write("a.tsv"))
@@ -376,7 +376,7 @@ def test_a_report_that_cannot_be_drawn_at_the_end_is_skipped(scene: Scene, error
     assert len(scene.drawn) == before
 
 
-@pytest.mark.parametrize("error", [LakeError("no bucket"), DatabaseError("no right"), BusyError("busy; wait")])
+@pytest.mark.parametrize("error", [LakeError("no bucket"), DatabaseError("no right"), BusyError("busy", "wait")])
 def test_an_error_before_the_first_listing_ends_a_watch(scene: Scene, error: Exception) -> None:
     if isinstance(error, LakeError):
         scene.lake.errors.append(error)
@@ -391,7 +391,7 @@ def test_an_error_before_the_first_listing_ends_a_watch(scene: Scene, error: Exc
     [
         (LakeError("the bucket is unavailable; look"), "the bucket is unavailable; look; watch waits"),
         (DatabaseError("the database is unavailable"), "the database is unavailable; watch waits"),
-        (BusyError("another run; it stops"), "another run; watch waits"),
+        (BusyError("another run", "it stops"), "another run; watch waits"),
     ],
 )
 def test_a_later_error_is_reported_and_waited_for(scene: Scene, error: Exception, line: str) -> None:
