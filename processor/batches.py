@@ -39,7 +39,7 @@ class Limits(NamedTuple):
     """The most that a batch holds; a larger file is a batch of its own, written as it is read."""
 
     rows: int = 200_000  # for the database
-    size: int = 64 * MIB  # bytes of text in the lake
+    text_bytes: int = 64 * MIB  # in the lake
     seconds: float = 0.5  # since its first file
 
 
@@ -107,7 +107,7 @@ def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
         held.append(part)
         count += part.count
         size += part.size
-        if count > limits.rows or size > limits.size or (held[1:] and time.monotonic() > end):
+        if count > limits.rows or size > limits.text_bytes or (held[1:] and time.monotonic() > end):
             return Reading(begun.key, chain(held, rows), begun.version), None
     version = begun.version()
     return Reading(begun.key, held, lambda: version, is_held=True), count
@@ -123,7 +123,7 @@ def make_batches(
     batch: list[BatchFile] = []
     rows, size, begun = 0, 0, 0.0
     for file in files:
-        if batch and size + estimate_text_size(file) > limits.size:
+        if batch and size + estimate_text_size(file) > limits.text_bytes:
             yield batch
             batch, rows, size = [], 0, 0
         try:

@@ -15,7 +15,6 @@ class RunTally(Listeners):
     """
 
     def __init__(self, *listeners: Listener) -> None:
-        """Start at zero, and start the clock."""
         super().__init__(*listeners)
         self.files_counted = self.files_unchanged = self.files_failed = self.files_forgotten = 0
         self.events = self.rejected = self.bytes = 0

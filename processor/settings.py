@@ -199,12 +199,12 @@ def _read_lake_settings(complain: Callable[[str], object]) -> LakeSettings:
 
 def _read_limits(complain: Callable[[str], object]) -> Limits:
     rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
-    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.size // MIB)))
+    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.text_bytes // MIB)))
     seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
     if not rows:
         complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
     if not size:
-        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.size // MIB}")
+        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.text_bytes // MIB}")
     if seconds is None:
         complain(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
     return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)

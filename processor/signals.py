@@ -33,7 +33,7 @@ class Signals:
     """
 
     def __init__(self, report: Callable[[str], None]) -> None:
-        """Change nothing yet; `report` gets the signal's name before the watching thread ends the process."""
+        """Prepare the context; `report` gets the signal's name before the watching thread ends the process."""
         self._report = report
         self.exit_code = 1
         self._calls: list[Callable[[], None]] = []

@@ -35,7 +35,6 @@ class BatchWriter:
     """
 
     def __init__(self, database: Database, cur: "cursor") -> None:
-        """Write in the cursor's transaction."""
         self._db, self._cur = database, cur
 
     def prepare(self) -> None:

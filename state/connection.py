@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 FOLDER = Path(__file__).parent
-OLDEST_SERVER = 150000
-ATTEMPTS = 5
+MIN_SERVER_VERSION = 150000
+MAX_ATTEMPTS = 5
 SEARCH_PATH = "state, public, pg_temp"
 # Every statement may use these as named parameters. `epoch`: the microseconds from the year 1 to 1970.
 CONSTANTS = {"epoch": (datetime(1970, 1, 1) - datetime(1, 1, 1)) // timedelta(microseconds=1)}  # noqa: DTZ001 both UTC
@@ -35,18 +35,27 @@ class Connection:
     """A connection to one database, made at the first transaction and again after it was lost.
 
     url: a libpq URI; if it is empty, libpq's PG* variables apply.
-    wait: for how many seconds to wait for a database that cannot be reached.
+    wait_seconds: for how many seconds to wait for a database that cannot be reached.
     warn: called with a line for people when it waits for the database or tries a transaction again.
     is_read_only: whether its transactions cannot write.
     """
 
     def __init__(
-        self, url: str, wait: float = 60, warn: Callable[[str], None] = lambda _: None, is_read_only: bool = False
+        self,
+        url: str,
+        wait_seconds: float = 60,
+        warn: Callable[[str], None] = lambda _: None,
+        is_read_only: bool = False,
     ) -> None:
         """Parse the URL without connecting; raises DatabaseSettingError for a wrong one."""
         import psycopg2
 
-        self._wait, self.warn, self._is_read_only, self.queries = wait, warn, is_read_only, read_queries()
+        self._wait_seconds, self.warn, self._is_read_only, self.queries = (
+            wait_seconds,
+            warn,
+            is_read_only,
+            read_queries(),
+        )
         try:
             self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
             # An unescaped @ or / in a password puts the rest of it here, and so into libpq's error messages.
@@ -79,7 +88,7 @@ class Connection:
             with self.transaction() as cur:
                 server = self.fetch_one(cur, "read_server")
                 is_encrypted = bool(cur.connection.info.ssl_in_use)
-            if server.version < OLDEST_SERVER:
+            if server.version < MIN_SERVER_VERSION:
                 raise DatabaseSettingError(
                     f"the server is PostgreSQL {server.version_text}: PostgreSQL 15 or later is needed"
                 )
@@ -151,7 +160,7 @@ class Connection:
         with self.translate_errors():
             return Retrying(
                 retry=retry_if_exception(is_temporary),
-                stop=stop_after_attempt(ATTEMPTS),
+                stop=stop_after_attempt(MAX_ATTEMPTS),
                 wait=wait_random_exponential(multiplier=0.2, max=10),
                 reraise=True,
                 before_sleep=self._warn_of_retry,
@@ -218,7 +227,7 @@ class Connection:
 
         return Retrying(
             retry=retry_if_exception_type(DatabaseUnavailableError),
-            stop=stop_after_delay(self._wait),
+            stop=stop_after_delay(self._wait_seconds),
             wait=wait_random_exponential(multiplier=0.2, max=3),
             reraise=True,
             before_sleep=self._warn_of_waiting,
@@ -227,7 +236,7 @@ class Connection:
     def _warn_of_waiting(self, state: "RetryCallState") -> None:
         if state.attempt_number == 1:
             line = _error_line(state).removeprefix("no connection to the database: ").rpartition(";")[0]
-            self.warn(f"waiting for the database, {self._wait:.0f} s at most ({line})")
+            self.warn(f"waiting for the database, {self._wait_seconds:.0f} s at most ({line})")
 
     def close(self) -> None:
         """Close the connection, if one is open; the next transaction makes another."""

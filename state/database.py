@@ -27,12 +27,12 @@ class Database(Connection):
     def __init__(
         self,
         url: str,
-        wait: float = 60,
+        wait_seconds: float = 60,
         warn: Callable[[str], None] = lambda _: None,
         is_shared: bool = False,
     ) -> None:
         """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
-        super().__init__(url, wait, warn)
+        super().__init__(url, wait_seconds, warn)
         self.schema, self.lock = Schema(self), RunLock(self, is_shared)
         self._is_shared = is_shared
         self._run_id: int | None = None

@@ -12,9 +12,9 @@ from state.schema import UNUSED, Schema
 class ReadOnlyDatabase(Connection):
     """A database that is only read, without the lock: as a context, it has the present schema."""
 
-    def __init__(self, url: str, wait: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, url: str, wait_seconds: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
         """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
-        super().__init__(url, wait, warn, is_read_only=True)
+        super().__init__(url, wait_seconds, warn, is_read_only=True)
         self.schema = Schema(self)
 
     def __enter__(self) -> Self:
@@ -28,7 +28,6 @@ class ReadOnlyDatabase(Connection):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connection."""
         self.close()
 
     def check_lake(self, lake_url: str, relocated: bool = False) -> None:

@@ -14,7 +14,6 @@ class Reads:
     """Reads from a database, each in a transaction of its own; rows are dictionaries by the names of their columns."""
 
     def __init__(self, connection: Connection) -> None:
-        """Read nothing yet."""
         self._db = connection
 
     def files(self) -> dict[str, KnownFile]:

@@ -27,7 +27,7 @@ class RunLock:
     """
 
     def __init__(self, database: Connection, is_shared: bool) -> None:
-        """Take nothing yet; `take` opens a connection to the same database."""
+        """Name the database, to which `take` opens another connection."""
         self._db, self._is_shared = database, is_shared
         self._holder: connection | None = None
         self.is_released = False

@@ -26,7 +26,6 @@ class Schema:
     """The schema of a connection's database."""
 
     def __init__(self, connection: Connection) -> None:
-        """Look at nothing yet."""
         self._connection = connection
 
     def bring_up(self) -> None:

@@ -72,7 +72,6 @@ class StagingConnection:
     """A connection that stages rows, each partial in a transaction of its own."""
 
     def __init__(self, connection: "connection", queries: dict[str, str]) -> None:
-        """Wrap an open connection."""
         self._connection, self.queries = connection, queries
 
     def stage(self, tables: Mapping[str, bytes]) -> StagedRows:

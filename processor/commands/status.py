@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from state.files import KnownFile
     from state.reads import Reads, Row
 
-SHOWN = 5  # files that failed; more would not fit on a screen
+MAX_FAILED_FILES = 5  # files that failed; more would not fit on a screen
 
 
 def status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
@@ -74,10 +74,10 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
     line(
         "Failed", pluralize(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else ""
     )
-    for file in found["failed"][:SHOWN]:
+    for file in found["failed"][:MAX_FAILED_FILES]:
         line("", f"{file['file']}: {file['error']}")
-    if failed > SHOWN:
-        line("", f"and {failed - SHOWN:,} more")
+    if failed > MAX_FAILED_FILES:
+        line("", f"and {failed - MAX_FAILED_FILES:,} more")
     run = found["last_run"]
     if run:
         begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"

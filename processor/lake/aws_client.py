@@ -23,7 +23,7 @@ class AwsClient:
     """
 
     def __init__(self, service: Literal["s3", "sqs"]) -> None:
-        """Do nothing yet; the first request makes botocore's client."""
+        """Name the service; the first request makes botocore's client."""
         self._service: Literal["s3", "sqs"] = service
         self._made: tuple[Any, ReadOnlyCredentials | None] | None = None
         self._lock = threading.Lock()

@@ -19,7 +19,7 @@ class FolderNotifications:
     """The files of a folder that are written to, as the file system reports them; a network mount may not."""
 
     def __init__(self, folder: str, warn: Callable[[str], None]) -> None:
-        """Do nothing before `restart`; `warn` logs a line if the folder cannot be watched."""
+        """Name the folder, which `restart` begins to watch; `warn` logs a line if it cannot be watched."""
         self._folder, self._warn = folder, warn
         # When each file was last written to, by its key.
         self._written: dict[str, float] = {}

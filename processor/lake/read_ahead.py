@@ -21,7 +21,6 @@ class ReadAhead:
     """
 
     def __init__(self, lake: Lake) -> None:
-        """Wrap a lake; no files are expected yet."""
         self.url, self.settings, self.list_files, self.find = lake.url, lake.settings, lake.list_files, lake.find
         self._lake = lake
         self._count = 0 if isinstance(lake, FolderLake) else lake.settings.objects_ahead

@@ -24,13 +24,13 @@ class ListedObject(NamedTuple):
 
 
 class S3Listing:
-    """Lists the objects of a bucket below a prefix."""
+    """Lists the objects of a bucket below a prefix.
+
+    payer: parameters that are added to each request. is_ordered: false if S3 may list the keys of this bucket in any
+    order.
+    """
 
     def __init__(self, client: AwsClient, bucket: str, prefix: str, payer: dict[str, str], *, is_ordered: bool) -> None:
-        """Do nothing yet.
-
-        `payer` is added to each request. `is_ordered` is false if S3 may list the keys of this bucket in any order.
-        """
         self._client, self._bucket, self._prefix, self._payer = client, bucket, prefix, payer
         self._is_ordered = is_ordered
         self._url = f"s3://{bucket}/{prefix}"

@@ -14,7 +14,11 @@ WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 10
 
 
 class S3Objects:
-    """Requests byte ranges of the objects of a lake."""
+    """Requests byte ranges of the objects of a lake.
+
+    payer: parameters that are added to each request. find: lists one file of the lake again, by its key; raises
+    LakeError.
+    """
 
     def __init__(
         self,
@@ -24,10 +28,6 @@ class S3Objects:
         payer: dict[str, str],
         find: Callable[[str], LakeFile | None],
     ) -> None:
-        """Do nothing yet.
-
-        `payer` is added to each request. `find` lists one file of the lake again, by its key; raises LakeError.
-        """
         self._client, self._bucket, self._prefix, self._payer, self._find = client, bucket, prefix, payer, find
         self._url = f"s3://{bucket}/{prefix}"
 
@@ -104,7 +104,7 @@ class S3Stream:
     """The bytes of an object, from as many requests as are needed."""
 
     def __init__(self, objects: S3Objects, file: LakeFile, start: int, stop: int | None) -> None:
-        """Do nothing yet; the first `read` requests the bytes [start, stop), up to the end of the file."""
+        """Name the bytes [start, stop), at most up to the end of the file, which the first `read` requests."""
         self._objects, self._file = objects, file
         self._position = start
         self._stop = file.size if stop is None else min(stop, file.size)

@@ -41,7 +41,6 @@ class S3Version:
     """The version of an object that a lake file's fingerprint stands for."""
 
     def __init__(self, file: LakeFile) -> None:
-        """Read the fingerprint of a listed file."""
         etag = file.fingerprint.rpartition("-")[0]
         self._etag, self._modified = _strip_etag(etag), None
         if etag.startswith(MODIFIED):

@@ -26,7 +26,6 @@ class Metrics(Listener):
     """
 
     def __init__(self) -> None:
-        """Start with nothing known."""
         from prometheus_client import CollectorRegistry, Histogram
 
         self._commits = Histogram(

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import orjson
 
 # The most bytes of a line, of an id, and of the part of a rejected line that is kept.
-LINE_LIMIT = 1024 * 1024
-ID_LIMIT = 1000
-RAW_LIMIT = 1000
+MAX_LINE_BYTES = 1024 * 1024
+MAX_ID_BYTES = 1000
+MAX_RAW_BYTES = 1000
 
 CLICKS = frozenset({"article_viewed"})
 DISPLAYS = frozenset({"top_news_card_viewed", "my_news_card_viewed"})
@@ -77,7 +77,7 @@ class Event(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """A line that cannot be parsed: a code of `REASONS` and the line's first RAW_LIMIT bytes."""
+    """A line that cannot be parsed: a code of `REASONS` and the line's first MAX_RAW_BYTES bytes."""
 
     reason: str
     raw: bytes
@@ -85,7 +85,7 @@ class Rejection(NamedTuple):
 
 def parse_header(header: bytes) -> Columns:
     """Return the columns of a file's first line; raises HeaderError if a required one is missing or not unique."""
-    if len(header) > LINE_LIMIT:
+    if len(header) > MAX_LINE_BYTES:
         raise HeaderError("its first line is longer than 1 MiB, so it is not a header")
     try:
         names = header.decode("utf-8-sig").split("\t")
@@ -104,22 +104,22 @@ def parse_header(header: bytes) -> Columns:
 def cut_into_lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     r"""Yield whole lines, several at a time, from blocks of any size: (length, lines), with the line endings.
 
-    A line over LINE_LIMIT comes alone and cut off just after the limit, with its true length.
+    A line over MAX_LINE_BYTES comes alone and cut off just after the limit, with its true length.
 
     >>> list(cut_into_lines([b"a\r\nb", b"c\n\nd"]))
     [(3, b'a\r\n'), (4, b'bc\n\n'), (1, b'd')]
     """
-    keep = LINE_LIMIT + 2
+    keep = MAX_LINE_BYTES + 2
     held, length = b"", 0
-    # A block of at most LINE_LIMIT bytes cannot hold a whole line that is longer.
-    for block in (whole[at : at + LINE_LIMIT] for whole in blocks for at in range(0, len(whole), LINE_LIMIT)):
+    # A block of at most MAX_LINE_BYTES bytes cannot hold a whole line that is longer.
+    for block in (whole[at : at + MAX_LINE_BYTES] for whole in blocks for at in range(0, len(whole), MAX_LINE_BYTES)):
         end = block.rfind(b"\n") + 1
         if not end:
             held += block[: keep - len(held)]
             length += len(block)
             continue
         first = block.find(b"\n") + 1
-        if length + first > LINE_LIMIT:
+        if length + first > MAX_LINE_BYTES:
             yield length + first, (held + block[: first - 1])[:keep] + b"\n"
             if end > first:
                 yield end - first, block[first:end]
@@ -138,11 +138,11 @@ def strip_ending(line: bytes) -> bytes:
 def parse(line: bytes, columns: Columns) -> Event | Rejection:
     """Parse a line without its ending, which is not empty; never raises."""
     reason_or_event = _parse(line, columns)
-    return Rejection(reason_or_event, line[:RAW_LIMIT]) if isinstance(reason_or_event, str) else reason_or_event
+    return Rejection(reason_or_event, line[:MAX_RAW_BYTES]) if isinstance(reason_or_event, str) else reason_or_event
 
 
 def _parse(line: bytes, columns: Columns) -> Event | str:
-    if len(line) > LINE_LIMIT:
+    if len(line) > MAX_LINE_BYTES:
         return "line_too_long"
     if b"\0" in line:
         return "nul_byte"
@@ -256,4 +256,4 @@ def _text(value: object) -> str | None:
 
 
 def _too_long(text: str | None) -> bool:
-    return text is not None and len(text) > ID_LIMIT // 4 and len(text.encode()) > ID_LIMIT
+    return text is not None and len(text) > MAX_ID_BYTES // 4 and len(text.encode()) > MAX_ID_BYTES

@@ -9,12 +9,20 @@ from typing import NamedTuple
 
 import orjson
 
-from processor.reducers.events import CLICKS, DISPLAYS, ID_LIMIT, LINE_LIMIT, Columns, parse_article_id, parse_timestamp
+from processor.reducers.events import (
+    CLICKS,
+    DISPLAYS,
+    MAX_ID_BYTES,
+    MAX_LINE_BYTES,
+    Columns,
+    parse_article_id,
+    parse_timestamp,
+)
 from processor.reducers.fold import Fold
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text, put_text
 
-SHOWN, CLICKED, OTHER = range(3)
-NAMES = 1000
+DISPLAY, CLICK, OTHER = range(3)
+MAX_NAMES = 1000
 NEVER = -(1 << 63)
 NULLS = (b"", rb"\N")
 NO_ATTRIBUTES: dict[str, object] = {}
@@ -22,7 +30,7 @@ NO_ATTRIBUTES: dict[str, object] = {}
 # A regular timestamp is `YYYY-MM-DD HH:MM:SS.mmm +0000`, cut into three: up to the minute, `SS.`, and the rest.
 _SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
 _RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in range(1_000)}
-_KINDS = {name.encode(): SHOWN for name in DISPLAYS} | {name.encode(): CLICKED for name in CLICKS}
+_KINDS = {name.encode(): DISPLAY for name in DISPLAYS} | {name.encode(): CLICK for name in CLICKS}
 
 
 class Article:
@@ -31,7 +39,6 @@ class Article:
     __slots__ = ("category", "category_at", "counts", "title", "title_at")
 
     def __init__(self) -> None:
-        """Begin without counts and texts."""
         self.counts = [0, 0]
         self.title_at = self.category_at = NEVER
         self.title = self.category = ""
@@ -48,7 +55,6 @@ class FastFold(Fold):
     """Folds lines into the same partial as `Fold`, faster."""
 
     def __init__(self, header: Columns, begin: int) -> None:
-        """Begin without lines, at the chunk that begins at byte `begin` of a file with this header."""
         super().__init__(header, begin)
         self._pick = itemgetter(header.timestamp, header.session, header.name, header.user, header.attributes)
         self._kinds = _KINDS.copy()
@@ -58,7 +64,7 @@ class FastFold(Fold):
 
     def add(self, lines: bytes, number: int) -> int:
         """Fold whole lines and return how many they are; `number` is the first one's, in its chunk from 0."""
-        if len(lines) > LINE_LIMIT:  # otherwise, no line can be over the limit
+        if len(lines) > MAX_LINE_BYTES:  # otherwise, no line can be over the limit
             return super().add(lines, number)
         rows = lines.split(b"\n")
         if not rows[-1]:
@@ -115,7 +121,7 @@ class FastFold(Fold):
                 if type(article_name) is not str:
                     article_name = parse_article_id(article_name)
                 if article_name:
-                    if len(article_name) > ID_LIMIT // 4:
+                    if len(article_name) > MAX_ID_BYTES // 4:
                         self._add_line(row, line)
                         continue
                     article = articles.get(article_name)
@@ -169,7 +175,7 @@ class FastFold(Fold):
 
     def _other(self, name: bytes) -> int | None:
         """Remember that events of a name are not counted, and return OTHER; None leaves the line to the clear path."""
-        if name in NULLS or not _is_utf8(name) or len(self._kinds) >= NAMES:
+        if name in NULLS or not _is_utf8(name) or len(self._kinds) >= MAX_NAMES:
             return None
         self._kinds[name] = OTHER
         return OTHER
@@ -204,7 +210,7 @@ class FastFold(Fold):
 
 def _is_id(field: bytes) -> bool:
     """Return whether a user or session field can be an id or null."""
-    return len(field) <= ID_LIMIT and _is_utf8(field)
+    return len(field) <= MAX_ID_BYTES and _is_utf8(field)
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -7,10 +7,10 @@ from itertools import chain
 from processor.reducers.events import Columns, Event, cut_into_lines, parse, parse_header, strip_ending
 from processor.reducers.partial import Chunk, Partial
 
-CHUNK = 32 * 1024 * 1024  # bytes
-# The most that a partial holds: entries, and chunks, so that a file with few entries has several partials, too.
-ENTRIES = 200_000
-CHUNKS = 8
+CHUNK_BYTES = 32 * 1024 * 1024
+# The most that a partial holds. A file with few entries has several partials, too, as their chunks are limited.
+MAX_ENTRIES = 200_000
+MAX_CHUNKS = 8
 
 
 class Fold:
@@ -72,18 +72,20 @@ def reduce_text(
     start: int = 0,
     stop: int | None = None,
     header: Columns | None = None,
-    chunk: int = CHUNK,
+    chunk_bytes: int = CHUNK_BYTES,
     fold: type[Fold] = Fold,
-    entries: int = ENTRIES,
+    max_entries: int = MAX_ENTRIES,
 ) -> Iterator[Partial]:
     """Yield one or more partials of the lines that begin in the bytes [start, stop) of a file.
 
-    A partial is cut off when it holds `entries` entries or CHUNKS chunks. How the lines are cut into ranges, chunks and
-    partials, and which fold is used, does not change the sum of the partials. Raises `events.HeaderError`.
+    A partial is cut off when it holds `max_entries` entries or MAX_CHUNKS chunks. How the lines are cut into ranges,
+    chunks and partials, and which fold is used, does not change the sum of the partials. Raises `events.HeaderError`.
 
-    text: blocks of the file. With start 0, from its beginning; with a later start, a multiple of `chunk`, from one byte
-    before it, which shows whether a line begins at `start`.
+    text: blocks of the file. With start 0, from its beginning; with a later start, from one byte before it, which shows
+    whether a line begins at `start`.
+    start: a multiple of `chunk_bytes`.
     header: the file's columns; needed with a later start.
+    fold: how lines are folded; both classes give the same partials.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
     source = cut_into_lines(text)
@@ -98,18 +100,18 @@ def reduce_text(
         offset += line_length
         source = chain([(length - line_length, lines[line_length:])], source)
     folded = fold(header, begin)
-    for whole, rest in source:
-        length, lines = whole, rest
+    for read_length, read_lines in source:
+        length, lines = read_length, read_lines
         while length and (stop is None or offset < stop):
-            if offset >= begin + chunk:
+            if offset >= begin + chunk_bytes:
                 folded.end_chunk(Chunk(number, digest.digest()))
-                begin = offset - offset % chunk
+                begin = offset - offset % chunk_bytes
                 digest, number = hashlib.sha256(), 0
-                if folded.chunks == CHUNKS:
+                if folded.chunks == MAX_CHUNKS:
                     yield folded.partial()
                     folded = fold(header, begin)
                 folded.start_chunk(begin)
-            end = begin + chunk if stop is None else min(begin + chunk, stop)
+            end = begin + chunk_bytes if stop is None else min(begin + chunk_bytes, stop)
             within = _length_within(length, lines, end - offset)
             added = lines[:within]
             digest.update(added)
@@ -118,7 +120,7 @@ def reduce_text(
             length, lines = length - within, lines[within:]
         if stop is not None and offset >= stop:
             break
-        if len(folded) >= entries:
+        if len(folded) >= max_entries:
             yield folded.partial()
             folded = fold(header, begin)
     folded.end_chunk(Chunk(number, digest.digest()))

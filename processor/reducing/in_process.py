@@ -8,7 +8,7 @@ from processor.lake.read_ahead import ReadAhead
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.events import HeaderError
 from processor.reducers.fast_fold import FastFold
-from processor.reducers.fold import CHUNK, read_header, reduce_text
+from processor.reducers.fold import CHUNK_BYTES, read_header, reduce_text
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import copy_rows
@@ -19,17 +19,15 @@ from state.rows import RowsInMemory
 class InProcessReducer:
     """Reduces each file when it is asked for, in this process; only the lake is read ahead."""
 
-    def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk_bytes: int = CHUNK) -> None:
+    def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk_bytes: int = CHUNK_BYTES) -> None:
         """Take the files in the order in which they will be asked for."""
         self._lake, self._chunk_bytes = ReadAhead(lake), chunk_bytes
         self._lake.expect(files)
 
     def __enter__(self) -> Self:
-        """Do nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop reading ahead."""
         self._lake.close()
 
     def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
@@ -79,4 +77,4 @@ def _read_blocks(lake: Lake, byte_range: ByteRange, count_bytes: Callable[[int],
     size = BLOCK_BYTES
     while has_line and stop is not None and stop < file.size:
         yield from read_text(lake, file, stop, stop + size, count_bytes)
-        stop, size = stop + size, min(2 * size, CHUNK)
+        stop, size = stop + size, min(2 * size, CHUNK_BYTES)

@@ -12,7 +12,7 @@ from typing import Self
 from processor.child_process import start_module
 from processor.lake.base import Lake, LakeFile
 from processor.lake.read_ahead import ReadAhead
-from processor.reducers.fold import CHUNK
+from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import ByteRange, choose_range_size, cut_into_byte_ranges, group_into_tasks
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial, Reducer
@@ -24,7 +24,9 @@ TASKS_AHEAD = 2
 PARTIALS_AHEAD = 2
 
 
-def open_local_reducer(lake: Lake, files: Sequence[LakeFile], workers: int = 1, chunk_bytes: int = CHUNK) -> Reducer:
+def open_local_reducer(
+    lake: Lake, files: Sequence[LakeFile], workers: int = 1, chunk_bytes: int = CHUNK_BYTES
+) -> Reducer:
     """Return the reducer on this machine that is best for these files: a pool of processes, or this process alone.
 
     workers: how many processes may reduce; with one, or for a single task, this process does.
@@ -40,7 +42,6 @@ class RangeResults:
     """The results of a byte range that a process reduces: each when it is made, PARTIALS_AHEAD of them at a time."""
 
     def __init__(self, byte_range: ByteRange) -> None:
-        """Begin without results."""
         self.byte_range = byte_range
         self.queue: Queue[ReducedPartial | Exception | None] = Queue(PARTIALS_AHEAD)
         self.is_wanted, self.is_over, self.ends_task = True, False, False
@@ -53,7 +54,7 @@ class ProcessPool:
     there are processes, and wait until their results are taken.
     """
 
-    def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK) -> None:
+    def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Cut the files, which will be asked for in this order, into tasks for at most `workers` processes."""
         self._lake = ReadAhead(lake)
         self._chunk_bytes = chunk_bytes
@@ -82,7 +83,6 @@ class ProcessPool:
         ]
 
     def __enter__(self) -> Self:
-        """Begin to reduce."""
         for thread in self._threads:
             thread.start()
         return self

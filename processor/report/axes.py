@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from processor.report.svg import add, format_number
 
 MAX_LABELLED = 7  # periods; up to this number, each period has its value written out
-CHARACTER = 6.2  # pixels, the mean width of a character of a chart's texts
+CHARACTER_PIXELS = 6.2  # the mean width of a character of a chart's texts
 TICKS = (1, 2, 2.5, 5, 10)
 
 
@@ -41,10 +41,10 @@ class Axes:
 
     def draw_periods(self, names: Sequence[str], y: float) -> None:
         """Draw the names of periods, as many as there is room for."""
-        most = max(2, int((self.right - self.left) / (CHARACTER * max(map(len, names)) + 24)))
+        most = max(2, int((self.right - self.left) / (CHARACTER_PIXELS * max(map(len, names)) + 24)))
         every = 1 if self.count <= min(most, MAX_LABELLED) else math.ceil(self.count / most)
         for position in range(0, self.count, every):
-            half = CHARACTER * len(names[position]) / 2
+            half = CHARACTER_PIXELS * len(names[position]) / 2
             x = self.x(position)
             if x + half > self.right + 8:
                 add(self.svg, "text", names[position], class_="end", x=self.right + 8, y=y)
@@ -71,7 +71,7 @@ class Axes:
 
     def draw_value(self, position: int, y: float, text: str) -> None:
         """Draw the value of a period, kept inside of the chart."""
-        half = CHARACTER * len(text) / 2
+        half = CHARACTER_PIXELS * len(text) / 2
         x = min(max(self.x(position), self.left + half), self.right + 8 - half)
         add(self.svg, "text", text, class_="value middle", x=x, y=y)
 

@@ -5,14 +5,14 @@ import math
 from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
-from processor.report.axes import CHARACTER, MAX_LABELLED, Axes
+from processor.report.axes import CHARACTER_PIXELS, MAX_LABELLED, Axes
 from processor.report.formats import format_count, format_period, format_short_period, shorten
 from processor.report.page_data import Sessions
 from processor.report.svg import add, format_number, make_svg
 
 # Pixels, from the chart's edges.
 LEFT, RIGHT, ABOVE, BELOW = 50, 10, 18, 20
-LABEL_HEIGHT = 15
+LABEL_PIXELS = 15
 Position = tuple[str, datetime.date, int]
 
 
@@ -48,7 +48,7 @@ def draw_cumulative_clicks(rows: Sequence[Position], names: Mapping[str, str], w
                 title = f"{names[article]}, {format_period(day, 'day')}: {clicks[article][day]:,} cumulative clicks"
                 add(point, "title", title)
         ends.append((axes.y(known[-1]), number, article))
-    most_columns = int((width - right - 26) / CHARACTER)
+    most_columns = int((width - right - 26) / CHARACTER_PIXELS)
     for y, (end, number, article) in zip(
         _spread([end for end, _, _ in sorted(ends)], height), sorted(ends), strict=True
     ):
@@ -63,11 +63,11 @@ def _spread(heights: Sequence[float], height: float) -> list[float]:
     """Return the heights of labels, given in ascending order, moved apart where they would overlap."""
     spread: list[float] = []
     for wanted in heights:
-        spread.append(max(wanted, spread[-1] + LABEL_HEIGHT if spread else ABOVE - 8))
+        spread.append(max(wanted, spread[-1] + LABEL_PIXELS if spread else ABOVE - 8))
     below = height - 8
     for position in reversed(range(len(spread))):
         spread[position] = min(spread[position], below)
-        below = spread[position] - LABEL_HEIGHT
+        below = spread[position] - LABEL_PIXELS
     return spread
 
 

@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from processor.report.axes import CHARACTER
+from processor.report.axes import CHARACTER_PIXELS
 from processor.report.category_chart import draw_category, draw_mark, find_marks
 from processor.report.findings import find_findings
 from processor.report.formats import format_days, format_rate, name_panels, shorten
@@ -58,7 +58,7 @@ def draw_panel(panel: Panel, name: str, summary: Summary, width: float, height: 
     """Return the chart of a category below its name and totals; the name is cut to the width."""
     svg = make_svg(width, height)
     svg.attrib |= {"width": f"{width:.1f}", "height": f"{height:.1f}"}
-    add(svg, "text", shorten(name, int(width / CHARACTER / 1.35)), class_="name", x=0, y=18)
+    add(svg, "text", shorten(name, int(width / CHARACTER_PIXELS / 1.35)), class_="name", x=0, y=18)
     add(svg, "text", f"{panel.total} = {format_rate(panel.total.rate)}", x=0, y=36)
     chart = draw_category(panel, name, summary, width, height - HEADING)
     chart.attrib |= {"width": f"{width:.1f}", "height": f"{height - HEADING:.1f}"}
@@ -84,7 +84,7 @@ def draw_header(summary: Summary | None) -> Element:
         for mark in find_marks(summary):
             _place(svg, draw_mark(mark), x, y)
             add(svg, "text", mark.label, x=x + 28, y=y + 11)
-            x += 28 + CHARACTER * len(mark.label) + 22
+            x += 28 + CHARACTER_PIXELS * len(mark.label) + 22
     svg.attrib |= {"width": f"{WIDTH:.0f}", "height": f"{y + 34:.0f}", "viewBox": f"0 0 {WIDTH:.0f} {y + 34:.0f}"}
     return svg
 

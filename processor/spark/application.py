@@ -55,11 +55,9 @@ class SparkApplication:
         self._context: SparkContext | None = None
 
     def __enter__(self) -> Self:
-        """Start nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the application."""
         with self._starting:
             if self._context is not None:
                 with suppress(Exception):  # it may have ended by itself

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 
 from processor.lake.base import FileError, Lake, LakeError, LakeFile
 from processor.lake.text import estimate_text_size
-from processor.reducers.fold import CHUNK
+from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange, cut_into_byte_ranges, group_into_tasks
 from processor.reducing.in_process import reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
@@ -51,7 +51,7 @@ class SparkReducer:
         files: Sequence[LakeFile],
         application: SparkApplication,
         staging: Staging,
-        chunk_bytes: int = CHUNK,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         """Take the files in the order in which they will be asked for; the first call of `results` begins."""
         self._application, self._staging = application, staging
@@ -63,7 +63,6 @@ class SparkReducer:
         self._last_key = ""
 
     def __enter__(self) -> Self:
-        """Do nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:

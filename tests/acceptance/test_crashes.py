@@ -210,7 +210,7 @@ def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) 
             pid = os.fork()
             if not pid:
                 try:
-                    with Database(url, wait=5) as db:
+                    with Database(url, wait_seconds=5) as db:
                         lake = EndingLake(tmp_path, number)
                         db.claim(lake.url)
                         pipeline.run(lake, Store(db), PLAN, SilentTally())

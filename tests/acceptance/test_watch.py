@@ -335,7 +335,7 @@ def test_files_read_ahead_do_not_undo_another_run(
                 (lake / "3.tsv").unlink()
                 if change == "replaced":
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
-                with Database(database, wait=5) as other:
+                with Database(database, wait_seconds=5) as other:
                     other.claim(lake_url)
                     pipeline.run(place, Store(other), Plan(prune=True), SilentTally())
                 states.append(counted(database))
@@ -346,7 +346,7 @@ def test_files_read_ahead_do_not_undo_another_run(
             del seconds
             raise StopRequest("SIGTERM")
 
-    with Database(database, wait=5, is_shared=True) as db:
+    with Database(database, wait_seconds=5, is_shared=True) as db:
         db.claim(place.url)
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()

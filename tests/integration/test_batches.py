@@ -36,7 +36,7 @@ from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
 
-MANY = Limits(rows=10**9, size=10**9, seconds=10**9)
+MANY = Limits(rows=10**9, text_bytes=10**9, seconds=10**9)
 
 
 class Lines:
@@ -81,8 +81,8 @@ def test_a_batch_ends_with_the_file_that_reaches_the_rows() -> None:
 
 def test_a_batch_ends_before_the_file_that_would_pass_the_bytes() -> None:
     size = Lines([3]).files[0].size
-    assert gathered(Lines([3, 3, 3]), MANY._replace(size=2 * size)) == [["00.tsv", "01.tsv"], ["02.tsv"]]
-    assert gathered(Lines([3, 3, 3]), MANY._replace(size=2 * size - 1)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
+    assert gathered(Lines([3, 3, 3]), MANY._replace(text_bytes=2 * size)) == [["00.tsv", "01.tsv"], ["02.tsv"]]
+    assert gathered(Lines([3, 3, 3]), MANY._replace(text_bytes=2 * size - 1)) == [["00.tsv"], ["01.tsv"], ["02.tsv"]]
 
 
 def test_a_batch_waits_no_longer_than_the_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ class RecordingDatabase(Database):
     """A database that records the names of the statements that it executes."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, wait=5)
+        super().__init__(url, wait_seconds=5)
         self.names: list[str] = []
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
@@ -214,7 +214,7 @@ def test_waiting_for_a_database_is_reported_at_once(database: str, monkeypatch: 
         return connect(**parameters)  # type: ignore[call-overload]
 
     monkeypatch.setattr(psycopg2, "connect", second)
-    with Database(database, wait=60, warn=said.append):
+    with Database(database, wait_seconds=60, warn=said.append):
         pass
     assert said == [f"waiting for the database, 60 s at most ({refused})"]
 
@@ -349,6 +349,9 @@ def test_the_text_of_a_compressed_file_is_guessed() -> None:
 
     files = [LakeFile("a.tsv.gz", "1-1", 100), LakeFile("b.tsv", "1-1", 100)]
     reducer = Asked(open_lake("."), [], 1000)
-    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(size=899))] == [1, 1]
-    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(size=900))] == [2]
+    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(text_bytes=899))] == [
+        1,
+        1,
+    ]
+    assert [len(batch) for batch in make_batches(files, reducer, SilentTally(), MANY._replace(text_bytes=900))] == [2]
     assert len(seen) == 4

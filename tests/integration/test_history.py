@@ -82,7 +82,7 @@ class Lake:
 
 def rebuild(lake: Lake, url: str, plan: Plan, listener: SilentTally | None = None) -> RunTally:
     place, tally = open_lake(str(lake.folder)), listener or SilentTally()
-    with Database(url, wait=5) as db:
+    with Database(url, wait_seconds=5) as db:
         db.claim(place.url)
         rebuild_lake(place, Store(db), plan, tally)
     return tally
@@ -254,8 +254,8 @@ def test_a_transaction_that_began_before_a_rebuild_ended_sees_all_old_tables(
 class Uncommitted(Database):
     """A database whose connection ends after the last statement of a rebuild, before its COMMIT."""
 
-    def __init__(self, url: str, wait: float) -> None:
-        super().__init__(url, wait)
+    def __init__(self, url: str, wait_seconds: float) -> None:
+        super().__init__(url, wait_seconds)
         self._url = url
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
@@ -271,7 +271,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
         lake.remove(name)
     lake.put("e", ONE)
     ingest_folder(tmp_path, database, Plan(prune_all=True))
-    with Uncommitted(database, wait=5) as db:
+    with Uncommitted(database, wait_seconds=5) as db:
         db.claim(str(tmp_path), relocated=True)
         with pytest.raises(DatabaseError):
             rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), SilentTally())

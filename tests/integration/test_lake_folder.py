@@ -179,7 +179,7 @@ def test_nothing_is_pruned_if_a_file_is_inaccessible(
     files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
     write_lake(tmp_path, files)
     lake = open_lake(str(tmp_path))
-    with Database(database, wait=5) as db:
+    with Database(database, wait_seconds=5) as db:
         db.claim(lake.url)
         tally = SilentTally()
         pipeline.run(lake, Store(db), Plan(), tally)

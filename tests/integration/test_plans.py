@@ -89,7 +89,7 @@ class Explained(Database):
     """A database that records the plan of every statement that it executes."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(url, wait=5)
+        super().__init__(url, wait_seconds=5)
         self.plans: dict[str, list[str]] = {}
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
@@ -171,7 +171,7 @@ def rows_read(url: str, folder: Path) -> int:
     (before,) = ask(url, READ)[0]
     lake = open_lake(str(folder))
     for _ in changed_twice(folder):
-        with Database(url, wait=5) as db:
+        with Database(url, wait_seconds=5) as db:
             db.claim(lake.url)
             tally = SilentTally()
             pipeline.run(lake, Store(db), Plan(), tally)

@@ -88,7 +88,7 @@ def test_the_byte_ranges_of_a_file_merge_to_the_whole(data: bytes, chunks: int) 
             found += fold_byte_range(Memory(data), byte_range, chunk)
     except FileError:
         return
-    assert without_chunk_starts(merged(*found)) == without_chunk_starts(merged(*reduce_text([data], chunk=chunk)))
+    assert without_chunk_starts(merged(*found)) == without_chunk_starts(merged(*reduce_text([data], chunk_bytes=chunk)))
 
 
 def test_a_long_line_is_read_only_in_the_byte_range_where_it_begins() -> None:
@@ -111,7 +111,7 @@ def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: 
     write_lake(tmp_path, later)
     ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk)))
     Model().check(database, later)
-    with Database(database, wait=5) as db:
+    with Database(database, wait_seconds=5) as db:
         lake = open_lake(str(tmp_path))
         db.claim(lake.url)
         plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk))
@@ -123,7 +123,7 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
     for key, data in lake.items():
         boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
     place, tally = open_lake("s3://events/lake/"), SilentTally()
-    with Database(database, wait=5) as db:
+    with Database(database, wait_seconds=5) as db:
         db.claim(place.url)
         pipeline.run(place, Store(db), Plan(open_reducer=local_reducer(workers=2, chunk_bytes=9000)), tally)
     assert (tally.files_counted, tally.errors) == (2, {})
@@ -150,7 +150,7 @@ def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Pa
     lake = {f"{n}.tsv": events(n, 3000, "title") for n in range(8)}
     write_lake(tmp_path, lake)
     place, listener = open_lake(str(tmp_path)), Killing()
-    with Database(database, wait=5) as db:
+    with Database(database, wait_seconds=5) as db:
         db.claim(place.url)
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
         pipeline.run(place, Store(db), plan, listener)

@@ -54,7 +54,7 @@ def application() -> Iterator[SparkApplication]:
 @pytest.fixture
 def db(database: str) -> Iterator[Database]:
     """The database of a run."""
-    with Database(database, wait=5) as opened:
+    with Database(database, wait_seconds=5) as opened:
         opened.claim("lake")
         yield opened
 

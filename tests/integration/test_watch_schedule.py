@@ -189,7 +189,7 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(watch, "time", clock)
     monkeypatch.setattr(backoff, "time", clock)
     lake = FlakyLake(tmp_path / "lake")
-    with Database(database, wait=5, is_shared=True) as db:
+    with Database(database, wait_seconds=5, is_shared=True) as db:
         db.claim(lake.url)
         yield Scene(database, clock, lake, RecordingStore(db))
 

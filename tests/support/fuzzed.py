@@ -151,7 +151,7 @@ def check_file(data: bytes) -> None:
     for name, reduce in REDUCERS.items():
         blocks = (plain[at : at + block] for at in range(0, len(plain), block))
         try:
-            whole = merged(*reduce(blocks, chunk=chunk))
+            whole = merged(*reduce(blocks, chunk_bytes=chunk))
         except HeaderError:
             assert expected is None, name
             continue

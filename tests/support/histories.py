@@ -20,7 +20,7 @@ from processor.lake.base import Lake, LakeFile
 from processor.lake.location import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
-from processor.reducers.fold import CHUNK
+from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import Reducer
 from processor.spark.application import SparkApplication
@@ -52,7 +52,7 @@ class Doomed(Database):
 
     def __init__(self, url: str, statement: int, victim: str) -> None:
         """Choose what is killed: "program", or the connection "work" or "lock"."""
-        super().__init__(url, wait=5)
+        super().__init__(url, wait_seconds=5)
         self._url, self._left, self._victim = url, statement, victim
 
     @contextmanager
@@ -107,7 +107,7 @@ class Histories(RuleBasedStateMachine):
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
         self.counted = True
-        self.chunk, self.workers, self.reducing = CHUNK, 1, self.engine
+        self.chunk, self.workers, self.reducing = CHUNK_BYTES, 1, self.engine
         self.drawn["histories"] += 1
 
     def teardown(self) -> None:
@@ -150,10 +150,10 @@ class Histories(RuleBasedStateMachine):
         return data
 
     @initialize(
-        chunk=st.sampled_from([CHUNK, 1, 100, 1000, 10_000]),
+        chunk=st.sampled_from([CHUNK_BYTES, 1, 100, 1000, 10_000]),
         workers=WORKERS,
         engine=st.sampled_from([False, False, False, True]),
-        limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(size=400), Limits(seconds=0)]),
+        limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(text_bytes=400), Limits(seconds=0)]),
         lake=strategies.lakes(),
     )
     def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
@@ -307,7 +307,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans()))
     def run(self, plan: Plan) -> None:
-        self._run(Database(self.url, wait=5), plan)
+        self._run(Database(self.url, wait_seconds=5), plan)
 
     @rule(
         plan=st.builds(Plan, prune_all=st.booleans()),
@@ -341,7 +341,7 @@ class Histories(RuleBasedStateMachine):
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
         lake = open_lake(str(self.folder))
-        with Database(self.url, wait=5) as db:
+        with Database(self.url, wait_seconds=5) as db:
             db.claim(lake.url, relocated=True)
             rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
@@ -352,7 +352,7 @@ class Histories(RuleBasedStateMachine):
     def forget(self, pick: int) -> None:
         keys = sorted(self.model.counting)
         key = keys[pick % len(keys)]
-        with Database(self.url, wait=5) as db:
+        with Database(self.url, wait_seconds=5) as db:
             db.claim(str(self.folder), relocated=True)
             assert Store(db).forget(key)
         del self.model.counting[key]
@@ -363,7 +363,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def verify(self) -> None:
         lake = open_lake(str(self.folder))
-        with Database(self.url, wait=5) as db:
+        with Database(self.url, wait_seconds=5) as db:
             db.claim(lake.url, relocated=True)
             assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)

@@ -6,7 +6,7 @@ from pathlib import Path
 from processor import pipeline
 from processor.lake.location import open_lake
 from processor.plan import Plan
-from processor.reducers.fold import CHUNK
+from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
@@ -14,7 +14,7 @@ from state.database import Database
 from state.store import Store
 
 
-def local_reducer(workers: int = 1, chunk_bytes: int = CHUNK) -> OpenReducer:
+def local_reducer(workers: int = 1, chunk_bytes: int = CHUNK_BYTES) -> OpenReducer:
     """Return the `open_reducer` of a plan, for a number of processes and chunks of a size in bytes."""
     return partial(open_local_reducer, workers=workers, chunk_bytes=chunk_bytes)
 
@@ -38,7 +38,7 @@ class SilentTally(RunTally):
 def ingest_folder(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
     lake, tally = open_lake(str(folder)), SilentTally()
-    with Database(url, wait=5) as db:
+    with Database(url, wait_seconds=5) as db:
         db.claim(lake.url, relocated=True)
         pipeline.run(lake, Store(db), plan, tally)
     return tally, tally.errors

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from processor.reducers.events import LINE_LIMIT, HeaderError
+from processor.reducers.events import MAX_LINE_BYTES, HeaderError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import Fold, read_header, reduce_text
 from processor.reducers.partial import Partial
@@ -16,7 +16,7 @@ from tests.support.partials import merged
 
 def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> list[Partial] | str:
     try:
-        return list(reduce_text(blocks, chunk=chunk, entries=entries, fold=fold))
+        return list(reduce_text(blocks, chunk_bytes=chunk, max_entries=entries, fold=fold))
     except HeaderError as error:
         return str(error)
 
@@ -71,12 +71,12 @@ def test_any_timestamp_after_a_regular_one(stamp: str) -> None:
 
 
 def test_a_line_over_the_limit_and_its_neighbours() -> None:
-    for size in range(LINE_LIMIT - 2, LINE_LIMIT + 4):
+    for size in range(MAX_LINE_BYTES - 2, MAX_LINE_BYTES + 4):
         for ending in (b"\n", b"\r\n"):
             short, fill = LINE + b"{}" + ending, size - len(LINE) - len(b'{"x":""}')
             long = LINE + b'{"x":"' + b"x" * fill + b'"}' + ending
             data = HEADER + short + long + short
-            for block in (len(data), LINE_LIMIT, 256 * 1024):
+            for block in (len(data), MAX_LINE_BYTES, 256 * 1024):
                 check(data, 1 << 30, block)
 
 

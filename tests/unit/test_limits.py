@@ -14,7 +14,7 @@ from processor.batches import MAX_REJECTED_LINES
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile, LakeSettings
 from processor.lake.location import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
-from processor.reducers.fold import ENTRIES
+from processor.reducers.fold import MAX_ENTRIES
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
@@ -103,12 +103,12 @@ def test_empty_lines_take_no_memory() -> None:
 def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., Iterable[Partial]]) -> None:
     def text() -> Iterator[bytes]:
         yield HEADER
-        for user in range(3 * ENTRIES):
+        for user in range(3 * MAX_ENTRIES):
             yield b"2019-02-15 03:07:03\ts\ta\t%x\t\n" % user
 
     sizes = [len(partial) for partial in reduce(text())]
-    assert sum(sizes) == 3 * ENTRIES
-    assert max(sizes) < 1.1 * ENTRIES
+    assert sum(sizes) == 3 * MAX_ENTRIES
+    assert max(sizes) < 1.1 * MAX_ENTRIES
 
 
 @pytest.mark.slow

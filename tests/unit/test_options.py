@@ -252,7 +252,13 @@ def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pyt
     ("name", "good", "limits", "wrong", "message"),
     [
         ("BATCH_ROWS", "7", LIMITS._replace(rows=7), "0", "BATCH_ROWS must be a whole number above 0"),
-        ("BATCH_MIB", "7", LIMITS._replace(size=7 * 1024 * 1024), "0", "BATCH_MIB must be a whole number above 0"),
+        (
+            "BATCH_MIB",
+            "7",
+            LIMITS._replace(text_bytes=7 * 1024 * 1024),
+            "0",
+            "BATCH_MIB must be a whole number above 0",
+        ),
         ("BATCH_SECONDS", "0.25", LIMITS._replace(seconds=0.25), "-1", "BATCH_SECONDS must be a number of seconds"),
     ],
 )

@@ -127,7 +127,7 @@ def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, block
         whole = merged(*reduce_text(blocks))
     except HeaderError:
         return
-    chunked = merged(*reduce_text(blocks, chunk=chunk))
+    chunked = merged(*reduce_text(blocks, chunk_bytes=chunk))
     ranged = ranges(data, chunk)
     random.shuffle(ranged)  # type: ignore[attr-defined]
     apart = merged(*ranged)
