@@ -21,8 +21,8 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     connections = store.connections
 
-    present = {file.key: file for file in lake.list_files() if plan.selection.includes(file.key)}
     known = {key: file for key, file in store.reads.files().items() if plan.selection.includes(key)}
+    present = {file.key: file for file in lake.list_files(known) if plan.selection.includes(file.key)}
 
     changes = find_changes(present.values(), known)
     listener.listed(unchanged=len(changes.unchanged))

@@ -16,7 +16,8 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     Files that cannot be read keep their contributions, and so do missing files, unless the plan prunes them. Raises
     LakeError, DatabaseError, BusyError and PruneError; nothing has changed then.
     """
-    present, known = sorted(lake.list_files()), store.reads.files()
+    known = store.reads.files()
+    present = sorted(lake.list_files(known))
     pruned = keys_to_prune(plan, {file.key for file in present}, known)
     with store.comparison_tables() as tables:
         kept = {key: known[key] for key in known.keys() - set(pruned)}

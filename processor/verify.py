@@ -16,8 +16,8 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     Files that are missing, outside the plan's selection or unreadable are expected to contribute what they contributed
     when they were ingested; the unreadable ones are reported. Raises LakeError and DatabaseError.
     """
-    present = sorted(file for file in lake.list_files() if plan.selection.includes(file.key))
     known = store.reads.files()
+    present = sorted(file for file in lake.list_files(known) if plan.selection.includes(file.key))
     with store.comparison_tables() as tables:
         fill(tables, lake, present, known, plan, listener)
         yield from tables.differences()

@@ -64,6 +64,7 @@ class Watch:
         self._backoff = Backoff(tally.warn, "watch continues")
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
+        self._listed: list[str] = []
         self._is_up = False
         self._is_drawn, self._drawing_seconds = False, 0.0
         self._changed: dict[str, Retry] = {}
@@ -104,7 +105,8 @@ class Watch:
         """Ingest all that a listing finds new or changed."""
         self._notifications.restart()
         is_selected = self._plan.selection.includes
-        present = [file for file in self._lake.list_files() if is_selected(file.key)]
+        present = [file for file in self._lake.list_files(self._listed) if is_selected(file.key)]
+        self._listed = [file.key for file in present]
         with self._hold_lock():
             known = {key: file for key, file in self._store.reads.files().items() if is_selected(key)}
             self._is_up = True

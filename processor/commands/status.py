@@ -117,11 +117,12 @@ def run(context: Context) -> int:
     lake = context.open_lake()
     present, error = None, None
     with context.open_reads(lake) as reads:
+        known = reads.files()
         try:
-            present = {file.key: file for file in lake.list_files()}.values()
+            present = {file.key: file for file in lake.list_files(known)}.values()
         except LakeError as raised:
             error = raised
-        found = status(reads, reads.files(), present)
+        found = status(reads, known, present)
     if context.settings.prints_json:
         context.console.result(json.dumps({"lake": lake.url, **found}, default=make_json_value))
     else:

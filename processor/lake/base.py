@@ -1,7 +1,7 @@
 """A lake: its files with their fingerprints, how they are opened, and the errors of both."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -80,8 +80,11 @@ class Lake(Protocol):
     url: str
     settings: LakeSettings
 
-    def list_files(self) -> Iterator[LakeFile]:
-        """List every lake file below the URL, in any order; raises LakeError."""
+    def list_files(self, known: Iterable[str] = (), /) -> Iterator[LakeFile]:
+        """List every lake file below the URL, in any order; raises LakeError.
+
+        known: keys that the lake had before, if the caller knows some. They can make the listing quicker.
+        """
 
     def find(self, name: str) -> LakeFile | None:
         """Return one file as `list_files` would list it now, or None.

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import (
@@ -32,7 +32,7 @@ class FolderLake:
         self._root = os.path.realpath(os.path.expanduser(encode_utf8(path)))
         self.url, self.settings = decode_utf8(self._root), settings
 
-    def list_files(self) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
         """List every lake file below the folder; hidden folders and symbolic links that lead out of it are ignored.
 
         Raises LakeError if a folder cannot be listed, or if the lake's folder disappears meanwhile: otherwise

@@ -1,15 +1,17 @@
 """A lake in S3."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from processor.lake.aws_client import AwsClient
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettings, Stream, is_lake_file
-from processor.lake.s3_listing import S3Listing
+from processor.lake.s3_listing import ListedObject, S3Listing
 from processor.lake.s3_object import S3Objects, S3Stream
 from processor.lake.s3_version import MODIFIED, make_s3_file
 
 # The names of directory buckets end with this. S3 lists their keys in any order, and only by prefixes of whole folders.
 DIRECTORY_BUCKET = "--x-s3"
+# Keys in a page of a listing, at most.
+PAGE_KEYS = 1000
 
 
 class S3Lake:
@@ -34,13 +36,28 @@ class S3Lake:
         """How the lake is read, in words: with credentials or without; raises LakeError."""
         return "read anonymously" if self._client.is_anonymous else "read with credentials"
 
-    def list_files(self) -> Iterator[LakeFile]:
-        """List every lake file below the prefix; raises LakeError if a page of the listing is missing."""
-        for item in self._listing.list_objects(""):
-            if is_lake_file(item.name):
-                file = make_s3_file(item)
-                self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
-                yield file
+    def list_files(self, known: Iterable[str] = (), /) -> Iterator[LakeFile]:
+        """List every lake file below the prefix; raises LakeError if a page of the listing is missing.
+
+        known: keys that the lake had before. The more there are, the more pages are listed at the same time.
+        """
+        ends = self._choose_range_ends(known) if self._is_ordered else []
+        if ends:
+            yield from self._listing.list_ranges(ends, self._keep_file)
+        else:
+            yield from filter(None, map(self._keep_file, self._listing.list_objects("")))
+
+    def _choose_range_ends(self, known: Iterable[str]) -> list[str]:
+        """Return the keys that are a page apart from each other, if the lake is still what it was."""
+        return sorted(filter(is_lake_file, known), key=str.encode)[PAGE_KEYS - 1 :: PAGE_KEYS]
+
+    def _keep_file(self, item: ListedObject) -> LakeFile | None:
+        """Return the lake file that an object is, or None if it is none."""
+        if not is_lake_file(item.name):
+            return None
+        file = make_s3_file(item)
+        self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
+        return file
 
     def find(self, name: str) -> LakeFile | None:
         """Return one file below the prefix as `list_files` would list it now, or None; raises LakeError.

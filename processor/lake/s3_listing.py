@@ -1,10 +1,12 @@
 """List the objects of a bucket, and check page by page that the listing is complete."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, cast
+from itertools import chain
+from multiprocessing.pool import ThreadPool
+from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import unquote_plus
 
 from processor.lake.aws_client import AwsClient
@@ -12,7 +14,12 @@ from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
 
 URL_ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
+# Requests for pages at a time.
+LISTING_REQUESTS = 8
 SETTING_CAUSES = (Cause.CREDENTIALS, Cause.SETTING, Cause.SERVICE, Cause.PERMISSION)
+
+
+T = TypeVar("T")
 
 
 class ListedObject(NamedTuple):
@@ -21,6 +28,10 @@ class ListedObject(NamedTuple):
     name: str
     entry: dict[str, Any]
     answered_at: datetime | None
+
+
+class _IgnoredStartError(Exception):
+    """The endpoint listed from the first key on, although it was asked for later ones."""
 
 
 class S3Listing:
@@ -48,7 +59,7 @@ class S3Listing:
                 if not key.startswith(self._prefix + begin):
                     raise self._incomplete("S3 sent a key outside of the prefix, or an empty key")
                 name = key.removeprefix(self._prefix)
-                raw_key = key.encode(errors="surrogateescape")
+                raw_key = _encode(key)
                 if name in names or (self._is_ordered and raw_key <= last_key):
                     raise self._incomplete("S3 sent keys twice or out of order")
                 if self._is_ordered:
@@ -61,7 +72,38 @@ class S3Listing:
             if token in tokens:
                 raise self._incomplete("S3 sent the same continuation token twice")
             tokens.add(token)
+            parameters.pop("StartAfter", None)  # the token says where to continue
             parameters["ContinuationToken"] = token
+
+    def list_ranges(self, ends: Sequence[str], keep: Callable[[ListedObject], T | None]) -> list[T]:
+        """List all objects, several ranges of their keys at the same time, and return what `keep` returns of them.
+
+        ends: the last key below the prefix of each range but the last one, in the order of S3; it need not exist.
+        keep: called by several threads; None leaves an object out. Raises LakeError as `list_objects` does.
+        """
+
+        def list_range(after: str, last: str | None) -> list[T]:
+            kept = []
+            for item in self.list_objects("", **({"StartAfter": self._prefix + after} if after else {})):
+                name = _encode(item.name)
+                if after and name <= _encode(after):
+                    raise _IgnoredStartError
+                if last is not None and name > _encode(last):
+                    break
+                found = keep(item)
+                if found is not None:
+                    kept.append(found)
+                if last is not None and name == _encode(last):
+                    break
+            return kept
+
+        # Daemon threads, which do not delay the process's end.
+        with ThreadPool(min(LISTING_REQUESTS, len(ends) + 1)) as threads:
+            try:
+                parts = threads.starmap(list_range, zip(["", *ends], [*ends, None], strict=True), 1)
+            except _IgnoredStartError:  # by an endpoint that does not know this parameter
+                parts = [list_range("", None)]
+        return list(chain.from_iterable(parts))
 
     def _request_page(self, **parameters: Any) -> dict[str, Any]:
         try:
@@ -114,6 +156,11 @@ class S3Listing:
             return LakeError(f"{self._url} cannot be listed ({error.code}); {advice}")
         kind = LakeError if self._client.has_answered else LakeSettingError
         return kind(f"listing {self._url} was refused ({error.code}): {advice}")
+
+
+def _encode(key: str) -> bytes:
+    """Return the bytes of a key, by which S3 sorts keys."""
+    return key.encode(errors="surrogateescape")
 
 
 def _decode_keys(page: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

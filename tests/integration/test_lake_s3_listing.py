@@ -1,17 +1,22 @@
 """Listings of S3 and of compatible stores: incomplete ones fail, and keys are decoded."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from processor.lake.base import LakeError
+from processor.lake import s3
+from processor.lake.base import Lake, LakeError
 from processor.lake.location import open_lake
 from tests.support.event_files import FILES, LAKE, events
+from tests.support.ingest import PLAN, ingest_folder
 from tests.support.lake_files import fingerprints
-from tests.support.odd_s3 import OddS3, Refusal
+from tests.support.odd_s3 import Asked, OddS3, Refusal
 from tests.support.program_runs import Run, read_result, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
@@ -91,6 +96,67 @@ def test_an_incomplete_listing_fails(odd: OddS3, fault: str) -> None:
     odd.page, odd.edit = 2, edit
     with pytest.raises(LakeError, match=f"incomplete: .*({says}); run again.*AWS_ENDPOINT_URL"):
         list(open_lake(LAKE).list_files())
+
+
+KEYS = st.lists(st.sampled_from(["a", "b", "B", "ä", "x/a", "x/b", "x_", "日", "z"]).map("{}.tsv".format), unique=True)
+
+
+@pytest.fixture
+def lake(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> Lake:  # noqa: ARG001
+    """The lake in the odd S3, of whose known keys two make a page."""
+    monkeypatch.setattr(s3, "PAGE_KEYS", 2)
+    return open_lake(LAKE)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(present=KEYS, known=KEYS, page=st.integers(1, 4), heeds=st.booleans())
+def test_known_keys_change_nothing_but_the_order_of_the_requests(
+    odd: OddS3, lake: Lake, present: list[str], known: list[str], page: int, heeds: bool
+) -> None:
+    odd.objects.clear()
+    odd.put(dict.fromkeys([*present, "b", "_c.tsv"], b"x"))
+    odd.page, odd.heeds_start_after = page, heeds
+    assert list(lake.list_files(known)) == list(lake.list_files())
+
+
+def test_pages_of_known_keys_are_listed_at_the_same_time(odd: OddS3, lake: Lake) -> None:
+    names = [f"{number}.tsv" for number in range(6)]
+    odd.put(dict.fromkeys(names, b"x"))
+    all_three = threading.Barrier(3)
+
+    def wait(asked: Asked) -> None:
+        if asked.what == "list":
+            all_three.wait(30)
+
+    odd.refuse = wait
+    assert [file.key for file in lake.list_files(names[:4])] == names
+    assert sorted(str(asked.after) for asked in odd.asked) == ["None", "p/1.tsv", "p/3.tsv"]
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_an_incomplete_part_of_a_listing_fails_it(odd: OddS3, lake: Lake, fault: str) -> None:
+    edit, says = BROKEN[fault]
+    odd.put(FILES | {f"a{name}": data for name, data in FILES.items()})
+    odd.page = 2
+
+    def edit_all_but_the_first(page: dict[str, Any]) -> None:
+        if page["Contents"] and page["Contents"][0]["Key"] != "p/a.tsv":
+            edit(page)
+
+    odd.edit = edit_all_but_the_first
+    with pytest.raises(LakeError, match=f"incomplete: .*({says}); run again.*AWS_ENDPOINT_URL"):
+        list(lake.list_files(sorted(FILES)[:2]))
+
+
+@pytest.mark.usefixtures("lake")
+def test_a_run_lists_what_it_knows_at_the_same_time(odd: OddS3, database: str) -> None:
+    odd.put(FILES)
+    for _ in range(2):
+        ingest_folder(LAKE, database, PLAN)
+    listed = [str(asked.after) for asked in odd.asked if asked.what == "list"]
+    names = sorted(FILES)
+    assert sorted(listed) == sorted(["None", "None", *(f"p/{name}" for name in names[1::2])])
+    Model().check(database, FILES)
 
 
 def test_nothing_is_ingested_from_an_incomplete_listing(odd: OddS3, database: str) -> None:

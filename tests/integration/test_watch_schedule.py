@@ -1,7 +1,7 @@
 """When a watch lists, ingests, retries, draws and releases its lock: on a clock of the test, with a real database."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ class FlakyLake(FolderLake):
         self.listings = 0
         self.errors: list[Exception] = []
 
-    def list_files(self) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
         self.listings += 1
         if self.errors:
             raise self.errors.pop()

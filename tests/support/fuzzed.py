@@ -50,7 +50,7 @@ class Memory:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def list_files(self) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
         yield from ()
 
     def find(self, _: str) -> None:

@@ -35,7 +35,7 @@ class SilentTally(RunTally):
         self.errors[key] = error
 
 
-def ingest_folder(folder: Path, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
+def ingest_folder(folder: Path | str, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
     lake, tally = open_lake(str(folder)), SilentTally()
     with Database(url, wait_seconds=5) as db:

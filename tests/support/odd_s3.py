@@ -31,12 +31,13 @@ class Object(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request: its kind, the key or the prefix, the headers in lower case, the token of a listing."""
+    """A request: its kind, the key or the prefix, the headers in lower case, where a listing begins."""
 
     what: str  # list, get, receive or delete
     key: str
     headers: dict[str, str]
     token: str | None = None
+    after: str | None = None
 
     @property
     def access_key(self) -> str:
@@ -59,8 +60,8 @@ class OddS3:
 
     refuse: called with each request; returns the refusal, or None. edit: changes the elements of a page and of each of
     the `Contents`; those that become None are left out. answer: changes the headers of an object's answer in the same
-    way, and returns its body. heeds_conditions, heeds_ranges: whether the server obeys those of a request. sts: the
-    refusal for a role.
+    way, and returns its body. heeds_conditions, heeds_ranges, heeds_start_after: whether the server obeys those of a
+    request. sts: the refusal for a role.
     """
 
     def __init__(self) -> None:
@@ -73,7 +74,7 @@ class OddS3:
         self.edit: Callable[[dict[str, Any]], None] = lambda _: None
         self.answer: Callable[[dict[str, str | None], bytes], bytes] = lambda _, body: body
         self.sts = Refusal(403, "AccessDenied")
-        self.heeds_conditions = self.heeds_ranges = True
+        self.heeds_conditions = self.heeds_ranges = self.heeds_start_after = True
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -117,7 +118,8 @@ class OddS3:
         query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if "list-type" in query:
-            asked = Asked("list", query.get("prefix", ""), headers, query.get("continuation-token"))
+            token, after = query.get("continuation-token"), query.get("start-after")
+            asked = Asked("list", query.get("prefix", ""), headers, token, after)
         else:
             asked = Asked("get", unquote(url.path).removeprefix("/lake/"), headers)
         self.asked.append(asked)
@@ -136,7 +138,7 @@ class OddS3:
             self._get(handler, asked)
 
     def _page(self, asked: Asked, most: int) -> dict[str, Any]:
-        after = (asked.token or "").encode()
+        after = (asked.token or (asked.after if self.heeds_start_after else "") or "").encode()
         keys = sorted((key for key in list(self.objects) if key.startswith(asked.key)), key=str.encode)
         left = [key for key in keys if key.encode() > after]
         held = left[: min(self.page, most)]

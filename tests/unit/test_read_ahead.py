@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import pytest
@@ -25,7 +25,7 @@ class Objects:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def list_files(self) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
         return iter(FILES)
 
     def find(self, _: str) -> None:
