@@ -1,5 +1,6 @@
 """Runs of the program as a process of its own."""
 
+import atexit
 import json
 import os
 import pty
@@ -7,23 +8,44 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from tests.support.paths import ROOT
+from tests.support.program_starter import ProgramStarter
 from tests.support.waiting import DEADLINE_SECONDS
+
+
+@cache
+def start_starter() -> ProgramStarter:
+    """Return the process that forks the runs of this test process."""
+    starter = ProgramStarter()
+    atexit.register(starter.close)
+    return starter
 
 
 def run(*arguments: str, lake: Path | str, database: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the program to its end, without a terminal, in a folder of its own for its report."""
-    settings = {"LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "5", **environment}
+    settings = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database, "DATABASE_WAIT": "5", **environment}
     command = [sys.executable, str(ROOT / "run.py"), *arguments]
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command, check=False, capture_output=True, encoding="utf-8", env={**os.environ, **settings}, cwd=folder
-        )
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
+    starter = start_starter()
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        out, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+        if starter.can_run(arguments, settings):
+            code = starter.run(arguments, settings, folder, out, errors)
+        else:
+            code = subprocess.run(command, check=False, stdout=out, stderr=errors, env=settings, cwd=folder).returncode
+        written = [decode_output(file) for file in (out, errors)]
+    assert "Traceback" not in "".join(written)
+    return subprocess.CompletedProcess(command, code, *written)
+
+
+def decode_output(file: IO[bytes]) -> str:
+    """Return the text that was written to a file."""
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 class Run:
