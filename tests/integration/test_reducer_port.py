@@ -71,7 +71,13 @@ def lake(tmp_path: Path) -> Lake:
         "this process",
         "1 process",
         "2 processes",
-        pytest.param("Spark", marks=pytest.mark.skipif(not HAS_SPARK, reason="pyspark or Java is not installed")),
+        pytest.param(
+            "Spark",
+            marks=[
+                pytest.mark.slow,
+                pytest.mark.skipif(not HAS_SPARK, reason="pyspark or Java is not installed"),
+            ],
+        ),
     ]
 )
 def open_reducer(request: pytest.FixtureRequest, lake: Lake, db: Database) -> Open:
