@@ -13,7 +13,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from processor.lake.selection import Selection, find_date
 from processor.plan import Plan
 from state import embedded
 from state.database import Database
@@ -246,42 +245,12 @@ def test_a_dry_run_shows_what_the_run_then_does_and_touches_nothing(lake: Path, 
     assert (refused.returncode, "--prune-all" in refused.stderr) == (1, True)
 
 
-@pytest.mark.parametrize(
-    ("selection", "keys"),
-    [
-        (Selection(), "abcdefg"),
-        (Selection("2019-02-15"), "bcdf"),
-        (Selection(None, "2019-02-15"), "ac"),
-        (Selection("2019-02-15", "2019-02-15"), "c"),
-        (Selection("2019/02/15", "2019/02/16"), "c"),
-        (Selection("e"), "efg"),
-        (Selection(None, "2019"), "abc"),
-    ],
-)
-def test_a_selection_is_by_date_or_by_key(selection: Selection, keys: str) -> None:
-    lake = {
-        "a": "2019-02-14.tsv",
-        "b": "20190216.tsv",
-        "c": "2019/02/15/x.tsv",
-        "d": "dt=2019-02-16/20180101.tsv",
-        "e": "e/no-date-12019-02-16.tsv",
-        "f": "f/year=2019/month=02/day=16/a.tsv",
-        "g": "g/2019-13-01.tsv",
-    }
-    assert "".join(name for name, key in lake.items() if selection.includes(key)) == keys
-
-
 @pytest.mark.parametrize("end", ["--since", "--until"])
 def test_a_date_that_does_not_exist_is_not_taken_for_a_key(end: str, lake: Path, database: str) -> None:
     """As a key, 2019-02-30 would select other files than the user meant."""
     done = run(end, "2019-02-30", "--prune", lake=lake, database=database)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"argument {end}: '2019-02-30' is a date that does not exist; see python run.py --help\n"
-
-
-def test_dates_of_keys() -> None:
-    assert find_date("a/2019-02-15T03.tsv") == "2019-02-15"
-    assert find_date("a/1550200000123.tsv") is None
 
 
 def test_files_outside_the_selection_are_neither_counted_nor_missing(lake: Path, database: str) -> None:

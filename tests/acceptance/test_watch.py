@@ -9,7 +9,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -29,13 +29,11 @@ from tests.support.database_queries import ask, held, holders, is_waiting
 from tests.support.event_files import HEADER, events
 from tests.support.ingest import SilentTally, local_reducer
 from tests.support.lake_folders import contents, write_lake
-from tests.support.postgres import new_database
 from tests.support.program_runs import Run, run
 from tests.support.prometheus import samples
-from tests.support.proxies import S3Fault, S3Proxy
-from tests.support.servers import Server
 from tests.support.tables import Model, counted, is_there
 from tests.support.waiting import wait_until
+from tests.support.watches import is_up, make_queue, stop, wait_for, watch, watches
 
 FILES = int(os.environ.get("WATCH_FILES") or "100")
 
@@ -51,53 +49,7 @@ def lake(tmp_path: Path) -> Path:
 @pytest.fixture
 def queue(bucket: str) -> str:
     """The URL of a queue that gets notifications of the bucket's objects below lake/notified/."""
-    sqs = boto3.client("sqs", endpoint_url=bucket)
-    url = sqs.create_queue(QueueName="notifications", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
-    name = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    notified = {"Key": {"FilterRules": [{"Name": "prefix", "Value": "lake/notified/"}]}}
-    configuration = {"QueueArn": name, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"], "Filter": notified}
-    boto3.client("s3", endpoint_url=bucket).put_bucket_notification_configuration(
-        Bucket="events",
-        NotificationConfiguration={"QueueConfigurations": [configuration]},  # type: ignore[list-item]
-    )
-    sqs.purge_queue(QueueUrl=url)  # S3 sends a message about the configuration itself
-    return url
-
-
-def watch(*options: str, lake: Path | str, database: str, **environment: str) -> Run:
-    """Return a watch that starts."""
-    return Run("watch", *options, lake=lake, database=database, **environment)
-
-
-def stop(running: Run, number: signal.Signals = signal.SIGTERM) -> None:
-    """Stop a watch as an operator does."""
-    running.process.send_signal(number)
-    assert running.end() == 0
-
-
-def is_up(database: str) -> bool:
-    """Whether a watch has ingested what its first listing found."""
-    return is_there(database, "command = 'watch' and seconds > 0")
-
-
-def wait_for(database: str, lake: Path) -> None:
-    """Wait until the present files of a folder are ingested."""
-    wait_until(
-        lambda: (
-            {file.key: file.fingerprint for file in open_lake(str(lake)).list_files()}.items()
-            <= counted(database).items()
-        )
-    )
-
-
-def wait_for_word(running: Run, word: str, times: int) -> None:
-    """Wait until a watch has printed a text `times` times."""
-    wait_until(lambda: running.errors.count(word) == times)
-
-
-def watches(database: str) -> list[tuple[object, ...]]:
-    """Return the exit code, the error and the number of ingested files of each watch."""
-    return ask(database, "select exit_code, error, files_counted from state.runs where command = 'watch'")
+    return make_queue(bucket)
 
 
 def test_objects_that_arrive_in_any_way_are_counted_as_the_oracle_says(bucket: str, queue: str, database: str) -> None:
@@ -198,83 +150,6 @@ def test_listings_alone_find_every_file(bucket: str, database: str) -> None:
             wait_until(lambda: len(counted(database)) == len(lake))
         stop(running, signal.SIGINT)
     Model().check(database, lake)
-
-
-@pytest.mark.slow
-def test_a_watch_waits_for_an_unavailable_database(own_server: tuple[str, Server], lake: Path) -> None:
-    uri, server = own_server
-    with new_database(uri) as database:
-        with watch("--interval", "5", lake=lake, database=database, DATABASE_WAIT="1") as running:
-            write_lake(lake, {"a.tsv": events(1, 9, "a")})
-            wait_for(database, lake)
-            for number in range(2):
-                server.kill(signal.SIGKILL)
-                try:
-                    write_lake(lake, {"a.tsv": events(2, 9, "b"), f"{number}.tsv": events(number, 30, "c")})
-                    wait_for_word(running, "\n", 2 * number + 1)
-                    time.sleep(3)  # longer than the wait for one connection
-                finally:
-                    server.start()
-                wait_for(database, lake)
-                wait_for_word(running, "\n", 2 * number + 2)
-            stop(running)
-            assert running.errors.splitlines()[1::2] == ["watch continues"] * 2
-        Model().check(database, contents(lake))
-        assert watches(database) == [(0, None, 4)]
-
-
-def test_a_watch_waits_for_an_unavailable_folder(lake: Path, database: str) -> None:
-    write_lake(lake, {"a.tsv": events(1, 9, "a")})
-    with watch("--interval", "1", lake=lake, database=database) as running:
-        wait_for(database, lake)
-        moved = lake.rename(lake.with_name("moved"))
-        wait_until(lambda: "cannot be listed" in running.errors)
-        moved.rename(lake)
-        wait_until(lambda: "watch continues" in running.errors)
-        write_lake(lake, {"b.tsv": events(1, 9, "b")})
-        wait_for(database, lake)
-        stop(running)
-        assert len(running.errors.splitlines()) == 2
-    Model().check(database, contents(lake))
-
-
-@pytest.mark.slow
-def test_a_watch_waits_for_an_unavailable_s3(bucket: str, queue: str, database: str) -> None:
-    s3, fault = boto3.client("s3", endpoint_url=bucket), list[S3Fault]()
-    lake = {"notified/a.tsv": events(1, 9, "a"), "quiet/b.tsv": events(2, 9, "b")}
-    with (
-        closing(S3Proxy(bucket, lambda _: fault[0] if fault else None)) as proxy,
-        watch("--queue", queue, "--interval", "2", lake="s3://events/lake/", database=database,
-              AWS_ENDPOINT_URL_S3=proxy.url) as running,
-    ):  # fmt: skip
-        wait_until(lambda: is_up(database))
-        for number, kind in enumerate(("503", "reset"), 1):
-            fault.append(kind)  # type: ignore[arg-type]
-            lake[f"notified/{number}.tsv"] = events(number, 9, kind)
-            for key, data in lake.items():
-                s3.put_object(Bucket="events", Key=f"lake/{key}", Body=data)
-            wait_for_word(running, "; watch waits\n", number)
-            fault.clear()
-            wait_until(lambda: counted(database).keys() == lake.keys())
-            wait_for_word(running, "watch continues\n", number)
-        stop(running)
-        assert len(running.errors.splitlines()) == 4
-    Model().check(database, lake)
-
-
-def test_without_its_queue_a_watch_still_lists(bucket: str, queue: str, database: str) -> None:
-    with watch("--queue", queue, "--interval", "1", lake="s3://events/lake/", database=database) as running:
-        wait_until(lambda: is_up(database))
-        boto3.client("sqs", endpoint_url=bucket).delete_queue(QueueUrl=queue)
-        wait_until(lambda: "the queue cannot be used" in running.errors)
-        data = events(1, 9, "a")
-        boto3.client("s3", endpoint_url=bucket).put_object(Bucket="events", Key="lake/a.tsv", Body=data)
-        wait_until(lambda: counted(database))
-        boto3.client("sqs", endpoint_url=bucket).create_queue(QueueName="notifications")
-        wait_until(lambda: "the queue answers again" in running.errors)
-        stop(running)
-        assert len(running.errors.splitlines()) == 2
-    Model().check(database, {"a.tsv": data})
 
 
 def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -> None:

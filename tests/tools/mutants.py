@@ -71,7 +71,7 @@ TESTS = {
     "processor/report/atomic_file.py": "atomic_file",
     "processor/report/page_data.py": "page",
     "processor/report/svg.py": "picture charts category_chart",
-    "processor/lake/selection.py": "parsing options commands",
+    "processor/lake/selection.py": "selection parsing options commands",
     "processor/cli.py": "options main json_log",
     "processor/settings.py": "options parsing",
     "processor/command_registry.py": "options docs",
