@@ -29,8 +29,8 @@ class Parser(argparse.ArgumentParser):
         """End the program with one line."""
         for pattern, safe in REPEATED_VALUES:
             message = pattern.sub(safe, message)
-        from processor.lake.base import remove_passwords
         from processor.output.console import Console
+        from processor.safe_text import remove_passwords
         from processor.settings import open_console
 
         line = f"{remove_passwords(message)}; see python {self.prog} --help"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from processor.commands.context import Context
 from processor.errors import DONE, FailedError
 from processor.formats import format_time, make_json_value
-from processor.lake.base import escape_unstorable, remove_passwords
+from processor.lake.names import escape_unstorable
 from processor.output.console import Console
+from processor.safe_text import remove_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from processor.commands.context import RunContext
 from processor.commands.drawing import draw
 from processor.commands.messages import unknown
 from processor.errors import DONE, FailedError
-from processor.lake.base import escape_unstorable
+from processor.lake.names import escape_unstorable
 
 
 def run(context: RunContext) -> int:

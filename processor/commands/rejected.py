@@ -3,7 +3,7 @@
 from processor.commands.context import Context
 from processor.commands.messages import unknown
 from processor.errors import DONE, FailedError
-from processor.lake.base import escape_unstorable
+from processor.lake.names import escape_unstorable
 
 
 def run(context: Context) -> int:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from processor.lake.aws_refusals import EXPIRED, Cause, RefusedError, UnreachableError, explain_refusal
 from processor.lake.aws_settings import make_client
-from processor.lake.base import LakeError, LakeSettingError, describe_error
+from processor.lake.base import LakeError, LakeSettingError
+from processor.safe_text import describe_error
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials

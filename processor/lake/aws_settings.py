@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from processor.lake.aws_refusals import EXPIRED, Cause, explain_refusal
-from processor.lake.base import LakeError, LakeSettingError, describe_error
+from processor.lake.base import LakeError, LakeSettingError
+from processor.safe_text import describe_error
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials

@@ -1,19 +1,11 @@
-"""A lake: its files with their fingerprints, how they are opened, and the errors of both."""
+"""The port of a lake: its files with their fingerprints, and how they are opened."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
-
-SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
-MESSAGE_CHARACTERS = 300
-UNSTORABLE_CHARACTERS = re.compile("[\0\ud800-\udfff]")
-ESCAPED_CHARACTERS = re.compile(r"[\0\\\ud800-\udfff]")
-# A password may contain an unescaped / or @, so only the last @ is sure to follow all of it.
-USER_AND_PASSWORD = re.compile(r"//(?=[^/\s]*[:@])\S*@")
-PASSWORD_PARAMETER = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'"]+)""", re.IGNORECASE)
+from processor.lake.names import escape_unstorable
 
 
 class LakeError(EventLakeError):
@@ -107,39 +99,3 @@ def make_lake_file(name: str, fingerprint: str, size: int, error: str | None = N
     key = escape_unstorable(name)
     error = error if key == name else "its name contains a NUL or is not valid UTF-8; rename it"
     return LakeFile(key, fingerprint, size, error)
-
-
-def escape_unstorable(name: str) -> str:
-    r"""Return a name that the database can store: the same one, or one with escapes that no readable file has.
-
-    >>> escape_unstorable("a\0.tsv")
-    'a\\x00.tsv (escaped)'
-    """
-    if not UNSTORABLE_CHARACTERS.search(name):
-        return name
-    escaped = ESCAPED_CHARACTERS.sub(lambda match: match.group().encode("unicode_escape").decode(), name)
-    return f"{escaped} (escaped)"  # no lake file's name ends with this, as it is not one of SUFFIXES
-
-
-def is_lake_file(key: str) -> bool:
-    """Whether a key names a lake file: it has one of the SUFFIXES, and no part of it is hidden."""
-    return key.endswith(SUFFIXES) and not any(map(is_hidden, key.split("/")))
-
-
-def is_hidden(part: str) -> bool:
-    """Whether files and folders of this name are ignored, with everything below them."""
-    return part.startswith((".", "_")) or part == "lost+found"
-
-
-def describe_error(error: BaseException) -> str:
-    """Return an error's message in one short line without passwords."""
-    return remove_passwords(" ".join(str(error).split()))[:MESSAGE_CHARACTERS] or type(error).__name__
-
-
-def remove_passwords(text: str) -> str:
-    """Return a text without the user and the password of each URL in it, and without passwords in parameters.
-
-    >>> remove_passwords("postgresql://u:p@h/d?sslpassword=p password='p'")
-    'postgresql://h/d?sslpassword=*** password=***'
-    """
-    return PASSWORD_PARAMETER.sub(r"\1***", USER_AND_PASSWORD.sub("//", text))

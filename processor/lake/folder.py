@@ -15,10 +15,9 @@ from processor.lake.base import (
     LakeSettingError,
     LakeSettings,
     Stream,
-    is_hidden,
-    is_lake_file,
     make_lake_file,
 )
+from processor.lake.names import is_hidden, is_lake_file
 
 
 class FolderLake:

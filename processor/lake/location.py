@@ -2,14 +2,9 @@
 
 import re
 
-from processor.lake.base import (
-    DEFAULT_LAKE_SETTINGS,
-    UNSTORABLE_CHARACTERS,
-    Lake,
-    LakeSettingError,
-    LakeSettings,
-)
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, Lake, LakeSettingError, LakeSettings
 from processor.lake.folder import FolderLake
+from processor.lake.names import UNSTORABLE_CHARACTERS
 from processor.lake.s3 import S3Lake
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
-from processor.lake.base import remove_passwords
 from processor.report import formats
 from processor.report.category_chart import draw_category, draw_mark, find_marks
 from processor.report.charts import (
@@ -28,6 +27,7 @@ from processor.report.page_data import MOST_LINES, Article, Overview
 from processor.report.rates import Counts, pluralize
 from processor.report.summary import Summary
 from processor.report.svg import DARK, LIGHT, STYLE, to_text
+from processor.safe_text import remove_passwords
 
 if TYPE_CHECKING:
     from jinja2 import Environment

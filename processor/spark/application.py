@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from processor.errors import WRONG_SETTING, EventLakeError
-from processor.lake.base import remove_passwords
 from processor.parsing import parse_integer
+from processor.safe_text import remove_passwords
 
 if TYPE_CHECKING:
     from collections.abc import Callable

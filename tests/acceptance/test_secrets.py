@@ -16,7 +16,7 @@ import pytest
 from psycopg2 import sql
 
 from processor.formats import make_printable
-from processor.lake.base import describe_error, remove_passwords
+from processor.safe_text import describe_error, remove_passwords
 from tests.support.event_files import CLICK, HEADER
 from tests.support.paths import ROOT
 from tests.support.postgres import as_role

@@ -10,8 +10,9 @@ from typing import TypeVar
 import pytest
 
 from processor import pipeline
-from processor.lake.base import ChangedError, FileError, LakeError, LakeSettingError, escape_unstorable
+from processor.lake.base import ChangedError, FileError, LakeError, LakeSettingError
 from processor.lake.location import open_lake
+from processor.lake.names import escape_unstorable
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan
 from processor.reducing.byte_ranges import ByteRange

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.parsers import ResponseParserError
 
 from processor.lake import aws_client
-from processor.lake.base import LakeError, LakeSettingError, escape_unstorable
+from processor.lake.base import LakeError, LakeSettingError
+from processor.lake.names import escape_unstorable
 from processor.lake.sqs import QueueNotifications, parse_notification
 from tests.support.secret import SECRET
 
