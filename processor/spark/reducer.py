@@ -104,7 +104,11 @@ class SparkReducer:
 
     def _run(self, job: Job) -> list[ShardResult]:
         # botocore reads these by itself, in the executors as well.
-        environment = {name: value for name, value in os.environb.items() if name.startswith(b"AWS_")}
+        environment = {
+            name: value
+            for name, value in os.environb.items()
+            if name.startswith(b"AWS_") or name == b"REQUESTS_CA_BUNDLE"
+        }
         fold = FoldTask(self._lake.url, self._lake.settings, self._chunk_bytes, environment, job.shards)
         ranges = (
             (position, byte_range)

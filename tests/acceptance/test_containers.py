@@ -43,6 +43,26 @@ def test_the_watch_runs_the_same_image_and_starts_with_its_profile_only() -> Non
     assert {"QUEUE_URL", "WATCH_INTERVAL"} <= set(watch["environment"])
 
 
+def test_the_container_gets_every_setting() -> None:
+    documents = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", documents, re.MULTILINE))
+    documented |= set(re.findall(r"`((?:AWS|REQUESTS)_[A-Z0-9_]+)`", documents))
+    passed = {line.partition("=")[0] for line in SERVICES["etl"]["environment"]}
+    # The image holds no Spark, and the container has no terminal.
+    assert passed == documented - {"ENGINE", "NO_COLOR"}
+
+
+def test_every_setting_that_is_read_is_documented() -> None:
+    documents = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    read = set[str]()
+    for module in (ROOT / "processor").rglob("*.py"):
+        source = module.read_text(encoding="utf-8")
+        for names in re.findall(r'read_setting\("([A-Z_]+)"|"((?:AWS|REQUESTS)_[A-Z0-9_]*[A-Z0-9])"', source):
+            read |= set(filter(None, names))
+    assert len(read) > 15
+    assert {name for name in read if f"`{name}`" not in documents} == set()
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_container_gains_rights_or_reaches_into_the_host(name: str) -> None:
     service = SERVICES[name]

@@ -179,7 +179,7 @@ def test_executors_get_the_settings_of_the_lake_and_no_others(
         return jobs[-1]
 
     monkeypatch.setattr(spark, "FoldTask", made)
-    wanted = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": "http://h"}
+    wanted = {"AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": "http://h", "REQUESTS_CA_BUNDLE": "/ca"}
     others = {"DATABASE_URL": SECRET, "PGPASSWORD": SECRET, "LAWS_X": "1", "MAX_TEXT_GIB": "1", "METRICS": "x"}
     lake = open_lake(lake.url, LakeSettings(max_text_gib=7))
     for name in [name for name in os.environ if name.startswith("AWS_")]:
