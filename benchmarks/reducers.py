@@ -5,7 +5,7 @@ python -m benchmarks.reducers LAKE
 
 import sys
 
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.reducing.process_pool import open_local_reducer
 from processor.settings import count_cores
 

@@ -143,7 +143,7 @@ def main(argv: list[str]) -> int:
 
                 settings = settings.with_wrong(str(error))
                 console = Console(settings.prints_json)
-            from processor.commands.runner import run_command
+            from processor.commands.run_command import run_command
 
             signals.exit_code = command.stop_code
             try:

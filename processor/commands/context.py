@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from processor.lake.base import Lake
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.output.console import Console
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally

@@ -9,12 +9,12 @@ from functools import partial
 from typing import NamedTuple
 
 from processor.commands.context import Context
-from processor.commands.drawing import PAGE
-from processor.commands.messages import nothing_there
+from processor.commands.draw_report import PAGE
+from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
-from processor.lake.location import describe_access, describe_weak_fingerprints
+from processor.lake.open_lake import describe_access, describe_weak_fingerprints
 from processor.output.console import RED
 from processor.output.metrics_export import TextFile
 from processor.settings import Settings
@@ -94,7 +94,7 @@ def _lake(context: Context) -> str:
     lake = context.open_lake()
     files = list(lake.list_files())
     if not files:
-        raise FailedError(nothing_there(lake, context.settings))
+        raise FailedError(describe_empty_lake(lake, context.settings))
     failed = next((file for file in files if file.error is not None), None)
     if failed is not None:
         raise FailedError(f"{failed.key}: {failed.error}")

@@ -3,7 +3,7 @@
 import json
 
 from processor.commands.context import Context
-from processor.commands.messages import nothing_there
+from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE
 from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
@@ -44,7 +44,7 @@ def run(context: Context) -> int:
     if refusal:
         raise refusal
     if not present:
-        console.warn(nothing_there(lake, settings))
+        console.warn(describe_empty_lake(lake, settings))
     return DONE
 
 

@@ -3,8 +3,8 @@
 import json
 
 from processor.commands.context import RunContext
-from processor.commands.drawing import draw
-from processor.commands.messages import unknown
+from processor.commands.draw_report import draw_report
+from processor.commands.messages import describe_unknown_key
 from processor.errors import DONE, FailedError
 from processor.lake.names import escape_unstorable
 
@@ -14,9 +14,9 @@ def run(context: RunContext) -> int:
     assert context.settings.key is not None
     key = escape_unstorable(context.settings.key)
     if not context.store.forget(key):
-        raise FailedError(unknown(key))
+        raise FailedError(describe_unknown_key(key))
     context.tally.forgotten(key)
     if context.settings.prints_json:
         context.console.result(json.dumps(context.tally.summary()))
-    draw(context.store, context.console)
+    draw_report(context.store, context.console)
     return DONE

@@ -6,10 +6,10 @@ from contextlib import suppress
 
 from processor import pipeline
 from processor.commands.context import RunContext
-from processor.commands.drawing import PAGE, PICTURE, draw
-from processor.commands.messages import nothing_there
+from processor.commands.draw_report import PAGE, PICTURE, draw_report
+from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE, FAILED
-from processor.lake.location import describe_weak_fingerprints
+from processor.lake.open_lake import describe_weak_fingerprints
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 
@@ -39,7 +39,7 @@ def run(context: RunContext) -> int:
     console.end()
     console.summary(tally)
     if refusal is None and not tally.files_counted + tally.files_unchanged + tally.files_failed:
-        console.warn(nothing_there(lake, settings))
+        console.warn(describe_empty_lake(lake, settings))
     if settings.prints_json:
         console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
@@ -49,7 +49,7 @@ def run(context: RunContext) -> int:
         console.log()
         psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
         console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
-    draw(store, console)
+    draw_report(store, console)
     with suppress(OSError):  # the current folder was deleted, as `draw` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
     if (line := describe_weak_fingerprints(lake)) is not None:

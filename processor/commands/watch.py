@@ -1,7 +1,7 @@
 """`run.py watch`: ingests files as they arrive, until a signal ends it."""
 
 from processor.commands.context import RunContext
-from processor.commands.drawing import draw
+from processor.commands.draw_report import draw_report
 from processor.errors import DONE
 from processor.formats import pluralize
 from processor.lake.notifications import open_notifications
@@ -30,7 +30,7 @@ def run(context: RunContext) -> int:
             plan,
             settings.interval_seconds,
             tally,
-            lambda: draw(store, console),
+            lambda: draw_report(store, console),
             context.record_turn,
         )
         watching.run()

@@ -8,7 +8,7 @@ import threading
 from multiprocessing.connection import Connection
 
 from processor.lake.base import FileError, LakeError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import ReadAhead
 from processor.reducing.in_process import reduce_byte_range
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from processor.lake.base import FileError, Lake, LakeError, LakeSettings
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import copy_rows

@@ -17,7 +17,7 @@ import pytest
 
 from processor import pipeline
 from processor.lake.base import LakeFile, Stream
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from state.database import Database
 from state.schema import list_migrations
 from state.store import Store

@@ -12,7 +12,7 @@ import pytest
 
 from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import LakeSettingError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from state import embedded
 from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER

@@ -18,8 +18,8 @@ import pytest
 
 from processor import pipeline
 from processor.batches import Limits
-from processor.lake.location import open_lake
 from processor.lake.notifications import NoNotifications
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch

@@ -13,7 +13,7 @@ import pytest
 
 from processor.lake.aws_settings import make_client
 from processor.lake.base import LakeError, LakeSettingError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.sqs import QueueNotifications
 from tests.support.accounts import as_nobody
 from tests.support.event_files import FILES, LAKE, events

@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches
 from processor.lake.base import FileError, LakeError, LakeFile
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.events import Rejection
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text

@@ -17,7 +17,7 @@ from psycopg2.errors import DeadlockDetected
 from psycopg2.extensions import parse_dsn
 
 from processor.batches import Limits
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.pipeline import run as run_pipeline
 from processor.plan import Plan
 from state.database import Database

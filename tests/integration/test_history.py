@@ -13,7 +13,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor
 
 from processor import batches
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild as rebuild_lake
 from processor.run_tally import RunTally

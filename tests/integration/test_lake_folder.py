@@ -11,8 +11,8 @@ import pytest
 
 from processor import pipeline
 from processor.lake.base import ChangedError, FileError, LakeError, LakeSettingError
-from processor.lake.location import open_lake
 from processor.lake.names import escape_unstorable
+from processor.lake.open_lake import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan
 from processor.reducing.byte_ranges import ByteRange

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from processor.lake.base import ChangedError, Lake, LakeFile, Stream
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import ReadAhead
 from tests.support.proxies import put
 

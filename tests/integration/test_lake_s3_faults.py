@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from processor.lake.base import FileError, LakeError, LakeFile, LakeSettingError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.text import read_text
 from tests.support.event_files import HEADER, LATER, events
 from tests.support.lake_files import read_lake_file

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from processor.lake import s3
 from processor.lake.base import Lake, LakeError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.ingest import PLAN, ingest_folder
 from tests.support.lake_files import fingerprints

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processor.lake.base import FileError, LakeError, LakeSettingError
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.lake_files import failed, fingerprints, read_lake_file
 from tests.support.odd_s3 import OddS3, Refusal

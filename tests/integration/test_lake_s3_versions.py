@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.text import read_text
 from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify

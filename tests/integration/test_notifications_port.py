@@ -11,8 +11,8 @@ import boto3
 import pytest
 
 from processor.lake.base import Lake
-from processor.lake.location import open_lake
 from processor.lake.notifications import NoNotifications, Notifications, open_notifications
+from processor.lake.open_lake import open_lake
 from tests.support.event_files import HEADER
 from tests.support.proxies import put
 

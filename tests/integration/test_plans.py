@@ -13,7 +13,7 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from state.connection import CONSTANTS
 from state.database import Database

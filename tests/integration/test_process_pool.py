@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from processor import pipeline
 from processor.batches import Limits
 from processor.lake.base import FileError, Lake, LakeFile
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import reduce_text
 from processor.reducing import process_pool

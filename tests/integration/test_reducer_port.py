@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from processor.lake.base import FileError, Lake, LakeFile, LakeSettings
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.reducers.partial import Counts, Partial
 from processor.reducing.in_process import InProcessReducer
 from processor.reducing.process_pool import ProcessPool

@@ -15,7 +15,7 @@ import pytest
 
 from processor.lake.base import FileError, Lake, LakeError, LakeFile, LakeSettings
 from processor.lake.folder import FolderLake
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange
 from processor.reducing.reducer import ReducedPartial

@@ -9,7 +9,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.errors import UniqueViolation
 
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from processor.verify import verify

@@ -17,7 +17,7 @@ from psycopg2.extensions import cursor
 from processor import pipeline
 from processor.batches import LIMITS, Limits
 from processor.lake.base import Lake, LakeFile
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 from processor.reducers.fold import CHUNK_BYTES

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from processor import pipeline
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.process_pool import open_local_reducer

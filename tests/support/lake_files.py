@@ -1,6 +1,6 @@
 """Lake files as the program reads them, and what the database knows of them."""
 
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.text import read_text
 from tests.support.database_queries import ask
 from tests.support.event_files import LAKE

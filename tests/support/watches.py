@@ -5,7 +5,7 @@ from pathlib import Path
 
 import boto3
 
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from tests.support.database_queries import ask
 from tests.support.program_runs import Run
 from tests.support.tables import counted, is_there

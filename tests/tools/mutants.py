@@ -53,10 +53,10 @@ TESTS = {
     "processor/parsing.py": "parsing",
     "processor/commands/choose_reducer.py": "process_pool concurrent_runs",
     "processor/commands/doctor.py": "doctor",
-    "processor/commands/drawing.py": "commands page",
+    "processor/commands/draw_report.py": "commands page",
     "processor/commands/ingest.py": "run commands",
     "processor/commands/rejected.py": "rejected",
-    "processor/commands/runner.py": "commands metrics concurrent_runs",
+    "processor/commands/run_command.py": "commands metrics concurrent_runs",
     "processor/commands/verify.py": "verify commands",
     "processor/commands/watch.py": "watch",
     "processor/commands/": "commands",
@@ -99,7 +99,7 @@ TESTS = {
     "processor/lake/aws_settings.py": "aws sqs lake_s3_refusals lake_s3_faults",
     "processor/lake/folder.py": "lake_port names lake_folder",
     "processor/lake/text.py": "parsing lake_text limits",
-    "processor/lake/location.py": "parsing names lake_folder lake_s3_faults"
+    "processor/lake/open_lake.py": "parsing names lake_folder lake_s3_faults"
     " limits::test_a_file_that_holds_more_text_than_the_limit_fails"
     " limits::test_a_file_that_grows_while_it_is_read_fails"
     " lake_s3_versions::test_a_file_with_an_error_is_not_read"

@@ -12,7 +12,7 @@ from backports import zstd
 from processor import batches
 from processor.batches import MAX_REJECTED_LINES
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile, LakeSettings
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.fold import MAX_ENTRIES
 from processor.reducers.partial import Partial

@@ -36,7 +36,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> list[Console]:
 @pytest.mark.usefixtures("unsignalled")
 def test_main_returns_the_exit_code_of_the_command(ended: list[Console], monkeypatch: pytest.MonkeyPatch) -> None:
     for code in (0, 1, 2, 75):
-        monkeypatch.setattr("processor.commands.runner.run_command", lambda *_, code=code: code)
+        monkeypatch.setattr("processor.commands.run_command.run_command", lambda *_, code=code: code)
         assert cli.main([]) == code
     assert len(ended) == 4
 
@@ -70,7 +70,7 @@ def test_main_reports_what_a_signal_stopped(
         assert stop.exit_code == code
         raise StopRequest("SIGTERM")
 
-    monkeypatch.setattr("processor.commands.runner.run_command", stopped)
+    monkeypatch.setattr("processor.commands.run_command.run_command", stopped)
     assert cli.main(words) == code
     assert capsys.readouterr().err == f"stopped by SIGTERM with 3 files left; {then}\n"
     assert len(ended) == 1
@@ -99,7 +99,7 @@ def test_doctor_runs_whatever_the_log_settings_are(
         assert type(console) is Console
         return 1
 
-    monkeypatch.setattr("processor.commands.runner.run_command", performed)
+    monkeypatch.setattr("processor.commands.run_command.run_command", performed)
     monkeypatch.setenv("LOG_LEVEL", "loud")
     assert cli.main(["doctor"]) == 1
     ((line,),) = wrong

@@ -10,8 +10,8 @@ import watchfiles
 
 from processor.lake.base import LakeSettingError
 from processor.lake.folder_notifications import MAX_NAMES, QUIET_SECONDS, FolderNotifications
-from processor.lake.location import open_lake
 from processor.lake.notifications import NoNotifications, open_notifications
+from processor.lake.open_lake import open_lake
 from tests.support.event_files import HEADER
 from tests.support.lake_folders import write_lake
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from processor.lake.base import ChangedError, LakeFile, LakeSettings, Stream
-from processor.lake.location import open_lake
+from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead
 from tests.support.waiting import wait_until
 
