@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from processor.lake.base import FileError, LakeFile
 from processor.lake.text import estimate_text_size
+from processor.listener import Listener
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
@@ -23,16 +24,6 @@ MIB = 1024 * 1024
 
 class RowsWithheldError(Exception):
     """The rows of a file were withheld because of its rejected lines, but all its lines together are good enough."""
-
-
-class Progress(Protocol):
-    """Is informed of how much was read, and of faults that the run repairs by itself."""
-
-    def read(self, size: int) -> None:
-        """`size` more bytes were read from the lake."""
-
-    def warn(self, line: str) -> None:
-        """Something went wrong that the run repairs by itself."""
 
 
 class Limits(NamedTuple):
@@ -52,13 +43,13 @@ class BatchFile:
     `rows` is the number of its rows, or None for a file that is too large to be held in memory.
     """
 
-    def __init__(self, file: LakeFile, reducer: Reducer, progress: Progress, limits: Limits) -> None:
+    def __init__(self, file: LakeFile, reducer: Reducer, listener: Listener, limits: Limits) -> None:
         """Read the file, as far as the limits allow; raises LakeError."""
         self.file = file
         self.error: FileError | None = None
         self.rows: int | None = 0
         self._reading: Reading | None = None
-        self._reducer, self._progress, self._limits = reducer, progress, limits
+        self._reducer, self._listener, self._limits = reducer, listener, limits
         self._max_rejected: float = MAX_REJECTED_LINES
         self._hold()
 
@@ -76,11 +67,11 @@ class BatchFile:
         if isinstance(reason, RowsWithheldError):
             self._max_rejected = inf
         else:
-            self._progress.warn(f"{reason}; its file is reduced again in this process")
+            self._listener.warn(f"{reason}; its file is reduced again in this process")
         self._hold()
 
     def _begin(self) -> Reading:
-        return read_file(self.file, self._reducer.results(self.file), self._progress, self._max_rejected)
+        return read_file(self.file, self._reducer.results(self.file), self._listener, self._max_rejected)
 
     def _hold(self) -> None:
         """Read the file until all of it is in memory, or the limits are reached."""
@@ -90,7 +81,7 @@ class BatchFile:
             except FileError as error:
                 self.error = error
             except LostRowsError as error:
-                self._progress.warn(f"{error}; its file is reduced again in this process")
+                self._listener.warn(f"{error}; its file is reduced again in this process")
                 continue
             except RowsWithheldError:
                 self._max_rejected = inf
@@ -114,7 +105,7 @@ def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
 
 
 def make_batches(
-    files: Sequence[LakeFile], reducer: Reducer, progress: Progress, limits: Limits
+    files: Sequence[LakeFile], reducer: Reducer, listener: Listener, limits: Limits
 ) -> Iterator[list[BatchFile]]:
     """Read files in their order and yield them in batches.
 
@@ -127,7 +118,7 @@ def make_batches(
             yield batch
             batch, rows, size = [], 0, 0
         try:
-            item = BatchFile(file, reducer, progress, limits)
+            item = BatchFile(file, reducer, listener, limits)
         except Exception:
             if batch:
                 yield batch
@@ -146,7 +137,7 @@ def make_batches(
 
 
 def read_file(
-    file: LakeFile, results: Iterator[ReducedPartial], progress: Progress, max_rejected: float = MAX_REJECTED_LINES
+    file: LakeFile, results: Iterator[ReducedPartial], listener: Listener, max_rejected: float = MAX_REJECTED_LINES
 ) -> Reading:
     """Return the rows of a file, which are read as they are used, and then its version; using them raises FileError.
 
@@ -164,7 +155,7 @@ def read_file(
         withholds = False
         try:
             for result in results:
-                progress.read(result.size)
+                listener.read(result.size)
                 chunks.update(result.chunks)
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
@@ -173,7 +164,7 @@ def read_file(
                 if not withholds:
                     yield result.rows
         except FileError as error:
-            progress.read(error.size)
+            listener.read(error.size)
             raise
         events, rejected = counts["events"], reasons.total()
         if rejected > events:
