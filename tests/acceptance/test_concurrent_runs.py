@@ -378,7 +378,7 @@ def test_a_holder_that_cannot_be_seen_is_reported_as_such(database: str, monkeyp
     assert str(busy.value) == "another run is at work on this database; wait for it to end"
 
 
-@pytest.mark.parametrize(("patience", "lines"), [(0.2, 1), (60, 0)])
+@pytest.mark.parametrize(("seconds", "lines"), [(0.2, 1), (60, 0)])
 def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
     database: str, monkeypatch: pytest.MonkeyPatch, seconds: float, lines: int
 ) -> None:
