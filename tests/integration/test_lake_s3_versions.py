@@ -354,3 +354,14 @@ def test_a_file_with_an_error_is_not_read(odd: OddS3) -> None:
     odd.edit = no_fields("Size")
     assert {(file.fingerprint, file.size) for file in lake.list_files()} == {("", 0)}
     assert all(isinstance(file, LakeFile) and file.error for file in lake.list_files())
+
+
+@pytest.mark.parametrize(("status", "code"), [(412, "PreconditionFailed"), (412, ""), (416, "InvalidRange"), (416, "")])
+def test_a_refused_condition_or_range_means_that_the_object_was_replaced(odd: OddS3, status: int, code: str) -> None:
+    odd.put({"a.tsv": FILES["a.tsv"]})
+    lake = open_lake(LAKE)
+    (file,) = lake.list_files()
+    odd.put({"a.tsv": b"shorter"})
+    odd.refuse = lambda asked: Refusal(status, code) if asked.what == "get" else None
+    with pytest.raises(ChangedError, match="it was replaced after it was listed"):
+        lake.open(file).read()
