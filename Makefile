@@ -22,13 +22,13 @@ run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## ingest LAKE_URL, or a ma
 test-unit: .venv/tests ## run the tests that need no database: below 30 s
 	@$(PYTEST) -m "not slow" $(DOCTESTS) tests/unit
 
-test: .venv/tests ## run the tests but the slow ones: some 9 minutes
+test: .venv/tests ## run the tests but the slow ones: some 6 minutes
 	@$(PYTEST) -m "not slow" $(DOCTESTS) tests
 
 test-slow: .venv/tests ## run the slow tests: histories, crashes at every statement, Spark, dbt, a browser
 	@$(PYTEST) -m slow
 
-test-all: test test-slow ## run all tests: some 18 minutes
+test-all: test test-slow ## run all tests: some 13 minutes
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), continuing where the last soak ended
 	@.venv/bin/python -m tests.tools.soak
