@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import IO, NoReturn
@@ -108,8 +109,9 @@ def list_commands() -> Iterator[str]:
 
 def reap() -> None:
     """Wait for the forks that have ended."""
-    while os.waitpid(-1, os.WNOHANG)[0]:
-        pass
+    with suppress(ChildProcessError):  # there is no other
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def become_program(arguments: list[str], environment: dict[str, str], folder: str) -> NoReturn:
