@@ -16,13 +16,7 @@ from processor.rebuild import rebuild
 
 def run(context: RunContext) -> int:
     """Ingest the lake, show the result and draw the report."""
-    settings, console, lake, store, tally = (
-        context.settings,
-        context.console,
-        context.lake,
-        context.store,
-        context.tally,
-    )
+    settings, console, tally = context.settings, context.console, context.tally
     plan = Plan(
         settings.prunes,
         settings.prunes_all,
@@ -32,27 +26,27 @@ def run(context: RunContext) -> int:
     )
     refusal = None
     try:
-        (rebuild if settings.rebuilds else pipeline.run)(lake, store, plan, tally)
+        (rebuild if settings.rebuilds else pipeline.run)(context.lake, context.store, plan, tally)
     except PruneError as error:
         refusal = error
     tally.stop_clock()
     console.end()
     console.summary(tally)
     if refusal is None and not tally.files_counted + tally.files_unchanged + tally.files_failed:
-        console.warn(describe_empty_lake(lake, settings))
+        console.warn(describe_empty_lake(context.lake, settings))
     if settings.prints_json:
         console.result(json.dumps(tally.summary()))
     elif console.shows_tables:
-        for table, columns, rows in store.reads.first_rows():
+        for table, columns, rows in context.store.reads.first_rows():
             console.log()
             console.table(f"The first rows of {table}:", columns, rows)
         console.log()
-        psql = f"LAKE_URL={shlex.quote(lake.url)} make psql"
+        psql = f"LAKE_URL={shlex.quote(context.lake.url)} make psql"
         console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
-    draw_report(store, console)
-    with suppress(OSError):  # the current folder was deleted, as `draw` reported
+    draw_report(context.store, console)
+    with suppress(OSError):  # the current folder was deleted, as `draw_report` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
-    if (line := describe_weak_fingerprints(lake)) is not None:
+    if (line := describe_weak_fingerprints(context.lake)) is not None:
         console.warn(line)
     if refusal:
         raise refusal

@@ -12,25 +12,19 @@ from processor.watch import Watch
 
 def run(context: RunContext) -> int:
     """Ingest the present files and those that arrive, until a signal."""
-    settings, console, lake, store, tally = (
-        context.settings,
-        context.console,
-        context.lake,
-        context.store,
-        context.tally,
-    )
+    settings, console, tally = context.settings, context.console, context.tally
     plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
     watching = None
     try:
-        notifications = open_notifications(lake, settings.queue_url, console.warn)
+        notifications = open_notifications(context.lake, settings.queue_url, console.warn)
         watching = Watch(
-            lake,
-            store,
+            context.lake,
+            context.store,
             notifications,
             plan,
             settings.interval_seconds,
             tally,
-            lambda: draw_report(store, console),
+            lambda: draw_report(context.store, console),
             context.record_turn,
         )
         watching.run()

@@ -80,9 +80,8 @@ def draw_mark(mark: Mark) -> Element:
     return svg
 
 
-def draw_category(panel: Panel, name: str, summary: Summary, width: float, height: float) -> Element:
-    """Return the chart of a category, of a size in pixels."""
-    scale = find_scale(summary)
+def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width: float, height: float) -> Element:
+    """Return the chart of a category, of a size in pixels, on the scale that `find_scale` gives for all of them."""
     counts = [panel.series.get(start, Counts()) for start in summary.periods]
     svg = make_svg(width, height, _describe(panel, name, summary))
     foot = height - BELOW

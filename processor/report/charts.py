@@ -49,9 +49,9 @@ def draw_cumulative_clicks(rows: Sequence[Position], names: Mapping[str, str], w
                 add(point, "title", title)
         ends.append((axes.y(known[-1]), number, article))
     most_columns = int((width - right - 26) / CHARACTER_PIXELS)
-    for y, (end, number, article) in zip(
-        _spread([end for end, _, _ in sorted(ends)], height), sorted(ends), strict=True
-    ):
+    ends.sort()
+    label_heights = _spread([end for end, _, _ in ends], height)
+    for y, (end, number, article) in zip(label_heights, ends, strict=True):
         x = axes.x(len(days) - 1)
         path = f"M{format_number(x + 4)} {format_number(end)}L{format_number(right + 12)} {format_number(y)}"
         add(svg, "path", class_=f"s{number}", d=path, stroke_opacity="0.35", stroke_width="1px")

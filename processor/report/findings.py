@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from processor.formats import pluralize
 from processor.report.formats import (
     format_interval,
     format_name,
@@ -12,7 +13,7 @@ from processor.report.formats import (
     name_panels,
 )
 from processor.report.page_data import ChangedArticle
-from processor.report.rates import Counts, difference_interval, pluralize, wilson_interval
+from processor.report.rates import Counts, difference_interval, wilson_interval
 from processor.report.summary import FIRM_DISPLAYS, Summary
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from processor.formats import pluralize
 from processor.report import formats
-from processor.report.category_chart import draw_category, draw_mark, find_marks
+from processor.report.category_chart import draw_category, draw_mark, find_marks, find_scale
 from processor.report.charts import (
     draw_cumulative_clicks,
     draw_session_counts,
@@ -24,7 +25,7 @@ from processor.report.charts import (
 )
 from processor.report.findings import describe_change, find_findings
 from processor.report.page_data import MOST_LINES, Article, Overview
-from processor.report.rates import Counts, pluralize
+from processor.report.rates import Counts
 from processor.report.summary import Summary
 from processor.report.svg import DARK, LIGHT, STYLE, to_text
 from processor.safe_text import remove_passwords
@@ -157,10 +158,10 @@ def _both(draw: Callable[[float, float], Element], width: float, height: float) 
 
 def _panels(summary: Summary) -> list[dict[str, object]]:
     """Return the name, the totals and the chart of each category."""
-    width = {1: FULL, 2: HALF}.get(len(summary.panels), NARROW)
+    width, scale = {1: FULL, 2: HALF}.get(len(summary.panels), NARROW), find_scale(summary)
     panels: list[dict[str, object]] = []
     for panel, name in zip(summary.panels, formats.name_panels(summary.panels), strict=True):
-        draw = partial(draw_category, panel, name, summary)
+        draw = partial(draw_category, panel, name, summary, scale)
         chart = _chart(draw(NARROW, 170)) if width == NARROW else _both(draw, width, 220)
         panels.append({"name": name, "total": panel.total, "chart": chart})
     return panels

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from processor.report.axes import CHARACTER_PIXELS
-from processor.report.category_chart import draw_category, draw_mark, find_marks
+from processor.report.category_chart import Scale, draw_category, draw_mark, find_marks, find_scale
 from processor.report.findings import find_findings
 from processor.report.formats import format_days, format_rate, name_panels, shorten
 from processor.report.summary import Panel, Summary
@@ -42,9 +42,9 @@ def draw_picture(summary: Summary | None) -> str:
     add(svg, "rect", width=WIDTH, height=height, fill=LIGHT["card"])
     svg.append(header)
     if summary is not None:
-        width = (WIDTH - 2 * EDGE + GAP) / columns - GAP
+        width, scale = (WIDTH - 2 * EDGE + GAP) / columns - GAP, find_scale(summary)
         for position, (panel, name) in enumerate(zip(panels, name_panels(panels), strict=True)):
-            part = draw_panel(panel, name, summary, width, HEADING + HEIGHTS[columns])
+            part = draw_panel(panel, name, summary, scale, width, HEADING + HEIGHTS[columns])
             _place(
                 svg,
                 part,
@@ -54,13 +54,13 @@ def draw_picture(summary: Summary | None) -> str:
     return to_text(svg)
 
 
-def draw_panel(panel: Panel, name: str, summary: Summary, width: float, height: float) -> Element:
+def draw_panel(panel: Panel, name: str, summary: Summary, scale: Scale, width: float, height: float) -> Element:
     """Return the chart of a category below its name and totals; the name is cut to the width."""
     svg = make_svg(width, height)
     svg.attrib |= {"width": f"{width:.1f}", "height": f"{height:.1f}"}
     add(svg, "text", shorten(name, int(width / CHARACTER_PIXELS / 1.35)), class_="name", x=0, y=18)
     add(svg, "text", f"{panel.total} = {format_rate(panel.total.rate)}", x=0, y=36)
-    chart = draw_category(panel, name, summary, width, height - HEADING)
+    chart = draw_category(panel, name, summary, scale, width, height - HEADING)
     chart.attrib |= {"width": f"{width:.1f}", "height": f"{height - HEADING:.1f}"}
     _place(svg, chart, 0, HEADING)
     return svg

@@ -4,12 +4,9 @@ import math
 from statistics import NormalDist
 from typing import NamedTuple
 
+from processor.formats import pluralize
+
 CONFIDENCE = 0.95
-
-
-def pluralize(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 class Counts(NamedTuple):

@@ -21,7 +21,8 @@ def summed(*some: CategoryDay) -> Summary:
 def charts(*some: CategoryDay) -> list[Element]:
     """The charts of all categories of some rows, 400 by 200 pixels."""
     summary = summed(*some)
-    return [draw_category(panel, str(panel.name), summary, 400, 200) for panel in summary.panels]
+    scale = find_scale(summary)
+    return [draw_category(panel, str(panel.name), summary, scale, 400, 200) for panel in summary.panels]
 
 
 def paths(chart: Element, class_: str) -> list[list[tuple[float, float]]]:
