@@ -14,7 +14,7 @@ from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, content_hash, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
 from state.files import FileVersion, Reading
-from state.rows import LostRowsError, Rows
+from state.partial_rows import LostRowsError, Rows
 
 # The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
 # database's disk, and the file is most likely to fail.

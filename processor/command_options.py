@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from typing import Any
 
-from processor.parsing import has_day_form, parse_day, parse_integer
+from processor.setting_values import has_day_form, parse_day, parse_integer
 
 
 class Option:

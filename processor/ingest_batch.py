@@ -9,7 +9,7 @@ from processor.listener import Listener
 from state.comparison import ComparisonTables
 from state.errors import DatabaseError, DatabaseUnavailableError
 from state.files import Failure, FileVersion
-from state.rows import LostRowsError
+from state.partial_rows import LostRowsError
 from state.store import Store
 
 Result = FileVersion | Exception | None  # the version that was ingested, why the file failed, or None: the same content

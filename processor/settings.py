@@ -28,7 +28,7 @@ from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
-from processor.parsing import parse_day, parse_decimal, parse_integer
+from processor.setting_values import parse_day, parse_decimal, parse_integer
 
 if TYPE_CHECKING:
     from processor.output.console import Console

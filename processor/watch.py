@@ -9,7 +9,7 @@ from processor.backoff import Backoff
 from processor.batches import make_batches
 from processor.ingest_batch import Results, ingest_batch, record_results
 from processor.lake.base import ChangedError, Lake, LakeError, LakeFile
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 from processor.lake.notifications import Notifications
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes

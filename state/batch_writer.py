@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
 from state.files import Failure, FileVersion, Reading, Recollection
-from state.rows import copy
+from state.partial_rows import copy
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor

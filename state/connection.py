@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
-from state.refusals import advise, describe_refusal, describe_wrong_url, is_temporary, shorten
+from state.postgres_errors import advise, describe_refusal, describe_wrong_url, is_temporary, shorten
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from state.rows import Rows
+from state.partial_rows import Rows
 
 
 class KnownFile(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from state.rows import LostRowsError
+from state.partial_rows import LostRowsError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from processor.commands.context import Context
 from processor.errors import DONE, FailedError
 from processor.formats import format_time, make_json_value
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 from processor.output.console import Console
 from processor.safe_text import remove_passwords
 

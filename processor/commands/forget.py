@@ -6,7 +6,7 @@ from processor.commands.context import RunContext
 from processor.commands.draw_report import draw_report
 from processor.commands.messages import describe_unknown_key
 from processor.errors import DONE, FailedError
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 
 
 def run(context: RunContext) -> int:

@@ -1,7 +1,7 @@
 """Messages that more than one command has."""
 
 from processor.lake.base import Lake
-from processor.lake.names import SUFFIXES
+from processor.lake.keys import SUFFIXES
 from processor.safe_text import remove_passwords
 from processor.settings import Settings
 

@@ -3,7 +3,7 @@
 from processor.commands.context import Context
 from processor.commands.messages import describe_unknown_key
 from processor.errors import DONE, FailedError
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 
 
 def run(context: Context) -> int:

@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from processor.lake.aws_refusals import EXPIRED, Cause, RefusedError, UnreachableError, explain_refusal
+from processor.lake.aws_errors import EXPIRED, Cause, RefusedError, UnreachableError, explain_refusal
 from processor.lake.aws_settings import make_client
 from processor.lake.base import LakeError, LakeSettingError
 from processor.safe_text import describe_error

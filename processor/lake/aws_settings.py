@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from processor.lake.aws_refusals import EXPIRED, Cause, explain_refusal
+from processor.lake.aws_errors import EXPIRED, Cause, explain_refusal
 from processor.lake.base import LakeError, LakeSettingError
 from processor.safe_text import describe_error
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 
 
 class LakeError(EventLakeError):

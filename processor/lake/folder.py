@@ -17,7 +17,7 @@ from processor.lake.base import (
     Stream,
     make_lake_file,
 )
-from processor.lake.names import is_hidden, is_lake_file
+from processor.lake.keys import is_hidden, is_lake_file
 
 
 class FolderLake:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 
 from processor.environment import decode_utf8, encode_utf8
-from processor.lake.names import is_hidden, is_lake_file
+from processor.lake.keys import is_hidden, is_lake_file
 
 # A file is named only after nothing was written to it for this long; a listing does not wait.
 QUIET_SECONDS = 0.4

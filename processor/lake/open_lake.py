@@ -4,7 +4,7 @@ import re
 
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, Lake, LakeSettingError, LakeSettings
 from processor.lake.folder import FolderLake
-from processor.lake.names import UNSTORABLE_CHARACTERS
+from processor.lake.keys import UNSTORABLE_CHARACTERS
 from processor.lake.s3 import S3Lake
 
 

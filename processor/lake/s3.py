@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from processor.lake.aws_client import AwsClient
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettings, Stream
-from processor.lake.names import is_lake_file
+from processor.lake.keys import is_lake_file
 from processor.lake.s3_listing import ListedObject, S3Listing
 from processor.lake.s3_object import S3Objects, S3Stream
 from processor.lake.s3_version import MODIFIED, make_s3_file

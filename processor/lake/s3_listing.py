@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import unquote_plus
 
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
 
 URL_ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")

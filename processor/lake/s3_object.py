@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile
 from processor.lake.s3_version import S3Version, is_same_version
 from processor.safe_text import describe_error

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from processor.parsing import parse_day
+from processor.setting_values import parse_day
 
 # 2019-02-15, 2019/02/15, 20190215, year=2019/month=02/day=15
 _DATE = re.compile(

@@ -7,9 +7,9 @@ from urllib.parse import unquote_plus
 
 from processor.backoff import Backoff
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_refusals import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
-from processor.lake.names import escape_unstorable, is_lake_file
+from processor.lake.keys import escape_unstorable, is_lake_file
 
 MAX_POLL_SECONDS = 20  # the longest poll that SQS allows
 BATCH_MESSAGES = 10  # the most messages that SQS sends or deletes at once

@@ -13,7 +13,7 @@ from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.copy_rows import copy_rows
 from processor.reducing.reducer import ReducedPartial
-from state.rows import RowsInMemory
+from state.partial_rows import RowsInMemory
 
 
 class InProcessReducer:

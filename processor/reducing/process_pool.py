@@ -16,7 +16,7 @@ from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import ByteRange, choose_range_size, cut_into_byte_ranges, group_into_tasks
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial, Reducer
-from state.rows import LostRowsError
+from state.partial_rows import LostRowsError
 
 # Tasks that are begun or wait to be committed, beyond one for each process.
 TASKS_AHEAD = 2

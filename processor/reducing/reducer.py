@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, Self
 
 from processor.lake.base import Lake, LakeFile
 from processor.reducers.partial import Chunk, Partial
-from state.rows import Rows
+from state.partial_rows import Rows
 
 
 class ReducedPartial(NamedTuple):

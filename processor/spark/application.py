@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from processor.errors import WRONG_SETTING, EventLakeError
-from processor.parsing import parse_integer
 from processor.safe_text import remove_passwords
+from processor.setting_values import parse_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 
 from processor.formats import make_printable
 from processor.lake.base import LakeError, LakeSettingError
-from processor.lake.names import escape_unstorable, is_lake_file
+from processor.lake.keys import escape_unstorable, is_lake_file
 from processor.lake.open_lake import open_lake
 from processor.lake.text import read_text
 from tests.support.accounts import as_nobody

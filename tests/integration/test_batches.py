@@ -27,7 +27,7 @@ from processor.reducing.reducer import ReducedPartial
 from state.batch_writer import BatchWriter
 from state.database import Database
 from state.errors import DatabaseError
-from state.rows import LostRowsError, number_rows
+from state.partial_rows import LostRowsError, number_rows
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events

@@ -11,7 +11,7 @@ import pytest
 
 from processor import pipeline
 from processor.lake.base import ChangedError, FileError, LakeError, LakeSettingError
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 from processor.lake.open_lake import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.plan import Plan

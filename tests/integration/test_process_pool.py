@@ -31,7 +31,7 @@ from processor.reducing.process_pool import ProcessPool
 from processor.verify import verify
 from state.database import Database
 from state.files import FileVersion
-from state.rows import LostRowsError
+from state.partial_rows import LostRowsError
 from state.store import Store
 from tests.support import strategies
 from tests.support.event_files import events

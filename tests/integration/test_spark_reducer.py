@@ -24,7 +24,7 @@ from processor.spark import reducer as spark
 from processor.spark.application import SparkApplication, SparkError, SparkSettingError
 from processor.spark.executor import FoldTask, RangeError, ShardPartial, ShardResult, _open_cached, make_stage_task
 from processor.spark.reducer import Job, SparkReducer, assign_stage_tasks, group_into_jobs
-from state.rows import RowsInMemory
+from state.partial_rows import RowsInMemory
 from state.staging import StagedRows, Staging
 from tests.support.event_files import HEADER, events
 from tests.support.lake_folders import write_lake

@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from processor.lake import aws_client
 from processor.lake.base import LakeError, LakeSettingError
-from processor.lake.names import escape_unstorable
+from processor.lake.keys import escape_unstorable
 from processor.lake.sqs import QueueNotifications, parse_notification
 from tests.support.secret import SECRET
 

@@ -34,7 +34,7 @@ RUNS = (
     " concurrent_runs::test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost"
     " concurrent_runs::test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_ends"
     " concurrent_runs::test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema"
-    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place refusals doctor commands"
+    " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place postgres_errors doctor commands"
     " database_faults database_settings concurrent_runs"
 )
 # Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
@@ -50,7 +50,7 @@ TESTS = {
     "processor/environment.py": "names environment",
     "processor/errors.py": "options unwritable_output",
     "processor/formats.py": "rejected commands secrets",
-    "processor/parsing.py": "parsing",
+    "processor/setting_values.py": "setting_values",
     "processor/commands/choose_reducer.py": "process_pool concurrent_runs",
     "processor/commands/doctor.py": "doctor",
     "processor/commands/draw_report.py": "commands page",
@@ -64,18 +64,18 @@ TESTS = {
     "processor/output/json_log.py": "json_log",
     "processor/output/metrics": "metrics",
     "processor/output/progress_bar.py": "secrets",
-    "processor/reducers/": "events reducers fast_fold parsing limits fuzzed",
+    "processor/reducers/": "events reducers fast_fold setting_values limits fuzzed",
     "processor/reducing/byte_ranges.py": "spark_reducer reducer_port process_pool",
     "processor/reducing/process": "reducer_port process_pool",
     "processor/reducing/reducer.py": "reducer_port batches",
     "processor/report/atomic_file.py": "atomic_file",
     "processor/report/page_data.py": "page",
     "processor/report/svg.py": "picture charts category_chart",
-    "processor/lake/selection.py": "selection parsing options commands",
+    "processor/lake/selection.py": "selection setting_values options commands",
     "processor/cli.py": "options main json_log",
-    "processor/settings.py": "options parsing",
+    "processor/settings.py": "options setting_values",
     "processor/command_registry.py": "options docs",
-    "processor/command_options.py": "options parsing docs",
+    "processor/command_options.py": "options setting_values docs",
     "processor/report/axes.py": "category_chart charts",
     "processor/report/category_chart.py": "category_chart",
     "processor/report/charts.py": "charts page",
@@ -94,18 +94,18 @@ TESTS = {
     "processor/lake/folder_notifications.py": "notifications notifications_port",
     "processor/backoff.py": "watch_schedule sqs",
     "processor/lake/sqs.py": "sqs",
-    "processor/lake/aws_client.py": "aws_refusals aws sqs lake_s3_refusals lake_s3_faults",
-    "processor/lake/aws_refusals.py": "aws_refusals aws sqs lake_s3_refusals lake_s3_faults",
+    "processor/lake/aws_client.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",
+    "processor/lake/aws_errors.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",
     "processor/lake/aws_settings.py": "aws sqs lake_s3_refusals lake_s3_faults",
     "processor/lake/folder.py": "lake_port names lake_folder",
-    "processor/lake/text.py": "parsing lake_text limits",
-    "processor/lake/open_lake.py": "parsing names lake_folder lake_s3_faults"
+    "processor/lake/text.py": "setting_values lake_text limits",
+    "processor/lake/open_lake.py": "setting_values names lake_folder lake_s3_faults"
     " limits::test_a_file_that_holds_more_text_than_the_limit_fails"
     " limits::test_a_file_that_grows_while_it_is_read_fails"
     " lake_s3_versions::test_a_file_with_an_error_is_not_read"
     " lake_s3_versions::test_a_lake_with_etags_needs_no_warning",
     "processor/lake/base.py": "lake_s3_versions lake_s3_listing names",
-    "processor/lake/names.py": "names lake_s3_listing lake_folder",
+    "processor/lake/keys.py": "names lake_s3_listing lake_folder",
     "processor/safe_text.py": "secrets::test_passwords_are_removed",
     "processor/lake/s3.py": "lake_port lake_s3_listing lake_s3_versions lake_s3_refusals",
     "processor/lake/s3_listing.py": "lake_s3_listing lake_s3_refusals",
@@ -129,7 +129,7 @@ TESTS = {
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
     "state/files.py": "batches pipeline",
-    "state/rows.py": "batches pipeline",
+    "state/partial_rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
     " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
@@ -139,9 +139,9 @@ TESTS = {
     "state/recorded_lake.py": RUNS,
     "state/schema.py": RUNS,
     "state/run_lock.py": RUNS,
-    "state/errors.py": "options refusals commands",
-    "state/refusals.py": "refusals::test_each_sqlstate_has_its_advice"
-    " refusals::test_a_broken_connection_has_no_sqlstate_and_is_made_again refusals database_faults tls",
+    "state/errors.py": "options postgres_errors commands",
+    "state/postgres_errors.py": "postgres_errors::test_each_sqlstate_has_its_advice"
+    " postgres_errors::test_a_broken_connection_has_no_sqlstate_and_is_made_again postgres_errors database_faults tls",
     "state/embedded": "embedded",
 }
 STATEMENTS = {
@@ -153,7 +153,7 @@ STATEMENTS = {
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
-    "advance_run_numbers": "refusals::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
+    "advance_run_numbers": "postgres_errors::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
     "read_(last_runs|health)|sum_|measure_": "metrics commands",
     "read_(rights|writability)|try_writes": "doctor roles",
     "read_(article|user|rejected)": "rejected commands",

@@ -12,7 +12,7 @@ from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
 from state.batch_writer import BatchWriter
 from state.database import Database
-from state.rows import LostRowsError, Rows, RowsInMemory
+from state.partial_rows import LostRowsError, Rows, RowsInMemory
 from state.staging import Staging
 from tests.support.event_files import events
 

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from processor.lake.aws_client import translate_error
-from processor.lake.aws_refusals import MEANINGS, PERMISSION, REGION, Cause, RefusedError, explain_refusal
+from processor.lake.aws_errors import MEANINGS, PERMISSION, REGION, Cause, RefusedError, explain_refusal
 
 
 def test_a_refusal_to_renew_credentials_is_not_a_refusal_of_an_object() -> None:

@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from state.refusals import advise, is_temporary
+from state.postgres_errors import advise, is_temporary
 from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents, write_lake

@@ -9,8 +9,8 @@ from processor import cli
 from processor.lake import selection as changes
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection, find_date
-from processor.parsing import has_day_form, parse_day, parse_decimal, parse_integer
 from processor.reducers import events
+from processor.setting_values import has_day_form, parse_day, parse_decimal, parse_integer
 from tests.support import oracle
 
 # Settings that are numbers, with the message for those that are not.
