@@ -19,9 +19,9 @@ Results = list[tuple[LakeFile, Result]]
 def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listener: Listener) -> Iterator[Results]:
     """Ingest a batch of files and return the results, one list for each transaction.
 
-    One transaction takes all files of the batch. Only if the database refuses it, each file gets a transaction and a
-    list of its own. The caller records failures before it asks for the next list, which shows whether the database
-    accepts anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
+    One transaction takes all files of the batch. Only if the database refuses it or rows were lost, each file gets a
+    transaction and a list of its own. The caller records failures before it asks for the next list, which shows whether
+    the database accepts anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
     """
     begun = time.monotonic()
     good = [item for item in batch if item.error is None]
@@ -31,17 +31,16 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
             versions = into.ingest([item.read for item in good])
             listener.committed(time.monotonic() - begun)
             found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
-    except (LostRowsError, RowsWithheldError) as error:
-        for item in good:
-            item.read_again(error)
-        yield from ingest_batch(batch, into, listener)
-        return
     except DatabaseUnavailableError:
         raise
-    except (FileError, DatabaseError) as error:  # only a file that is a batch of its own is read meanwhile
+    except (FileError, DatabaseError, LostRowsError, RowsWithheldError) as error:
         if len(good) > 1:
             for item in batch:
                 yield from ingest_batch([item], into, listener)
+            return
+        if isinstance(error, LostRowsError | RowsWithheldError):
+            good[0].read_again(error)
+            yield from ingest_batch(batch, into, listener)
             return
         found[good[0].file.key] = error
     yield [(item.file, found[item.file.key]) for item in batch]

@@ -31,17 +31,13 @@ class BatchWriter:
     """Writes into the tables that the transaction sees under their names: the permanent ones, or comparison tables.
 
     It first writes the contributions into the tables file_*, under new numbers of the files, the lowest of which is the
-    batch's first. Then it updates the sums with all rows from that number on.
+    batch's first. Then it updates the sums with all rows from that number on. A transaction has one writer, and any
+    number of batches.
     """
 
     def __init__(self, database: Database, cur: "cursor") -> None:
         self._db, self._cur = database, cur
-
-    def prepare(self) -> None:
-        """Create the temporary tables, unless the session has those of this version of the program."""
-        made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
-        if not self._one("has_new", made_by=made_by)[0]:
-            self._execute("create_new", made_by=made_by)
+        self._has_begun = False
 
     def find(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
         """Return what the checkpoint records of the files that are known, by their keys."""
@@ -58,7 +54,10 @@ class BatchWriter:
 
         begins_turn: whether these versions are the first of a run, or of a turn of a watch. Returns the version of each
         file, or None if its content is the same as before. Raises LostRowsError, and what reading a file raises.
+        A file whose rows are not held must be alone, as its rows are written before its content is known.
         """
+        assert len(readings) == 1 or all(reading.is_held for reading in readings)
+        self._begin_batch()
         known = self.find([reading.key for reading in readings])
         (first,) = self._one("next_number")
         lines = defaultdict[str, list[tuple[bytes, int]]](list)
@@ -72,8 +71,6 @@ class BatchWriter:
                 has_new |= self._copy(reading, number, lines)
                 version = version or reading.version()
             if stored is not None and version.content_hash == stored.content_hash:
-                if not reading.is_held:  # alone in its batch, its rows are in new_* by now
-                    self._execute("clear_new")
                 self._execute("record_same", **self._recorded(version), file_id=stored.file_id, commit_id=commit_id)
                 versions.append(None)
             else:
@@ -125,12 +122,14 @@ class BatchWriter:
 
     def retract(self, file_ids: Sequence[int]) -> None:
         """Retract what files contributed; their checkpoints stay."""
+        self._begin_batch()
         (beyond,) = self._one("next_number")
         self._execute("retract", file_ids=list(file_ids))
         self._add_up(beyond, has_retracted=True)
 
     def recall(self, files: Sequence[Recollection]) -> None:
         """Copy what files contributed when they were ingested, from the permanent tables into the comparison tables."""
+        self._begin_batch()
         (first,) = self._one("next_number")
         self._execute(
             "recall_files",
@@ -161,10 +160,6 @@ class BatchWriter:
         if users or dates:
             self._execute("delete_empty", users=users, dates=dates)
 
-    def clear(self) -> None:
-        """Empty the temporary tables for the next batch of the same transaction."""
-        self._execute("clear_new")
-
     def fail(self, failure: Failure) -> None:
         """Record why a file's present version failed; the contribution of an earlier one stays."""
         known = self.find([failure.key])
@@ -172,6 +167,15 @@ class BatchWriter:
             self._execute("record_error", file_id=known[failure.key].file_id, error=failure.error)
         else:
             self._execute("record_failed", key=failure.key, error=failure.error)
+
+    def _begin_batch(self) -> None:
+        """Have empty temporary tables: make them, unless the session has those of this version of the program."""
+        made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
+        if self._has_begun:
+            self._execute("clear_new")
+        elif not self._one("has_new", made_by=made_by)[0]:
+            self._execute("create_new", made_by=made_by)
+        self._has_begun = True
 
     @staticmethod
     def _recorded(version: FileVersion) -> dict[str, object]:

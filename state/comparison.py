@@ -44,7 +44,6 @@ class ComparisonTables:
 
     def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
         """Ingest a batch of files into the comparison tables; if one of `readers` raises, nothing has changed."""
-        self._writer.clear()
         return self._writer.write([read() for read in readers], None)
 
     def fail(self, failures: Sequence[Failure]) -> None:
@@ -54,7 +53,6 @@ class ComparisonTables:
 
     def recall(self, files: Sequence[Recollection]) -> None:
         """Ingest what files contributed to the permanent tables, if they cannot be read now."""
-        self._writer.clear()
         self._writer.recall(files)
 
     def differences(self) -> Iterator[Difference]:

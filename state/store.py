@@ -42,9 +42,7 @@ class Store:
             if written and self._is_committed(readings[0].key, commit_id):
                 return written[-1]
             with self._db.transaction() as cur:
-                writer = BatchWriter(self._db, cur)
-                writer.prepare()
-                written.append(writer.write(readings, commit_id, self._begins_turn))
+                written.append(BatchWriter(self._db, cur).write(readings, commit_id, self._begins_turn))
             return written[-1]
 
         versions = self._db.retry(attempt)
@@ -71,7 +69,6 @@ class Store:
                 found = writer.find([key])
                 if found:
                     file_ids = [found[key].file_id]
-                    writer.prepare()
                     writer.retract(file_ids)
                     self._db.execute(cur, "forget_files", file_ids=file_ids)
                     was_known = True  # a later attempt must know, as this one's commit may have succeeded
@@ -128,6 +125,5 @@ class Store:
         """Create empty comparison tables, which the end of the block drops; all of it is one transaction."""
         with self._db.translate_errors(), self._db.transaction() as cur:
             self._db.execute(cur, "create_comparison_tables")
-            BatchWriter(self._db, cur).prepare()
             self._db.execute(cur, "apply_settings", search_path="pg_temp, state, public")
             yield ComparisonTables(self._db, cur)

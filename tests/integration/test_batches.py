@@ -14,25 +14,27 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches
+from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches, read_file
 from processor.lake.base import FileError, LakeError, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.events import Rejection
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text
-from processor.reducing.byte_ranges import ByteRange
+from processor.reducing.byte_ranges import ByteRange, cut_into_byte_ranges
 from processor.reducing.copy_rows import copy_rows
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.batch_writer import BatchWriter
+from state.connection import Connection
 from state.database import Database
 from state.errors import DatabaseError
-from state.partial_rows import LostRowsError, number_rows
+from state.files import Reading
+from state.partial_rows import LostRowsError, Rows, number_rows
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events
 from tests.support.fuzzed import Memory
-from tests.support.ingest import SilentTally, ingest_folder, local_reducer
+from tests.support.ingest import PLAN, SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
 
@@ -228,6 +230,82 @@ def test_a_store_knows_its_database(database: str) -> None:
         assert (store.connections, said) == (1, ["x"])
 
 
+class InParts(InProcessReducer):
+    """Reduces each 500 bytes of a file to a partial of its own."""
+
+    def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
+        for byte_range in cut_into_byte_ranges(file, 500):
+            yield from reduce_byte_range(self._lake, byte_range, 500)
+
+
+def read_parts(folder: Path, key: str) -> Reading:
+    """Begin to read a file in several partials."""
+    lake = open_lake(str(folder))
+    file = lake.find(key)
+    assert file is not None
+    return read_file(file, InParts(lake, [file]).results(file), SilentTally())
+
+
+def test_one_transaction_takes_any_number_of_batches(database: str, tmp_path: Path) -> None:
+    lake = {f"{n}.tsv": events(n, 20, f"title {n}") + b"bad\n" * n for n in range(3)}
+    write_lake(tmp_path, lake)
+    with Database(database) as db:
+        db.claim(str(tmp_path), relocated=True)
+        with db.transaction() as cur:
+            writer = BatchWriter(db, cur)
+            assert all(writer.write([read_parts(tmp_path, "0.tsv")], None))
+            assert all(writer.write([read_parts(tmp_path, "1.tsv")], None))
+            retracted = [writer.find(["0.tsv"])["0.tsv"].file_id]
+            writer.retract(retracted)
+            assert writer.write([read_parts(tmp_path, "1.tsv")], None) == [None]
+            assert all(writer.write([read_parts(tmp_path, "2.tsv")], None))
+            db.execute(cur, "forget_files", file_ids=retracted)
+    model = Model()
+    model.counting = {key: lake[key] for key in ("1.tsv", "2.tsv")}
+    model.compare(database)
+
+
+class RowsElsewhere:
+    """Rows that are not in memory, and that may be lost before they are written."""
+
+    tables, count, size = None, 1, 0
+
+    def __init__(self, rows: Rows, is_lost: bool) -> None:
+        self._rows, self._is_lost = rows, is_lost
+
+    def write(self, db: Connection, cur: cursor, file_id: int) -> None:
+        if self._is_lost:
+            raise LostRowsError("rows were lost")
+        self._rows.write(db, cur, file_id)
+
+
+def test_a_file_that_is_too_large_when_it_is_read_again_leaves_the_batch_whose_rows_were_lost(
+    database: str, tmp_path: Path
+) -> None:
+    asked = set[str]()
+
+    class LosesOne(InParts):
+        """Holds rows elsewhere the first time, and loses those of "c.tsv"."""
+
+        def results(self, file: LakeFile) -> Iterator[ReducedPartial]:
+            is_first = file.key not in asked
+            asked.add(file.key)
+            for result in super().results(file):
+                rows = RowsElsewhere(result.rows, is_lost=file.key == "c.tsv")
+                yield result._replace(rows=rows) if is_first else result
+
+    lake = {"b.tsv": events(1, 200, "b")}
+    write_lake(tmp_path, lake)
+    ingest_folder(tmp_path, database, PLAN)
+    lake |= {"a.tsv": events(2, 20, "a"), "c.tsv": events(3, 20, "c")}
+    write_lake(tmp_path, lake)
+    (tmp_path / "b.tsv").touch()
+    plan = Plan(open_reducer=LosesOne, limits=MANY._replace(rows=150))
+    tally, errors = ingest_folder(tmp_path, database, plan)
+    assert (tally.files_counted, tally.files_unchanged, errors) == (2, 1, {})
+    Model().check(database, lake)
+
+
 def test_a_batch_is_one_transaction(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {f"{n}.tsv": events(n, 10, "title") for n in range(3)})
     ingest_folder(tmp_path, database, Plan(limits=MANY))
@@ -262,7 +340,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     write_lake(tmp_path, {})
     ingest_folder(tmp_path, database, Plan())
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
-        BatchWriter(db, cur).prepare()
+        db.execute(cur, "create_new", made_by="tests")
         for table, rows in copy_rows(partial).items():
             cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(number_rows(rows, 3))))
         found = {}

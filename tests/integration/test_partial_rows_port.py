@@ -10,7 +10,6 @@ from processor.lake.open_lake import open_lake
 from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
-from state.batch_writer import BatchWriter
 from state.database import Database
 from state.partial_rows import LostRowsError, Rows, RowsInMemory
 from state.staging import Staging
@@ -54,6 +53,11 @@ def tables(tmp_path: Path) -> Mapping[str, bytes]:
     return partial.rows.tables
 
 
+def make_temporary_tables(db: Database, cur: "cursor") -> None:
+    """Make the temporary tables, empty, in place of those that the session has."""
+    db.execute(cur, "create_new", made_by="tests")
+
+
 def written(cur: "cursor") -> dict[str, list[tuple[object, ...]]]:
     """Return the rows of the temporary tables, in an order of their own."""
     found = {}
@@ -66,11 +70,10 @@ def written(cur: "cursor") -> dict[str, list[tuple[object, ...]]]:
 def test_rows_are_written_with_the_number_of_their_file(db: Database, make: Make, tables: Mapping[str, bytes]) -> None:
     rows = make(tables)
     with db.transaction() as cur:
-        writer = BatchWriter(db, cur)
-        writer.prepare()
+        make_temporary_tables(db, cur)
         rows.write(db, cur, 7)
         found = written(cur)
-        writer.clear()
+        make_temporary_tables(db, cur)
         RowsInMemory(tables).write(db, cur, 7)
         assert found == written(cur)
     assert all(found.values())
@@ -81,7 +84,7 @@ def test_rows_are_written_with_the_number_of_their_file(db: Database, make: Make
 def test_a_file_without_rows_writes_none(db: Database, make: Make) -> None:
     rows = make({})
     with db.transaction() as cur:
-        BatchWriter(db, cur).prepare()
+        make_temporary_tables(db, cur)
         rows.write(db, cur, 7)
         assert not any(written(cur).values())
     assert (rows.count, rows.size) == (0, 0)
@@ -96,7 +99,7 @@ def test_rows_that_are_gone_are_lost(db: Database, tables: Mapping[str, bytes]) 
     with Staging.of(db).open() as connection:
         rows = connection.stage(tables)
     with db.transaction() as cur:
-        BatchWriter(db, cur).prepare()
+        make_temporary_tables(db, cur)
         rows.write(db, cur, 7)
     with db.transaction() as cur, pytest.raises(LostRowsError):  # the first transaction has taken them
         rows.write(db, cur, 8)

@@ -19,7 +19,6 @@ from processor.reducing.process_pool import ProcessPool
 from processor.reducing.reducer import ReducedPartial, Reducer
 from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
-from state.batch_writer import BatchWriter
 from state.database import Database
 from state.staging import Staging
 from tests.support.event_files import events
@@ -98,9 +97,7 @@ def merge(results: Iterator[ReducedPartial], db: Database) -> dict[str, object]:
     """Return the merged results of a file, as the database merges their rows."""
     numbers = Counter[str]()
     with db.transaction() as cur:
-        writer = BatchWriter(db, cur)
-        writer.prepare()
-        writer.clear()
+        db.execute(cur, "create_new", made_by="tests")
         for result in results:
             result.rows.write(db, cur, 1)
             numbers.update(events=result.events, rejected=result.reasons.total())
@@ -116,7 +113,6 @@ def merge(results: Iterator[ReducedPartial], db: Database) -> dict[str, object]:
         for text in ("title", "category"):
             cur.execute(f"select article_id, {text}_at, {text} from pg_temp.new_article_days where {text} is not null")
             found[text] = {article: (at, shown) for article, at, shown in sorted(cur.fetchall())}
-        writer.clear()
     return found
 
 
