@@ -1,10 +1,31 @@
 #!/usr/bin/env python3
 """Counts a news app's event lake into Postgres; run `python run.py --help`."""
 
+import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
-from processor.cli import main
-from processor.environment import read_command_line
+from processor.environment import encode_utf8, read_command_line
+
+# `make run` installs the program's packages here; the shell's Python may lack them.
+ENVIRONMENT = Path(__file__).resolve().with_name(".venv")
+
+
+def run(words: list[str]) -> int:
+    """Run one command and return the exit code; `words` follow the program's name."""
+    python = ENVIRONMENT / "bin" / "python"
+    if find_spec("orjson") is None and python.exists() and not ENVIRONMENT.samefile(sys.prefix):
+        os.execv(python, [*map(os.fsencode, (python, __file__)), *map(encode_utf8, words)])  # noqa: S606 - it replaces this process
+    try:
+        from processor.cli import main
+
+        return main(words)
+    except ModuleNotFoundError as error:
+        advice = "make run installs all packages, or pip install -r requirements.txt"
+        print(f"error: the Python package {error.name} is missing: {advice}", file=sys.stderr)
+        return 2
+
 
 if __name__ == "__main__":
-    sys.exit(main(read_command_line()))
+    sys.exit(run(read_command_line()))
