@@ -16,7 +16,7 @@ def run(words: list[str]) -> int:
     """Run one command and return the exit code; `words` follow the program's name."""
     python = ENVIRONMENT / "bin" / "python"
     if find_spec("orjson") is None and python.exists() and not ENVIRONMENT.samefile(sys.prefix):
-        os.execv(python, [*map(os.fsencode, (python, __file__)), *map(encode_utf8, words)])  # noqa: S606 - it replaces this process
+        os.execv(python, [bytes(python), os.fsencode(__file__), *map(encode_utf8, words)])  # noqa: S606 - it replaces this process
     try:
         from processor.cli import main
 
