@@ -283,7 +283,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, scale {scale:g}\n")
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
-        embedded.server("bench", Path(folder, "server")) as server,
+        embedded.open_server("bench", Path(folder, "server")) as server,
     ):
         postmaster = psutil.Process(postmaster_id(Path(folder, "server")))
         bench = Bench(server, postmaster, Path(folder), scale, rounds)

@@ -52,7 +52,7 @@ where relkind = 'r'
 
 
 def postmaster_id(folder: Path) -> int:
-    """Return the process id of the server that `embedded.server` runs in a folder."""
+    """Return the process id of the server that `embedded.open_server` runs in a folder."""
     return int((folder / "data" / "postmaster.pid").read_text(encoding="utf-8").split()[0])
 
 
@@ -64,7 +64,7 @@ def new_database(server: str) -> Iterator[str]:
         admin.autocommit = True
         with admin.cursor() as cur:
             cur.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            yield server.replace(f"/{embedded.database_name('bench')}?", f"/{name}?")
+            yield server.replace(f"/{embedded.name_database('bench')}?", f"/{name}?")
             cur.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 

@@ -125,7 +125,7 @@ def main() -> None:
     numbers = [int(word) for word in sys.argv[1:]] or [1, 2]
     with (
         tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder,
-        embedded.server("bench", Path(folder, "server")) as server,
+        embedded.open_server("bench", Path(folder, "server")) as server,
     ):
         postmaster = postmaster_id(Path(folder, "server"))
         lake = make_lake(Path(folder), float(os.environ.get("SCALE") or "1"))

@@ -44,7 +44,11 @@ class BatchFile:
     """
 
     def __init__(self, file: LakeFile, reducer: Reducer, listener: Listener, limits: Limits) -> None:
-        """Read the file, as far as the limits allow; raises LakeError."""
+        """Read the file, as far as the limits allow; raises LakeError.
+
+        file: one of those that the reducer was opened for. reducer: what reduces it. listener: is informed of the bytes
+        that were read. limits: the most rows, bytes and seconds until which the rows are held in memory.
+        """
         self.file = file
         self.error: FileError | None = None
         self.rows: int | None = 0
@@ -109,6 +113,8 @@ def make_batches(
 ) -> Iterator[list[BatchFile]]:
     """Read files in their order and yield them in batches.
 
+    files: those that the reducer was opened for, in the order of their keys. reducer: what reduces them. listener: is
+    informed of the bytes that were read. limits: the most that a batch holds.
     Raises LakeError and other errors that concern all files, after a batch of the files that were read before.
     """
     batch: list[BatchFile] = []
@@ -141,10 +147,9 @@ def read_file(
 ) -> Reading:
     """Return the rows of a file, which are read as they are used, and then its version; using them raises FileError.
 
-    After more than `max_rejected` rejected lines, and more of them than events, the other rows are withheld. If all
-    lines together have more events, RowsWithheldError is raised at the end.
-
-    Parameters: `results` are the partials of the file.
+    file: as it was listed. results: its partials. listener: is informed of the bytes that were read.
+    max_rejected: after more rejected lines than this, and more of them than events, the other rows are withheld; if all
+    lines together have more events, using the rows raises RowsWithheldError at the end.
     """
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()

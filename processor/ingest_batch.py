@@ -21,7 +21,10 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
 
     One transaction takes all files of the batch. Only if the database refuses it or rows were lost, each file gets a
     transaction and a list of its own. The caller records failures before it asks for the next list, which shows whether
-    the database accepts anything at all. Raises DatabaseUnavailableError, LakeError and BusyError.
+    the database accepts anything at all.
+
+    batch: files of `make_batches`. into: the tables, or the comparison tables. listener: is informed of transactions.
+    Raises DatabaseUnavailableError, LakeError and BusyError.
     """
     begun = time.monotonic()
     good = [item for item in batch if item.error is None]
@@ -47,7 +50,10 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
 
 
 def record_results(results: Results, store: Store, listener: Listener) -> None:
-    """Record in the database why files failed, and report every result; raises DatabaseError."""
+    """Record in the database why files failed, and report every result; raises DatabaseError.
+
+    results: of one transaction. store: where failures are recorded. listener: is informed of every result.
+    """
     failures = [Failure(file.key, str(result)) for file, result in results if isinstance(result, Exception)]
     if failures:
         store.fail(failures)

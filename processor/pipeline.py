@@ -16,8 +16,10 @@ from state.store import Store
 def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """Ingest all new and changed files of the lake, then prune if the plan says so.
 
-    A file that cannot be read is reported and recorded, and the other files are ingested. Raises LakeError,
-    DatabaseError, BusyError and PruneError; what was committed before stays.
+    A file that cannot be read is reported and recorded, and the other files are ingested.
+
+    lake: where the files are. store: the database. plan: what else to do, and how. listener: is informed of everything.
+    Raises LakeError, DatabaseError, BusyError and PruneError; what was committed before stays.
     """
     connections = store.connections
 
@@ -39,6 +41,8 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
 def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener: Listener) -> set[str]:
     """Ingest files in batches and report the result of each; return the keys of those that failed.
 
+    files: in the order of their keys. lake: where they are. store: the database. plan: how they are reduced, and the
+    limits of a batch. listener: is informed of every result.
     Raises LakeError, DatabaseError and BusyError; what was committed before stays.
     """
     failed = set[str]()
@@ -54,7 +58,8 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
 def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener) -> list[str]:
     """Retract and forget the missing files; return their keys. Raises PruneError and DatabaseError.
 
-    Parameters: `present` are the keys of the lake's files.
+    present: the keys of the lake's files. store: the database. plan: which files to prune. listener: is informed of
+    each forgotten file.
     """
     keys = keys_to_prune(plan, present, store.reads.files())
     for key in keys:
@@ -66,7 +71,10 @@ def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener
 def clear_stale_errors(changes: Changes, known: Mapping[str, KnownFile], store: Store) -> None:
     """Clear the errors of versions that are not in the lake any more.
 
-    A file that never was ingested and is missing now has nothing but an error, so it is forgotten.
+    A file that was never ingested and is missing now has nothing but an error, so it is forgotten.
+
+    changes: how the lake differs from the checkpoint. known: the checkpoint, by key. store: the database.
+    Raises DatabaseError.
     """
     for file in [known[file.key] for file in changes.unchanged] + changes.missing:
         if file.error is not None:
@@ -80,7 +88,9 @@ def clear_stale_errors(changes: Changes, known: Mapping[str, KnownFile], store: 
 def check_commits(ingested: list[LakeFile], pruned: list[str], store: Store) -> None:
     """Raise DatabaseError if the database lost commits of this run or of earlier ones.
 
-    A server that was failed over to a standby that lags holds less than was committed. The next run ingests it again.
+    After a failover to a standby that lags, the server holds less than was committed. The next run ingests that again.
+
+    ingested: files that the checkpoint must name. pruned: keys that it must not name. store: the database.
     """
     known = store.reads.files()
     lost = [file.key for file in find_changes(ingested, known).to_ingest] + [key for key in pruned if key in known]

@@ -67,9 +67,8 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) ->
 def keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:
     """Return the keys of the ingested files to retract, in order; none unless the plan prunes.
 
+    plan: whether to prune, and which files. present: the keys of the lake's files. known: the checkpoint, by key.
     Raises PruneError if so many files are missing that LAKE_URL may be wrong, unless the plan has `prune_all`.
-
-    Parameters: `present` are the keys of the lake's files, `known` is the checkpoint.
     """
     if not plan.prunes:
         return []

@@ -13,8 +13,11 @@ from state.store import Store
 def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """Ingest the whole lake again, in one transaction: readers see the old tables until it commits.
 
-    Files that cannot be read keep their contributions, and so do missing files, unless the plan prunes them. Raises
-    LakeError, DatabaseError, BusyError and PruneError; nothing has changed then.
+    Files that cannot be read keep their contributions, and so do missing files, unless the plan prunes them.
+
+    lake: where the files are. store: the database. plan: how files are reduced, and whether to prune. listener: is
+    informed of every result.
+    Raises LakeError, DatabaseError, BusyError and PruneError; nothing has changed then.
     """
     known = store.reads.files()
     present = sorted(lake.list_files(known))
@@ -37,8 +40,12 @@ def fill(
 ) -> None:
     """Ingest files of the lake into the comparison tables, and report the result of each.
 
-    Files of the checkpoint `known` that are not `present`, or that cannot be read, contribute what they contributed
-    when they were ingested. Raises LakeError, DatabaseError and BusyError.
+    Files of the checkpoint that are not present, or that cannot be read, contribute what they contributed when they
+    were ingested.
+
+    tables: the comparison tables. lake: where the files are. present: the files to read, in the order of their keys.
+    known: the checkpoint, by key. plan: how files are reduced. listener: is informed of every result.
+    Raises LakeError, DatabaseError and BusyError.
     """
     listener.begin(len(present), sum(file.size for file in present))
     recalled = [

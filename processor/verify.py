@@ -14,7 +14,10 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     """Read the whole lake again and yield every row of the tables that differs from it. Nothing changes.
 
     Files that are missing, outside the plan's selection or unreadable are expected to contribute what they contributed
-    when they were ingested; the unreadable ones are reported. Raises LakeError and DatabaseError.
+    when they were ingested; the unreadable ones are reported.
+
+    lake: where the files are. store: the database. plan: how files are reduced, and which. listener: is informed of
+    every result. Raises LakeError and DatabaseError.
     """
     known = store.reads.files()
     present = sorted(file for file in lake.list_files(known) if plan.selection.includes(file.key))

@@ -56,9 +56,11 @@ class Watch:
     ) -> None:
         """Prepare a watch whose run lock is held.
 
-        Parameters: `interval` is the time between two listings of the whole lake, and the least time between two
-        drawings, in seconds. `draw` draws the report. `after_turn` is called when the work of a turn is done and the
-        lock is still held, with the seconds that the turn took.
+        lake: where the files are. store: the database. notifications: name files that arrive. plan: how files are
+        reduced, and which.
+        interval: seconds between two listings of the whole lake, and at least so many between two drawings.
+        tally: is informed of everything. draw: draws the report.
+        after_turn: called with the seconds that a turn took, when its work is done and the lock is still held.
         """
         self._lake, self._store, self._notifications, self._plan = lake, store, notifications, plan
         self._interval, self._tally, self._draw, self._after_turn = interval, tally, draw, after_turn

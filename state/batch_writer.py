@@ -52,6 +52,7 @@ class BatchWriter:
     ) -> list[FileVersion | None]:
         """Write the contributions of files in place of their earlier ones, and their checkpoints.
 
+        readings: the files. commit_id: identifies the transaction in their checkpoints; None for comparison tables.
         begins_turn: whether these versions are the first of a run, or of a turn of a watch. Returns the version of each
         file, or None if its content is the same as before. Raises LostRowsError, and what reading a file raises.
         A file whose rows are not held must be alone, as its rows are written before its content is known.

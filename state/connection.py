@@ -196,11 +196,14 @@ class Connection:
         return self.fetch_table(name, **parameters)[1]
 
     def execute(self, cur: "cursor", name: str, **parameters: object) -> None:
-        """Execute the statement of that name."""
+        """Execute a statement; raises psycopg2.Error.
+
+        cur: a cursor of a transaction. name: the statement's in `queries.sql`. parameters: those of the statement.
+        """
         cur.execute(self.queries[name], CONSTANTS | parameters)
 
     def fetch_one(self, cur: "cursor", name: str, **parameters: object) -> Any:
-        """Execute a statement; return its first row, or None if it returns no row."""
+        """Execute a statement; return its first row, or None without one. The parameters are those of `execute`."""
         self.execute(cur, name, **parameters)
         return cur.fetchone()
 

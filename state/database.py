@@ -31,7 +31,10 @@ class Database(Connection):
         warn: Callable[[str], None] = lambda _: None,
         is_shared: bool = False,
     ) -> None:
-        """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
+        """Parse the URL without connecting; raises DatabaseSettingError for a wrong one.
+
+        is_shared: whether the run releases the lock now and then. The other parameters are those of `Connection`.
+        """
         super().__init__(url, wait_seconds, warn)
         self.schema, self.lock = Schema(self), RunLock(self, is_shared)
         self._is_shared = is_shared
@@ -85,8 +88,9 @@ class Database(Connection):
     ) -> None:
         """Record this run, the lake and the command; raises SupersededError if the database holds another lake.
 
-        relocated: whether the lake may be recorded under another URL.
+        lake_url: the lake's. relocated: whether the lake may be recorded under another URL.
         look: called before a lake is recorded for the first time; if it raises, nothing is recorded.
+        command: the name of the run's command.
         """
 
         def attempt() -> int:

@@ -38,10 +38,10 @@ UNUSED = "no database was made for this lake yet: python run.py counts it, or na
 
 
 @contextmanager
-def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]:
+def open_server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]:
     """Yield the libpq URI of the lake's own database, on a server that runs at least as long as the block does.
 
-    home: the folder of the server; the last process to leave the block stops the server.
+    lake_url: the lake's. home: the folder of the server; the last process to leave the block stops the server.
     make: whether to make the database if it is missing; otherwise that raises NoDatabaseError. Raises EmbeddedError.
     """
     if not make and not (home / "data").exists():
@@ -51,10 +51,10 @@ def server(lake_url: str, home: Path = HOME, make: bool = True) -> Iterator[str]
         make_folder(home, account)
         users = open_file(home / "users.lock", account)
     try:
-        with _translate_errors(home), _gate(home, account):
+        with _translate_errors(home), _hold_gate_lock(home, account):
             fcntl.flock(users, fcntl.LOCK_SH)
             sockets = start_server(home, account)
-            name = database_name(lake_url)
+            name = name_database(lake_url)
             _make_database(sockets, name, lake_url, make)
         yield make_uri(sockets, name)
     except BaseException:
@@ -68,7 +68,7 @@ def _leave(home: Path, account: Account | None, users: int) -> None:
     """Stop the server if nobody else uses it; raises EmbeddedError."""
     try:
         # `make clean` may have stopped the server and deleted the folder.
-        with _translate_errors(home), suppress(FileNotFoundError), _gate(home, account):
+        with _translate_errors(home), suppress(FileNotFoundError), _hold_gate_lock(home, account):
             if try_lock(users):
                 stop_server(home)
     finally:
@@ -80,11 +80,11 @@ def stop(home: Path = HOME) -> None:
     if home.is_dir():
         with _translate_errors(home):
             account = find_account(home)
-            with _gate(home, account):
+            with _hold_gate_lock(home, account):
                 stop_server(home)
 
 
-def database_name(lake_url: str) -> str:
+def name_database(lake_url: str) -> str:
     """Return the name of the lake's database, which is the same for all spellings of the lake's URL."""
     place = lake_url.encode("utf-8", "surrogateescape")
     place = place.rstrip(b"/") if b"://" in place else os.path.realpath(os.path.expanduser(place))  # noqa: PTH111
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
         if arguments == ["--stop"]:
             stop()
             return 0
-        with server(os.environb.get(b"LAKE_URL", b"").decode("utf-8", "surrogateescape") or "sample_lake") as uri:
+        with open_server(os.environb.get(b"LAKE_URL", b"").decode("utf-8", "surrogateescape") or "sample_lake") as uri:
             # psql handles Ctrl-C, by cancelling its statement.
             signal.signal(signal.SIGINT, lambda *_: None)
             return subprocess.run([find_programs() / "psql", "--dbname", uri, *arguments], check=False).returncode
@@ -118,7 +118,7 @@ def _translate_errors(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _gate(home: Path, account: Account | None) -> Iterator[None]:
+def _hold_gate_lock(home: Path, account: Account | None) -> Iterator[None]:
     descriptor = open_file(home / "gate.lock", account)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

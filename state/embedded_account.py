@@ -57,8 +57,11 @@ def open_file(path: Path, account: Account | None) -> int:
     return descriptor
 
 
-def let_pass(home: Path, programs: Path, account: Account) -> None:
-    """Let the account reach the programs and the data, by opening folders such as /root; raises EmbeddedError."""
+def grant_access(home: Path, programs: Path, account: Account) -> None:
+    """Let the account reach the programs and the data, by opening folders such as /root; raises EmbeddedError.
+
+    home: the folder of the server. programs: the folder of PostgreSQL's programs. account: the server's.
+    """
     trial = ["/bin/sh", "-c", 'cd "$1" && "$2" --version', "sh", str(home), str(programs / "postgres")]
     if run_as(trial, account).returncode == 0:
         return
@@ -81,7 +84,11 @@ def let_pass(home: Path, programs: Path, account: Account) -> None:
 def run_as(
     command: list[str], account: Account | None, output: int = subprocess.PIPE, *inherited: int
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program as the account, with some inherited descriptors, and return its end and output."""
+    """Run a program and return its exit code and output.
+
+    command: the program and its arguments. account: None for the present one. output: the descriptor that gets what it
+    prints; by default that is returned. inherited: descriptors that it gets besides.
+    """
     return subprocess.run(
         command,
         check=False,

@@ -13,10 +13,10 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from state.embedded_account import OTHERWISE, Account, let_pass, make_folder, open_file, run_as
+from state.embedded_account import OTHERWISE, Account, grant_access, make_folder, open_file, run_as
 from state.errors import EmbeddedError
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ SETTINGS = {
 }
 
 
+class RunningServer(NamedTuple):
+    """A server process: its id, the folder of its socket, and whether it accepts connections by its own account."""
+
+    process_id: int
+    sockets: str
+    is_ready: bool
+
+
 def start_server(home: Path, account: Account | None) -> str:
     """Start the server unless it runs; return the folder of its socket, once it answers. Raises EmbeddedError."""
     launched = False
@@ -57,9 +65,9 @@ def start_server(home: Path, account: Account | None) -> str:
         lock = open_file(home / "server.lock", account)
         try:
             if not try_lock(lock):
-                note = read_note(home)
-                if note[7:] == ["ready"] and is_answering(note[4]):
-                    return note[4]
+                running = read_pid_file(home)
+                if running is not None and running.is_ready and is_answering(running.sockets):
+                    return running.sockets
             elif launched:
                 reason = find_reason((home / "log").read_text(encoding="utf-8", errors="replace"))
                 raise EmbeddedError(f"the embedded Postgres does not start ({reason}): fix that, {OTHERWISE}")
@@ -82,11 +90,11 @@ def stop_server(home: Path) -> None:
         while not try_lock(lock):
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"the embedded Postgres does not stop: look into {home / 'log'}, {OTHERWISE}")
-            note = read_note(home)
-            if note and not is_signalled:
-                is_signalled, sockets = True, note[4]
+            running = read_pid_file(home)
+            if running is not None and not is_signalled:
+                is_signalled, sockets = True, running.sockets
                 with suppress(ProcessLookupError):
-                    os.kill(int(note[0]), signal.SIGINT)
+                    os.kill(running.process_id, signal.SIGINT)
             time.sleep(0.02)
     finally:
         os.close(lock)
@@ -106,7 +114,7 @@ def try_lock(descriptor: int) -> bool:
 def _launch(home: Path, account: Account | None, lock: int) -> None:
     programs, data = find_programs(), home / "data"
     if account:
-        let_pass(home, programs, account)
+        grant_access(home, programs, account)
     if not data.exists():
         _make_data(home, programs, account, lock)
     version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
@@ -154,12 +162,13 @@ def find_programs() -> Path:
     return Path(package.submodule_search_locations[0]) / f"pginstall{MAJOR}" / "bin"
 
 
-def read_note(home: Path) -> list[str]:
-    """Return the lines of postmaster.pid: [0] process id, [4] folder of the socket, [7] "ready"; [] if incomplete."""
-    with suppress(FileNotFoundError):
+def read_pid_file(home: Path) -> RunningServer | None:
+    """Return what the server wrote into postmaster.pid; None if it has not written all of it yet."""
+    try:
         lines = os.fsdecode((home / "data" / "postmaster.pid").read_bytes()).splitlines()
-        return [line.strip() for line in lines] if len(lines) > 7 else []
-    return []
+    except FileNotFoundError:
+        return None
+    return RunningServer(int(lines[0]), lines[4].strip(), lines[7].strip() == "ready") if len(lines) > 7 else None
 
 
 def find_reason(output: str) -> str:

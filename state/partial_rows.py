@@ -32,9 +32,10 @@ class Rows(Protocol):
         """The bytes of memory that they take in this process."""
 
     def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
-        """Write the rows into the temporary tables new_* in the cursor's transaction; raises LostRowsError.
+        """Write the rows into the temporary tables new_*; raises LostRowsError.
 
-        file_id: the number of their file, which each row gets.
+        database: its statements are used. cur: a cursor of the transaction. file_id: that of their file, which each row
+        gets.
         """
 
 
@@ -55,13 +56,17 @@ class RowsInMemory:
         return sum(map(len, self.tables.values()))
 
     def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
-        """Copy the rows into the temporary tables new_*, each with the number of its file."""
+        """Copy the rows into the temporary tables new_*. The parameters are those of `Rows.write`."""
         for table, rows in self.tables.items():
             copy(database, cur, f"copy_new_{table}", [(rows, file_id)])
 
 
 def copy(database: "Connection", cur: "cursor", name: str, rows: Iterable[tuple[bytes, int]]) -> None:
-    """Execute the COPY of that name with the rows of files, each block of rows with the number of its file."""
+    """Execute a COPY with the rows of files.
+
+    database: its statements are used. cur: a cursor of the transaction. name: the statement's in `queries.sql`.
+    rows: rows in COPY's text format, each block with the id of its file.
+    """
     file: Any = NumberedRows(rows)  # psycopg2 calls nothing but `read`
     cur.copy_expert(database.queries[name], file)
 
@@ -79,9 +84,11 @@ class NumberedRows:
 
 
 def number_rows(rows: bytes, number: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-    r"""Yield rows in COPY's text format with a number before each, in blocks of about `size` bytes.
+    r"""Yield rows in COPY's text format with a number before each.
 
     A line feed within a row is escaped in that format, so every line feed ends a row.
+
+    rows: without the number. number: what to put before each. size: about so many bytes make a block.
 
     >>> list(number_rows(b"a\tb\nc\td\ne\tf\n", 7, 5))
     [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']

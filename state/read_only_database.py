@@ -13,7 +13,10 @@ class ReadOnlyDatabase(Connection):
     """A database that is only read, without the lock: as a context, it has the present schema."""
 
     def __init__(self, url: str, wait_seconds: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
-        """Parse the URL without connecting, as `Connection` does; raises DatabaseSettingError for a wrong one."""
+        """Parse the URL without connecting; raises DatabaseSettingError for a wrong one.
+
+        The parameters are those of `Connection`.
+        """
         super().__init__(url, wait_seconds, warn, is_read_only=True)
         self.schema = Schema(self)
 

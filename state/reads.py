@@ -112,7 +112,10 @@ class Reads:
         return self._rows("read_session_days")
 
     def busiest_articles(self, since: date, until: date, most: int) -> list[Row]:
-        """Return the `most` articles with the most clicks from one day to another, both included."""
+        """Return the articles with the most clicks on some days.
+
+        since, until: the first and the last of the days. most: the number of articles.
+        """
         return self._rows("read_busiest_articles", since=since, until=until, most=most)
 
     def most_changed_article(self, before: date, after: date) -> list[Row]:
@@ -120,7 +123,10 @@ class Reads:
         return self._rows("read_most_changed_article", before=before, after=after)
 
     def cumulative_clicks(self, article_ids: list[str], since: date, until: date) -> list[Row]:
-        """Return the `cumulative_clicks` of some articles by day, from one day to another, both included."""
+        """Return the `cumulative_clicks` of some articles by day.
+
+        article_ids: the articles. since, until: the first and the last of the days.
+        """
         return self._rows("read_cumulative_clicks", article_ids=article_ids, since=since, until=until)
 
     def first_rows(self) -> Iterator[tuple[str, Sequence[str], list[tuple[object, ...]]]]:

@@ -28,7 +28,10 @@ class StagedRows:
     size: ClassVar[int] = 0
 
     def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
-        """Move the rows into the temporary tables new_*; raises LostRowsError if the server lost them in a crash."""
+        """Move the rows into the temporary tables new_*; raises LostRowsError if the server lost them in a crash.
+
+        The parameters are those of `Rows.write`.
+        """
         if database.fetch_one(cur, "take_partial", partial_id=self.partial_id) is None:
             raise LostRowsError("rows that Spark had staged were lost in a crash of the server")
         database.execute(cur, "take_staged", partial_id=self.partial_id, file_id=file_id)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def choose_reducer(workers: int, spark: "SparkApplication | None", database: Database) -> OpenReducer:
     """Return the function that opens a reducer: on Spark if there is an application, else of worker processes.
 
-    workers: the number of processes. database: where executors of Spark stage their rows.
+    workers: the number of processes. spark: the application, or None. database: where executors of Spark stage rows.
     """
     if spark is None:
         return partial(open_local_reducer, workers=workers)

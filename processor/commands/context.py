@@ -39,7 +39,7 @@ class Context:
         with ExitStack() as stack:
             url = settings.database_url
             if settings.is_embedded:
-                url = stack.enter_context(embedded.server(lake.url, make=False))
+                url = stack.enter_context(embedded.open_server(lake.url, make=False))
             database = ReadOnlyDatabase(url, settings.wait_seconds, self.console.warn)
             self.signals.call_on_signal(database.cancel)
             stack.enter_context(database)

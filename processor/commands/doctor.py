@@ -142,7 +142,7 @@ def _database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]
         if context.settings.is_embedded:
             if lake is None:
                 raise FailedError("the embedded server has a database for each lake: name the lake first")
-            url = stack.enter_context(embedded.server(lake.url, make=False))
+            url = stack.enter_context(embedded.open_server(lake.url, make=False))
         database = stack.enter_context(closing(ReadOnlyDatabase(url, 0)))
         context.signals.call_on_signal(database.cancel)
         yield database

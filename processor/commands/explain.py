@@ -36,7 +36,10 @@ def run(context: Context) -> int:
 
 
 def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]") -> None:
-    """Print which files made the rows of an article."""
+    """Print which files made the rows of an article.
+
+    console: prints them. article: the id. found: what `Reads.article` returns.
+    """
     for text in found["texts"]:
         console.show(f"{text['name']} of {format_time(text['at'])} in {text['file']}: {text['text']}")
     columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
@@ -44,7 +47,10 @@ def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]
 
 
 def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> None:
-    """Print which files made the rows of a user, and which hold parts of the sessions."""
+    """Print which files made the rows of a user, and which hold parts of the sessions.
+
+    console: prints them. user: the id. found: what `Reads.user` returns.
+    """
     columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
     console.table(f"user_performance of {user}", columns, _parts_and_rows(found, columns))
     if found["sessions"]:

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 
 def run_command(command: Command, settings: Settings, console: Console, signals: Signals) -> int:
-    """Run one command and return its exit code; if it fails, one line on standard error says why."""
+    """Run one command and return its exit code; if it fails, one line on standard error says why.
+
+    command: which command. settings: its settings. console: what prints its messages. signals: stop it.
+    """
     context = Context(settings, console, signals)
     if settings.metrics is None or not command.takes_lock:
         return _run(command, context)
@@ -81,7 +84,11 @@ def _run(command: Command, context: Context, metrics: "Metrics | None" = None) -
 
 @contextmanager
 def open_locked(command: Command, context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReducer]]:
-    """Open the database with its lock held and the run recorded, and the function that opens the reducer."""
+    """Open the database with its lock held and the run recorded, and the function that opens the reducer.
+
+    command: the command of the run. context: its settings, console and signals. lake: the lake that it ingests.
+    Raises DatabaseError, BusyError, EmbeddedError and SparkError.
+    """
     settings = context.settings
     with ExitStack() as stack:
         spark = stack.enter_context(SparkApplication(settings.engine)) if settings.engine else None
@@ -91,7 +98,7 @@ def open_locked(command: Command, context: Context, lake: Lake) -> Iterator[tupl
                 raise DatabaseSettingError(
                     "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
                 )
-            url = stack.enter_context(embedded.server(lake.url))
+            url = stack.enter_context(embedded.open_server(lake.url))
         database = Database(url, settings.wait_seconds, context.console.warn, is_shared=command.stays_up)
         context.signals.call_on_signal(database.cancel)
         stack.enter_context(database)

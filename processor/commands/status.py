@@ -22,7 +22,10 @@ MAX_FAILED_FILES = 5  # files that failed; more would not fit on a screen
 
 
 def status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
-    """Return the status as a dictionary; `present` is None if the lake cannot be listed."""
+    """Return the status as a dictionary.
+
+    reads: the database. known: the checkpoint. present: the lake's files, or None if the lake cannot be listed.
+    """
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
     found = None if present is None else find_changes(present, known)
@@ -51,7 +54,10 @@ def with_rates(run: "Row") -> "Row":
 
 
 def show_status(console: Console, lake_url: str, found: "Row") -> None:
-    """Print the status on one screen."""
+    """Print the status on one screen.
+
+    console: prints it. lake_url: the lake's. found: what `status` returns.
+    """
 
     def line(name: str, text: str, style: str = "") -> None:
         console.show(f"{name:<9} {text}", style)

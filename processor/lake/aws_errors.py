@@ -89,12 +89,12 @@ MEANINGS: dict[str, tuple[Cause, str]] = {
 class RefusedError(Exception):
     """A service answered a request with an error.
 
-    `code` is the service's name for the error, `cause` what has to change, and `advice` one line about that; it is
-    empty if the caller knows better. `permission` is the missing permission, if the service names it.
+    code: the service's name for the error. cause: what has to change. advice: one line about that; empty if the caller
+    knows better. permission: the missing permission, if the service names it. text: the service's own message, which
+    must not be shown to the user.
     """
 
     def __init__(self, code: str, cause: Cause, advice: str, permission: str | None = None, text: str = "") -> None:
-        """Keep the answer; `text` is the service's own message, which must not be shown to the user."""
         super().__init__(f"{code}: {advice}")
         self.code, self.cause, self.advice, self.permission, self.text = code, cause, advice, permission, text
 

@@ -85,8 +85,9 @@ class Lake(Protocol):
         """
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """Open the bytes [start, stop) of the version that was listed.
+        """Open bytes of the version of a file that was listed.
 
+        file: as it was listed. start: the first byte. stop: the byte after the last one; None for the file's end.
         This and each `read` raise FileError, or ChangedError once the file is another version.
         """
 
@@ -94,7 +95,8 @@ class Lake(Protocol):
 def make_lake_file(name: str, fingerprint: str, size: int, error: str | None = None) -> LakeFile:
     """Return a file of the lake; it has an error if the database cannot store its name.
 
-    `name` is the path below the lake's URL, `size` is in bytes, and `error` says why the file cannot be read.
+    name: the path below the lake's URL. fingerprint: that of its version. size: bytes in the lake. error: why the file
+    cannot be read, if that is known.
     """
     key = escape_unstorable(name)
     error = error if key == name else "its name contains a NUL or is not valid UTF-8; rename it"

@@ -124,7 +124,7 @@ class FolderLake:
         )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """Open the bytes [start, stop) of a file; each `read` checks that it is still the listed version."""
+        """Open bytes of a file; each `read` checks its version. The parameters are those of `Lake.open`."""
         return _FolderStream(self._path(encode_utf8(file.key)), file, start, stop)
 
 

@@ -26,10 +26,10 @@ class Notifications(Protocol):
 
 
 def open_notifications(lake: Lake, queue: str, warn: Callable[[str], None]) -> Notifications:
-    """Return the notifications of a lake.
+    """Return the notifications of a lake; raises LakeError.
 
-    They come from the queue at the URL `queue`, or from the lake's folder if the URL is empty. `warn` logs a line.
-    Raises LakeError.
+    lake: a folder notifies of its own files. queue: the URL of the queue that gets S3's notifications; empty for none.
+    warn: logs a line.
     """
     if queue:
         if isinstance(lake, FolderLake):

@@ -36,7 +36,7 @@ class ReadAhead:
             self._fetch()
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """Open the bytes [start, stop) of the version that was listed; raises FileError, LakeError."""
+        """Open bytes of a file, which may be fetched already. The parameters and errors are those of `Lake.open`."""
         if not start and stop is None and any(fetched == file for fetched, _ in self._fetched):
             while (first := self._fetched.popleft())[0] != file:
                 pass  # the caller skipped this one

@@ -22,7 +22,11 @@ class S3Lake:
     """
 
     def __init__(self, bucket: str, prefix: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
-        """Open the lake of the objects in `bucket` whose keys begin with the folder `prefix`."""
+        """Name the lake; the first request opens a connection.
+
+        bucket: its name. prefix: the folder that holds the lake; empty for the whole bucket. settings: how files are
+        read.
+        """
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         payer = {"RequestPayer": "requester"} if settings.pays_for_requests else {}
         self.url, self.settings = f"s3://{bucket}/{prefix}", settings
@@ -77,5 +81,8 @@ class S3Lake:
         return next((make_s3_file(item) for item in items if item.name == name), None)
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """Open the bytes [start, stop) of an object; a broken connection is resumed where it broke."""
+        """Open bytes of an object; reading continues after a broken connection.
+
+        The parameters are those of `Lake.open`.
+        """
         return S3Stream(self._objects, file, start, stop)

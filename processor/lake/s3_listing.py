@@ -37,8 +37,8 @@ class _IgnoredStartError(Exception):
 class S3Listing:
     """Lists the objects of a bucket below a prefix.
 
-    payer: parameters that are added to each request. is_ordered: false if S3 may list the keys of this bucket in any
-    order.
+    client: sends the requests. bucket, prefix: what is listed. payer: parameters that are added to each request.
+    is_ordered: false if S3 may list the keys of this bucket in any order.
     """
 
     def __init__(self, client: AwsClient, bucket: str, prefix: str, payer: dict[str, str], *, is_ordered: bool) -> None:

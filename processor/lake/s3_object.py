@@ -17,8 +17,8 @@ WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 10
 class S3Objects:
     """Requests byte ranges of the objects of a lake.
 
-    payer: parameters that are added to each request. find: lists one file of the lake again, by its key; raises
-    LakeError.
+    client: sends the requests. bucket, prefix: where the lake is. payer: parameters that are added to each request.
+    find: lists one file of the lake again, by its key; raises LakeError.
     """
 
     def __init__(
@@ -33,8 +33,9 @@ class S3Objects:
         self._url = f"s3://{bucket}/{prefix}"
 
     def request_body(self, file: LakeFile, start: int, stop: int) -> Any:
-        """Return the body of an answer with the bytes [start, stop) of the version that was listed.
+        """Return the body of an answer that holds bytes of the version of a file that was listed.
 
+        file: as it was listed. start: the first byte. stop: the byte after the last one.
         Raises FileError, and LakeError if the whole lake is unavailable.
         """
         byte_range = f"{start}-{stop - 1}"
@@ -105,7 +106,11 @@ class S3Stream:
     """The bytes of an object, from as many requests as are needed."""
 
     def __init__(self, objects: S3Objects, file: LakeFile, start: int, stop: int | None) -> None:
-        """Name the bytes [start, stop), at most up to the end of the file, which the first `read` requests."""
+        """Name the bytes, which the first `read` requests.
+
+        objects: requests them. file: as it was listed. start: the first byte. stop: the byte after the last one; None
+        for the object's end.
+        """
         self._objects, self._file = objects, file
         self._position = start
         self._stop = file.size if stop is None else min(stop, file.size)

@@ -25,9 +25,9 @@ class QueueNotifications:
     """
 
     def __init__(self, url: str, lake_url: str, warn: Callable[[str], None]) -> None:
-        """Receive the first messages of the queue at `url` for the lake at `lake_url`; `warn` logs a line.
+        """Receive the first messages of the queue; raises LakeError.
 
-        Raises LakeError.
+        url: the queue's. lake_url: the URL of the lake, which other files do not concern. warn: logs a line.
         """
         self._url, self._warn, self._client = url, warn, AwsClient("sqs")
         self._bucket, _, self._prefix = lake_url.removeprefix("s3://").partition("/")

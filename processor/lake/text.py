@@ -35,8 +35,9 @@ def read_text(
 ) -> Iterator[bytes]:
     """Yield the decompressed bytes of a file in blocks of at most BLOCK_BYTES.
 
-    `start` and `stop` are the first byte and the one after the last; a compressed file must be read from its beginning
-    to its end. `on_read` gets the number of bytes of each block that came from the lake, before decompression.
+    lake: where the file is. file: as it was listed. start: the first byte. stop: the byte after the last one; None for
+    the file's end. A compressed file must be read from its beginning to its end.
+    on_read: called with the number of bytes of each block that came from the lake, before decompression.
     Raises FileError.
     """
     if file.error is not None:

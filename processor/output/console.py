@@ -31,8 +31,8 @@ class Console(Listener):
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare standard output and standard error for one run.
 
-        Parameters: `json` keeps standard output for the result, lines below `level` are left out, and `verb` is what
-        happens to files, "counted" or "read".
+        json: whether to keep standard output for the result. level: one of LEVELS; lines below it are left out.
+        verb: what happens to files, "counted" or "read".
         """
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
@@ -202,7 +202,10 @@ class Console(Listener):
         self.log(f"Picture:    {picture}")
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print rows under their columns; each cell is on one line, and cut if it is long."""
+        """Print rows under their columns; each cell is on one line, and cut if it is long.
+
+        title: the line above them. columns: their names. rows: a value for each column.
+        """
         rows = list(rows)
         cells = [list(columns), *([_format_cell(value) for value in row] for row in rows)]
         width = [max(map(len, column)) for column in zip(*cells, strict=True)]

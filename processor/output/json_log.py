@@ -18,7 +18,7 @@ class JsonLog(Console):
     """A console that writes JSON lines: `time`, `level`, `event`, and details."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
-        """Prepare a log for one run; the parameters are those of a console."""
+        """Prepare a log for one run. The parameters are those of `Console`."""
         super().__init__(json, level, verb)
         self._logger = logging.Logger("run", level.upper())  # noqa: LOG001 one for each run, known to nobody else
         self._logger.addHandler(_LineHandler(self))

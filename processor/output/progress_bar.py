@@ -39,7 +39,7 @@ class ProgressBar:
 def start_progress_bar(files: int, size: int) -> ProgressBar | None:
     """Show a progress bar on standard error; return None if that is not a terminal or there are no files.
 
-    Parameters: `files` is the number of files, `size` is their size in bytes.
+    files: their number. size: their bytes in the lake.
     """
     if not files or not isinstance(sys.stderr, TextIOWrapper) or not sys.stderr.isatty():
         return None

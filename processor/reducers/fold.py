@@ -76,16 +76,18 @@ def reduce_text(
     fold: type[Fold] = Fold,
     max_entries: int = MAX_ENTRIES,
 ) -> Iterator[Partial]:
-    """Yield one or more partials of the lines that begin in the bytes [start, stop) of a file.
+    """Yield one or more partials of the lines that begin within a range of a file's bytes; raises `events.HeaderError`.
 
-    A partial is cut off when it holds `max_entries` entries or MAX_CHUNKS chunks. How the lines are cut into ranges,
-    chunks and partials, and which fold is used, does not change the sum of the partials. Raises `events.HeaderError`.
+    How the lines are cut into ranges, chunks and partials, and which fold is used, does not change what the partials
+    merge to.
 
     text: blocks of the file. With start 0, from its beginning; with a later start, from one byte before it, which shows
     whether a line begins at `start`.
-    start: a multiple of `chunk_bytes`.
+    start: the first byte, a multiple of `chunk_bytes`. stop: the byte after the last one; None for the file's end.
     header: the file's columns; needed with a later start.
+    chunk_bytes: the size of a chunk.
     fold: how lines are folded; both classes give the same partials.
+    max_entries: a partial is cut off when it holds so many entries, or MAX_CHUNKS chunks.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
     source = cut_into_lines(text)

@@ -159,7 +159,10 @@ def pick_later(one: int | None, other: int | None) -> int | None:
 
 
 def put_text(texts: dict[str, Text], article: str, new: Text) -> None:
-    """Keep the latest text of an article; an empty text is ignored."""
+    """Keep the latest text of an article; an empty text is ignored.
+
+    texts: the latest titles or categories until now, by article id. article: the id. new: a text of that article.
+    """
     old = texts.get(article)
     if new.text and (old is None or old < new):
         texts[article] = new

@@ -46,7 +46,8 @@ def choose_range_size(file: LakeFile, chunk_bytes: int, processes: float) -> int
     Large ranges have fewer partials to merge, but those of more than MAX_RANGE_CHUNKS chunks would come too late to be
     committed while others are reduced.
 
-    processes: how many processes the file should keep busy; a fraction for a small file.
+    file: as it was listed. chunk_bytes: the size of a chunk. processes: how many processes the file should keep busy; a
+    fraction for a small file.
     """
     chunks = ceil(file.size / chunk_bytes) or 1
     count = max(ceil(chunks / MAX_RANGE_CHUNKS), min(chunks, ceil(processes)))

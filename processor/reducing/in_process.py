@@ -20,7 +20,11 @@ class InProcessReducer:
     """Reduces each file when it is asked for, in this process; only the lake is read ahead."""
 
     def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk_bytes: int = CHUNK_BYTES) -> None:
-        """Take the files in the order in which they will be asked for."""
+        """Start to read ahead.
+
+        lake: where the files are. files: in the order in which `results` will get them. chunk_bytes: the size of a
+        chunk.
+        """
         self._lake, self._chunk_bytes = ReadAhead(lake), chunk_bytes
         self._lake.expect(files)
 
@@ -36,8 +40,9 @@ class InProcessReducer:
 
 
 def reduce_byte_range(lake: Lake, byte_range: ByteRange, chunk_bytes: int) -> Iterator[ReducedPartial]:
-    """Yield the lines of a byte range as one partial or more, each when it is asked for.
+    """Yield the lines of a byte range as one partial or more, each when the caller takes it.
 
+    lake: where the file is. byte_range: which lines. chunk_bytes: the size of a chunk.
     Raises LakeError, and FileError with the bytes that were read since the last partial.
     """
     sizes: list[int] = []
@@ -55,6 +60,7 @@ def fold_byte_range(
 ) -> Iterator[Partial]:
     """Yield the partials of a byte range; raises FileError and LakeError.
 
+    lake: where the file is. byte_range: which lines. chunk_bytes: the size of a chunk.
     count_bytes: called with the number of bytes of each read from the lake.
     """
     file, start, stop = byte_range

@@ -29,7 +29,8 @@ def open_local_reducer(
 ) -> Reducer:
     """Return the reducer on this machine that is best for these files: a pool of processes, or this process alone.
 
-    workers: how many processes may reduce; with one, or for a single task, this process does.
+    lake: where the files are. files: in the order of their keys. workers: how many processes may reduce; with one, or
+    for a single task, this process does. chunk_bytes: the size of a chunk.
     """
     if workers > 1:
         pool = ProcessPool(lake, files, workers, chunk_bytes)
@@ -55,7 +56,11 @@ class ProcessPool:
     """
 
     def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK_BYTES) -> None:
-        """Cut the files, which will be asked for in this order, into tasks for at most `workers` processes."""
+        """Cut the files into tasks.
+
+        lake: where the files are. files: in the order in which `results` will get them. workers: the most processes.
+        chunk_bytes: the size of a chunk.
+        """
         self._lake = ReadAhead(lake)
         self._chunk_bytes = chunk_bytes
         cut = self._cut(files, workers)

@@ -26,7 +26,10 @@ class ReducedPartial(NamedTuple):
 
     @classmethod
     def of(cls, partial: Partial, rows: Rows, size: int) -> "ReducedPartial":
-        """Return the numbers of a partial with its rows, for which `size` bytes were read."""
+        """Return a partial as rows with its numbers.
+
+        partial: what was reduced. rows: its rows. size: the bytes that were read from the lake for it.
+        """
         reasons = Counter(rejection.reason for rejection in partial.rejections.values())
         return cls(rows, partial.chunks, partial.events, partial.empty, reasons, size, partial.newest_at)
 

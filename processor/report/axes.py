@@ -14,7 +14,8 @@ TICKS = (1, 2, 2.5, 5, 10)
 class Axes:
     """Maps periods, by their position, and values to pixels, and draws into a chart.
 
-    The four edges are in pixels of the chart; `top_value` is the value at the upper edge.
+    svg: the chart. left, right, top, bottom: the edges, in pixels of the chart. count: the number of periods.
+    top_value: the value at the upper edge.
     """
 
     def __init__(
@@ -52,7 +53,11 @@ class Axes:
                 add(self.svg, "text", names[position], class_="middle", x=max(x, half), y=y)
 
     def draw_bars(self, class_: str, spans: Iterable[tuple[int, float, float]], most: float) -> None:
-        """Draw a bar from one value to another at the position of each period, at most `most` pixels wide."""
+        """Draw bars.
+
+        class_: their class in the style sheet. spans: the position of each bar's period, and the values at its ends.
+        most: how wide a bar may be, in pixels.
+        """
         path = "".join(
             f"M{format_number(self.x(position))} {format_number(self.y(low))}V{format_number(self.y(high))}"
             for position, low, high in spans
@@ -70,7 +75,10 @@ class Axes:
         add(self.svg, "path", class_=class_, d=path)
 
     def draw_value(self, position: int, y: float, text: str) -> None:
-        """Draw the value of a period, kept inside of the chart."""
+        """Draw the value of a period, inside of the chart.
+
+        position: that of the period. y: the height of the text, in pixels. text: the value.
+        """
         half = CHARACTER_PIXELS * len(text) / 2
         x = min(max(self.x(position), self.left + half), self.right + 8 - half)
         add(self.svg, "text", text, class_="value middle", x=x, y=y)

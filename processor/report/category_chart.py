@@ -81,7 +81,11 @@ def draw_mark(mark: Mark) -> Element:
 
 
 def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width: float, height: float) -> Element:
-    """Return the chart of a category, of a size in pixels, on the scale that `find_scale` gives for all of them."""
+    """Return the chart of a category.
+
+    panel: the category. name: its name in words. summary: where the panel is from. scale: what `find_scale` returns for
+    all categories. width, height: in pixels.
+    """
     counts = [panel.series.get(start, Counts()) for start in summary.periods]
     svg = make_svg(width, height, _describe(panel, name, summary))
     foot = height - BELOW

@@ -20,6 +20,7 @@ def draw_cumulative_clicks(rows: Sequence[Position], names: Mapping[str, str], w
     """Return the chart of articles' cumulative clicks, with their names at the ends of their lines.
 
     rows: article, day and cumulative clicks up to that day. names: the articles in the order of their colours.
+    width, height: in pixels.
     """
     first, last = min(day for _, day, _ in rows), max(day for _, day, _ in rows)
     days = [first + datetime.timedelta(number) for number in range((last - first).days + 1)]
@@ -72,7 +73,10 @@ def _spread(heights: Sequence[float], height: float) -> list[float]:
 
 
 def draw_session_counts(sessions: Sessions, width: float, height: float) -> Element:
-    """Return the chart of the number of sessions that began in each period."""
+    """Return the chart of the number of sessions that began in each period.
+
+    sessions: their numbers by period. width, height: in pixels.
+    """
     counts = [float(sessions.sessions[start]) for start in sessions.periods]
     axes = _begin(sessions, f"Sessions by {sessions.step}", counts, width, height)
     axes.draw_bars("bars", ((position, 0, count) for position, count in enumerate(counts) if count), 60)
@@ -81,7 +85,10 @@ def draw_session_counts(sessions: Sessions, width: float, height: float) -> Elem
 
 
 def draw_session_lengths(sessions: Sessions, width: float, height: float) -> Element:
-    """Return the chart of the average length, in minutes, of the sessions that began in each period."""
+    """Return the chart of the average length, in minutes, of the sessions that began in each period.
+
+    sessions: their numbers and lengths by period. width, height: in pixels.
+    """
     minutes = [float(length) / 60 for length in sessions.average_seconds()]
     axes = _begin(sessions, f"Average session length by {sessions.step}, in minutes", minutes, width, height)
     axes.draw_line("line", minutes)

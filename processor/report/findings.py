@@ -89,8 +89,8 @@ def _judge(before: Counts, after: Counts, comparisons: int = 1) -> str:
 def describe_change(values: Sequence[float], noun: str, are_rates: bool = False) -> str:
     """Return how much the last of some values differs from the one before it, such as "+12 % on the day before".
 
-    noun: what a value belongs to, such as "day". are_rates: differences of rates are in percentage points. Returns an
-    empty text if there is nothing to compare.
+    values: by period, NaN where there is none. noun: what a value belongs to, such as "day". are_rates: whether to
+    return the difference in percentage points. The text is empty if there is nothing to compare.
     """
     known = [value for value in values if not math.isnan(value)]
     if len(known) < 2 or not (are_rates or known[-2]):

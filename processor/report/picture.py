@@ -55,7 +55,10 @@ def draw_picture(summary: Summary | None) -> str:
 
 
 def draw_panel(panel: Panel, name: str, summary: Summary, scale: Scale, width: float, height: float) -> Element:
-    """Return the chart of a category below its name and totals; the name is cut to the width."""
+    """Return the chart of a category below its name and totals; the name is cut to the width.
+
+    The parameters are those of `draw_category`.
+    """
     svg = make_svg(width, height)
     svg.attrib |= {"width": f"{width:.1f}", "height": f"{height:.1f}"}
     add(svg, "text", shorten(name, int(width / CHARACTER_PIXELS / 1.35)), class_="name", x=0, y=18)

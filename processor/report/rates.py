@@ -49,7 +49,7 @@ def difference_interval(before: Counts, after: Counts, comparisons: int = 1) -> 
     Method 10 of R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics
     in Medicine 17 (1998), 873-890, which joins the Wilson intervals of both rates.
 
-    comparisons: how many differences must hold together.
+    before, after: what the rates are of. comparisons: how many differences must hold together.
     """
     one, other = wilson_interval(after, comparisons), wilson_interval(before, comparisons)
     if one is None or other is None:

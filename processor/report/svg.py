@@ -67,14 +67,21 @@ def fill_in_colors(style: str) -> str:
 
 
 def make_svg(width: float, height: float, description: str = "") -> Element:
-    """Return an empty chart of a size in pixels; its description is read out in its place, and hides it if empty."""
+    """Return an empty chart.
+
+    width, height: in pixels. description: what a screen reader reads out; if empty, it passes over the chart.
+    """
     svg = Element("svg", {"class": "chart", "viewBox": f"0 0 {format_number(width)} {format_number(height)}"})
     svg.attrib |= {"role": "img", "aria-label": description} if description else {"aria-hidden": "true"}
     return svg
 
 
 def add(parent: Element, tag: str, text: str | None = None, /, **attributes: str | float) -> Element:
-    """Add an element and return it; underscores in the names of attributes stand for hyphens, and go at the end."""
+    """Add an element to another and return it.
+
+    parent: the other. tag: its name. text: what it holds. attributes: underscores in their names stand for hyphens;
+    one at the end, as in `class_`, is dropped.
+    """
     made = SubElement(
         parent,
         tag,

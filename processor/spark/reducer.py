@@ -53,7 +53,11 @@ class SparkReducer:
         staging: Staging,
         chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
-        """Take the files in the order in which they will be asked for; the first call of `results` begins."""
+        """Prepare the jobs; the first call of `results` begins them.
+
+        lake: where the files are. files: in the order in which `results` will get them. application: runs the jobs.
+        staging: what executors need to stage rows. chunk_bytes: the size of a chunk.
+        """
         self._application, self._staging = application, staging
         self._lake, self._files, self._chunk_bytes = lake, files, chunk_bytes
         self._threads = ThreadPoolExecutor(RUNNING_JOBS, "spark")
@@ -144,7 +148,10 @@ class SparkReducer:
 
 
 def group_into_jobs(files: Sequence[LakeFile], chunk_bytes: int, job_bytes: int) -> Iterator[Job]:
-    """Yield jobs of about `job_bytes` bytes of text each, in the order of the files; a larger file is a job alone."""
+    """Yield jobs in the order of the files; a file that is larger than a job is a job alone.
+
+    files: the files to cut. chunk_bytes: the size of a chunk. job_bytes: about so many bytes of text make a job.
+    """
     job, size = Job([], []), 0
     for file in files:
         text_size = estimate_text_size(file)

@@ -79,7 +79,7 @@ def test_commands_that_read_report_an_unused_database_and_create_nothing(lake: P
 
 
 def test_commands_that_read_create_no_embedded_server(tmp_path: Path) -> None:
-    with pytest.raises(NoDatabaseError), embedded.server("lake", tmp_path / "server", make=False):
+    with pytest.raises(NoDatabaseError), embedded.open_server("lake", tmp_path / "server", make=False):
         pass
     assert not (tmp_path / "server").exists()
 

@@ -25,9 +25,10 @@ from state.embedded_process import (
     SETTINGS,
     SOCKET_PATH_BYTES,
     USER,
+    RunningServer,
     find_reason,
     is_answering,
-    read_note,
+    read_pid_file,
     try_lock,
 )
 from state.errors import EmbeddedError, NoDatabaseError
@@ -35,6 +36,7 @@ from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
 from tests.support.lake_folders import contents
 from tests.support.paths import ROOT
+from tests.support.servers import find_process
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
 
@@ -42,7 +44,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from state import embedded
-with embedded.server("held", Path(sys.argv[1])):
+with embedded.open_server("held", Path(sys.argv[1])):
     print("up", flush=True)
     time.sleep(600)
 """
@@ -63,18 +65,18 @@ def is_stopped(home: Path) -> bool:
 
 
 def test_each_lake_has_a_database_of_its_own_and_keeps_it(home: Path) -> None:
-    with embedded.server("s3://a/x/", home) as one, embedded.server("s3://b/x/", home) as other:
+    with embedded.open_server("s3://a/x/", home) as one, embedded.open_server("s3://b/x/", home) as other:
         assert parse_dsn(one)["host"] == parse_dsn(other)["host"]
         ask(one, "create table counted (); select 1")
         assert ask(other, "select to_regclass('counted')") == [(None,)]
     assert is_stopped(home)
-    with embedded.server("s3://a/x", home) as again:
+    with embedded.open_server("s3://a/x", home) as again:
         assert ask(again, "select to_regclass('counted')::text") == [("counted",)]
 
 
 def test_only_its_own_account_reaches_the_socket(home: Path) -> None:
     """The server trusts every account that reaches its socket, so only its own account may reach it."""
-    with embedded.server("a", home) as uri:
+    with embedded.open_server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
         assert ask(uri, "select inet_server_addr() is null") == [(True,)]
         folder = Path(parse_dsn(uri)["host"])
@@ -83,8 +85,8 @@ def test_only_its_own_account_reaches_the_socket(home: Path) -> None:
 
 
 def test_the_last_to_leave_stops_the_server(home: Path) -> None:
-    with embedded.server("a", home) as uri:
-        with embedded.server("b", home):
+    with embedded.open_server("a", home) as uri:
+        with embedded.open_server("b", home):
             pass
         assert ask(uri, "select 1") == [(1,)]
     assert is_stopped(home)
@@ -94,27 +96,27 @@ def test_a_killed_process_no_longer_counts_as_a_user(home: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, home], stdout=subprocess.PIPE, cwd=ROOT) as user:
         assert user.stdout is not None
         assert user.stdout.readline() == b"up\n"
-        with embedded.server("held", home, make=False) as uri:
+        with embedded.open_server("held", home, make=False) as uri:
             assert ask(uri, "select 1") == [(1,)]
         assert not is_stopped(home)
         user.kill()
-    with embedded.server("held", home, make=False) as uri:
+    with embedded.open_server("held", home, make=False) as uri:
         assert ask(uri, "select 1") == [(1,)]
     assert is_stopped(home)
 
 
 def test_a_server_that_was_killed_is_started_again_with_what_was_committed(home: Path) -> None:
-    with embedded.server("a", home) as uri:
+    with embedded.open_server("a", home) as uri:
         ask(uri, "create table committed (); select 1")
-        os.kill(int(read_note(home)[0]), signal.SIGKILL)
+        os.kill(find_process(home), signal.SIGKILL)
         wait_until(lambda: is_stopped(home))
-        with embedded.server("a", home) as again:
+        with embedded.open_server("a", home) as again:
             assert ask(again, "select to_regclass('committed')::text") == [("committed",)]
     assert is_stopped(home)
 
 
 def test_stop_ends_the_server_even_if_others_use_it(home: Path) -> None:
-    with embedded.server("a", home) as uri, closing(psycopg2.connect(uri)):
+    with embedded.open_server("a", home) as uri, closing(psycopg2.connect(uri)):
         embedded.stop(home)
         assert is_stopped(home)
 
@@ -127,12 +129,12 @@ def test_a_server_that_does_not_stop_is_reported_and_keeps_its_socket(monkeypatc
             patched.setattr("os.kill", lambda *_: None)
             with (
                 pytest.raises(EmbeddedError, match=r"does not stop: look into .*log, or"),
-                embedded.server("a", home) as uri,
+                embedded.open_server("a", home) as uri,
             ):
                 pass
             with pytest.raises(EmbeddedError, match="does not stop"):
                 embedded.stop(home)
-            with pytest.raises(KeyError, match="the user's own"), embedded.server("a", home):
+            with pytest.raises(KeyError, match="the user's own"), embedded.open_server("a", home):
                 raise KeyError("the user's own")
             assert ask(uri, "select 1") == [(1,)]
         embedded.stop(home)
@@ -148,14 +150,14 @@ def test_a_server_that_may_not_be_stopped_is_reported(
 
     with monkeypatch.context() as patched:
         patched.setattr(refused, refuse)
-        with pytest.raises(EmbeddedError, match=r"\(Operation not permitted\)"), embedded.server("a", home):
+        with pytest.raises(EmbeddedError, match=r"\(Operation not permitted\)"), embedded.open_server("a", home):
             pass
     embedded.stop(home)
     assert is_stopped(home)
 
 
 def test_commands_that_read_create_no_database(home: Path) -> None:
-    with pytest.raises(NoDatabaseError), embedded.server("never", home, make=False):
+    with pytest.raises(NoDatabaseError), embedded.open_server("never", home, make=False):
         pass
     assert is_stopped(home)
 
@@ -183,10 +185,10 @@ def inodes(process: int) -> set[str]:
 
 def test_the_server_listens_on_its_socket_only(home: Path) -> None:
     """The server trusts every account that reaches it."""
-    with embedded.server("a", home) as uri:
+    with embedded.open_server("a", home) as uri:
         assert ask(uri, "show listen_addresses") == [("",)]
         assert ask(uri, "show unix_socket_directories") == [(f'"{home}"',)]
-        held = inodes(int(read_note(home)[0]))
+        held = inodes(find_process(home))
         assert held
         for table in ("tcp", "tcp6", "udp", "udp6"):
             lines = Path("/proc/net", table).read_text(encoding="utf-8").splitlines()[1:]
@@ -196,7 +198,7 @@ def test_the_server_listens_on_its_socket_only(home: Path) -> None:
 
 
 def test_only_its_own_account_reaches_the_files(home: Path) -> None:
-    with embedded.server("a", home):
+    with embedded.open_server("a", home):
         account = find_account(home)
         owner = account.uid if account else os.geteuid()
         for path in (home, home / "data"):
@@ -207,7 +209,7 @@ def test_only_its_own_account_reaches_the_files(home: Path) -> None:
 
 
 def test_the_server_runs_with_its_settings(home: Path) -> None:
-    with embedded.server("a", home) as uri:
+    with embedded.open_server("a", home) as uri:
         wanted = {
             "checkpoint_timeout": "15min",
             "client_connection_check_interval": "1s",
@@ -231,8 +233,8 @@ def test_the_server_runs_with_its_settings(home: Path) -> None:
 
 
 def test_the_server_runs_as_an_account_other_than_root(home: Path) -> None:
-    with embedded.server("a", home):
-        status = Path("/proc", read_note(home)[0], "status").read_text(encoding="utf-8")
+    with embedded.open_server("a", home):
+        status = Path("/proc", str(find_process(home)), "status").read_text(encoding="utf-8")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     account = find_account(home)
     assert set(fields["Uid"].split()) == {str(account.uid if account else os.geteuid())}
@@ -262,7 +264,7 @@ def test_a_folder_of_another_account_is_not_used(tmp_path: Path, laid: str) -> N
         pytest.skip("only root can make a folder of another account")
     with (
         pytest.raises(EmbeddedError, match="belongs to another account"),
-        embedded.server("a", tmp_path / "server"),
+        embedded.open_server("a", tmp_path / "server"),
     ):
         pass
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -292,7 +294,7 @@ def test_a_folder_whose_path_is_too_long_for_a_socket() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("x" * SOCKET_PATH_BYTES, "with, comma"):
             home = Path(folder, name)
-            with embedded.server("a", home) as uri:
+            with embedded.open_server("a", home) as uri:
                 sockets = Path(parse_dsn(uri)["host"])
                 assert sockets.parent == Path(tempfile.gettempdir())
                 assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
@@ -302,7 +304,7 @@ def test_a_folder_whose_path_is_too_long_for_a_socket() -> None:
             folder,
             "y" * (SOCKET_PATH_BYTES - len(os.fsencode(f"{folder}//.s.PGSQL.{PORT}"))),
         )
-        with embedded.server("a", longest) as uri:
+        with embedded.open_server("a", longest) as uri:
             assert parse_dsn(uri)["host"] == str(longest)
 
 
@@ -310,17 +312,17 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
     del tmp_path
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder, "server")
-        with embedded.server("a", home):
+        with embedded.open_server("a", home):
             pass
         (home / "data" / "PG_VERSION").write_bytes(b"9\n")
         with pytest.raises(EmbeddedError, match=r"is of PostgreSQL 9, not \d+: make clean and run again"):
-            embedded.server("a", home).__enter__()
+            embedded.open_server("a", home).__enter__()
         (home / "data" / "PG_VERSION").write_bytes(f"{MAJOR}\n".encode())
         with monkeypatch.context() as patched:
             patched.setitem(SETTINGS, "shared_buffers", "soon")
             with pytest.raises(EmbeddedError, match=r"does not start .*shared_buffers.*DATABASE_URL"):
-                embedded.server("a", home).__enter__()
-        with embedded.server("a", home) as uri:
+                embedded.open_server("a", home).__enter__()
+        with embedded.open_server("a", home) as uri:
             assert ask(uri, "select 1") == [(1,)]
 
 
@@ -330,7 +332,7 @@ def test_data_that_was_half_made_is_made_again() -> None:
         make_folder(home, find_account(home))
         (home / "new").mkdir()
         (home / "new" / "half").write_bytes(b"x")
-        with embedded.server("a", home) as uri:
+        with embedded.open_server("a", home) as uri:
             assert ask(uri, "select 1") == [(1,)]
         assert not (home / "data" / "half").exists()
         assert not (home / "new").exists()
@@ -339,14 +341,14 @@ def test_data_that_was_half_made_is_made_again() -> None:
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run or stop in .*Not a directory"):
-        embedded.server("a", tmp_path / "file" / "server").__enter__()
+        embedded.open_server("a", tmp_path / "file" / "server").__enter__()
 
 
 def test_without_its_package_a_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del tmp_path
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with tempfile.TemporaryDirectory() as folder, pytest.raises(EmbeddedError, match="pip install"):
-        embedded.server("a", Path(folder, "server")).__enter__()
+        embedded.open_server("a", Path(folder, "server")).__enter__()
 
 
 def test_all_spellings_of_a_lake_have_one_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,19 +357,19 @@ def test_all_spellings_of_a_lake_have_one_database(tmp_path: Path, monkeypatch: 
     (tmp_path / "lake").mkdir()
     (tmp_path / "link").symlink_to("lake")
     places = ["lake", "./lake/", str(tmp_path / "lake"), "~/lake", "link", "x/../lake"]
-    assert len({embedded.database_name(place) for place in places}) == 1
-    assert embedded.database_name("s3://b/l/") == embedded.database_name("s3://b/l")
-    others = {embedded.database_name(place) for place in ("lake", "s3://b/l", "s3://b/l2", "s3://b", "lake2")}
+    assert len({embedded.name_database(place) for place in places}) == 1
+    assert embedded.name_database("s3://b/l/") == embedded.name_database("s3://b/l")
+    others = {embedded.name_database(place) for place in ("lake", "s3://b/l", "s3://b/l2", "s3://b", "lake2")}
     assert len(others) == 5
     assert all(re.fullmatch("lake_[0-9a-f]{12}", name) for name in others)
 
 
 @pytest.mark.parametrize("lines", [None, 0, 5, 7, 8])
-def test_the_note_of_a_server_is_read_once_it_is_complete(tmp_path: Path, lines: int | None) -> None:
+def test_the_pid_file_of_a_server_is_read_once_it_is_complete(tmp_path: Path, lines: int | None) -> None:
     (tmp_path / "data").mkdir()
     if lines is not None:
-        (tmp_path / "data" / "postmaster.pid").write_text("x  \n" * lines, encoding="utf-8")
-    assert read_note(tmp_path) == (["x"] * 8 if lines == 8 else [])
+        (tmp_path / "data" / "postmaster.pid").write_text("1  \n" * lines, encoding="utf-8")
+    assert read_pid_file(tmp_path) == (RunningServer(1, "1", is_ready=False) if lines == 8 else None)
 
 
 def test_a_server_that_does_not_answer_is_tried_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,7 +385,7 @@ def test_a_server_that_does_not_answer_is_tried_for_some_seconds(monkeypatch: py
 
 
 def test_a_database_has_its_lake_as_a_comment(home: Path) -> None:
-    with embedded.server("s3://b/whose/", home) as uri:
+    with embedded.open_server("s3://b/whose/", home) as uri:
         said = "select shobj_description(oid, 'pg_database') from pg_database where datname = current_database()"
         assert ask(uri, said) == [("s3://b/whose/",)]
 
@@ -406,12 +408,12 @@ def test_psql_opens_the_database_and_stop_ends_the_server(
 ) -> None:
     monkeypatch.setenv("LAKE_URL", "s3://b/psql/")
     monkeypatch.setattr(embedded, "HOME", home)
-    monkeypatch.setattr(embedded.server.__wrapped__, "__defaults__", (home, True))  # type: ignore[attr-defined]
+    monkeypatch.setattr(embedded.open_server.__wrapped__, "__defaults__", (home, True))  # type: ignore[attr-defined]
     monkeypatch.setattr(embedded.stop, "__defaults__", (home,))
     assert embedded.main(["--no-psqlrc", "--tuples-only", "--command", "select current_database()"]) == 0
-    assert capfd.readouterr().out.strip() == embedded.database_name("s3://b/psql/")
+    assert capfd.readouterr().out.strip() == embedded.name_database("s3://b/psql/")
     assert embedded.main(["--command", "select wrong"]) != 0
-    with embedded.server("a", home):
+    with embedded.open_server("a", home):
         assert embedded.main(["--stop"]) == 0
         assert is_stopped(home)
     capfd.readouterr()

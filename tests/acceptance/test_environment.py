@@ -244,7 +244,7 @@ import sys
 from pathlib import Path
 import psycopg2
 from state import embedded
-with embedded.server(sys.argv[2], Path(sys.argv[1])) as uri:
+with embedded.open_server(sys.argv[2], Path(sys.argv[1])) as uri:
     connection = psycopg2.connect(uri)
     cursor = connection.cursor()
     cursor.execute("select current_database(), shobj_description(oid, 'pg_database') from pg_database"
@@ -261,7 +261,7 @@ def test_an_embedded_server_is_found_in_every_locale(home: Path, made_locales: P
         "PGCLIENTENCODING": "LATIN1",
     }
     said = set()
-    with embedded.server("s3://lake/x/", home):  # other processes find it running
+    with embedded.open_server("s3://lake/x/", home):  # other processes find it running
         for settings in (LOCALES["utf-8"], ASCII, *([latin] if made_locales else [])):
             done = subprocess.run(
                 [sys.executable, "-c", EMBEDDED, str(home), "s3://lake/x/"],

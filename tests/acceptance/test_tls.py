@@ -100,7 +100,7 @@ def postgres(folder: Path, root: Path, key: Path) -> Iterator[str]:
         if listens(port, process):
             break  # no other program took the port
     try:
-        name = embedded.database_name("tests")
+        name = embedded.name_database("tests")
         admin = f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable"
         wait_until(lambda: _answers(admin))
         administrate(admin, "create database {}", name)

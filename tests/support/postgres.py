@@ -69,7 +69,7 @@ def new_server() -> Iterator[tuple[str, Path]]:
     # Not in pytest's folder: when another pytest starts, it removes the access of the account that runs Postgres.
     with tempfile.TemporaryDirectory(dir=find_fast_folder()) as folder:
         home = Path(folder, "server")
-        with embedded.server("tests", home) as uri:
+        with embedded.open_server("tests", home) as uri:
             tune(uri)
             yield uri, home
 
@@ -79,7 +79,7 @@ def new_database(server: str) -> Iterator[str]:
     """Create an empty database for the length of the block; yield its URI for the role `etl`."""
     name = f"test_{uuid.uuid4().hex}"
     administrate(server, "create database {}", name)
-    uri = server.replace(f"/{embedded.database_name('tests')}?", f"/{name}?")
+    uri = server.replace(f"/{embedded.name_database('tests')}?", f"/{name}?")
     make_roles(uri)
     yield as_role("etl", uri)
     administrate(server, "drop database {} with (force)", name)

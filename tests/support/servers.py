@@ -16,7 +16,7 @@ import pytest
 
 from state import embedded
 from state.database import Database
-from state.embedded_process import read_note, try_lock
+from state.embedded_process import read_pid_file, try_lock
 from tests.support.database_queries import ask
 from tests.support.postgres import administrate, find_fast_folder
 from tests.support.waiting import wait_until
@@ -54,13 +54,20 @@ def oldest_server(environment: Mapping[str, str] = MappingProxyType({}), **setti
         try:
             wait_until(lambda: is_up(folder, port))
             # like the tests' own server, so that `new_database` finds its folder
-            name = embedded.database_name("tests")
+            name = embedded.name_database("tests")
             uri = f"postgresql://postgres@/{name}?host={folder}&port={port}"
             administrate(uri.replace(name, "postgres"), "create database {}", name)
             yield uri
         finally:
             server.send_signal(signal.SIGINT)
             server.wait()
+
+
+def find_process(home: Path) -> int:
+    """Return the process id of the embedded server that runs in a folder."""
+    running = read_pid_file(home)
+    assert running is not None
+    return running.process_id
 
 
 class Server:
@@ -72,7 +79,7 @@ class Server:
 
     def kill(self, number: signal.Signals) -> None:
         """Kill it while it works, and wait until none of its processes is left."""
-        process = int(read_note(self._home)[0])
+        process = find_process(self._home)
         os.kill(process, number)
         with (self._home / "server.lock").open("rb") as lock:
             wait_until(lambda: try_lock(lock.fileno()))
@@ -98,7 +105,7 @@ class Server:
 
     def start(self) -> None:
         """Start it again, in the same folder; the fixture that made it stops it."""
-        with embedded.server("tests", self._home):
+        with embedded.open_server("tests", self._home):
             pass
 
 

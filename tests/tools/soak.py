@@ -52,7 +52,7 @@ def main() -> None:
     """Soak on a separate server."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        url = stack.enter_context(embedded.server("soak", Path(folder, "server")))
+        url = stack.enter_context(embedded.open_server("soak", Path(folder, "server")))
         tune(url)
         with Database(url):
             pass  # this makes the schema
