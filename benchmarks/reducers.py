@@ -6,8 +6,8 @@ python -m benchmarks.reducers LAKE
 import sys
 
 from processor.lake.open_lake import open_lake
+from processor.read_settings import count_cores
 from processor.reducing.process_pool import open_local_reducer
-from processor.settings import count_cores
 
 
 def main() -> None:

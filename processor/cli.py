@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
         for pattern, safe in REPEATED_VALUES:
             message = pattern.sub(safe, message)
         from processor.output.console import Console
+        from processor.output.open_console import open_console
         from processor.safe_text import remove_passwords
-        from processor.settings import open_console
 
         line = f"{remove_passwords(message)}; see python {self.prog} --help"
         try:
@@ -107,7 +107,7 @@ def parse_settings(argv: list[str]) -> "Settings":
     options, unknown = parser.parse_known_args(argv, Options())
     if unknown:
         parser.error(describe_unknown(unknown))
-    from processor.settings import read_settings
+    from processor.read_settings import read_settings
 
     return read_settings(options, parser.error)
 
@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
         with signals:
             settings = parse_settings(argv)
             command = COMMANDS[settings.command]
-            from processor.settings import open_console
+            from processor.output.open_console import open_console
 
             try:
                 console = open_console(settings.prints_json, command.verb)

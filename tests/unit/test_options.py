@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from processor import cli, settings
+from processor import cli, read_settings
 from processor.batches import LIMITS, Limits
 from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
 from processor.output.metrics_export import Address, Gateway, TextFile
+from processor.output.open_console import open_console
 from tests.support.command_lines import ENOUGH, LIBPQ, set_only_a_database
 from tests.support.hostile_text import ODD
 from tests.support.secret import SECRET
@@ -102,6 +103,8 @@ def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
         (["--until", "a"], {"watch", "verify"}),
         (["--metrics", "9109"], {"watch"}),
         (["--metrics", ""], {"watch"}),
+        (["--json"], {"status", "explain", "doctor", "verify", "forget"}),
+        (["--relocated"], {"watch", "verify", "forget"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -142,7 +145,7 @@ def test_workers_and_engine_exclude_each_other(refused: Refused, monkeypatch: py
     monkeypatch.setenv("ENGINE", "yarn")
     for command, words in (ENOUGH | COUNTING).items():
         options = cli.parse_settings(words)
-        assert (options.engine, options.workers) == ("yarn" if command in REDUCING else "", settings.count_cores())
+        assert (options.engine, options.workers) == ("yarn" if command in REDUCING else "", read_settings.count_cores())
     options = cli.parse_settings(["--workers", "3"])
     assert (options.engine, options.workers) == ("", 3)
     assert cli.parse_settings(["--engine", "local[1]"]).engine == "local[1]"
@@ -162,12 +165,12 @@ def test_one_is_a_number_of_processes() -> None:
 
 def test_a_process_uses_the_cores_that_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert settings.count_cores() == 3
+    assert read_settings.count_cores() == 3
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert settings.count_cores() == 7
+    assert read_settings.count_cores() == 7
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert settings.count_cores() == 1
+    assert read_settings.count_cores() == 1
 
 
 @pytest.mark.parametrize(
@@ -429,10 +432,10 @@ def test_the_log_settings_choose_the_console_and_the_level(monkeypatch: pytest.M
     for form, level, kind in (("", "", Console), ("text", "error", Console), ("json", "debug", JsonLog)):
         monkeypatch.setenv("LOG_FORMAT", form)
         monkeypatch.setenv("LOG_LEVEL", level)
-        assert type(settings.open_console(False)) is kind
+        assert type(open_console(False)) is kind
     for name, value in (("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud"), ("LOG_LEVEL", "INFO")):
         monkeypatch.setenv("LOG_FORMAT", "text")
         monkeypatch.setenv("LOG_LEVEL", "info")
         monkeypatch.setenv(name, value)
         with pytest.raises(SettingError, match=name):
-            settings.open_console(False)
+            open_console(False)

@@ -1,0 +1,33 @@
+"""Choose the command that a command line asks for, and refuse the options that it does not take."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from processor.command_options import METRICS, Option, Options
+from processor.command_registry import COMMANDS, INGESTING, Command
+
+
+def choose_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:
+    """Return the command; `refuse` ends the program with a line about an option that it does not take.
+
+    Before the name of a command, the parser takes all options of counting.
+    """
+    command = _find_command(options, refuse)
+    for option in INGESTING:
+        if option.value(options) and option not in command.options and option is not METRICS:
+            refuse(f"{option} goes with {list_takers(option)}, not with {command.name}")
+    return command
+
+
+def _find_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:
+    if options.command is not None:
+        return COMMANDS[options.command]
+    if options.rebuild and (options.since or options.until):
+        refuse("--rebuild counts the whole lake: pass it without --since and --until")
+    return COMMANDS["dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"]
+
+
+def list_takers(option: Option) -> str:
+    """Return the commands that take an option, in words."""
+    takers = [command.name for command in COMMANDS.values() if option in command.options and command.summary]
+    return f"counting{''.join(f', {name}' for name in takers[:-1])}{''.join(f' and {name}' for name in takers[-1:])}"

@@ -1,0 +1,146 @@
+"""Read the settings of one command from its options and the environment, and check them."""
+
+import datetime
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from processor.batches import LIMITS, MIB, Limits
+from processor.choose_command import choose_command, list_takers
+from processor.command_options import ARTICLE, ENGINE, INTERVAL, METRICS, Options
+from processor.command_registry import Command
+from processor.environment import read_setting
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
+from processor.lake.selection import Selection
+from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
+from processor.setting_values import parse_day, parse_decimal, parse_integer
+from processor.settings import Settings
+
+LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
+WAIT_SECONDS = 60.0
+INTERVAL_SECONDS = 60  # from one listing of `watch` to the next
+
+
+def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settings:
+    """Return the settings from the options and the environment.
+
+    `refuse` ends the program with a line: at the first thing that is wrong, unless the command reports all of it.
+    """
+    command = choose_command(options, refuse)
+    wrong: list[str] = []
+    complain: Callable[[str], object] = wrong.append if command.reports_all_that_is_wrong else refuse
+    article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
+    interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
+    wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
+    if wait is None:
+        complain(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
+    lake_settings = _read_lake_settings(complain)
+    limits = _read_limits(complain)
+    metrics = _read_metrics(command, options.metrics, complain)
+    if options.workers and options.engine:
+        refuse("--workers and --engine are two ways to reduce: pass one of them")
+    engine = options.engine
+    if ENGINE in command.options and command.takes_lock and not options.workers:
+        engine = engine or read_setting("ENGINE")
+    database_url = read_setting("DATABASE_URL") if options.database is None else options.database
+    return Settings(
+        command=command.name,
+        lake_url=read_setting("LAKE_URL") if options.lake is None else options.lake,
+        database_url=database_url,
+        is_embedded=not database_url and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
+        wait_seconds=WAIT_SECONDS if wait is None else wait,
+        workers=options.workers or count_cores(),
+        engine=engine,
+        metrics=metrics,
+        selection=Selection(options.since, options.until),
+        limits=limits,
+        lake_settings=lake_settings,
+        is_relocated=options.relocated,
+        prints_json=options.json,
+        rebuilds=options.rebuild,
+        prunes=options.prune,
+        prunes_all=options.prune_all,
+        queue_url=read_setting("QUEUE_URL") if options.queue is None else options.queue,
+        interval_seconds=interval,
+        article=article,
+        user=user,
+        day=day,
+        key=options.key,
+        prints_tsv=options.tsv,
+        wrong=tuple(wrong),
+    )
+
+
+def _read_explained(
+    options: Options, refuse: Callable[[str], NoReturn]
+) -> tuple[str | None, str | None, datetime.date | None]:
+    """Return the article or the user to explain, and the day."""
+    article, user, text = options.article, options.user, options.day
+    if user is not None and text is None:
+        article, text = None, article  # after --user, the first word is the day
+    if (user is None) == (article is None):
+        refuse("explain takes an ARTICLE or --user USER, and optionally a DAY")
+    day = None if text is None else parse_day(text)
+    if text is not None and day is None:
+        refuse("the DAY to explain must be a date, such as 2019-02-15")
+    return article, user, day
+
+
+def _read_interval(options: Options, refuse: Callable[[str], NoReturn]) -> int:
+    seconds = options.interval or parse_integer(read_setting("WATCH_INTERVAL", str(INTERVAL_SECONDS)))
+    if not seconds:
+        refuse(f"WATCH_INTERVAL must be a whole number of seconds above 0, such as {INTERVAL_SECONDS}")
+    return seconds
+
+
+def count_cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _read_lake_settings(complain: Callable[[str], object]) -> LakeSettings:
+    default = DEFAULT_LAKE_SETTINGS
+    text_gib = parse_integer(read_setting("MAX_TEXT_GIB", str(default.max_text_gib)))
+    ahead = parse_integer(read_setting("LAKE_AHEAD", str(default.objects_ahead)))
+    payer = read_setting("AWS_REQUEST_PAYER")
+    if not text_gib:
+        complain(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {default.max_text_gib}")
+    if not ahead:
+        complain(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
+    if payer not in ("", "requester"):
+        complain("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
+    return LakeSettings(text_gib or default.max_text_gib, ahead or default.objects_ahead, payer == "requester")
+
+
+def _read_limits(complain: Callable[[str], object]) -> Limits:
+    rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
+    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.text_bytes // MIB)))
+    seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
+    if not rows:
+        complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
+    if not size:
+        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.text_bytes // MIB}")
+    if seconds is None:
+        complain(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
+    return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
+
+
+def _read_metrics(command: Command, option: str | None, complain: Callable[[str], object]) -> Target | None:
+    if METRICS not in command.options:
+        if option or (option is not None and not command.reads_metrics):
+            complain(f"{METRICS} goes with {list_takers(METRICS)}, not with {command.name}")
+        if option is not None or not command.reads_metrics:
+            return None
+    named = read_setting("METRICS") if option is None else option
+    if not named:
+        return None
+    try:
+        found = parse_target(named)
+    except MetricsSettingError as error:
+        complain(str(error))
+        return None
+    if isinstance(found, Address) and METRICS in command.options and not command.stays_up:
+        complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+    if not isinstance(found, Address) and command.stays_up:
+        complain("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
+    return found
