@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import Event, parse, parse_header
 
 
@@ -11,7 +12,7 @@ def clean(path: Path) -> None:
     with path.open("rb") as lines, cleaned.open("wb") as kept:
         header = next(lines)
         kept.write(header)
-        names = parse_header(header.rstrip())
+        names = parse_header(header.rstrip(), Definition())
         kept.writelines(line for line in lines if isinstance(parse(line.rstrip(b"\r\n"), names), Event))
     cleaned.replace(path)
 

@@ -1,11 +1,12 @@
 """The port of a lake: its files with their fingerprints, and how they are opened."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
 from processor.lake.keys import escape_unstorable
+from processor.reducers.definition import Definition
 
 
 class LakeError(EventLakeError):
@@ -30,15 +31,17 @@ class ChangedError(FileError):
 
 @dataclass(frozen=True, slots=True)
 class LakeSettings:
-    """How a lake's files are read.
+    """How a lake's files are read, and what their lines mean.
 
     max_text_gib: GiB of text that a compressed file may contain. objects_ahead: how many S3 objects each process
     requests ahead. pays_for_requests: whether each request accepts the charge, as a bucket may ask of its readers.
+    definition: what the lines mean, wherever they are folded.
     """
 
     max_text_gib: int = 64
     objects_ahead: int = 16
     pays_for_requests: bool = False
+    definition: Definition = field(default_factory=Definition)
 
 
 DEFAULT_LAKE_SETTINGS = LakeSettings()

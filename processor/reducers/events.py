@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 import orjson
 
+from processor.reducers.definition import Definition
+
 # The most bytes of a line, of an id, and of the part of a rejected line that is kept.
 MAX_LINE_BYTES = 1024 * 1024
 MAX_ID_BYTES = 1000
 MAX_RAW_BYTES = 1000
-
-CLICKS = frozenset({"article_viewed"})
-DISPLAYS = frozenset({"top_news_card_viewed", "my_news_card_viewed"})
 
 REASONS = {
     "line_too_long": "the line is longer than 1 MiB",
@@ -31,8 +30,6 @@ REASONS = {
     "bad_attributes": "the attributes of a counted event are neither null nor a JSON object",
     "nul_in_text": "an article id, title or category holds the character U+0000",
 }
-
-REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRIBUTES")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -51,7 +48,7 @@ class HeaderError(ValueError):
 
 
 class Columns(NamedTuple):
-    """The positions of the required columns in a file, and the number of all its columns."""
+    """The positions of the required columns in a file, the number of all its columns, and what its lines mean."""
 
     timestamp: int
     session: int
@@ -59,6 +56,7 @@ class Columns(NamedTuple):
     user: int
     attributes: int
     width: int
+    definition: Definition
 
 
 class Event(NamedTuple):
@@ -83,22 +81,23 @@ class Rejection(NamedTuple):
     raw: bytes
 
 
-def parse_header(header: bytes) -> Columns:
+def parse_header(header: bytes, definition: Definition) -> Columns:
     """Return the columns of a file's first line; raises HeaderError if a required one is missing or not unique."""
+    required = definition.columns
     if len(header) > MAX_LINE_BYTES:
         raise HeaderError("its first line is longer than 1 MiB, so it is not a header")
     try:
         names = header.decode("utf-8-sig").split("\t")
     except UnicodeDecodeError:
         raise HeaderError("its first line is not valid UTF-8, so it is not a header") from None
-    missing = [name for name in REQUIRED if name not in names]
+    missing = [name for name in required if name not in names]
     if missing:
         raise HeaderError(f"its first line is not a header: it does not name {', '.join(missing)}")
-    double = [name for name in REQUIRED if names.count(name) > 1]
+    double = [name for name in required if names.count(name) > 1]
     if double:
         raise HeaderError(f"its header names {', '.join(double)} more than once")
-    timestamp, session, name, user, attributes = map(names.index, REQUIRED)
-    return Columns(timestamp, session, name, user, attributes, len(names))
+    timestamp, session, name, user, attributes = map(names.index, required)
+    return Columns(timestamp, session, name, user, attributes, len(names), definition)
 
 
 def cut_into_lines(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -161,13 +160,14 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
     user, session = _value(fields[columns.user]), _value(fields[columns.session])
     if _too_long(user) or _too_long(session):
         return "id_too_long"
-    if name not in CLICKS and name not in DISPLAYS:
+    definition = columns.definition
+    if name not in definition.click and name not in definition.display:
         return Event(at, user, session, name)
     text = _value(fields[columns.attributes])
     attributes = parse_object(text) if text is not None else {}
     if attributes is None:
         return "bad_attributes"
-    article, title, category = (attributes.get(key) for key in ("id", "title", "category"))
+    article, title, category = map(attributes.get, (definition.article, definition.title, definition.category))
     if any(isinstance(text, str) and "\0" in text for text in (article, title, category)):
         return "nul_in_text"
     article = parse_article_id(article)

@@ -9,15 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from processor.reducers.events import (
-    CLICKS,
-    DISPLAYS,
-    MAX_ID_BYTES,
-    MAX_LINE_BYTES,
-    Columns,
-    parse_article_id,
-    parse_timestamp,
-)
+from processor.reducers.events import MAX_ID_BYTES, MAX_LINE_BYTES, Columns, parse_article_id, parse_timestamp
 from processor.reducers.fold import Fold
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text, put_text
 
@@ -30,7 +22,6 @@ NO_ATTRIBUTES: dict[str, object] = {}
 # A regular timestamp is `YYYY-MM-DD HH:MM:SS.mmm +0000`, cut into three: up to the minute, `SS.`, and the rest.
 _SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
 _RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in range(1_000)}
-_KINDS = {name.encode(): DISPLAY for name in DISPLAYS} | {name.encode(): CLICK for name in CLICKS}
 
 
 class Article:
@@ -57,7 +48,10 @@ class FastFold(Fold):
     def __init__(self, header: Columns, begin: int) -> None:
         super().__init__(header, begin)
         self._pick = itemgetter(header.timestamp, header.session, header.name, header.user, header.attributes)
-        self._kinds = _KINDS.copy()
+        definition = header.definition
+        self._keys = definition.article, definition.title, definition.category
+        self._kinds = dict.fromkeys((name.encode() for name in definition.display), DISPLAY)
+        self._kinds |= dict.fromkeys((name.encode() for name in definition.click), CLICK)
         self._sessions: dict[tuple[bytes, bytes], list[int]] = {}
         self._days: dict[int, Day] = {}
         self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, Article]]] = {}
@@ -73,6 +67,7 @@ class FastFold(Fold):
             rows = [row.removesuffix(b"\r") for row in rows]
         has_nul = b"\0" in lines
         width, pick, loads, is_ascii = self._header.width, self._pick, orjson.loads, bytes.isascii
+        article_key, title_key, category_key = self._keys
         minutes, seconds, rests, kinds, sessions = self._minutes, _SECONDS, _RESTS, self._kinds, self._sessions
         for line, row in enumerate(rows, number):
             fields = row.split(b"\t")
@@ -117,7 +112,7 @@ class FastFold(Fold):
                     self._add_line(row, line)
                     continue
                 get = value.get
-                article_name = get("id")
+                article_name = get(article_key)
                 if type(article_name) is not str:
                     article_name = parse_article_id(article_name)
                 if article_name:
@@ -128,7 +123,7 @@ class FastFold(Fold):
                     if article is None:
                         article = articles[article_name] = Article()
                     article.counts[kind] += 1
-                    title = get("title")
+                    title = get(title_key)
                     if (
                         at >= article.title_at
                         and type(title) is str
@@ -136,7 +131,7 @@ class FastFold(Fold):
                         and (at > article.title_at or title > article.title)
                     ):
                         article.title_at, article.title = at, title
-                    category = get("category")
+                    category = get(category_key)
                     if (
                         at >= article.category_at
                         and type(category) is str

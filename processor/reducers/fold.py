@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import Columns, Event, cut_into_lines, parse, parse_header, strip_ending
 from processor.reducers.partial import Chunk, Partial
 
@@ -36,7 +37,7 @@ class Fold:
             return
         parsed = parse(row, self._header)
         if isinstance(parsed, Event):
-            self._partial.add(parsed)
+            self._partial.add(parsed, self._header.definition)
         else:
             self._partial.rejections[self._begin, number] = parsed
 
@@ -62,13 +63,14 @@ class Fold:
         return self._partial
 
 
-def read_header(text: Iterable[bytes]) -> Columns:
+def read_header(text: Iterable[bytes], definition: Definition) -> Columns:
     """Return the columns of the file whose text begins with these blocks; raises `events.HeaderError`."""
-    return parse_header(strip_ending(_first_line(*next(cut_into_lines(text), (0, b"")))[1]))
+    return parse_header(strip_ending(_first_line(*next(cut_into_lines(text), (0, b"")))[1]), definition)
 
 
 def reduce_text(
     text: Iterable[bytes],
+    definition: Definition,
     start: int = 0,
     stop: int | None = None,
     header: Columns | None = None,
@@ -83,8 +85,9 @@ def reduce_text(
 
     text: blocks of the file. With start 0, from its beginning; with a later start, from one byte before it, which shows
     whether a line begins at `start`.
+    definition: what the lines mean.
     start: the first byte, a multiple of `chunk_bytes`. stop: the byte after the last one; None for the file's end.
-    header: the file's columns; needed with a later start.
+    header: the file's columns by that definition; needed with a later start.
     chunk_bytes: the size of a chunk.
     fold: how lines are folded; both classes give the same partials.
     max_entries: a partial is cut off when it holds so many entries, or MAX_CHUNKS chunks.
@@ -95,7 +98,7 @@ def reduce_text(
         length, lines = next(source, (0, b""))
         line_length, line = _first_line(length, lines)
         if header is None:
-            header = parse_header(strip_ending(line))
+            header = parse_header(strip_ending(line), definition)
         if not start:
             digest.update(line)
             number = 1

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
-from processor.reducers.events import CLICKS, DISPLAYS, Event, Rejection
+from processor.reducers.definition import Definition
+from processor.reducers.events import Event, Rejection
 
 DAY_MICROSECONDS = 86_400_000_000
 
@@ -66,15 +67,15 @@ class Partial:
     empty: int = 0
     newest_at: int | None = None
 
-    def add(self, event: Event) -> None:
-        """Add one event."""
+    def add(self, event: Event, definition: Definition) -> None:
+        """Add one event, which counts as the definition says."""
         self.events += 1
         self.newest_at = pick_later(self.newest_at, event.at)
         if event.user and event.session:
             _put_span(self.sessions, (event.user, event.session), Span(event.at, event.at, 1))
-        if event.name in CLICKS:
+        if event.name in definition.click:
             counts = Counts(0, 1)
-        elif event.name in DISPLAYS:
+        elif event.name in definition.display:
             counts = Counts(1, 0)
         else:
             return

@@ -64,10 +64,11 @@ def fold_byte_range(
     count_bytes: called with the number of bytes of each read from the lake.
     """
     file, start, stop = byte_range
+    definition = lake.settings.definition
     try:
-        header = read_header(read_text(lake, file)) if start else None
+        header = read_header(read_text(lake, file), definition) if start else None
         blocks = _read_blocks(lake, byte_range, count_bytes)
-        yield from reduce_text(blocks, start, stop, header, chunk_bytes, FastFold)
+        yield from reduce_text(blocks, definition, start, stop, header, chunk_bytes, FastFold)
     except HeaderError as error:
         raise FileError(f"{error}; write it again") from error
 

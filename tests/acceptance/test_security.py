@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import REASONS, Rejection, parse, parse_header
 from tests.support import oracle
 from tests.support.event_files import CLICK, COLUMNS, HEADER
@@ -37,7 +38,7 @@ def test_every_promise_names_a_test_that_exists() -> None:
 
 
 def test_every_reason_has_a_line_that_is_rejected_for_it() -> None:
-    found = {code: parse(bad, parse_header(COLUMNS)) for code, bad in REJECTED.items()}
+    found = {code: parse(bad, parse_header(COLUMNS, Definition())) for code, bad in REJECTED.items()}
     assert found.keys() == REASONS.keys()
     assert found == {code: Rejection(code, bad[:1000]) for code, bad in REJECTED.items()}
 

@@ -23,6 +23,7 @@ from processor.batches import Limits
 from processor.lake.base import FileError, Lake, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
+from processor.reducers.definition import Definition
 from processor.reducers.fold import reduce_text
 from processor.reducing import process_pool
 from processor.reducing.byte_ranges import cut_into_byte_ranges
@@ -88,7 +89,9 @@ def test_the_byte_ranges_of_a_file_merge_to_the_whole(data: bytes, chunks: int) 
             found += fold_byte_range(Memory(data), byte_range, chunk)
     except FileError:
         return
-    assert without_chunk_starts(merged(*found)) == without_chunk_starts(merged(*reduce_text([data], chunk_bytes=chunk)))
+    assert without_chunk_starts(merged(*found)) == without_chunk_starts(
+        merged(*reduce_text([data], Definition(), chunk_bytes=chunk))
+    )
 
 
 def test_a_long_line_is_read_only_in_the_byte_range_where_it_begins() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from processor.lake.base import FileError, Lake, LakeFile, LakeSettings
 from processor.lake.open_lake import open_lake
+from processor.reducers.definition import Definition
 from processor.reducers.partial import Counts, Partial
 from processor.reducing.in_process import InProcessReducer
 from processor.reducing.process_pool import ProcessPool
@@ -121,7 +122,7 @@ def expect(key: str) -> dict[str, object]:
     reading = read_file(LAKE[key], key)
     partial = Partial()
     for event in reading.events:
-        partial.add(of_the_program(event))
+        partial.add(of_the_program(event), Definition())
     return {
         "events": len(reading.events),
         "rejected": len(reading.rejected),

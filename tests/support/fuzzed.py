@@ -17,6 +17,7 @@ from processor import batches
 from processor.formats import make_printable
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
+from processor.reducers.definition import Definition
 from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import reduce_text
@@ -37,8 +38,8 @@ CHUNKS = (1, 20, 200, 100_000)
 
 # Every way to reduce a text; each result must equal the oracle's.
 REDUCERS: dict[str, Callable[..., Iterable[Partial]]] = {
-    "clear": reduce_text,
-    "fast": functools.partial(reduce_text, fold=FastFold),
+    "clear": functools.partial(reduce_text, definition=Definition()),
+    "fast": functools.partial(reduce_text, definition=Definition(), fold=FastFold),
 }
 
 
@@ -91,7 +92,7 @@ def check_line(data: bytes) -> None:
     """Fail unless both parse a line to the same event, or reject it for the same reason."""
     one = lengthened(data).replace(b"\n", b"")
     if one:
-        found = parse(one, parse_header(COLUMNS))
+        found = parse(one, parse_header(COLUMNS, Definition()))
         assert found == as_the_oracle_says(one)
         if isinstance(found, Rejection):
             assert make_printable(found.raw.decode(errors="replace")).isprintable()
@@ -161,7 +162,7 @@ def check_file(data: bytes) -> None:
         if wanted is not None:
             total = Partial()
             for event in wanted.events:
-                total.add(of_the_program(event))
+                total.add(of_the_program(event), Definition())
             total.empty = wanted.empty
             assert without_chunk_starts(whole)[0] == without_chunk_starts(total)[0], name
             assert (whole.events, whole.empty) == (total.events, total.empty), name

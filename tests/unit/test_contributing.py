@@ -5,7 +5,7 @@ import re
 import pytest
 
 from processor.command_registry import COMMANDS
-from processor.reducers.events import CLICKS, DISPLAYS
+from processor.reducers.definition import Definition
 from tests.support.paths import ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def test_every_command_is_in_the_files_that_contributing_names() -> None:
 
 
 def test_every_counted_event_is_in_the_files_that_contributing_names() -> None:
-    for name in CLICKS | DISPLAYS:
+    for name in Definition().click | Definition().display:
         for path in ("tests/support/oracle.py", "tests/unit/test_oracle.py", "benchmarks/peers.py", "README.md"):
             assert name in (ROOT / path).read_text(encoding="utf-8"), (name, path)
 

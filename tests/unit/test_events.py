@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import (
     Event,
     HeaderError,
@@ -34,7 +35,7 @@ def as_the_oracle_says(line: bytes) -> Event | Rejection:
 @given(strategies.good_lines() | strategies.bad_lines())
 def test_a_line_means_what_the_oracle_says(line: bytes) -> None:
     if line:
-        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
+        assert parse(line, parse_header(COLUMNS, Definition())) == as_the_oracle_says(line)
 
 
 @given(strategies.good_lines(), st.data())
@@ -44,7 +45,7 @@ def test_a_line_with_bytes_changed_means_what_the_oracle_says(line: bytes, data:
         line = line[:at] + data.draw(st.binary(max_size=3)) + line[at + data.draw(st.integers(0, 3)) :]
     line = line.replace(b"\n", b" ")
     if line:
-        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
+        assert parse(line, parse_header(COLUMNS, Definition())) == as_the_oracle_says(line)
 
 
 @pytest.mark.parametrize("name", [oracle.CLICK, *oracle.DISPLAYS])
@@ -53,7 +54,7 @@ def test_a_counted_event_with_null_attributes_is_an_event_without_an_article(nam
     line = f"2019-02-15 03:07:03\ts1\t{name}\tu1\t{null}".encode()
     at = parse_timestamp("2019-02-15 03:07:03")
     assert at is not None
-    assert parse(line, parse_header(COLUMNS)) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
+    assert parse(line, parse_header(COLUMNS, Definition())) == Event(at, "u1", "s1", name) == as_the_oracle_says(line)
 
 
 @given(strategies.timestamps() | strategies.bad_timestamps() | st.text("0123456789-:.TZ +", max_size=35))
@@ -68,10 +69,10 @@ def test_a_timestamp_means_what_the_oracle_says(text: str) -> None:
 
 def test_every_pool_of_the_strategies_means_what_the_oracle_says() -> None:
     for body in (*attributes(), *(text.encode() for text in strategies.UNWANTED_TEXT)):
-        assert parse(LINE + body, parse_header(COLUMNS)) == as_the_oracle_says(LINE + body), body[:99]
+        assert parse(LINE + body, parse_header(COLUMNS, Definition())) == as_the_oracle_says(LINE + body), body[:99]
     for time in strategies.BAD_TIMESTAMPS + strategies.SPECIAL_TIMESTAMPS:
         line = time.encode() + b"\ts\tapp_opened\tu\t"
-        assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line), time
+        assert parse(line, parse_header(COLUMNS, Definition())) == as_the_oracle_says(line), time
 
 
 @pytest.mark.parametrize("text", ["[" * 300_000 + "]" * 300_000, '{"a":' * 300_000 + "1" + "}" * 300_000])
@@ -109,7 +110,7 @@ def test_a_wrong_header_is_reported(header: bytes) -> None:
     with pytest.raises(oracle.Unreadable):
         oracle.read_file(header, "a.tsv")
     with pytest.raises(HeaderError):
-        parse_header(strip_ending(header.partition(b"\n")[0]))
+        parse_header(strip_ending(header.partition(b"\n")[0]), Definition())
 
 
 @pytest.mark.parametrize("over", [0, 1, 2])
@@ -117,11 +118,11 @@ def test_a_line_and_a_header_may_be_as_long_as_the_limit_but_not_longer(over: in
     size = oracle.MAX_LINE_BYTES + over
     line = b"2019-02-15 03:07:03\ts\tapp_opened\tu\t"
     line += b" " * (size - len(line))
-    assert parse(line, parse_header(COLUMNS)) == as_the_oracle_says(line)
-    assert isinstance(parse(line, parse_header(COLUMNS)), Rejection if over else Event)
+    assert parse(line, parse_header(COLUMNS, Definition())) == as_the_oracle_says(line)
+    assert isinstance(parse(line, parse_header(COLUMNS, Definition())), Rejection if over else Event)
     long = COLUMNS + b"\t" + b"x" * (size - len(COLUMNS) - 1)
     if over:
         with pytest.raises(HeaderError, match="longer than 1 MiB"):
-            parse_header(long)
+            parse_header(long, Definition())
     else:
-        assert parse_header(long).width == 6
+        assert parse_header(long, Definition()).width == 6

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import MAX_LINE_BYTES, HeaderError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import Fold, read_header, reduce_text
@@ -16,7 +17,7 @@ from tests.support.partials import merged
 
 def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> list[Partial] | str:
     try:
-        return list(reduce_text(blocks, chunk_bytes=chunk, max_entries=entries, fold=fold))
+        return list(reduce_text(blocks, Definition(), chunk_bytes=chunk, max_entries=entries, fold=fold))
     except HeaderError as error:
         return str(error)
 
@@ -30,10 +31,10 @@ def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
     often = reduced(blocks, chunk, 3, FastFold)
     assert not isinstance(often, str)
     assert merged(*often) == merged(*clear)
-    header = read_header([data])
+    header = read_header([data], Definition())
     for start in range(chunk, len(data), chunk):
         clear, fast = (
-            list(reduce_text([data[start - 1 :]], start, start + chunk, header, chunk, fold))
+            list(reduce_text([data[start - 1 :]], Definition(), start, start + chunk, header, chunk, fold))
             for fold in (Fold, FastFold)
         )
         assert fast == clear
@@ -88,7 +89,7 @@ def test_bad_utf8_in_a_further_column_rejects_the_line(name: bytes, body: bytes,
     line = LINE.replace(b"article_viewed", name) + body + b"\tmore" * (further - 1)
     data = header + line + b"\t\xc3\xa9\n" + line + b"\t\xc3\n" + line + b"\tmore\n"
     check(data)
-    whole = merged(*reduce_text([data], fold=FastFold))
+    whole = merged(*reduce_text([data], Definition(), fold=FastFold))
     assert whole.events == 2
     assert [rejection.reason for rejection in whole.rejections.values()] == ["invalid_utf8"]
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processor.reducers.definition import Definition
 from processor.reducers.events import Event, HeaderError
 from processor.reducers.fold import read_header, reduce_text
 from processor.reducers.partial import Counts, Partial, Span, Text, content_hash
@@ -28,7 +29,7 @@ EVENTS = st.builds(
 def of(events: list[Event]) -> Partial:
     partial = Partial()
     for event in events:
-        partial.add(event)
+        partial.add(event, Definition())
     return partial
 
 
@@ -110,11 +111,11 @@ def day_of(event: Event) -> int:
 
 def ranges(data: bytes, chunk: int) -> list[Partial]:
     """Return the partials of every byte range of a file, each read separately, as a worker does."""
-    header = read_header([data])
+    header = read_header([data], Definition())
     partials: list[Partial] = []
     for start in range(0, max(len(data), 1), chunk):
         text = data[start - 1 :] if start else data
-        partials += reduce_text(iter([text]), start, start + chunk, header if start else None, chunk)
+        partials += reduce_text(iter([text]), Definition(), start, start + chunk, header if start else None, chunk)
     return partials
 
 
@@ -124,10 +125,10 @@ def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, block
     chunk, block = len(data) // chunks + 1, len(data) // blocks_wanted + 1
     blocks = [data[at : at + block] for at in range(0, len(data), block)]
     try:
-        whole = merged(*reduce_text(blocks))
+        whole = merged(*reduce_text(blocks, Definition()))
     except HeaderError:
         return
-    chunked = merged(*reduce_text(blocks, chunk_bytes=chunk))
+    chunked = merged(*reduce_text(blocks, Definition(), chunk_bytes=chunk))
     ranged = ranges(data, chunk)
     random.shuffle(ranged)  # type: ignore[attr-defined]
     apart = merged(*ranged)

@@ -10,6 +10,7 @@ from processor.lake import selection as changes
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection, find_date
 from processor.reducers import events
+from processor.reducers.definition import Definition
 from processor.setting_values import has_day_form, parse_day, parse_decimal, parse_integer
 from tests.support import oracle
 
@@ -83,7 +84,7 @@ def test_no_library_parses_times_that_our_patterns_refuse(text: str, monkeypatch
     monkeypatch.setattr(events, "datetime", Grown())
     assert events.parse_timestamp(text) is None
     line = f"{text}\ts\tapp_opened\tu\t".encode()
-    assert events.parse(line, events.Columns(0, 1, 2, 3, 4, 5)) == events.Rejection("bad_timestamp", line)
+    assert events.parse(line, events.Columns(0, 1, 2, 3, 4, 5, Definition())) == events.Rejection("bad_timestamp", line)
 
 
 @pytest.mark.parametrize("text", ["2019-02-15 00:00:00", "2019-02-15 23:59:59 +23:59", "2019-02-15 09:19:29-00:00"])
