@@ -23,9 +23,10 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     connections = store.connections
 
-    known = {key: file for key, file in store.reads.files().items() if plan.selection.includes(key)}
-    present = {file.key: file for file in lake.list_files(known) if plan.selection.includes(file.key)}
+    checkpoint = store.reads.files()
+    present = {file.key: file for file in lake.list_files(checkpoint, plan.selection)}
 
+    known = {key: file for key, file in checkpoint.items() if plan.selection.includes(key)}
     changes = find_changes(present.values(), known)
     listener.listed(unchanged=len(changes.unchanged))
     clear_stale_errors(changes, known, store)

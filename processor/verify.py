@@ -20,7 +20,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     every result. Raises LakeError and DatabaseError.
     """
     known = store.reads.files()
-    present = sorted(file for file in lake.list_files(known) if plan.selection.includes(file.key))
+    present = sorted(lake.list_files(known, plan.selection))
     with store.comparison_tables() as tables:
         fill(tables, lake, present, known, plan, listener)
         yield from tables.differences()

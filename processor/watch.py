@@ -107,11 +107,11 @@ class Watch:
     def _ingest_listed(self) -> None:
         """Ingest all that a listing finds new or changed."""
         self._notifications.restart()
-        is_selected = self._plan.selection.includes
-        present = [file for file in self._lake.list_files(self._listed) if is_selected(file.key)]
+        selection = self._plan.selection
+        present = list(self._lake.list_files(self._listed, selection))
         self._listed = [file.key for file in present]
         with self._hold_lock():
-            known = {key: file for key, file in self._store.reads.files().items() if is_selected(key)}
+            known = {key: file for key, file in self._store.reads.files().items() if selection.includes(key)}
             self._is_up = True
             changes = find_changes(present, known)
             self._tally.listed(unchanged=len(changes.unchanged))

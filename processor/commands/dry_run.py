@@ -17,7 +17,7 @@ def run(context: Context) -> int:
     settings, console, lake = context.settings, context.console, context.open_lake()
     known = _read_known(context, lake)
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
-    present = {file.key: file for file in lake.list_files(known) if plan.selection.includes(file.key)}
+    present = {file.key: file for file in lake.list_files(known, plan.selection)}
     found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
     again = found.changed + found.unchanged if settings.rebuilds else found.changed
     size = sum(file.size for file in found.new + again)

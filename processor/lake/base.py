@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
 from processor.lake.keys import escape_unstorable
+from processor.lake.selection import EVERY_FILE, Selection
 from processor.reducers.definition import Definition
 
 
@@ -75,10 +76,11 @@ class Lake(Protocol):
     url: str
     settings: LakeSettings
 
-    def list_files(self, known: Iterable[str] = (), /) -> Iterator[LakeFile]:
-        """List every lake file below the URL, in any order; raises LakeError.
+    def list_files(self, known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
+        """List the selected lake files below the URL, in any order; raises LakeError.
 
-        known: keys that the lake had before, if the caller knows some. They can make the listing quicker.
+        known: keys that the lake had before, whether they are selected or not. They can make the listing quicker.
+        selection: no other files are listed, so that those outside of it must not be taken for missing.
         """
 
     def find(self, name: str) -> LakeFile | None:

@@ -18,6 +18,7 @@ from processor.lake.base import (
     make_lake_file,
 )
 from processor.lake.keys import is_hidden, is_lake_file
+from processor.lake.selection import EVERY_FILE, Selection
 
 
 class FolderLake:
@@ -31,8 +32,8 @@ class FolderLake:
         self._root = os.path.realpath(os.path.expanduser(encode_utf8(path)))
         self.url, self.settings = decode_utf8(self._root), settings
 
-    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
-        """List every lake file below the folder; hidden folders and symbolic links that lead out of it are ignored.
+    def list_files(self, _known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
+        """List the selected lake files below the folder; hidden folders and links that lead out of it are ignored.
 
         Raises LakeError if a folder cannot be listed, or if the lake's folder disappears meanwhile: otherwise
         its files would look deleted.
@@ -60,7 +61,9 @@ class FolderLake:
                 if self._is_folder(entry):
                     folders.append(folder + entry.name + b"/")
                 elif is_lake_file(name) and (status := self._status(folder + entry.name)):
-                    yield make_lake_file(decode_utf8(folder) + name, _fingerprint(status), status.st_size)
+                    file = make_lake_file(decode_utf8(folder) + name, _fingerprint(status), status.st_size)
+                    if selection.includes(file.key):
+                        yield file
         if self._identity() != first:
             raise LakeError(
                 f"the lake folder {self.url} disappeared or was replaced while it was being listed; "

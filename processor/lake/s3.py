@@ -1,6 +1,7 @@
 """A lake in S3."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 from processor.lake.aws_client import AwsClient
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettings, Stream
@@ -8,6 +9,7 @@ from processor.lake.keys import is_lake_file
 from processor.lake.s3_listing import ListedObject, S3Listing
 from processor.lake.s3_object import S3Objects, S3Stream
 from processor.lake.s3_version import MODIFIED, make_s3_file
+from processor.lake.selection import EVERY_FILE, EVERY_KEY, KeyRange, Selection
 
 # The names of directory buckets end with this. S3 lists their keys in any order, and only by prefixes of whole folders.
 DIRECTORY_BUCKET = "--x-s3"
@@ -41,28 +43,30 @@ class S3Lake:
         """How the lake is read, in words: with credentials or without; raises LakeError."""
         return "read anonymously" if self._client.is_anonymous else "read with credentials"
 
-    def list_files(self, known: Iterable[str] = (), /) -> Iterator[LakeFile]:
-        """List every lake file below the prefix; raises LakeError if a page of the listing is missing.
+    def list_files(self, known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
+        """List the selected lake files below the prefix; raises LakeError if a page of the listing is missing.
 
-        known: keys that the lake had before. The more there are, the more pages are listed at the same time.
+        known: keys that the lake had before. The more of them are selected, the more pages are listed at the same time.
+        selection: only the pages that can hold such files are listed.
         """
-        ends = self._choose_range_ends(known) if self._is_ordered else []
-        if ends:
-            yield from self._listing.list_ranges(ends, self._keep_file)
+
+        def keep(item: ListedObject) -> LakeFile | None:
+            if not is_lake_file(item.name):
+                return None
+            file = make_s3_file(item)
+            if not selection.includes(file.key):
+                return None
+            self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
+            return file
+
+        keys = list(known)
+        ranges = selection.key_ranges(keys)
+        pages = list(_cut_into_pages(ranges, keys)) if self._is_ordered else [EVERY_KEY]
+        if pages == [EVERY_KEY]:
+            folder = ranges[0].prefix.rpartition("/")[0] if len(ranges) == 1 else ""
+            yield from filter(None, map(keep, self._listing.list_objects(folder and f"{folder}/")))
         else:
-            yield from filter(None, map(self._keep_file, self._listing.list_objects("")))
-
-    def _choose_range_ends(self, known: Iterable[str]) -> list[str]:
-        """Return the keys that are a page apart from each other, if the lake is still what it was."""
-        return sorted(filter(is_lake_file, known), key=str.encode)[PAGE_KEYS - 1 :: PAGE_KEYS]
-
-    def _keep_file(self, item: ListedObject) -> LakeFile | None:
-        """Return the lake file that an object is, or None if it is none."""
-        if not is_lake_file(item.name):
-            return None
-        file = make_s3_file(item)
-        self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
-        return file
+            yield from self._listing.list_ranges(pages, keep)
 
     def find(self, name: str) -> LakeFile | None:
         """Return one file below the prefix as `list_files` would list it now, or None; raises LakeError.
@@ -86,3 +90,13 @@ class S3Lake:
         The parameters are those of `Lake.open`.
         """
         return S3Stream(self._objects, file, start, stop)
+
+
+def _cut_into_pages(ranges: Sequence[KeyRange], known: Iterable[str]) -> Iterator[KeyRange]:
+    """Cut ranges of keys into those of one page each, if the lake is still what it was."""
+    names = sorted(filter(is_lake_file, known), key=str.encode)
+    for keys in ranges:
+        ends = list(filter(keys.holds, names))[PAGE_KEYS - 1 :: PAGE_KEYS]
+        for after, last in pairwise((keys.after, *ends, keys.last)):
+            assert after is not None
+            yield KeyRange(after, last)

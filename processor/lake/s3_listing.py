@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from processor.lake.aws_client import AwsClient
 from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
+from processor.lake.selection import KeyRange
 
 URL_ENCODED = re.compile(r"(?:[!-$&-~]|%[0-9A-Fa-f]{2})*")
 # Requests for pages at a time.
@@ -75,34 +76,36 @@ class S3Listing:
             parameters.pop("StartAfter", None)  # the token says where to continue
             parameters["ContinuationToken"] = token
 
-    def list_ranges(self, ends: Sequence[str], keep: Callable[[ListedObject], T | None]) -> list[T]:
-        """List all objects, several ranges of their keys at the same time, and return what `keep` returns of them.
+    def list_ranges(self, ranges: Sequence[KeyRange], keep: Callable[[ListedObject], T | None]) -> list[T]:
+        """List ranges of keys below the prefix at the same time, and return what `keep` returns of their objects.
 
-        ends: the last key below the prefix of each range but the last one, in the order of S3; it need not exist.
-        keep: called by several threads; None leaves an object out. Raises LakeError as `list_objects` does.
+        ranges: in their order; the limits need not exist. keep: called by several threads, also with objects outside of
+        the ranges if the endpoint cannot list from a key on; None leaves an object out. Raises LakeError as
+        `list_objects` does.
         """
 
-        def list_range(after: str, last: str | None) -> list[T]:
+        def list_range(keys: KeyRange) -> list[T]:
             kept = []
-            for item in self.list_objects("", **({"StartAfter": self._prefix + after} if after else {})):
+            start = {"StartAfter": self._prefix + keys.after} if keys.after else {}
+            for item in self.list_objects(keys.prefix, **start):
                 name = _encode(item.name)
-                if after and name <= _encode(after):
+                if keys.after and name <= _encode(keys.after):
                     raise _IgnoredStartError
-                if last is not None and name > _encode(last):
+                if keys.last is not None and name > _encode(keys.last):
                     break
                 found = keep(item)
                 if found is not None:
                     kept.append(found)
-                if last is not None and name == _encode(last):
+                if keys.last is not None and name == _encode(keys.last):
                     break
             return kept
 
         # Daemon threads, which do not delay the process's end.
-        with ThreadPool(min(LISTING_REQUESTS, len(ends) + 1)) as threads:
+        with ThreadPool(min(LISTING_REQUESTS, len(ranges))) as threads:
             try:
-                parts = threads.starmap(list_range, zip(["", *ends], [*ends, None], strict=True), 1)
+                parts = threads.map(list_range, ranges, 1)
             except _IgnoredStartError:  # by an endpoint that does not know this parameter
-                parts = [list_range("", None)]
+                return [kept for kept in map(keep, self.list_objects("")) if kept is not None]
         return list(chain.from_iterable(parts))
 
     def _request_page(self, **parameters: Any) -> dict[str, Any]:

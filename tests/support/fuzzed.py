@@ -16,6 +16,7 @@ from backports import zstd
 from processor import batches
 from processor.formats import make_printable
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
+from processor.lake.selection import EVERY_FILE, Selection
 from processor.lake.text import is_compressed, read_text
 from processor.reducers.definition import Definition
 from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
@@ -51,7 +52,7 @@ class Memory:
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), _selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
         yield from ()
 
     def find(self, _: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from processor.lake.base import ChangedError, LakeFile
 from processor.lake.folder import FolderLake
 from processor.lake.notifications import NoNotifications
+from processor.lake.selection import EVERY_FILE, Selection
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
@@ -119,11 +120,11 @@ class FlakyLake(FolderLake):
         self.listings = 0
         self.errors: list[Exception] = []
 
-    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
+    def list_files(self, known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
         self.listings += 1
         if self.errors:
             raise self.errors.pop()
-        return super().list_files()
+        return super().list_files(known, selection)
 
     def find(self, path: str) -> LakeFile | None:
         self.looks.append(path)

@@ -10,6 +10,7 @@ import pytest
 from processor.lake.base import ChangedError, LakeFile, LakeSettings, Stream
 from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead
+from processor.lake.selection import EVERY_FILE, Selection
 from tests.support.waiting import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
@@ -25,7 +26,7 @@ class Objects:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def list_files(self, _known: Iterable[str] = (), /) -> Iterator[LakeFile]:
+    def list_files(self, _known: Iterable[str] = (), _selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
         return iter(FILES)
 
     def find(self, _: str) -> None:
