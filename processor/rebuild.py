@@ -6,7 +6,7 @@ from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
 from processor.plan import Plan, keys_to_prune
 from state.comparison import ComparisonTables
-from state.files import Failure, KnownFile, Recollection
+from state.files import Failure, KeptFile, KnownFile
 from state.store import Store
 
 
@@ -48,8 +48,8 @@ def fill(
     Raises LakeError, DatabaseError and BusyError.
     """
     listener.begin(len(present), sum(file.size for file in present))
-    recalled = [
-        Recollection(known[key], None)
+    kept = [
+        KeptFile(known[key], None)
         for key in known.keys() - {file.key for file in present}
         if known[key].fingerprint is not None
     ]
@@ -60,9 +60,9 @@ def fill(
                     if isinstance(result, Exception):
                         before = known.get(file.key)
                         if before is not None and before.fingerprint is not None:
-                            recalled.append(Recollection(before, str(result)))
+                            kept.append(KeptFile(before, str(result)))
                         else:
                             tables.fail([Failure(file.key, str(result))])
                 report_results(results, listener)
-    if recalled:
-        tables.recall(recalled)
+    if kept:
+        tables.keep(kept)

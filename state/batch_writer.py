@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
-from state.files import Failure, FileVersion, Reading, Recollection
+from state.files import Failure, FileVersion, KeptFile, Reading
 from state.partial_rows import copy
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ class StoredVersion(NamedTuple):
 class BatchWriter:
     """Writes into the tables that the transaction sees under their names: the permanent ones, or comparison tables.
 
-    It first writes the contributions into the tables file_*, under new numbers of the files, the lowest of which is the
-    batch's first. Then it updates the sums with all rows from that number on. A transaction has one writer, and any
-    number of batches.
+    It first writes the contributions into the tables file_*, each file under a new id. Then it updates the sums with
+    all rows from the batch's first id on. A transaction has one writer, and any number of batches.
     """
 
     def __init__(self, database: Database, cur: "cursor") -> None:
@@ -60,22 +59,22 @@ class BatchWriter:
         assert len(readings) == 1 or all(reading.is_held for reading in readings)
         self._begin_batch()
         known = self.find([reading.key for reading in readings])
-        (first,) = self._one("next_number")
+        (first,) = self._one("next_file_id")
         lines = defaultdict[str, list[tuple[bytes, int]]](list)
         written: dict[int, FileVersion] = {}
         versions: list[FileVersion | None] = []
         has_new = False
-        for number, reading in enumerate(readings, first):
+        for file_id, reading in enumerate(readings, first):
             stored = known.get(reading.key)
             version = reading.version() if reading.is_held else None
             if version is None or stored is None or version.content_hash != stored.content_hash:
-                has_new |= self._copy(reading, number, lines)
+                has_new |= self._copy(reading, file_id, lines)
                 version = version or reading.version()
             if stored is not None and version.content_hash == stored.content_hash:
                 self._execute("record_same", **self._recorded(version), file_id=stored.file_id, commit_id=commit_id)
                 versions.append(None)
             else:
-                written[number] = version
+                written[file_id] = version
                 versions.append(version)
         if written:
             retracted = [known[version.key].file_id for version in written.values() if version.key in known]
@@ -90,10 +89,10 @@ class BatchWriter:
             recorded = {name: [getattr(version, name) for version in written.values()] for name in RECORDED}
             self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
             if begins_turn:
-                self._execute("begin_turn", first=first)
+                self._execute("begin_turn", first_file_id=first)
         return versions
 
-    def _copy(self, reading: Reading, number: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:
+    def _copy(self, reading: Reading, file_id: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:
         """Write the rows of a file into the tables new_*, and return True.
 
         If they are those of one partial, in memory, add them to `lines` and return False.
@@ -102,16 +101,16 @@ class BatchWriter:
             partials = list(reading.rows)
             if len(partials) == 1 and (tables := partials[0].tables) is not None:
                 for table, rows in tables.items():
-                    lines[NUMBERED_LATER.get(table, table)].append((rows, number))
+                    lines[NUMBERED_LATER.get(table, table)].append((rows, file_id))
                 return False
         for partial_rows in reading.rows:
-            partial_rows.write(self._db, self._cur, number)
+            partial_rows.write(self._db, self._cur, file_id)
         return True
 
     def _number_rejected_lines(self, written: Mapping[int, FileVersion]) -> None:
         chunks = [
-            (number, chunk, before)
-            for number, version in written.items()
+            (file_id, chunk, before)
+            for file_id, version in written.items()
             if version.rejected
             for chunk, before in version.lines_before.items()
         ]
@@ -124,16 +123,16 @@ class BatchWriter:
     def retract(self, file_ids: Sequence[int]) -> None:
         """Retract what files contributed; their checkpoints stay."""
         self._begin_batch()
-        (beyond,) = self._one("next_number")
+        (next_id,) = self._one("next_file_id")
         self._execute("retract", file_ids=list(file_ids))
-        self._add_up(beyond, has_retracted=True)
+        self._add_up(next_id, has_retracted=True)
 
-    def recall(self, files: Sequence[Recollection]) -> None:
+    def keep(self, files: Sequence[KeptFile]) -> None:
         """Copy what files contributed when they were ingested, from the permanent tables into the comparison tables."""
         self._begin_batch()
-        (first,) = self._one("next_number")
+        (first,) = self._one("next_file_id")
         self._execute(
-            "recall_files",
+            "copy_kept_files",
             known=[file.file.file_id for file in files],
             file_id=[*range(first, first + len(files))],
             error=[file.error for file in files],
@@ -141,12 +140,12 @@ class BatchWriter:
         self._add_up(first, has_retracted=False)
 
     def _add_up(self, first: int, has_retracted: bool) -> None:
-        """Update the sums with the contributions of files from the number `first` on, and with what was retracted."""
+        """Update the sums with the contributions of files from the id `first` on, and with what was retracted."""
         if has_retracted:
-            self._execute("recall_texts")
-        self._execute("change_article_days", first=first)
+            self._execute("find_latest_texts")
+        self._execute("change_article_days", first_file_id=first)
         self._execute("join_articles")
-        self._execute("change_articles", first=first)
+        self._execute("change_articles", first_file_id=first)
         self._execute("join_any")
         self._execute("change_category_days")
         self._execute("append_article_performance")
@@ -154,10 +153,10 @@ class BatchWriter:
         if self._one("has_rewritten")[0]:
             self._execute("rewrite_article_performance")
             self._execute("rewrite_articles")
-        self._execute("change_sessions", first=first)
+        self._execute("change_sessions", first_file_id=first)
         is_share = self._one("is_share_of_sessions")[0]
-        self._execute("join_sessions" if is_share else "look_up_sessions", first=first)
-        users, dates = self._one("change_users", first=first)
+        self._execute("join_sessions" if is_share else "look_up_sessions", first_file_id=first)
+        users, dates = self._one("change_users", first_file_id=first)
         if users or dates:
             self._execute("delete_empty", users=users, dates=dates)
 

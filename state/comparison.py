@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.batch_writer import BatchWriter
 from state.database import Database
-from state.files import Failure, FileVersion, Reading, Recollection
+from state.files import Failure, FileVersion, KeptFile, Reading
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -51,9 +51,9 @@ class ComparisonTables:
         for failure in failures:
             self._writer.fail(failure)
 
-    def recall(self, files: Sequence[Recollection]) -> None:
+    def keep(self, files: Sequence[KeptFile]) -> None:
         """Ingest what files contributed to the permanent tables, if they cannot be read now."""
-        self._writer.recall(files)
+        self._writer.keep(files)
 
     def differences(self) -> Iterator[Difference]:
         """Yield every row of the permanent tables that differs from the comparison tables."""

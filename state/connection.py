@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
-from state.postgres_errors import advise, describe_refusal, describe_wrong_url, is_temporary, shorten
+from state.postgres_errors import advise, describe_wrong_url, explain_failed_connection, is_temporary, shorten
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -72,14 +72,14 @@ class Connection:
             "tcp_user_timeout": "60000",
         }
         self._parameters = defaults | self._parameters | {"client_encoding": "UTF8"}
-        self._work: connection | None = None
+        self._connection: connection | None = None
         self.connections = 0
         self._is_cancelled = False
 
     @property
     def is_connected(self) -> bool:
         """Whether a connection is open that was not lost."""
-        return self._work is not None
+        return self._connection is not None
 
     def check_server(self) -> tuple[str, bool]:
         """Return the server's version and whether TLS is used; raises DatabaseError for a server that does not fit."""
@@ -102,8 +102,8 @@ class Connection:
 
     def process_parameters(self) -> dict[str, Any]:
         """Return libpq's parameters by which other processes can connect, including the password."""
-        assert self._work is not None
-        info = self._work.info
+        assert self._connection is not None
+        info = self._connection.info
         password = {"password": info.password} if info.password else {}
         return {**info.dsn_parameters, **password}
 
@@ -112,46 +112,46 @@ class Connection:
         """Open a transaction that commits at its end, or is rolled back when an error leaves it."""
         from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-        if self._work is None:
-            self._work = self.open()
+        if self._connection is None:
+            self._connection = self.open()
             self.connections += 1
-        work = self._work
-        assert work.info.transaction_status == TRANSACTION_STATUS_IDLE, "a transaction within another"
+        connection = self._connection
+        assert connection.info.transaction_status == TRANSACTION_STATUS_IDLE, "a transaction within another"
         try:
-            with with_server_message(work):
-                with work.cursor() as cur:
+            with keep_server_message(connection):
+                with connection.cursor() as cur:
                     self.execute(cur, "apply_settings", search_path=SEARCH_PATH)
                     yield cur
-                work.commit()
+                connection.commit()
         except BaseException:
-            self._abandon(work)
+            self._end_failed(connection)
             raise
 
-    def _abandon(self, work: "connection") -> None:
+    def _end_failed(self, connection: "connection") -> None:
         import psycopg2
 
         try:
-            work.rollback()
+            connection.rollback()
             if not self._is_read_only:
-                with work.cursor() as cur:
+                with connection.cursor() as cur:
                     self.execute(cur, "discard_temporary")
-                work.commit()
+                connection.commit()
         except psycopg2.Error:
             self.close()
 
     def rollback(self) -> None:
         """Roll back a transaction that is still open; raises psycopg2.Error."""
-        if self._work is not None:
-            self._work.rollback()
+        if self._connection is not None:
+            self._connection.rollback()
 
     def cancel(self) -> None:
         """Cancel the running statement; may be called from another thread."""
         import psycopg2
 
-        work, self._is_cancelled = self._work, True
-        if work is not None:
+        connection, self._is_cancelled = self._connection, True
+        if connection is not None:
             with suppress(psycopg2.Error):  # the connection is lost already
-                work.cancel()
+                connection.cancel()
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Return what an attempt returns; try again after errors that pass. Raises DatabaseError."""
@@ -218,9 +218,9 @@ class Connection:
             try:
                 made: connection = psycopg2.connect(**self._parameters, cursor_factory=NamedTupleCursor)
             except (psycopg2.Error, UnicodeDecodeError) as error:
-                line, is_final, advised = describe_refusal(error, self._parameters)
-                kind = DatabaseSettingError if is_final else DatabaseUnavailableError
-                raise kind(f"no connection to the database: {line}; {advised}") from None
+                failure = explain_failed_connection(error, self._parameters)
+                kind = DatabaseSettingError if failure.is_final else DatabaseUnavailableError
+                raise kind(f"no connection to the database: {failure.line}; {failure.advice}") from None
             # A statement must see what was committed before it began, whatever the role's default is: the fence relies
             # on it, and so does the check whether a commit whose outcome is unknown took place.
             made.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
@@ -243,23 +243,23 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection, if one is open; the next transaction makes another."""
-        work, self._work = self._work, None
-        if work is not None:
-            end(work)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            close_connection(connection)
 
 
-def end(ended: "connection") -> None:
+def close_connection(connection: "connection") -> None:
     """Roll back and close a connection: without the rollback, a closed one may keep its locks for a moment."""
     import psycopg2
 
     with suppress(psycopg2.Error):
-        ended.rollback()
-    ended.close()
+        connection.rollback()
+    connection.close()
 
 
 @contextmanager
-def with_server_message(connection: "connection") -> Iterator[None]:
-    """Raise an error with the message that the server sent before it closed the connection; psycopg2 drops it."""
+def keep_server_message(connection: "connection") -> Iterator[None]:
+    """Raise an error of psycopg2, which drops the server's last message, with that message."""
     import psycopg2
 
     try:

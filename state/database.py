@@ -67,7 +67,7 @@ class Database(Connection):
 
     @contextmanager
     def transaction(self, is_fenced: bool = True) -> Iterator["cursor"]:
-        """Open a transaction under the lock; once `claim` recorded this run, it raises BusyError if another took over.
+        """Open a transaction under the lock; after `record_run` it raises BusyError if another run took over.
 
         is_fenced: False for the transactions that record which run may write, and for those that need not know.
         """
@@ -79,17 +79,17 @@ class Database(Connection):
                 raise BusyError("another run took over this database", "this one stops")
             yield cur
 
-    def claim(
+    def record_run(
         self,
         lake_url: str,
         relocated: bool = False,
-        look: Callable[[], object] = lambda: None,
+        check_lake: Callable[[], object] = lambda: None,
         command: str = "count",
     ) -> None:
         """Record this run, the lake and the command; raises SupersededError if the database holds another lake.
 
         lake_url: the lake's. relocated: whether the lake may be recorded under another URL.
-        look: called before a lake is recorded for the first time; if it raises, nothing is recorded.
+        check_lake: called before a lake is recorded for the first time; if it raises, nothing is recorded.
         command: the name of the run's command.
         """
 
@@ -99,11 +99,11 @@ class Database(Connection):
                 if lake is not None and not relocated:
                     refuse_other_lake(lake.url, lake_url)
                 if lake is None or lake.url != lake_url:
-                    look()
+                    check_lake()
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
                 self.execute(cur, "advance_run_numbers")
                 run_id = int(self.fetch_one(cur, "begin_run", **process).run_id)
-                self.execute(cur, "claim", url=lake_url, run_id=run_id)
+                self.execute(cur, "set_fence", url=lake_url, run_id=run_id)
                 return run_id
 
         self._run_id = self.retry(attempt)
@@ -142,7 +142,7 @@ class Database(Connection):
                 refuse_other_lake(lake.url, lake_url)
                 if lake.run_id != self._run_id:
                     was_taken = True  # a later attempt must know, as this one's commit may have succeeded
-                    self.execute(cur, "claim", url=lake_url, run_id=self._run_id)
+                    self.execute(cur, "set_fence", url=lake_url, run_id=self._run_id)
                 return was_taken
 
         try:
@@ -151,20 +151,20 @@ class Database(Connection):
             self.release_lock()
             raise
 
-    def record_progress(self, numbers: Mapping[str, object]) -> None:
+    def record_progress(self, columns: Mapping[str, object]) -> None:
         """Record what this run did until now, as columns of state.runs by their names; raises DatabaseError."""
 
         def attempt() -> None:
             with self.transaction() as cur:
-                self.execute(cur, "record_progress", run_id=self._run_id, **numbers)
+                self.execute(cur, "record_progress", run_id=self._run_id, **columns)
 
         self.retry(attempt)
 
-    def record_end(self, exit_code: int | None, error: str | None, numbers: Mapping[str, object]) -> None:
+    def record_end(self, exit_code: int | None, error: str | None, columns: Mapping[str, object]) -> None:
         """Record once how this run ended; an error is ignored, as what the run did is committed.
 
         exit_code, error: None if they are not known, or if there was no error.
-        numbers: what the run did, as columns of state.runs by their names; empty if that is not known.
+        columns: what the run did, as columns of state.runs by their names; empty if that is not known.
         """
         import psycopg2
 
@@ -176,8 +176,8 @@ class Database(Connection):
             self.rollback()
             # A run that shares the lock may end while another run holds it.
             with self.transaction(is_fenced=not self._is_shared) as cur:
-                if numbers:
-                    self.execute(cur, "record_progress", run_id=self._run_id, **numbers)
+                if columns:
+                    self.execute(cur, "record_progress", run_id=self._run_id, **columns)
                 self.execute(cur, "record_end", run_id=self._run_id, exit_code=exit_code, error=error)
 
     def close(self) -> None:

@@ -66,7 +66,7 @@ class Failure(NamedTuple):
     error: str
 
 
-class Recollection(NamedTuple):
+class KeptFile(NamedTuple):
     """A file that cannot be read now, and keeps its contribution; `error` says why, None if the file is missing."""
 
     file: KnownFile

@@ -41,7 +41,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RowsInMemory:
-    """Rows in COPY's text format by their table, without the number of their file."""
+    """Rows in COPY's text format by their table, without the id of their file."""
 
     tables: Mapping[str, bytes]
 
@@ -67,33 +67,33 @@ def copy(database: "Connection", cur: "cursor", name: str, rows: Iterable[tuple[
     database: its statements are used. cur: a cursor of the transaction. name: the statement's in `queries.sql`.
     rows: rows in COPY's text format, each block with the id of its file.
     """
-    file: Any = NumberedRows(rows)  # psycopg2 calls nothing but `read`
-    cur.copy_expert(database.queries[name], file)
+    stream: Any = RowsWithFileId(rows)  # psycopg2 calls nothing but `read`
+    cur.copy_expert(database.queries[name], stream)
 
 
-class NumberedRows:
-    """A file for COPY: rows in its text format, each after the number of its file, made as they are read."""
+class RowsWithFileId:
+    """A stream for COPY: rows in its text format, each after the id of its file, made as they are read."""
 
     def __init__(self, rows: Iterable[tuple[bytes, int]]) -> None:
-        """Take the rows of files, each with the file's number."""
-        self._blocks = (block for lines, number in rows for block in number_rows(lines, number))
+        """Take the rows of files, each block with the id of its file."""
+        self._blocks = (block for lines, file_id in rows for block in add_file_id(lines, file_id))
 
     def read(self, _size: int, /) -> bytes:
         """Return the next rows, of any size; nothing at the end."""
         return next(self._blocks, b"")
 
 
-def number_rows(rows: bytes, number: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
-    r"""Yield rows in COPY's text format with a number before each.
+def add_file_id(rows: bytes, file_id: int, size: int = BLOCK_BYTES) -> Iterator[bytes]:
+    r"""Yield rows in COPY's text format with the id of their file before each.
 
     A line feed within a row is escaped in that format, so every line feed ends a row.
 
-    rows: without the number. number: what to put before each. size: about so many bytes make a block.
+    rows: without the id. file_id: the file's. size: about so many bytes make a block.
 
-    >>> list(number_rows(b"a\tb\nc\td\ne\tf\n", 7, 5))
+    >>> list(add_file_id(b"a\tb\nc\td\ne\tf\n", 7, 5))
     [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']
     """
-    before, begin = b"%d\t" % number, 0
+    before, begin = b"%d\t" % file_id, 0
     while begin < len(rows):
         end = rows.find(b"\n", min(begin + size, len(rows)) - 1) + 1
         yield before + rows[begin : end - 1].replace(b"\n", b"\n" + before) + b"\n"

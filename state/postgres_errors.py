@@ -1,4 +1,4 @@
-"""Why the database refused something: whether the error passes by itself, and what to do about it.
+"""The meaning of errors from Postgres, PgBouncer and libpq: whether they pass by themselves, and what to do.
 
 The SQLSTATE decides, as the server writes its messages in its own language. libpq's own messages are always English,
 since this program sets no locale.
@@ -69,7 +69,7 @@ _PGBOUNCER_REFUSES = (
     "no such",
     "startup par",
 )
-_PGBOUNCER_CROWDED = ("too many", "no more connections allowed")
+_PGBOUNCER_FULL = ("too many", "no more connections allowed")
 _PGBOUNCER_TIMEOUT = "query_wait_timeout"
 # Parts of libpq's messages about a server that it reached and that waiting does not help with.
 _LIBPQ_REFUSES = (
@@ -103,7 +103,7 @@ def describe_wrong_url(error: BaseException, url: str) -> str:
     )
 
 
-class Refusal(NamedTuple):
+class FailedConnection(NamedTuple):
     """Why no connection could be made: in one line, whether waiting does not help, and what to do."""
 
     line: str
@@ -137,73 +137,73 @@ def advise(error: "Error") -> str:
     """Return what to do about an error that remained after retries."""
     if _PGBOUNCER_TIMEOUT in str(error):
         return "configure the pooler to give this role two connections or more (default_pool_size), then run again"
-    state = error.pgcode
-    if state is None:
+    sqlstate = error.pgcode
+    if sqlstate is None:
         return LATER  # the connection was lost
-    return next((text for begin, text in _ADVICE.items() if state.startswith(begin)), _LOG)
+    return next((text for begin, text in _ADVICE.items() if sqlstate.startswith(begin)), _LOG)
 
 
-def describe_refusal(error: BaseException, parameters: dict[str, Any]) -> Refusal:
+def explain_failed_connection(error: BaseException, parameters: dict[str, Any]) -> FailedConnection:
     """Return why no connection could be made with these parameters."""
     line = shorten(error)
     reached = _REACHED.match(line)
-    said = reached[1] if reached else line
-    if _ANSWERED.match(said):
-        return _describe_answer(line, said, _ask_for_sqlstate(parameters))
-    if said.startswith("could not translate host name"):
-        return Refusal(line, False, "look at DATABASE_URL")
+    message = reached[1] if reached else line
+    if _ANSWERED.match(message):
+        return _describe_answer(line, message, _find_sqlstate(parameters))
+    if message.startswith("could not translate host name"):
+        return FailedConnection(line, False, "look at DATABASE_URL")
     if reached is None:
-        return Refusal(line, True, "look at DATABASE_URL and libpq's variables PG*")
-    if "no password supplied" in said:
-        return Refusal(line, True, "name a password in DATABASE_URL or the file PGPASSFILE")
-    return Refusal(line, any(word in said for word in _LIBPQ_REFUSES), "look at DATABASE_URL")
+        return FailedConnection(line, True, "look at DATABASE_URL and libpq's variables PG*")
+    if "no password supplied" in message:
+        return FailedConnection(line, True, "name a password in DATABASE_URL or the file PGPASSFILE")
+    return FailedConnection(line, any(word in message for word in _LIBPQ_REFUSES), "look at DATABASE_URL")
 
 
-def _describe_answer(line: str, said: str, state: str | None) -> Refusal:
+def _describe_answer(line: str, message: str, sqlstate: str | None) -> FailedConnection:
     def has(parts: tuple[str, ...]) -> bool:
-        return any(part in said for part in parts)
+        return any(part in message for part in parts)
 
-    is_crowded = state is not None and state.startswith("53300")
-    if state == _PGBOUNCER:
-        is_crowded, is_final = has(_PGBOUNCER_CROWDED), has(_PGBOUNCER_REFUSES)
+    is_full = sqlstate is not None and sqlstate.startswith("53300")
+    if sqlstate == _PGBOUNCER:
+        is_full, is_final = has(_PGBOUNCER_FULL), has(_PGBOUNCER_REFUSES)
     else:
-        is_final = state is not None and not state.startswith(_TEMPORARY)
-    if is_crowded:
-        return Refusal(line, False, "give this role two connections, then run again")
-    return Refusal(line, is_final, "look at DATABASE_URL")
+        is_final = sqlstate is not None and not sqlstate.startswith(_TEMPORARY)
+    if is_full:
+        return FailedConnection(line, False, "give this role two connections, then run again")
+    return FailedConnection(line, is_final, "look at DATABASE_URL")
 
 
-def _ask_for_sqlstate(parameters: dict[str, Any]) -> str | None:
+def _find_sqlstate(parameters: dict[str, Any]) -> str | None:
     """Return the SQLSTATE with which a server refuses a connection; None without one, or if it accepts this time.
 
-    psycopg2 passes on only the message. libpq shows the SQLSTATE instead if it is asked to before the server answers.
-    So this makes another, asynchronous attempt, and reaches for its connection meanwhile.
+    psycopg2 passes on only the message, but libpq can show the SQLSTATE in its place. That must be switched on before
+    the server answers, so this function connects once more, asynchronously.
     """
     import psycopg2
 
     try:
-        ask = ctypes.CDLL(psycopg2._psycopg.__file__).PQsetErrorVerbosity  # noqa: SLF001 psycopg2's own libpq
-        ask.argtypes = (ctypes.c_void_p, ctypes.c_int)
-        asking = psycopg2.connect(**parameters, async_=True)
+        set_verbosity = ctypes.CDLL(psycopg2._psycopg.__file__).PQsetErrorVerbosity  # noqa: SLF001 psycopg2's own libpq
+        set_verbosity.argtypes = (ctypes.c_void_p, ctypes.c_int)
+        connection = psycopg2.connect(**parameters, async_=True)
     except (AttributeError, OSError, psycopg2.Error, UnicodeDecodeError):
         return None
     try:
-        ask(asking.pgconn_ptr, _SQLSTATE_ONLY)
-        _wait_for(asking)
+        set_verbosity(connection.pgconn_ptr, _SQLSTATE_ONLY)
+        _wait_for(connection)
     except (psycopg2.Error, UnicodeDecodeError) as error:
         found = re.findall(r":  ([0-9A-Z]{5})$", read_message(error), re.MULTILINE)
         return found[-1] if found else None
     finally:
         with suppress(psycopg2.Error):
-            asking.close()
+            connection.close()
     return None
 
 
-def _wait_for(asking: Any) -> None:
+def _wait_for(connection: Any) -> None:
     """Wait some seconds until a connection is made; raises psycopg2.Error if it fails."""
     from psycopg2.extensions import POLL_OK, POLL_READ
 
     end = time.monotonic() + _SQLSTATE_SECONDS
-    while (state := asking.poll()) != POLL_OK and time.monotonic() < end:
-        ways = ([asking], []) if state == POLL_READ else ([], [asking])
+    while (status := connection.poll()) != POLL_OK and time.monotonic() < end:
+        ways = ([connection], []) if status == POLL_READ else ([], [connection])
         select.select(*ways, [], max(0, end - time.monotonic()))

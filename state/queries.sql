@@ -81,7 +81,7 @@ where present.most > drawn.last_value or (present.most = drawn.last_value and no
 -- begin_run: record a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
--- claim: let only this run write from now on, and record the lake
+-- set_fence: let only this run write from now on, and record the lake
 insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
 on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
 
@@ -352,18 +352,18 @@ from state.rejected_lines
 where %(key)s::text is null or key = %(key)s
 order by key, line_number;
 
--- find_files: the number, content hash and last commit of some files
+-- find_files: the id, content hash and last commit of some files
 select found.key, found.file_id, found.content_hash, found.commit_id
 from unnest(%(keys)s::text[]) as keys (key)
 cross join lateral (
     select key, file_id, content_hash, commit_id from lake_files where key = keys.key offset 0
 ) as found;
 
--- next_number: the number of the next file; only the run that holds the lock asks for it
+-- next_file_id: the id of the next file; only the run that holds the lock asks for it
 select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
 
--- begin_turn: the versions from this number on are those of the last run, or of the last turn of a watch
-update lake set first_new_file_id = %(first)s;
+-- begin_turn: the versions from this file id on are those of the last run, or of the last turn of a watch
+update lake set first_new_file_id = %(first_file_id)s;
 
 -- record_files: the checkpoints of the versions that were ingested, in place of the former ones
 delete from lake_files where file_id = any(%(known)s);
@@ -410,7 +410,7 @@ select obj_description(to_regclass('pg_temp.new_article_days'), 'pg_class') is n
 -- title or category starts with its time in 18 digits, so that the greatest is the latest
 drop table if exists
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
-    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
+    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.remaining_texts,
     pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
 create temporary table pg_temp.new_article_days (
     file_id integer, article_id text collate "C", date date, displays integer, clicks integer,
@@ -435,7 +435,7 @@ create temporary table pg_temp.old_user_days (
 create temporary table pg_temp.old_sessions (
     user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
 ) on commit delete rows;
-create temporary table pg_temp.recalled_texts (
+create temporary table pg_temp.remaining_texts (
     article_id text collate "C", title text collate "C", category text collate "C"
 ) on commit delete rows;
 create temporary table pg_temp.changed_article_days (
@@ -463,7 +463,7 @@ discard temp;
 -- more locks
 truncate
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
-    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.recalled_texts,
+    pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.remaining_texts,
     pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
 
 -- copy_article_days: rows of files that came in one partial
@@ -602,33 +602,33 @@ inner join unnest(
     %(file_id)s::integer[], %(chunk)s::bigint[], %(lines_before)s::bigint[]
 ) as chunks (file_id, chunk, lines_before) using (file_id, chunk);
 
--- recall_files: what files contributed when they were ingested, as they cannot be read now; they get new numbers
+-- copy_kept_files: what files contributed when they were ingested, as they cannot be read now; they get new ids
 insert into file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
-select recalled.file_id, article_id, date, displays, clicks, title_at, category_at, title, category
-from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
-inner join state.file_article_days as days on days.file_id = recalled.known;
+select kept.file_id, article_id, date, displays, clicks, title_at, category_at, title, category
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as kept (known, file_id)
+inner join state.file_article_days as days on days.file_id = kept.known;
 insert into file_user_days (file_id, user_id, date, displays, clicks)
-select recalled.file_id, user_id, date, displays, clicks
-from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
-inner join state.file_user_days as days on days.file_id = recalled.known;
+select kept.file_id, user_id, date, displays, clicks
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as kept (known, file_id)
+inner join state.file_user_days as days on days.file_id = kept.known;
 insert into file_sessions (file_id, user_id, session_id, first_at, last_at, events)
-select recalled.file_id, user_id, session_id, first_at, last_at, events
-from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
-inner join state.file_sessions as sessions on sessions.file_id = recalled.known;
+select kept.file_id, user_id, session_id, first_at, last_at, events
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as kept (known, file_id)
+inner join state.file_sessions as sessions on sessions.file_id = kept.known;
 insert into file_rejected_lines (file_id, line_number, reason, raw)
-select recalled.file_id, line_number, reason, raw
-from unnest(%(known)s::integer[], %(file_id)s::integer[]) as recalled (known, file_id)
-inner join state.file_rejected_lines as lines on lines.file_id = recalled.known;
+select kept.file_id, line_number, reason, raw
+from unnest(%(known)s::integer[], %(file_id)s::integer[]) as kept (known, file_id)
+inner join state.file_rejected_lines as lines on lines.file_id = kept.known;
 insert into lake_files
 (
     file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
     error, failed_at
 )
 select
-    recalled.file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
-    recalled.error, case when recalled.error is not null then now() end
-from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as recalled (known, file_id, error)
-inner join state.lake_files as files on files.file_id = recalled.known;
+    kept.file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
+    kept.error, case when kept.error is not null then now() end
+from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as kept (known, file_id, error)
+inner join state.lake_files as files on files.file_id = kept.known;
 
 -- retract: withdraw what files contributed; later statements bring down the sums
 with retracted as (
@@ -653,10 +653,10 @@ insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
 select user_id, session_id, first_at, last_at from retracted;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
--- recall_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
+-- find_latest_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
 -- a bitmap scan loses the order
 select set_config('enable_bitmapscan', 'off', true);
-insert into pg_temp.recalled_texts (article_id, title, category)
+insert into pg_temp.remaining_texts (article_id, title, category)
 select retracted.article_id, titles.title, categories.category
 from (
     select old.article_id
@@ -720,7 +720,7 @@ select set_config('enable_bitmapscan', 'on', true);
 insert into pg_temp.changed_article_days (article_id, date, displays, clicks)
 select article_id, date, sum(displays)::bigint as displays, sum(clicks)::bigint as clicks
 from (
-    select article_id, date, displays, clicks from file_article_days where file_id >= %(first)s
+    select article_id, date, displays, clicks from file_article_days where file_id >= %(first_file_id)s
     union all
     select article_id, date, -displays, -clicks from pg_temp.old_article_days
 ) as new_less_old
@@ -754,9 +754,9 @@ with touched as (
         bool_or(is_retracted) as is_retracted,
         max(new_title) as new_title,
         max(new_category) as new_category,
-        bool_or(is_recalled) as is_recalled,
-        max(recalled_title) as recalled_title,
-        max(recalled_category) as recalled_category
+        bool_or(has_lost_latest) as has_lost_latest,
+        max(remaining_title) as remaining_title,
+        max(remaining_category) as remaining_category
     from (
         select
             article_id,
@@ -765,9 +765,9 @@ with touched as (
             displays < 0 or clicks < 0 as is_retracted,
             null as new_title,
             null as new_category,
-            false as is_recalled,
-            null as recalled_title,
-            null as recalled_category
+            false as has_lost_latest,
+            null as remaining_title,
+            null as remaining_category
         from pg_temp.changed_article_days
         union all
         select
@@ -781,9 +781,9 @@ with touched as (
             null,
             null
         from file_article_days
-        where file_id >= %(first)s and (title_at is not null or category_at is not null)
+        where file_id >= %(first_file_id)s and (title_at is not null or category_at is not null)
         union all
-        select article_id, null, null, false, null, null, true, title, category from pg_temp.recalled_texts
+        select article_id, null, null, false, null, null, true, title, category from pg_temp.remaining_texts
     ) as entries
     group by article_id
 ),
@@ -797,11 +797,11 @@ present as (
         articles.title as shown_title,
         articles.category as shown_category,
         case
-            when touched.is_recalled then touched.recalled_title
+            when touched.has_lost_latest then touched.remaining_title
             else lpad((articles.title_at + %(epoch)s)::text, 18, '0') || articles.title
         end as kept_title,
         case
-            when touched.is_recalled then touched.recalled_category
+            when touched.has_lost_latest then touched.remaining_category
             else lpad((articles.category_at + %(epoch)s)::text, 18, '0') || articles.category
         end as kept_category
     from touched
@@ -1057,7 +1057,7 @@ select
     min(first_at) filter (where not is_new) as old_first,
     max(last_at) filter (where not is_new) as old_last
 from (
-    select user_id, session_id, first_at, last_at, true as is_new from file_sessions where file_id >= %(first)s
+    select user_id, session_id, first_at, last_at, true as is_new from file_sessions where file_id >= %(first_file_id)s
     union all
     select user_id, session_id, first_at, last_at, false from pg_temp.old_sessions
 ) as new_and_old
@@ -1081,7 +1081,7 @@ cross join lateral (
         = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
         and user_id = spans.user_id
         and session_id = spans.session_id
-        and file_id + 0 < %(first)s -- do not use the index of file_id
+        and file_id + 0 < %(first_file_id)s -- do not use the index of file_id
     order by hashtextextended(session_id, hashtextextended(user_id, 0)), first_at
     limit 1
 ) as firsts
@@ -1093,7 +1093,7 @@ cross join lateral (
         = hashtextextended(spans.session_id, hashtextextended(spans.user_id, 0))
         and user_id = spans.user_id
         and session_id = spans.session_id
-        and file_id + 0 < %(first)s
+        and file_id + 0 < %(first_file_id)s
     order by hashtextextended(session_id, hashtextextended(user_id, 0)) desc, last_at desc
     limit 1
 ) as lasts;
@@ -1105,7 +1105,7 @@ insert into pg_temp.kept_sessions (user_id, session_id, first_at, last_at)
 select others.user_id, others.session_id, min(others.first_at), max(others.last_at)
 from pg_temp.changed_sessions as spans
 inner join file_sessions as others using (user_id, session_id)
-where others.file_id + 0 < %(first)s
+where others.file_id + 0 < %(first_file_id)s
 group by others.user_id, others.session_id;
 select set_config('enable_nestloop', 'on', true);
 
@@ -1163,7 +1163,7 @@ written as (
     from (
         select user_id, date, 0 as sessions, 0 as microseconds, displays, clicks
         from file_user_days
-        where file_id >= %(first)s
+        where file_id >= %(first_file_id)s
         union all
         select user_id, date, 0, 0, -displays, -clicks from pg_temp.old_user_days
         union all
@@ -1217,7 +1217,7 @@ select key, error from state.lake_files where error is not null order by failed_
 
 -- read_newest_files: the files that the last run, or the last turn of a watch, which ingested any has ingested, those
 -- with the most clicks and displays first, with sums over all of them. After a rebuild, files that it could not read
--- have higher numbers, but were ingested earlier
+-- have higher ids, but were ingested earlier
 with newest as (
     select found.file_id, found.key, found.counted_at, found.events, found.rejected
     from state.lake as lake

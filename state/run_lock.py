@@ -5,7 +5,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from state.connection import SEARCH_PATH, Connection, end, with_server_message
+from state.connection import SEARCH_PATH, Connection, close_connection, keep_server_message
 from state.errors import BusyError
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class RunLock:
         """Close the lock's connection, which releases the lock."""
         holder, self._holder = self._holder, None
         if holder is not None:
-            end(holder)
+            close_connection(holder)
 
     def _take_by(self, holder: "connection") -> None:
         db = self._db
-        with with_server_message(holder), holder.cursor() as cur:
+        with keep_server_message(holder), holder.cursor() as cur:
             db.execute(cur, "apply_settings", search_path=SEARCH_PATH)
             process = f"{WATCH if self._is_shared else ''}process {os.getpid()} on {socket.gethostname()}"
             ours = db.fetch_one(cur, "name_lock_holder", holder=process).name

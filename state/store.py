@@ -109,14 +109,14 @@ class Store:
         """Take the lock after it was released; return whether another run held it meanwhile. Raises DatabaseError."""
         return self._db.take_lock_again(lake_url)
 
-    def release_lock(self, numbers: Mapping[str, object] | None = None) -> None:
+    def release_lock(self, columns: Mapping[str, object] | None = None) -> None:
         """Record what this run did until now, and release the lock for other runs; raises DatabaseError.
 
-        numbers: columns of state.runs by their names; None if there is nothing to record.
+        columns: columns of state.runs by their names; None if there is nothing to record.
         """
         try:
-            if numbers is not None:
-                self._db.record_progress(numbers)
+            if columns is not None:
+                self._db.record_progress(columns)
         finally:
             self._db.release_lock()
 

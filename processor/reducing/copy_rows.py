@@ -1,4 +1,4 @@
-"""Turns a partial into rows for COPY, without the number of their file."""
+"""Turns a partial into rows for COPY, without the id of their file."""
 
 from datetime import date
 from functools import lru_cache

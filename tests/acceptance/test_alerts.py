@@ -122,7 +122,7 @@ def test_events_that_are_old_or_of_the_future_fire(watched: Watched) -> None:
 @needs_promtool
 def test_a_lock_that_is_held_for_long_fires(watched: Watched, database: str) -> None:
     with Database(database) as at_work:
-        at_work.claim(str(watched.lake))
+        at_work.record_run(str(watched.lake))
         busy = watched.run(75)
     assert busy["event_lake_lock_held{}"] == 1
     free = watched.run(0)

@@ -58,7 +58,7 @@ def test_commands_that_read_answer_during_a_run_and_write_nothing(lake: Path, da
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
     with Database(database) as at_work:
-        at_work.claim(str(lake))
+        at_work.record_run(str(lake))
         before = everything(database)
         for arguments in ASKS:
             done = run(*arguments, lake=lake, database=database)

@@ -263,23 +263,23 @@ def test_a_run_that_lost_its_lock_continues_if_no_other_took_over(database: str,
 
 
 def test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost(database: str, tmp_path: Path) -> None:
-    lake, claims, cuts = str(tmp_path), 0, 0
+    lake, takeovers, cuts = str(tmp_path), 0, 0
 
     def fault(_: int, text: bytes) -> Cut | None:
-        nonlocal claims, cuts
-        claims += b"insert into state.lake " in text
-        if cuts or claims < 2 or not text.startswith(b"COMMIT"):
+        nonlocal takeovers, cuts
+        takeovers += b"insert into state.lake " in text
+        if cuts or takeovers < 2 or not text.startswith(b"COMMIT"):
             return None
         cuts += 1
         return "after"
 
     with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, is_shared=True) as watch:
-        watch.claim(lake)
+        watch.record_run(lake)
         watch.release_lock()
         assert not watch.take_lock_again(lake)
         watch.release_lock()
         with Database(database) as other:
-            other.claim(lake)
+            other.record_run(lake)
         assert watch.take_lock_again(lake)
         assert cuts == 1
 
@@ -320,7 +320,7 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
 def test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
     with Database(database, is_shared=True) as watch:
-        watch.claim(lake)
+        watch.record_run(lake)
         watch.release_lock()
         with pytest.raises(SupersededError, match="holds the lake"):
             watch.take_lock_again("/another/lake")
@@ -337,14 +337,14 @@ def test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema(databa
 def test_a_watch_whose_database_lost_the_lake_reports_that(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
     with Database(database, is_shared=True) as watch:
-        watch.claim(lake)
+        watch.record_run(lake)
         watch.release_lock()
         execute(database, "delete from state.lake")  # as after a failover to a server that lacked the last commits
         with pytest.raises(DatabaseError, match="records no lake any more: look at DATABASE_URL"):
             watch.take_lock_again(lake)
         assert holders(database) == []
         with Database(database) as other:
-            other.claim(lake)
+            other.record_run(lake)
         assert watch.take_lock_again(lake)
 
 
@@ -414,7 +414,7 @@ def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pyt
 
 def test_a_run_on_another_database_of_the_server_is_no_obstacle(server: str, database: str, tmp_path: Path) -> None:
     with new_database(server) as other, Database(other) as at_work:
-        at_work.claim(str(tmp_path))
+        at_work.record_run(str(tmp_path))
         with Database(database), ReadOnlyDatabase(database) as reader:
             holder = Reads(reader).holder()
         assert holder is not None

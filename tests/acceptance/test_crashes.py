@@ -212,7 +212,7 @@ def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) 
                 try:
                     with Database(url, wait_seconds=5) as db:
                         lake = EndingLake(tmp_path, number)
-                        db.claim(lake.url)
+                        db.record_run(lake.url)
                         pipeline.run(lake, Store(db), PLAN, SilentTally())
                 finally:
                     os._exit(0)

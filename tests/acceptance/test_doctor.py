@@ -62,7 +62,7 @@ def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Pa
     assert execute(database, "select to_regnamespace('state')") == [(None,)]
     run(lake=lake, database=database)
     with Database(database) as at_work:
-        at_work.claim(str(lake))
+        at_work.record_run(str(lake))
         before = everything(database)
         found = findings(lake, database)
         assert everything(database) == before
@@ -250,7 +250,7 @@ def test_the_trial_delays_no_run(lake: Path, database: str) -> None:
         execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
         assert not bad(findings(lake, database))
     with Database(database) as at_work:
-        at_work.claim(str(lake))
+        at_work.record_run(str(lake))
         with at_work.transaction() as cur:
             cur.execute("update state.runs set pid = 1")
             assert not bad(findings(lake, database))

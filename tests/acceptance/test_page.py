@@ -70,7 +70,7 @@ def index(tmp_path: Path, database: str) -> Path:
 def store(database: str) -> Iterator[Store]:
     """The store of a database with an empty lake."""
     with Database(database) as db:
-        db.claim("/lake")
+        db.record_run("/lake")
         yield Store(db)
 
 
@@ -289,7 +289,7 @@ def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, data
     def newest() -> tuple[set[str], set[tuple[int, int]]]:
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
-            db.claim(str(lake))
+            db.record_run(str(lake))
             rows = page_data.read_overview(Reads(db)).newest
         return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
 
@@ -324,7 +324,7 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
     )
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
-        db.claim(str(lake))
+        db.record_run(str(lake))
         seen = page_data.read_overview(Reads(db))
     assert seen.articles_since == datetime.date(2019, 2, 21)
     shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
@@ -345,7 +345,7 @@ def test_the_article_whose_clicks_changed_most_is_found(tmp_path: Path, database
         (lake / "a.tsv").write_bytes(events(*some))
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
-            db.claim(str(lake))
+            db.record_run(str(lake))
             return page_data.read_overview(Reads(db)).changed_article
 
     old = ("old", "c", 15, 50, 50)
@@ -363,7 +363,7 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     (lake / "a.tsv").write_bytes(events(*named, ("none", None, 16, 1, 60)))
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
-        db.claim(str(lake))
+        db.record_run(str(lake))
         summary = page_data.read_overview(Reads(db)).summary
     assert summary is not None
     assert [panel.categories for panel in summary.panels] == [1] * 31 + [5]

@@ -176,13 +176,13 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
 
 def test_a_watch_waits_for_another_run_and_continues_after_it(lake: Path, database: str) -> None:
     with Database(database) as other:
-        other.claim(str(lake))
+        other.record_run(str(lake))
         with watch(lake=lake, database=database) as running:
             wait_until(lambda: "at work on this database" in running.errors)
             other.__exit__()
             wait_until(lambda: is_up(database))
             with Database(database) as third:
-                third.claim(str(lake))
+                third.record_run(str(lake))
                 write_lake(lake, {"a.tsv": events(1, 9, "a")})
                 wait_until(lambda: running.errors.count("at work on this database") == 2)
                 assert counted(database) == {}
@@ -211,7 +211,7 @@ def test_files_read_ahead_do_not_undo_another_run(
                 if change == "replaced":
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
                 with Database(database, wait_seconds=5) as other:
-                    other.claim(lake_url)
+                    other.record_run(lake_url)
                     pipeline.run(place, Store(other), Plan(prune=True), SilentTally())
                 states.append(counted(database))
             return super().take_lock_again(lake_url)
@@ -222,7 +222,7 @@ def test_files_read_ahead_do_not_undo_another_run(
             raise StopRequest("SIGTERM")
 
     with Database(database, wait_seconds=5, is_shared=True) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()
         watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)

@@ -29,7 +29,7 @@ from state.connection import Connection
 from state.database import Database
 from state.errors import DatabaseError
 from state.files import Reading
-from state.partial_rows import LostRowsError, Rows, number_rows
+from state.partial_rows import LostRowsError, Rows, add_file_id
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events
@@ -182,7 +182,7 @@ def test_files_with_unchanged_content_leave_the_batch_before_anything_is_written
     for key in lake:
         (tmp_path / key).touch()
     with RecordingDatabase(database) as db:
-        db.claim(str(tmp_path), relocated=True)
+        db.record_run(str(tmp_path), relocated=True)
         tally = SilentTally()
         pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
     assert (tally.files_counted, tally.files_unchanged) == (0, 3)
@@ -250,7 +250,7 @@ def test_one_transaction_takes_any_number_of_batches(database: str, tmp_path: Pa
     lake = {f"{n}.tsv": events(n, 20, f"title {n}") + b"bad\n" * n for n in range(3)}
     write_lake(tmp_path, lake)
     with Database(database) as db:
-        db.claim(str(tmp_path), relocated=True)
+        db.record_run(str(tmp_path), relocated=True)
         with db.transaction() as cur:
             writer = BatchWriter(db, cur)
             assert all(writer.write([read_parts(tmp_path, "0.tsv")], None))
@@ -342,7 +342,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         db.execute(cur, "create_new", made_by="tests")
         for table, rows in copy_rows(partial).items():
-            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(number_rows(rows, 3))))
+            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
             cur.execute(f"select * from pg_temp.new_{table} order by 3")
@@ -402,7 +402,7 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     execute(database, ballast)
     write_lake(tmp_path, lake)
     with RecordingDatabase(database) as db:
-        db.claim(str(tmp_path), relocated=True)
+        db.record_run(str(tmp_path), relocated=True)
         tally = SilentTally()
         pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
         assert not tally.errors

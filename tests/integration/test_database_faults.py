@@ -150,7 +150,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
                 (lake / key).unlink()
             files = {}
         with Database(database) as db:
-            db.claim(str(lake), relocated=True)
+            db.record_run(str(lake), relocated=True)
             with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
                 run_pipeline(open_lake(str(lake)), LosingCommits(db, Server(home)), plan, SilentTally())
         tally, errors = ingest_folder(lake, database, plan)

@@ -119,11 +119,11 @@ def test_the_settings_of_the_program_hold_in_every_transaction_and_only_there(da
                 assert {name: shown(cur, name) for name in wanted} == wanted
                 assert shown(cur, "transaction_isolation") == "read committed"
                 assert shown(cur, "transaction_read_only") == ("on" if one is reader else "off")
-            assert one._work is not None
-            with one._work.cursor() as cur:  # a pooler hands on the connection as others left it
+            assert one._connection is not None
+            with one._connection.cursor() as cur:  # a pooler hands on the connection as others left it
                 assert shown(cur, "jit") == "on"
                 cur.execute("set datestyle = 'SQL, DMY'")  # psycopg2 sets it only when it connects
-            one._work.commit()
+            one._connection.commit()
             with one.transaction() as cur:
                 cur.execute("select date '2019-02-15'")
                 assert cur.fetchone() == (date(2019, 2, 15),)
@@ -140,7 +140,7 @@ def test_nothing_that_a_transaction_sets_outlasts_it(database: str) -> None:
                 pass
         assert db.lock._holder is not None
         db.lock._holder.commit()
-        for connection in (db._work, reader._work, db.lock._holder):
+        for connection in (db._connection, reader._connection, db.lock._holder):
             assert connection is not None
             with connection.cursor() as cur:
                 cur.execute("select name from pg_settings where source = 'session' and name not like 'transaction_%'")
@@ -159,8 +159,8 @@ def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
             assert db.lock._holder is not None
             with db.lock._holder.cursor() as locked:
                 assert shown(locked, "tcp_keepalives_idle") == "30"
-            assert db._work is not None
-            found = db._work.info.dsn_parameters
+            assert db._connection is not None
+            found = db._connection.info.dsn_parameters
         wanted = {
             "application_name": "event-lake", "client_encoding": "UTF8", "connect_timeout": "10",
             "keepalives_count": "3", "keepalives_idle": "30", "keepalives_interval": "10", "tcp_user_timeout": "60000",
@@ -169,8 +169,8 @@ def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
         others = {name: "7" for name in wanted if name != "client_encoding"}
         words = "&".join(f"{name}={value}" for name, value in others.items())
         with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(is_fenced=False):
-            assert db._work is not None
-            assert db._work.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
+            assert db._connection is not None
+            assert db._connection.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
         assert run(lake=lake, database=url).returncode == 0
         Model().check(database, LAKE)
 
@@ -196,7 +196,7 @@ def test_a_transaction_timeout_has_no_effect(database: str, lake: Path, setting:
     """The transaction that holds the lock stays open as long as the run."""
     configure(database, f"{setting} = '300ms'")
     with Database(database) as db:
-        db.claim(str(lake))
+        db.record_run(str(lake))
         with db.transaction() as cur:
             cur.execute("select pg_sleep(0.4)")
             time.sleep(0.4)
@@ -218,7 +218,7 @@ def test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set(database: str
 def test_every_transaction_has_the_right_mode_whatever_the_role_has_set(database: str, asks: bool) -> None:
     """A lock may be held for long, and a statement sees what was committed before it began."""
     with Database(database) as db:
-        db.claim("/lake")
+        db.record_run("/lake")
     for setting in (
         "default_transaction_isolation = serializable",
         "idle_in_transaction_session_timeout = '7min'",

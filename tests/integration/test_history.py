@@ -83,7 +83,7 @@ class Lake:
 def rebuild(lake: Lake, url: str, plan: Plan, listener: SilentTally | None = None) -> RunTally:
     place, tally = open_lake(str(lake.folder)), listener or SilentTally()
     with Database(url, wait_seconds=5) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         rebuild_lake(place, Store(db), plan, tally)
     return tally
 
@@ -191,7 +191,7 @@ def test_a_forgotten_file_is_ingested_again_if_it_is_present(database: str, tmp_
     lake, model = Lake(tmp_path, one=ONE, two=TWO), Model()
     ingest_folder(tmp_path, database, Plan())
     with Database(database) as db:
-        db.claim(str(tmp_path))
+        db.record_run(str(tmp_path))
         assert Store(db).forget("one.tsv")
         assert not Store(db).forget("one.tsv")
     model.counting = {"two.tsv": TWO}
@@ -272,7 +272,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
     lake.put("e", ONE)
     ingest_folder(tmp_path, database, Plan(prune_all=True))
     with Uncommitted(database, wait_seconds=5) as db:
-        db.claim(str(tmp_path), relocated=True)
+        db.record_run(str(tmp_path), relocated=True)
         with pytest.raises(DatabaseError):
             rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), SilentTally())
     for name in "fghijk":

@@ -181,7 +181,7 @@ def test_nothing_is_pruned_if_a_file_is_inaccessible(
     write_lake(tmp_path, files)
     lake = open_lake(str(tmp_path))
     with Database(database, wait_seconds=5) as db:
-        db.claim(lake.url)
+        db.record_run(lake.url)
         tally = SilentTally()
         pipeline.run(lake, Store(db), Plan(), tally)
         assert tally.files_counted == 5

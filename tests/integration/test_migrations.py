@@ -78,7 +78,7 @@ def test_an_older_database_is_migrated_and_continues(database: str, tmp_path: Pa
     Model(knows_newest=False).check(database, files)
     lake = open_lake(str(tmp_path / "lake"))
     with Database(database) as db:
-        db.claim(lake.url)
+        db.record_run(lake.url)
         assert not list(verify(lake, Store(db), Plan(), SilentTally()))
         rebuild(lake, Store(db), Plan(), SilentTally())
     Model().check(database, files)

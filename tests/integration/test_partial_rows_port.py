@@ -26,7 +26,7 @@ Make = Callable[[Mapping[str, bytes]], Rows]
 def db(database: str) -> Iterator[Database]:
     """A database that a run has taken."""
     with Database(database) as db:
-        db.claim("/lake")
+        db.record_run("/lake")
         yield db
 
 

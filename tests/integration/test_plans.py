@@ -76,7 +76,7 @@ from state.lake_files as files cross join generate_series(0, 2) as n where finge
 analyze
 """
 WRITING = (
-    "retract", "merge_new", "number_rejected_lines", "recall_texts", "change_article_days", "change_articles",
+    "retract", "merge_new", "number_rejected_lines", "find_latest_texts", "change_article_days", "change_articles",
     "change_category_days", "append_article_performance", "append_articles", "rewrite_article_performance",
     "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "delete_empty", "record_files",
     "record_same", "find_files", "begin_turn",
@@ -129,7 +129,7 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
     lake, plans = open_lake(str(tmp_path)), dict[str, list[str]]()
     for _ in changed_twice(tmp_path):
         with Explained(counted) as db:
-            db.claim(lake.url)
+            db.record_run(lake.url)
             tally = SilentTally()
             pipeline.run(lake, Store(db), Plan(), tally)
             assert not tally.errors
@@ -143,7 +143,7 @@ def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: 
     write_lake(tmp_path, {"b.tsv": events(3, 9, "b"), "c.tsv": events(4, 9, "c")})
     lake, tally = open_lake(str(tmp_path)), SilentTally()
     with Explained(counted) as db:
-        db.claim(lake.url, command="watch")
+        db.record_run(lake.url, command="watch")
         with closing(psycopg2.connect(counted)) as connection, connection, connection.cursor() as cur:
             # All of the history is this watch's own.
             cur.execute("update state.runs set started_at = now() - interval '1 year'")
@@ -172,7 +172,7 @@ def rows_read(url: str, folder: Path) -> int:
     lake = open_lake(str(folder))
     for _ in changed_twice(folder):
         with Database(url, wait_seconds=5) as db:
-            db.claim(lake.url)
+            db.record_run(lake.url)
             tally = SilentTally()
             pipeline.run(lake, Store(db), Plan(), tally)
             assert not tally.errors

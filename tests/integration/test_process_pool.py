@@ -116,7 +116,7 @@ def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: 
     Model().check(database, later)
     with Database(database, wait_seconds=5) as db:
         lake = open_lake(str(tmp_path))
-        db.claim(lake.url)
+        db.record_run(lake.url)
         plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk))
         assert not list(verify(lake, Store(db), plan, SilentTally()))
 
@@ -127,7 +127,7 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
         boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
     place, tally = open_lake("s3://events/lake/"), SilentTally()
     with Database(database, wait_seconds=5) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         pipeline.run(place, Store(db), Plan(open_reducer=local_reducer(workers=2, chunk_bytes=9000)), tally)
     assert (tally.files_counted, tally.errors) == (2, {})
     Model().check(database, lake)
@@ -154,7 +154,7 @@ def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Pa
     write_lake(tmp_path, lake)
     place, listener = open_lake(str(tmp_path)), Killing()
     with Database(database, wait_seconds=5) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
         pipeline.run(place, Store(db), plan, listener)
     done = listener.summary()

@@ -55,7 +55,7 @@ def application() -> Iterator[SparkApplication]:
 def db(database: str) -> Iterator[Database]:
     """The database of a run."""
     with Database(database, wait_seconds=5) as opened:
-        opened.claim("lake")
+        opened.record_run("lake")
         yield opened
 
 

@@ -66,7 +66,7 @@ def differences(lake: Path, url: str) -> list[Difference]:
     """Return what `verify` finds."""
     place = open_lake(str(lake))
     with Database(url) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         return list(verify(place, Store(db), Plan(), SilentTally()))
 
 
@@ -74,7 +74,7 @@ def rebuild_tables(lake: Path, url: str) -> None:
     """Rebuild the tables."""
     place = open_lake(str(lake))
     with Database(url) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         rebuild(place, Store(db), Plan(), SilentTally())
 
 
@@ -201,7 +201,7 @@ def test_differences_come_in_flat_memory(lake: Path, database: str) -> None:
     )
     place = open_lake(str(lake))
     with Database(database) as db:
-        db.claim(place.url)
+        db.record_run(place.url)
         tracemalloc.start()
         found = sum(1 for _ in verify(place, Store(db), Plan(), SilentTally()))
         _, peak = tracemalloc.get_traced_memory()

@@ -29,7 +29,7 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(backoff, "time", clock)
     lake = FlakyLake(tmp_path / "lake")
     with Database(database, wait_seconds=5, is_shared=True) as db:
-        db.claim(lake.url)
+        db.record_run(lake.url)
         yield Scene(database, clock, lake, RecordingStore(db))
 
 

@@ -72,7 +72,7 @@ class Doomed(Database):
             raise Crash
         if self._left == 0:
             Histories.drawn["lost connections"] += 1
-            victim = (self.lock._holder if self._victim == "lock" else self._work) or cur.connection
+            victim = (self.lock._holder if self._victim == "lock" else self._connection) or cur.connection
             end_connection(self._url, victim.info.backend_pid)
 
     def __exit__(self, *_: object) -> None:
@@ -287,7 +287,7 @@ class Histories(RuleBasedStateMachine):
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
             lake = open_lake(str(self.folder))
-            db.claim(lake.url, relocated=True)
+            db.record_run(lake.url, relocated=True)
             tally = SilentTally()
             try:
                 pipeline.run(lake, Store(db), self._plans(plan, db), tally)
@@ -323,7 +323,7 @@ class Histories(RuleBasedStateMachine):
         before = dict(self.model.counting)
         try:
             with Doomed(self.url, statement, "program") as db:
-                db.claim(lake.url, relocated=True)
+                db.record_run(lake.url, relocated=True)
                 (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:
             pass
@@ -342,7 +342,7 @@ class Histories(RuleBasedStateMachine):
     def rebuild(self, plan: Plan) -> None:
         lake = open_lake(str(self.folder))
         with Database(self.url, wait_seconds=5) as db:
-            db.claim(lake.url, relocated=True)
+            db.record_run(lake.url, relocated=True)
             rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
@@ -353,7 +353,7 @@ class Histories(RuleBasedStateMachine):
         keys = sorted(self.model.counting)
         key = keys[pick % len(keys)]
         with Database(self.url, wait_seconds=5) as db:
-            db.claim(str(self.folder), relocated=True)
+            db.record_run(str(self.folder), relocated=True)
             assert Store(db).forget(key)
         del self.model.counting[key]
         self.counted = False
@@ -364,6 +364,6 @@ class Histories(RuleBasedStateMachine):
     def verify(self) -> None:
         lake = open_lake(str(self.folder))
         with Database(self.url, wait_seconds=5) as db:
-            db.claim(lake.url, relocated=True)
+            db.record_run(lake.url, relocated=True)
             assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)

@@ -39,6 +39,6 @@ def ingest_folder(folder: Path | str, url: str, plan: Plan) -> tuple[RunTally, d
     """Run once over a folder; return the tally and the errors by file."""
     lake, tally = open_lake(str(folder)), SilentTally()
     with Database(url, wait_seconds=5) as db:
-        db.claim(lake.url, relocated=True)
+        db.record_run(lake.url, relocated=True)
         pipeline.run(lake, Store(db), plan, tally)
     return tally, tally.errors

@@ -154,7 +154,7 @@ STATEMENTS = {
     " database_settings::test_a_dead_client_is_noticed_soon_over_a_network",
     "read_server|limit_lock_waits|discard_temporary": "database_faults database_settings doctor",
     "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
-    "try_lock|has_schema|name_lock|read_(lock|lake|step)|claim|check_fence|begin|record_(end|prog|step)": "migrations"
+    "try_lock|has_schema|name_lock|read_(lock|lake|step)|(set|check)_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
     "advance_run_numbers": "postgres_errors::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
     "read_(last_runs|health)|sum_|measure_": "metrics commands",
