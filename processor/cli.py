@@ -119,15 +119,16 @@ def main(argv: list[str]) -> int:
     """
     from processor.signals import Signals, StopRequest
 
-    def log_stop(signal_name: str) -> None:
+    def report_stop(signal_name: str) -> int:
         line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {command.describe_stop()}"
         if console is None:
             print(line, file=sys.stderr, flush=True)
         else:
             console.error(line)
+        return command.stop_code
 
     console, command = None, COMMANDS["count"]
-    signals = Signals(log_stop)
+    signals = Signals(report_stop)
     try:
         with signals:
             settings = parse_settings(argv)
@@ -145,12 +146,10 @@ def main(argv: list[str]) -> int:
                 console = Console(settings.prints_json)
             from processor.commands.run_command import run_command
 
-            signals.exit_code = command.stop_code
             try:
                 code = run_command(command, settings, console, signals)
             finally:
                 console.end()
     except StopRequest as signal_name:
-        log_stop(str(signal_name))
-        code = signals.exit_code
+        code = report_stop(str(signal_name))
     return FAILED if code == DONE and console is not None and console.has_lost_output else code

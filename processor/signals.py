@@ -28,14 +28,14 @@ class Signals:
     too. It calls the functions that `call_on_signal` got, which interrupt the main thread. It ends the process if the
     context lasts GRACE_SECONDS longer, or at a second signal more than REPEAT_SECONDS after the first: the database
     rolls back what was not committed. After the context, signals are ignored, as the run is over.
-
-    `exit_code` is the exit code of a process that was stopped.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        """Prepare the context; `report` gets the signal's name before the watching thread ends the process."""
+    def __init__(self, report: Callable[[str], int]) -> None:
+        """Prepare the context.
+
+        report: called by the watching thread with the signal's name before it ends the process; returns the exit code.
+        """
         self._report = report
-        self.exit_code = 1
         self._calls: list[Callable[[], None]] = []
         self._raised = False
         self._resent = 0
@@ -124,9 +124,10 @@ class Signals:
             self._end(name)
 
     def _end(self, name: str) -> None:
+        exit_code = 1
         with suppress(Exception):
-            self._report(name)
-        os._exit(self.exit_code)
+            exit_code = self._report(name)
+        os._exit(exit_code)
 
 
 def _is_decoding(frame: FrameType | None) -> bool:

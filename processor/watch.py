@@ -79,30 +79,33 @@ class Watch:
         Raises SupersededError; before the first listing is done also LakeError, DatabaseError and BusyError.
         """
         self._store.release_lock()
-        self._store.warn_to(self._backoff.report)
-        while True:
-            try:
-                if time.monotonic() >= self._listing_at:
-                    self._ingest_listed()
-                else:
-                    self._ingest_notified()
-            except SupersededError:
-                raise
-            except (LakeError, DatabaseError, BusyError) as error:
-                if not self._is_up:
-                    raise
-                line = error.happened if isinstance(error, BusyError) else str(error)
-                self._backoff.report(f"{line}; watch waits")
-                self._listing_at = 0  # the listing finds the files whose notifications were missed
-                self._backoff.wait()
+        with self._store.redirect_warnings(self._backoff.report):
+            while True:
+                self._ingest_next()
 
     def end(self) -> None:
         """Draw the report if it is out of date, unless drawing takes long or something is unavailable."""
-        self._store.warn_to(lambda _: None)
         self._notifications.close()
         if not self._is_drawn and self._drawing_seconds < LAST_DRAWING_SECONDS:
-            with suppress(DatabaseError, BusyError):
+            with self._store.redirect_warnings(lambda _: None), suppress(DatabaseError, BusyError):
                 self._draw_report()
+
+    def _ingest_next(self) -> None:
+        """Ingest what a listing finds if one is due, or else what notifications name; wait if that is impossible."""
+        try:
+            if time.monotonic() >= self._listing_at:
+                self._ingest_listed()
+            else:
+                self._ingest_notified()
+        except SupersededError:
+            raise
+        except (LakeError, DatabaseError, BusyError) as error:
+            if not self._is_up:
+                raise
+            line = error.happened if isinstance(error, BusyError) else str(error)
+            self._backoff.report(f"{line}; watch waits")
+            self._listing_at = 0  # the listing finds the files whose notifications were missed
+            self._backoff.wait()
 
     def _ingest_listed(self) -> None:
         """Ingest all that a listing finds new or changed."""

@@ -50,12 +50,8 @@ class Connection:
         """Parse the URL without connecting; raises DatabaseSettingError for a wrong one."""
         import psycopg2
 
-        self._wait_seconds, self.warn, self._is_read_only, self.queries = (
-            wait_seconds,
-            warn,
-            is_read_only,
-            read_queries(),
-        )
+        self._wait_seconds, self._warn, self._is_read_only = wait_seconds, warn, is_read_only
+        self.queries = read_queries()
         try:
             self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
             # An unescaped @ or / in a password puts the rest of it here, and so into libpq's error messages.
@@ -80,6 +76,19 @@ class Connection:
     def is_connected(self) -> bool:
         """Whether a connection is open that was not lost."""
         return self._connection is not None
+
+    def warn(self, line: str) -> None:
+        """Send people a line about something that may pass by itself."""
+        self._warn(line)
+
+    @contextmanager
+    def redirect_warnings(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Send warnings to `warn` while the context lasts."""
+        before, self._warn = self._warn, warn
+        try:
+            yield
+        finally:
+            self._warn = before
 
     def check_server(self) -> tuple[str, bool]:
         """Return the server's version and whether TLS is used; raises DatabaseError for a server that does not fit."""

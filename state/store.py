@@ -6,7 +6,7 @@ the results, the reducer state and the checkpoints of a batch of files (`Store.i
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from state.batch_writer import BatchWriter
 from state.comparison import ComparisonTables
@@ -101,9 +101,9 @@ class Store:
         """How many connections were made until now: after a new one, another server may answer."""
         return self._db.connections
 
-    def warn_to(self, warn: Callable[[str], None]) -> None:
-        """Send the database's warnings there from now on."""
-        self._db.warn = warn
+    def redirect_warnings(self, warn: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Return a context that sends the database's warnings to `warn` while it lasts."""
+        return self._db.redirect_warnings(warn)
 
     def take_lock_again(self, lake_url: str) -> bool:
         """Take the lock after it was released; return whether another run held it meanwhile. Raises DatabaseError."""

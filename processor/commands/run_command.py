@@ -118,7 +118,9 @@ def _run_recorded(
     tally = RunTally(context.console) if metrics is None else RunTally(context.console, metrics)
     store = Store(database)
     if metrics is not None:
-        metrics.follow(store.reads.all_runs(), tally)
+        from processor.output.metrics import RunCounters
+
+        metrics.registry.register(RunCounters(store.reads.all_runs(), tally))
     run_context = RunContext(
         context.settings,
         context.console,

@@ -21,8 +21,7 @@ OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 class Metrics(Listener):
     """The metrics of one program, in a registry of their own; values that are not known yet are left out.
 
-    Counters start from what the database knows of earlier runs (`follow`), so that those of a nightly run grow from one
-    night to the next. As a listener it observes how long commits took.
+    As a listener it observes how long commits took. `RunCounters` joins the registry once the database is open.
     """
 
     def __init__(self) -> None:
@@ -34,14 +33,9 @@ class Metrics(Listener):
             buckets=HISTOGRAM_BOUNDS_SECONDS,
             registry=None,
         )
-        self._runs: tuple[Row, RunTally] | None = None  # what earlier runs did, and the present one
         self._gauges: dict[str, tuple[str, float]] = {}  # meaning and value by name
         self.registry = CollectorRegistry()
         self.registry.register(self)
-
-    def follow(self, earlier_runs: "Row", tally: RunTally) -> None:
-        """Start the counters from `earlier_runs`, as `Reads.all_runs` returns them, and let the tally add to them."""
-        self._runs = earlier_runs, tally
 
     def committed(self, seconds: float) -> None:
         """Observe how long a transaction that ingested files took."""
@@ -89,31 +83,36 @@ class Metrics(Listener):
 
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(f"event_lake_{name}", meaning, value=value)
-        if self._runs is not None:
-            yield from _collect_counters(*self._runs)
         for family in self._commits.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family
 
 
-def _collect_counters(earlier_runs: "Row", tally: RunTally) -> Iterator["Metric"]:
-    """Yield what earlier runs and the present one did, summed up."""
-    from prometheus_client.core import CounterMetricFamily
+class RunCounters:
+    """What earlier runs and the present one did, summed up, so that counters grow from one nightly run to the next."""
 
-    present = tally.summary()
-    files = CounterMetricFamily("event_lake_files", "Files that runs met, by outcome.", labels=["outcome"])
-    for outcome in OUTCOMES:
-        files.add_metric([outcome], earlier_runs[f"files_{outcome}"] + present[f"files_{outcome}"])
-    yield files
-    events = earlier_runs["events"] + tally.events
-    yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
-    lines = CounterMetricFamily(
-        "event_lake_rejected_lines", "Rejected lines of counted files, by reason.", labels=["reason"]
-    )
-    for reason in REASONS:
-        lines.add_metric([reason], earlier_runs["reasons"].get(reason, 0) + tally.reasons[reason])
-    yield lines
-    size = earlier_runs["bytes"] + tally.bytes
-    yield CounterMetricFamily(
-        "event_lake_read_bytes", "Bytes read from the lake, as they are stored there.", value=size
-    )
+    def __init__(self, earlier_runs: "Row", tally: RunTally) -> None:
+        """Start from `earlier_runs`, as `Reads.all_runs` returns them; the tally of the present run adds to them."""
+        self._earlier_runs, self._tally = earlier_runs, tally
+
+    def collect(self) -> Iterator["Metric"]:
+        """Yield the counters; prometheus_client calls this."""
+        from prometheus_client.core import CounterMetricFamily
+
+        present = self._tally.summary()
+        files = CounterMetricFamily("event_lake_files", "Files that runs met, by outcome.", labels=["outcome"])
+        for outcome in OUTCOMES:
+            files.add_metric([outcome], self._earlier_runs[f"files_{outcome}"] + present[f"files_{outcome}"])
+        yield files
+        events = self._earlier_runs["events"] + self._tally.events
+        yield CounterMetricFamily("event_lake_events", "Events in counted files.", value=events)
+        lines = CounterMetricFamily(
+            "event_lake_rejected_lines", "Rejected lines of counted files, by reason.", labels=["reason"]
+        )
+        for reason in REASONS:
+            lines.add_metric([reason], self._earlier_runs["reasons"].get(reason, 0) + self._tally.reasons[reason])
+        yield lines
+        size = self._earlier_runs["bytes"] + self._tally.bytes
+        yield CounterMetricFamily(
+            "event_lake_read_bytes", "Bytes read from the lake, as they are stored there.", value=size
+        )

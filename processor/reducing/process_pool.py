@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import chain
+from itertools import chain, islice
 from multiprocessing.connection import Pipe
 from queue import Empty, Queue
 from typing import Self
@@ -40,12 +40,26 @@ def open_local_reducer(
 
 
 class RangeResults:
-    """The results of a byte range that a process reduces: each when it is made, PARTIALS_AHEAD of them at a time."""
+    """The results of a byte range that a process reduces: each when it is made, PARTIALS_AHEAD of them at a time.
 
-    def __init__(self, byte_range: ByteRange) -> None:
-        self.byte_range = byte_range
+    The last one is None or an exception.
+    """
+
+    def __init__(self, byte_range: ByteRange, ends_task: bool) -> None:
+        """Wait for the results; `ends_task`: whether this byte range is the last one of its task."""
+        self.byte_range, self.ends_task = byte_range, ends_task
         self.queue: Queue[ReducedPartial | Exception | None] = Queue(PARTIALS_AHEAD)
-        self.is_wanted, self.is_over, self.ends_task = True, False, False
+        self.is_wanted, self.is_over = True, False
+
+    def take(self) -> ReducedPartial | Exception | None:
+        """Return the next result as soon as there is one."""
+        result = self.queue.get()
+        self.is_over = not isinstance(result, ReducedPartial)
+        return result
+
+    def discard(self) -> None:
+        """Let no process begin this byte range, if none has begun it; the remaining results must still be taken."""
+        self.is_wanted = False
 
 
 class ProcessPool:
@@ -64,12 +78,14 @@ class ProcessPool:
         self._lake = ReadAhead(lake)
         self._chunk_bytes = chunk_bytes
         cut = self._cut(files, workers)
-        self._files = deque(cut)
-        self._begun: list[RangeResults] = []
         ranges = chain.from_iterable(ranges for _, ranges in cut)
-        tasks = list(group_into_tasks(ranges, lambda results: results.byte_range, chunk_bytes))
-        for task in tasks:
-            task[-1].ends_task = True
+        tasks = [
+            [RangeResults(byte_range, byte_range is task[-1]) for byte_range in task]
+            for task in group_into_tasks(ranges, lambda byte_range: byte_range, chunk_bytes)
+        ]
+        results = chain.from_iterable(tasks)
+        self._files = deque((file, list(islice(results, len(ranges)))) for file, ranges in cut)
+        self._begun: list[RangeResults] = []
         self.tasks = len(tasks)
         self._tasks = iter(tasks)
         self._next = threading.Lock()
@@ -78,14 +94,11 @@ class ProcessPool:
         self._workers: set[Worker] = set()
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(min(workers, len(tasks)))]
 
-    def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[RangeResults]]]:
+    def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[ByteRange]]]:
         """Return the files with their byte ranges: a file gets processes in proportion to its size."""
         total = sum(file.size for file in files) or 1
         sizes = (choose_range_size(file, self._chunk_bytes, workers * file.size / total) for file in files)
-        return [
-            (file, [RangeResults(byte_range) for byte_range in cut_into_byte_ranges(file, size)])
-            for file, size in zip(files, sizes, strict=True)
-        ]
+        return [(file, cut_into_byte_ranges(file, size)) for file, size in zip(files, sizes, strict=True)]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -126,18 +139,16 @@ class ProcessPool:
             yield result
 
     def _take(self, results: RangeResults) -> ReducedPartial | Exception | None:
-        """Return the next result of a byte range; None or an exception is its last one."""
-        result = results.queue.get()
-        if not isinstance(result, ReducedPartial):
-            results.is_over = True
-            if results.ends_task:
-                self._room.release()
+        """Return the next result of a byte range; after the last one of a task, a process may begin another."""
+        result = results.take()
+        if results.is_over and results.ends_task:
+            self._room.release()
         return result
 
     def _drop(self, ranges: Sequence[RangeResults]) -> None:
         """Take and discard the remaining results of byte ranges."""
         for results in ranges:
-            results.is_wanted = False
+            results.discard()
         for results in ranges:
             while not results.is_over:
                 self._take(results)

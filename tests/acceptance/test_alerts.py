@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.output.metrics import Metrics
+from processor.output.metrics import Metrics, RunCounters
 from processor.run_tally import RunTally
 from state.database import Database
 from tests.support.database_queries import held, is_waiting
@@ -155,7 +155,7 @@ def test_metrics_that_are_missing_fire(watched: Watched) -> None:
 
 def test_the_guide_shows_every_metric_and_every_alert() -> None:
     metrics = Metrics()
-    metrics.follow({**RunTally().columns(), "reasons": {}}, RunTally())
+    metrics.registry.register(RunCounters({**RunTally().columns(), "reasons": {}}, RunTally()))
     metrics.record_end(0, 1)
     metrics.record_database({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
     exported = {

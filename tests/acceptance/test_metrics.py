@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from processor.output.metrics import OUTCOMES, Metrics
+from processor.output.metrics import OUTCOMES, Metrics, RunCounters
 from processor.output.metrics_export import (
     Address,
     Gateway,
@@ -208,7 +208,7 @@ def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
     with serve(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
         with ReadOnlyDatabase(database) as db:
-            metrics.follow(Reads(db).all_runs(), tally)
+            metrics.registry.register(RunCounters(Reads(db).all_runs(), tally))
             metrics.record_database(Reads(db).health(), Reads(db).holder())
         first = scraped()
         for _ in range(2):

@@ -222,12 +222,13 @@ def test_waiting_for_a_database_is_reported_at_once(database: str, monkeypatch: 
 
 
 def test_a_store_knows_its_database(database: str) -> None:
-    said = list[str]()
-    with Database(database) as db:
+    said, before = list[str](), list[str]()
+    with Database(database, warn=before.append) as db:
         store = Store(db)
-        store.warn_to(said.append)
-        db.warn("x")
-        assert (store.connections, said) == (1, ["x"])
+        with store.redirect_warnings(said.append):
+            db.warn("x")
+        db.warn("y")
+        assert (store.connections, said, before) == (1, ["x"], ["y"])
 
 
 class InParts(InProcessReducer):
