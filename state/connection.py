@@ -5,19 +5,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from state.backoff import retry
 from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
 from state.postgres_errors import advise, describe_wrong_url, explain_failed_connection, is_temporary, shorten
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
-    from tenacity import RetryCallState
 
 FOLDER = Path(__file__).parent
 MIN_SERVER_VERSION = 150000
-MAX_ATTEMPTS = 5
+MAX_CONNECT_PAUSE_SECONDS = 3.0
 SEARCH_PATH = "state, public, pg_temp"
 # Every statement may use these as named parameters. `epoch`: the microseconds from the year 1 to 1970.
 CONSTANTS = {"epoch": (datetime(1970, 1, 1) - datetime(1, 1, 1)) // timedelta(microseconds=1)}  # noqa: DTZ001 both UTC
@@ -164,21 +165,13 @@ class Connection:
 
     def retry(self, attempt: Callable[[], T]) -> T:
         """Return what an attempt returns; try again after errors that pass. Raises DatabaseError."""
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-
         with self.translate_errors():
-            return Retrying(
-                retry=retry_if_exception(is_temporary),
-                stop=stop_after_attempt(MAX_ATTEMPTS),
-                wait=wait_random_exponential(multiplier=0.2, max=10),
-                reraise=True,
-                before_sleep=self._warn_of_retry,
-            )(attempt)
+            return retry(attempt, is_temporary, self._warn_of_retry)
 
-    def _warn_of_retry(self, state: "RetryCallState") -> None:
+    def _warn_of_retry(self, error: Exception) -> None:
         if self._is_cancelled:
             time.sleep(1)  # the signal that cancelled the statement reaches this thread in a moment
-        self.warn(f"the transaction failed ({_error_line(state)}); trying again")
+        self.warn(f"the transaction failed ({shorten(error)}); trying again")
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
@@ -221,7 +214,6 @@ class Connection:
         import psycopg2
         from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
         from psycopg2.extras import NamedTupleCursor
-        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
         def connect() -> "connection":
             try:
@@ -237,18 +229,23 @@ class Connection:
                 made.readonly = True
             return made
 
-        return Retrying(
-            retry=retry_if_exception_type(DatabaseUnavailableError),
-            stop=stop_after_delay(self._wait_seconds),
-            wait=wait_random_exponential(multiplier=0.2, max=3),
-            reraise=True,
-            before_sleep=self._warn_of_waiting,
-        )(connect)
+        has_warned = False
 
-    def _warn_of_waiting(self, state: "RetryCallState") -> None:
-        if state.attempt_number == 1:
-            line = _error_line(state).removeprefix("no connection to the database: ").rpartition(";")[0]
-            self.warn(f"waiting for the database, {self._wait_seconds:.0f} s at most ({line})")
+        def warn_once(error: Exception) -> None:
+            nonlocal has_warned
+            if not has_warned:
+                line = shorten(error).removeprefix("no connection to the database: ").rpartition(";")[0]
+                self.warn(f"waiting for the database, {self._wait_seconds:.0f} s at most ({line})")
+            has_warned = True
+
+        return retry(
+            connect,
+            lambda error: isinstance(error, DatabaseUnavailableError),
+            warn_once,
+            attempts=inf,
+            seconds=self._wait_seconds,
+            longest=MAX_CONNECT_PAUSE_SECONDS,
+        )
 
     def close(self) -> None:
         """Close the connection, if one is open; the next transaction makes another."""
@@ -278,8 +275,3 @@ def keep_server_message(connection: "connection") -> Iterator[None]:
         if message:
             raise psycopg2.OperationalError(message) from error
         raise
-
-
-def _error_line(state: "RetryCallState") -> str:
-    error = state.outcome.exception() if state.outcome else None
-    return shorten(error) if error else ""

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from state.backoff import retry
 from state.partial_rows import LostRowsError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
     from state.connection import Connection
-
-CONNECT_ATTEMPTS = 5
-MAX_PAUSE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +55,10 @@ class Staging(NamedTuple):
     def open(self) -> Iterator["StagingConnection"]:
         """Connect to the database; raises psycopg2.Error after several attempts."""
         import psycopg2
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-        made: connection = Retrying(
-            retry=retry_if_exception_type(psycopg2.OperationalError),
-            stop=stop_after_attempt(CONNECT_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.2, max=MAX_PAUSE_SECONDS),
-            reraise=True,
-        )(psycopg2.connect, **self.parameters)
+        made: connection = retry(
+            lambda: psycopg2.connect(**self.parameters), lambda error: isinstance(error, psycopg2.OperationalError)
+        )
         try:
             yield StagingConnection(made, self.queries)
         finally:

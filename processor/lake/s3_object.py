@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from processor.backoff import retry
 from processor.lake.aws_client import AwsClient
 from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile
 from processor.lake.s3_version import S3Version, is_same_version
 from processor.safe_text import describe_error
-
-# For the body of an answer; botocore repeats requests.
-MAX_ATTEMPTS = 5
-WAIT_SECONDS, MAX_WAIT_SECONDS = 0.2, 10
 
 
 class S3Objects:
@@ -118,19 +115,13 @@ class S3Stream:
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to `size` bytes, all that are left if it is negative; raises FileError, LakeError."""
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
         left = self._stop - self._position
         size = left if size < 0 else min(size, left)
         if size <= 0:
             return b""
         try:
-            return Retrying(
-                retry=retry_if_exception_type(_BrokenBodyError),
-                stop=stop_after_attempt(MAX_ATTEMPTS),
-                wait=wait_random_exponential(multiplier=WAIT_SECONDS, max=MAX_WAIT_SECONDS),
-                reraise=True,
-            )(self._read, size)
+            # botocore repeats requests, but not the reading of an answer's body.
+            return retry(lambda: self._read(size), lambda error: isinstance(error, _BrokenBodyError))
         except _BrokenBodyError as error:
             raise FileError(f"it cannot be read ({describe_error(error)}); the next run tries again") from error
 
