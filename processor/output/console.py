@@ -80,6 +80,8 @@ class Console(Listener):
         self._write(f"\x1b[{style}m{text}\x1b[0m" if style and takes_colours(stream) else text, stream)
 
     def _write(self, line: str, stream: TextIO) -> None:
+        if self._progress_bar is not None:
+            self._progress_bar.hide()
         try:
             print(line, file=stream, flush=True)
         except OSError as error:
@@ -165,9 +167,7 @@ class Console(Listener):
             self._left -= 1
         if self._progress_bar is not None:
             self._progress_bar.set_files_left(self._left or 0)
-            if is_error or self._prints("info"):
-                self._progress_bar.print(line, "red" if is_error else None)
-        elif is_error:
+        if is_error:
             self.error(line)
         else:
             self.log(line)
@@ -175,7 +175,7 @@ class Console(Listener):
     def end(self) -> None:
         """Remove the progress bar, however the run ended."""
         if self._progress_bar is not None:
-            self._progress_bar.stop()
+            self._progress_bar.hide()
             self._progress_bar = None
 
     def summary(self, tally: "RunTally") -> None:

@@ -1,59 +1,78 @@
-"""A progress bar on a terminal."""
+"""A progress bar on a terminal, in the last line, which other lines push down."""
 
+import os
 import sys
+import time
+from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from processor.formats import make_printable
+from processor.formats import format_size, pluralize
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+DRAWING_SECONDS = 0.1  # from one drawing to the next
+BAR_CHARACTERS = 30
+COLUMNS = 80  # of a terminal that does not say how wide it is
 
 
 class ProgressBar:
-    """Shows how many files and bytes are left, and the lines that are printed meanwhile above itself."""
+    """Shows how many files and bytes are left, how fast they are read, and for how long."""
 
-    def __init__(self, progress: "Progress", task: "TaskID") -> None:
-        """Wrap a progress bar that is shown; `start_progress_bar` makes one."""
-        self._progress, self._task = progress, task
+    def __init__(self, terminal: TextIO, files: int, size: int) -> None:
+        """Show the beginning.
+
+        terminal: where to draw. files: how many are read. size: their bytes.
+        """
+        self._terminal, self._files_left, self._size = terminal, files, max(size, 1)
+        self._done, self._width = 0, 0
+        self._began_at = time.monotonic()
+        self._drawn_at = 0.0
+        self._draw()
 
     def advance(self, size: int) -> None:
         """Count `size` bytes as read."""
-        self._progress.advance(self._task, size)
+        self._done += size
+        if time.monotonic() > self._drawn_at + DRAWING_SECONDS:
+            self._draw()
 
     def set_files_left(self, files: int) -> None:
-        """Show how many files are left."""
-        self._progress.update(self._task, left=files)
+        """Show how many files are left, when the bar is drawn next."""
+        self._files_left = files
 
-    def print(self, line: str, style: str | None) -> None:
-        """Print a line above the bar, in a style of rich."""
-        self._progress.console.print(
-            make_printable(line), style=style, markup=False, emoji=False, highlight=False, soft_wrap=True
-        )
+    def hide(self) -> None:
+        """Remove the bar from the terminal, until it is drawn again."""
+        if self._width:
+            self._write(f"\r{' ' * self._width}\r")
+            self._width = 0
 
-    def stop(self) -> None:
-        """Remove the bar from the terminal."""
-        self._progress.stop()
+    def _draw(self) -> None:
+        self._drawn_at = time.monotonic()
+        share = min(self._done / self._size, 1.0)
+        bar = ("#" * round(share * BAR_CHARACTERS)).ljust(BAR_CHARACTERS, "-")
+        read = f"{format_size(self._done)} of {format_size(self._size)}"
+        line = f"{pluralize(self._files_left, 'file')} left [{bar}] {read}"
+        seconds = self._drawn_at - self._began_at
+        if self._done and seconds:
+            minutes, left = divmod(round(seconds / share * (1 - share)), 60)
+            line += f", {format_size(self._done / seconds)}/s, {minutes}:{left:02} left"
+        line = line[: self._read_columns() - 1]
+        self._write(f"\r{line.ljust(self._width)}")
+        self._width = len(line)
+
+    def _read_columns(self) -> int:
+        with suppress(OSError):
+            return os.get_terminal_size(self._terminal.fileno()).columns or COLUMNS
+        return COLUMNS
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal is closed; the run continues
+            os.write(self._terminal.fileno(), text.encode())
 
 
 def start_progress_bar(files: int, size: int) -> ProgressBar | None:
     """Show a progress bar on standard error; return None if that is not a terminal or there are no files.
 
-    files: their number. size: their bytes in the lake.
+    Parameters: `files` is the number of files, `size` is their size in bytes.
     """
     if not files or not isinstance(sys.stderr, TextIOWrapper) or not sys.stderr.isatty():
         return None
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    progress = Progress(
-        TextColumn("{task.fields[left]} files left"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    progress.start()
-    return ProgressBar(progress, progress.add_task("", total=size, left=files))
+    return ProgressBar(sys.stderr, files, size)

@@ -380,7 +380,7 @@ def test_help_starts_quickly_and_every_command_has_one(tmp_path: Path) -> None:
         modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
         imported = {module.partition(".")[0] for module in modules}
         assert "argparse" in imported
-        heavy = {"boto3", "psycopg2", "resvg_py", "rich", "orjson", "logging"}
+        heavy = {"boto3", "psycopg2", "resvg_py", "orjson", "logging"}
         assert not heavy & imported
         assert "processor.output.console" not in modules
         assert {module for module in modules if module.startswith("state")} == {"state", "state.errors"}

@@ -63,7 +63,7 @@ TESTS = {
     "processor/output/console.py": "unwritable_output rejected commands run secrets",
     "processor/output/json_log.py": "json_log",
     "processor/output/metrics": "metrics",
-    "processor/output/progress_bar.py": "secrets",
+    "processor/output/progress_bar.py": "progress_bar secrets",
     "processor/reducers/": "events reducers fast_fold setting_values limits fuzzed",
     "processor/reducing/byte_ranges.py": "spark_reducer reducer_port process_pool",
     "processor/reducing/process": "reducer_port process_pool",
