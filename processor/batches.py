@@ -11,7 +11,7 @@ from processor.lake.base import FileError, LakeFile
 from processor.lake.text import estimate_text_size
 from processor.listener import Listener
 from processor.reducers.events import REASONS
-from processor.reducers.partial import Chunk, content_hash, pick_later
+from processor.reducers.partial import Chunk, hash_content, pick_later
 from processor.reducing.reducer import ReducedPartial, Reducer
 from state.files import FileVersion, Reading
 from state.partial_rows import LostRowsError, Rows
@@ -190,7 +190,7 @@ def read_file(
             file.key,
             file.fingerprint,
             file.size,
-            content_hash(chunks),
+            hash_content(chunks),
             before - 1,  # without the header
             rejected=reasons.total(),
             newest_at=newest_at,

@@ -63,10 +63,10 @@ def make_parser() -> Parser:
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {describe_exit_codes()}\n{MORE}",
     )
     _add_options(parser, COMMANDS["count"])
-    parsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS.values():
         if command.summary:
-            its_parser = parsers.add_parser(
+            subparser = subparsers.add_parser(
                 command.name,
                 formatter_class=argparse.RawDescriptionHelpFormatter,
                 argument_default=SUPPRESS,
@@ -74,7 +74,7 @@ def make_parser() -> Parser:
                 description=command.description,
                 epilog=f"example:\n  python run.py {command.example}\n\n{MORE}",
             )
-            _add_options(its_parser, command)
+            _add_options(subparser, command)
     return parser
 
 
@@ -138,11 +138,11 @@ def main(argv: list[str]) -> int:
             try:
                 console = open_console(settings.prints_json, command.verb)
             except SettingError as error:
-                if not command.reports_all_that_is_wrong:
+                if not command.reports_all_errors:
                     make_parser().error(str(error))
                 from processor.output.console import Console
 
-                settings = settings.with_wrong(str(error))
+                settings = settings.with_error(str(error))
                 console = Console(settings.prints_json)
             from processor.commands.run_command import run_command
 

@@ -41,7 +41,7 @@ class Command:
     takes_lock: it takes the run lock, and `state.runs` keeps what it did; other commands only read, whatever
     run is at work.
     verb: what it does to files, in its messages. stopped: what is true after a signal stopped it; if empty, that
-    follows from `takes_lock`. stop_code: the exit code then. reports_all_that_is_wrong: also of the settings.
+    follows from `takes_lock`. stop_code: the exit code then. reports_all_errors: also of the settings.
     reads_metrics: it reads METRICS, although it takes no option for it. stays_up: it runs until a signal ends it, its
     metrics are scraped, and other runs can take the lock in between. summary, description, example: its help; without
     them it is a way to ingest and has no name of its own.
@@ -54,7 +54,7 @@ class Command:
     verb: str = "counted"
     stopped: str = ""
     stop_code: int = FAILED
-    reports_all_that_is_wrong: bool = False
+    reports_all_errors: bool = False
     reads_metrics: bool = False
     stays_up: bool = False
     summary: str = ""
@@ -134,7 +134,7 @@ COMMANDS = {
             "doctor",
             (JSON,),
             reads_metrics=True,
-            reports_all_that_is_wrong=True,
+            reports_all_errors=True,
             summary="check everything that a run needs",
             description="Check settings, lake, database, roles, schema, lock and disk; each check is a line that says "
             "what to do.\n"

@@ -27,26 +27,26 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
     Raises DatabaseUnavailableError, LakeError and BusyError.
     """
     begun = time.monotonic()
-    good = [item for item in batch if item.error is None]
-    found: dict[str, Result] = {item.file.key: item.error for item in batch if item.error is not None}
+    readable = [item for item in batch if item.error is None]
+    results: dict[str, Result] = {item.file.key: item.error for item in batch if item.error is not None}
     try:
-        if good:
-            versions = into.ingest([item.read for item in good])
+        if readable:
+            versions = into.ingest([item.read for item in readable])
             listener.committed(time.monotonic() - begun)
-            found |= {item.file.key: version for item, version in zip(good, versions, strict=True)}
+            results |= {item.file.key: version for item, version in zip(readable, versions, strict=True)}
     except DatabaseUnavailableError:
         raise
     except (FileError, DatabaseError, LostRowsError, RowsWithheldError) as error:
-        if len(good) > 1:
+        if len(readable) > 1:
             for item in batch:
                 yield from ingest_batch([item], into, listener)
             return
         if isinstance(error, LostRowsError | RowsWithheldError):
-            good[0].read_again(error)
+            readable[0].read_again(error)
             yield from ingest_batch(batch, into, listener)
             return
-        found[good[0].file.key] = error
-    yield [(item.file, found[item.file.key]) for item in batch]
+        results[readable[0].file.key] = error
+    yield [(item.file, results[item.file.key]) for item in batch]
 
 
 def record_results(results: Results, store: Store, listener: Listener) -> None:

@@ -7,7 +7,7 @@ from processor.formats import pluralize
 from processor.ingest_batch import ingest_batch, record_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
-from processor.plan import Changes, Plan, find_changes, keys_to_prune
+from processor.plan import Changes, Plan, find_changes, find_keys_to_prune
 from state.errors import DatabaseError
 from state.files import KnownFile
 from state.store import Store
@@ -62,7 +62,7 @@ def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener
     present: the keys of the lake's files. store: the database. plan: which files to prune. listener: is informed of
     each forgotten file.
     """
-    keys = keys_to_prune(plan, present, store.reads.files())
+    keys = find_keys_to_prune(plan, present, store.reads.files())
     for key in keys:
         store.forget(key)
         listener.forgotten(key)

@@ -64,7 +64,7 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) ->
     return found
 
 
-def keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:
+def find_keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:
     """Return the keys of the ingested files to retract, in order; none unless the plan prunes.
 
     plan: whether to prune, and which files. present: the keys of the lake's files. known: the checkpoint, by key.

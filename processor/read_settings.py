@@ -27,16 +27,16 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     `refuse` ends the program with a line: at the first thing that is wrong, unless the command reports all of it.
     """
     command = choose_command(options, refuse)
-    wrong: list[str] = []
-    complain: Callable[[str], object] = wrong.append if command.reports_all_that_is_wrong else refuse
+    errors: list[str] = []
+    report: Callable[[str], object] = errors.append if command.reports_all_errors else refuse
     article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
     interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
     wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
     if wait is None:
-        complain(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
-    lake_settings = _read_lake_settings(complain)
-    limits = _read_limits(complain)
-    metrics = _read_metrics(command, options.metrics, complain)
+        report(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
+    lake_settings = _read_lake_settings(report)
+    limits = _read_limits(report)
+    metrics = _read_metrics(command, options.metrics, report)
     if options.workers and options.engine:
         refuse("--workers and --engine are two ways to reduce: pass one of them")
     engine = options.engine
@@ -67,7 +67,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         day=day,
         key=options.key,
         prints_tsv=options.tsv,
-        wrong=tuple(wrong),
+        errors=tuple(errors),
     )
 
 
@@ -98,37 +98,37 @@ def count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _read_lake_settings(complain: Callable[[str], object]) -> LakeSettings:
+def _read_lake_settings(report: Callable[[str], object]) -> LakeSettings:
     default = DEFAULT_LAKE_SETTINGS
     text_gib = parse_integer(read_setting("MAX_TEXT_GIB", str(default.max_text_gib)))
     ahead = parse_integer(read_setting("LAKE_AHEAD", str(default.objects_ahead)))
     payer = read_setting("AWS_REQUEST_PAYER")
     if not text_gib:
-        complain(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {default.max_text_gib}")
+        report(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {default.max_text_gib}")
     if not ahead:
-        complain(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
+        report(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
     if payer not in ("", "requester"):
-        complain("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
+        report("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
     return LakeSettings(text_gib or default.max_text_gib, ahead or default.objects_ahead, payer == "requester")
 
 
-def _read_limits(complain: Callable[[str], object]) -> Limits:
+def _read_limits(report: Callable[[str], object]) -> Limits:
     rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
     size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.text_bytes // MIB)))
     seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
     if not rows:
-        complain(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
+        report(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
     if not size:
-        complain(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.text_bytes // MIB}")
+        report(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.text_bytes // MIB}")
     if seconds is None:
-        complain(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
+        report(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
     return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
 
 
-def _read_metrics(command: Command, option: str | None, complain: Callable[[str], object]) -> Target | None:
+def _read_metrics(command: Command, option: str | None, report: Callable[[str], object]) -> Target | None:
     if METRICS not in command.options:
         if option or (option is not None and not command.reads_metrics):
-            complain(f"{METRICS} goes with {list_takers(METRICS)}, not with {command.name}")
+            report(f"{METRICS} goes with {list_takers(METRICS)}, not with {command.name}")
         if option is not None or not command.reads_metrics:
             return None
     named = read_setting("METRICS") if option is None else option
@@ -137,10 +137,10 @@ def _read_metrics(command: Command, option: str | None, complain: Callable[[str]
     try:
         found = parse_target(named)
     except MetricsSettingError as error:
-        complain(str(error))
+        report(str(error))
         return None
     if isinstance(found, Address) and METRICS in command.options and not command.stays_up:
-        complain("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
+        report("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
     if not isinstance(found, Address) and command.stays_up:
-        complain("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
+        report("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
     return found

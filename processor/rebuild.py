@@ -4,7 +4,7 @@ from processor.batches import make_batches
 from processor.ingest_batch import ingest_batch, report_results
 from processor.lake.base import Lake, LakeFile
 from processor.listener import Listener
-from processor.plan import Plan, keys_to_prune
+from processor.plan import Plan, find_keys_to_prune
 from state.comparison import ComparisonTables
 from state.files import Failure, KeptFile, KnownFile
 from state.store import Store
@@ -21,7 +21,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     known = store.reads.files()
     present = sorted(lake.list_files(known))
-    pruned = keys_to_prune(plan, {file.key for file in present}, known)
+    pruned = find_keys_to_prune(plan, {file.key for file in present}, known)
     with store.comparison_tables() as tables:
         kept = {key: known[key] for key in known.keys() - set(pruned)}
         fill(tables, lake, present, kept, plan, listener)

@@ -16,7 +16,7 @@ class Settings:
     command: its name in `COMMANDS`. lake_settings: how the lake's files are read. database_url: a libpq URI; empty,
     libpq's own variables count. is_embedded: the database is on the program's own server, as nothing names another
     one. wait_seconds: how long to wait for a database that does not answer. engine: Spark's master; empty, `workers`
-    processes reduce. metrics: where metrics go; None for nowhere. limits: the most that a batch holds. wrong: what is
+    processes reduce. metrics: where metrics go; None for nowhere. limits: the most that a batch holds. errors: what is
     wrong with the settings, a line each, for the command that reports all of it; for the others the first one ends the
     program.
     """
@@ -48,8 +48,8 @@ class Settings:
     # of `rejected` and `forget`: the key of a file
     key: str | None = None
     prints_tsv: bool = False
-    wrong: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
-    def with_wrong(self, line: str) -> "Settings":
-        """Return the same settings, with one more line on what is wrong."""
-        return replace(self, wrong=(*self.wrong, line))
+    def with_error(self, line: str) -> "Settings":
+        """Return the same settings, with one more error."""
+        return replace(self, errors=(*self.errors, line))

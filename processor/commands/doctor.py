@@ -35,53 +35,53 @@ RIGHTS = {
 
 
 class Finding(NamedTuple):
-    """The result of one check: whether it passed, or None if that is unknown, and a line about it."""
+    """The result of one check: its name, whether it passed (None if that is unknown), and a line about it."""
 
     check: str
     is_right: bool | None
-    says: str
+    line: str
 
 
 def run(context: Context) -> int:
     """Check everything that a run needs, and return the exit code. Nothing changes, and no lock is taken."""
     settings, console = context.settings, context.console
-    found = list(_findings(context))
-    is_bad = any(finding.is_right is False for finding in found)
+    findings = list(_check_all(context))
+    is_bad = any(finding.is_right is False for finding in findings)
     if settings.prints_json:
-        checks = [{"check": check, "ok": is_right, "says": says} for check, is_right, says in found]
+        checks = [{"check": check, "ok": is_right, "says": line} for check, is_right, line in findings]
         console.result(json.dumps({"ok": not is_bad, "checks": checks}))
     else:
-        for check, is_right, says in found:
-            console.show(f"{WORDS[is_right]:<4} {check:<9} {says}", RED if is_right is False else "")
+        for check, is_right, line in findings:
+            console.show(f"{WORDS[is_right]:<4} {check:<9} {line}", RED if is_right is False else "")
     return FAILED if is_bad else DONE
 
 
-def _findings(context: Context) -> Iterator[Finding]:
-    wrong = list(_wrong_settings(context.settings))
+def _check_all(context: Context) -> Iterator[Finding]:
+    wrong = list(_find_wrong_settings(context.settings))
     yield from (Finding("settings", False, line) for line in wrong)
     if not wrong:
         yield Finding("settings", True, "none is wrong")
-    yield _looked("lake", lambda: _lake(context))
-    yield from _of_database(context)
-    yield _looked("disk", lambda: _disk(context.settings))
+    yield _run_check("lake", lambda: _check_lake(context))
+    yield from _check_database(context)
+    yield _run_check("disk", lambda: _check_disk(context.settings))
 
 
-def _looked(check: str, look: Callable[[], str | None]) -> Finding:
-    """Return the finding of a check: what `look` returns, or its error; it is unknown if `look` returns None."""
+def _run_check(name: str, check: Callable[[], str | None]) -> Finding:
+    """Return the finding of a check: the line that `check` returns, or its error; None is unknown."""
     try:
-        says = look()
-        return Finding(check, None if says is None else True, says or "the lake is not known")
+        line = check()
+        return Finding(name, None if line is None else True, line or "the lake is not known")
     except (UnusedDatabaseError, NoDatabaseError):
-        return Finding(check, True, "nothing was counted yet; the first run makes it")
+        return Finding(name, True, "nothing was counted yet; the first run makes it")
     except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
-        return Finding(check, False, str(error))
+        return Finding(name, False, str(error))
     except OSError as error:
         where = error.filename or "the current folder"
-        return Finding(check, False, f"{where} cannot be read ({error.strerror}); make it readable")
+        return Finding(name, False, f"{where} cannot be read ({error.strerror}); make it readable")
 
 
-def _wrong_settings(settings: Settings) -> Iterator[str]:
-    yield from settings.wrong
+def _find_wrong_settings(settings: Settings) -> Iterator[str]:
+    yield from settings.errors
     if isinstance(settings.metrics, TextFile):
         folder = settings.metrics.path.parent
         with suppress(OSError):  # of a current folder that is gone
@@ -90,7 +90,7 @@ def _wrong_settings(settings: Settings) -> Iterator[str]:
             yield f"METRICS names a file in {folder}, which is not a writable folder; make it one"
 
 
-def _lake(context: Context) -> str:
+def _check_lake(context: Context) -> str:
     lake = context.open_lake()
     files = list(lake.list_files())
     if not files:
@@ -106,36 +106,36 @@ def _lake(context: Context) -> str:
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = format_size(sum(file.size for file in files))
-    says = f"{lake.url}: {pluralize(len(files), 'file')} of {size}, {describe_access(lake)}"
-    return says if (line := describe_weak_fingerprints(lake)) is None else f"{says}; {line}"
+    line = f"{lake.url}: {pluralize(len(files), 'file')} of {size}, {describe_access(lake)}"
+    return line if (warning := describe_weak_fingerprints(lake)) is None else f"{line}; {warning}"
 
 
-def _of_database(context: Context) -> Iterator[Finding]:
+def _check_database(context: Context) -> Iterator[Finding]:
     lake = None
     with suppress(LakeError):  # reported already
         lake = context.open_lake()
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
-        "roles": _roles,
-        "schema": _schema,
-        "recorded": partial(_recorded, lake),
-        "lock": _lock,
+        "roles": _check_roles,
+        "schema": _check_schema,
+        "recorded": partial(_check_recorded_lake, lake),
+        "lock": _check_lock,
     }
     try:
-        with _database(lake, context) as database:
-            found = _looked("database", lambda: _server(database))
-            yield found
-            if found.is_right:
-                yield from (_looked(check, partial(look, database)) for check, look in checks.items())
+        with _open_database(lake, context) as database:
+            finding = _run_check("database", lambda: _check_server(database))
+            yield finding
+            if finding.is_right:
+                yield from (_run_check(name, partial(check, database)) for name, check in checks.items())
                 return
     except NoDatabaseError:
         yield Finding("database", True, "an embedded server, which the first run makes")
     except (DatabaseError, EmbeddedError, FailedError) as error:
         yield Finding("database", False, str(error))
-    yield from (Finding(check, None, "there is no database to check") for check in checks)
+    yield from (Finding(name, None, "there is no database to check") for name in checks)
 
 
 @contextmanager
-def _database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]:
+def _open_database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]:
     """Open the database that the settings name to read it only, whatever is in it."""
     with ExitStack() as stack:
         url = context.settings.database_url
@@ -148,13 +148,13 @@ def _database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]
         yield database
 
 
-def _server(database: ReadOnlyDatabase) -> str:
+def _check_server(database: ReadOnlyDatabase) -> str:
     version, is_encrypted = database.check_server()
     size = format_size(Reads(database).size())
     return f"PostgreSQL {version}, {size}, {'over TLS' if is_encrypted else 'without TLS'}"
 
 
-def _roles(database: ReadOnlyDatabase) -> str:
+def _check_roles(database: ReadOnlyDatabase) -> str:
     rights = Reads(database).rights()
     missing = [words for name, words in RIGHTS.items() if not rights[name]]
     if missing:
@@ -178,12 +178,12 @@ def _roles(database: ReadOnlyDatabase) -> str:
     return f"{rights['role']} may count, and bi reads the tables and views and nothing else"
 
 
-def _schema(database: ReadOnlyDatabase) -> str:
+def _check_schema(database: ReadOnlyDatabase) -> str:
     database.schema.try_writing()
     return f"step {database.schema.check()}, as this program expects"
 
 
-def _recorded(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
+def _check_recorded_lake(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
     if lake is None:
         return None
     database.schema.check()
@@ -191,7 +191,7 @@ def _recorded(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
     return "the database holds this lake"
 
 
-def _lock(database: ReadOnlyDatabase) -> str:
+def _check_lock(database: ReadOnlyDatabase) -> str:
     holder = Reads(database).holder()
     if holder is None:
         return "free"
@@ -199,11 +199,11 @@ def _lock(database: ReadOnlyDatabase) -> str:
     return f"held{since}: a run is at work, {holder['application_name'] or 'of another role'}"
 
 
-def _disk(settings: Settings) -> str:
+def _check_disk(settings: Settings) -> str:
     places = {"the report": (PAGE.parent, REPORT_BYTES)}
     if settings.is_embedded:
         places["the embedded server"] = (embedded.HOME, SERVER_BYTES)
-    said = []
+    lines = []
     for what, (place, room) in places.items():
         folder = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -214,5 +214,5 @@ def _disk(settings: Settings) -> str:
                 f"only {format_size(free)} are free for {what} in {folder}, less than {format_size(room)}; "
                 "free some space"
             )
-        said.append(f"{format_size(free)} free for {what}")
-    return ", ".join(said)
+        lines.append(f"{format_size(free)} free for {what}")
+    return ", ".join(lines)

@@ -7,7 +7,7 @@ from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE
 from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
-from processor.plan import Plan, PruneError, find_changes, keys_to_prune
+from processor.plan import Plan, PruneError, find_changes, find_keys_to_prune
 from state.errors import NoDatabaseError, UnusedDatabaseError
 from state.files import KnownFile
 
@@ -24,7 +24,7 @@ def run(context: Context) -> int:
     gone = [file.key for file in found.missing]
     refusal, pruned = None, []
     try:
-        pruned = keys_to_prune(plan, present, known)
+        pruned = find_keys_to_prune(plan, present, known)
     except PruneError as error:
         refusal = error
     if settings.prints_json:

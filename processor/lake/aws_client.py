@@ -3,7 +3,7 @@
 import threading
 from typing import TYPE_CHECKING, Any, Literal
 
-from processor.lake.aws_errors import EXPIRED, Cause, RefusedError, UnreachableError, explain_refusal
+from processor.lake.aws_errors import EXPIRED, Cause, ServiceError, UnreachableError, explain_service_error
 from processor.lake.aws_settings import make_client
 from processor.lake.base import LakeError, LakeSettingError
 from processor.safe_text import describe_error
@@ -36,11 +36,11 @@ class AwsClient:
         return self._client_and_credentials()[1] is None
 
     def request(self, operation: str, **parameters: Any) -> Any:
-        """Return the answer to a request; raises RefusedError, UnreachableError, LakeError."""
+        """Return the answer to a request; raises ServiceError, UnreachableError, LakeError."""
         client, credentials = self._client_and_credentials()
         try:
             return self._send(client, operation, parameters)
-        except RefusedError as error:
+        except ServiceError as error:
             if error.cause is not Cause.CREDENTIALS or not self._renew(credentials):
                 raise
             client, _ = self._client_and_credentials()
@@ -76,21 +76,21 @@ class AwsClient:
 
 
 def translate_error(error: Exception) -> Exception:
-    """Return a failed request's error as RefusedError, UnreachableError or LakeSettingError."""
+    """Return a failed request's error as ServiceError, UnreachableError or LakeSettingError."""
     from botocore import exceptions as of
     from botocore.parsers import ResponseParserError
 
     if isinstance(error, of.ClientError):
-        refused = explain_refusal(error)
+        meaning = explain_service_error(error)
         if error.operation_name in OPERATIONS:
-            return refused
-        advice = refused.advice or f"allow {refused.permission or error.operation_name}"
-        advice = f"the AWS credentials cannot be renewed: {error.operation_name} was refused ({refused.code}); {advice}"
-        return RefusedError(refused.code, Cause.CREDENTIALS, advice)
+            return meaning
+        advice = meaning.advice or f"allow {meaning.permission or error.operation_name}"
+        advice = f"the AWS credentials cannot be renewed: {error.operation_name} was refused ({meaning.code}); {advice}"
+        return ServiceError(meaning.code, Cause.CREDENTIALS, advice)
     if isinstance(error, of.ConnectionError | of.HTTPClientError):
         return UnreachableError(describe_error(error))
     if isinstance(error, RuntimeError):
-        return RefusedError("NoCredentials", Cause.CREDENTIALS, EXPIRED)
+        return ServiceError("NoCredentials", Cause.CREDENTIALS, EXPIRED)
     if isinstance(
         error,
         of.CredentialRetrievalError | of.MetadataRetrievalError | of.NoCredentialsError | of.PartialCredentialsError
@@ -98,7 +98,7 @@ def translate_error(error: Exception) -> Exception:
         | OSError,
     ):  # fmt: skip
         advice = f"the AWS credentials cannot be renewed ({describe_error(error)})"
-        return RefusedError("NoCredentials", Cause.CREDENTIALS, advice)
+        return ServiceError("NoCredentials", Cause.CREDENTIALS, advice)
     if isinstance(error, of.ParamValidationError):
         return LakeSettingError(f"LAKE_URL or QUEUE_URL is wrong: {describe_error(error)}; fix it")
     if isinstance(error, of.BotoCoreError) and not isinstance(error, ResponseParserError):

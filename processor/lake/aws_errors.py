@@ -86,7 +86,7 @@ MEANINGS: dict[str, tuple[Cause, str]] = {
 }  # fmt: skip
 
 
-class RefusedError(Exception):
+class ServiceError(Exception):
     """A service answered a request with an error.
 
     code: the service's name for the error. cause: what has to change. advice: one line about that; empty if the caller
@@ -103,7 +103,7 @@ class UnreachableError(Exception):
     """A service does not answer, or its answer cannot be read; the message says why."""
 
 
-def explain_refusal(error: Any) -> RefusedError:
+def explain_service_error(error: Any) -> ServiceError:
     """Return the meaning of the error that a service answered with; `error` is botocore's ClientError."""
     answer = error.response.get("Error") or {}
     metadata = error.response.get("ResponseMetadata") or {}
@@ -128,7 +128,7 @@ def explain_refusal(error: Any) -> RefusedError:
         cause, advice = Cause.OBJECT, "it is encrypted with its writer's own key (SSE-C); write it with another"
     elif advice == _REGION:
         advice = _region_advice(answer, metadata, text)
-    return RefusedError(code, cause, advice, permission, text)
+    return ServiceError(code, cause, advice, permission, text)
 
 
 def _region_advice(answer: dict[str, Any], metadata: dict[str, Any], text: str) -> str:

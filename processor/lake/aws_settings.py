@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from processor.lake.aws_errors import EXPIRED, Cause, explain_refusal
+from processor.lake.aws_errors import EXPIRED, Cause, explain_service_error
 from processor.lake.base import LakeError, LakeSettingError
 from processor.safe_text import describe_error
 
@@ -117,10 +117,10 @@ def _setting_error(error: Exception, core: "Session") -> LakeError:
     from botocore import exceptions as of
 
     if isinstance(error, of.ClientError):
-        refused = explain_refusal(error)
-        kind = LakeError if refused.cause is Cause.TEMPORARY else LakeSettingError
-        advice = refused.advice or f"allow {refused.permission or error.operation_name}"
-        return kind(f"{_NO_CREDENTIALS}: {error.operation_name} was refused ({refused.code}); {advice}")
+        meaning = explain_service_error(error)
+        kind = LakeError if meaning.cause is Cause.TEMPORARY else LakeSettingError
+        advice = meaning.advice or f"allow {meaning.permission or error.operation_name}"
+        return kind(f"{_NO_CREDENTIALS}: {error.operation_name} was refused ({meaning.code}); {advice}")
     if isinstance(error, of.ConnectionError | of.HTTPClientError):
         return LakeError(f"{_NO_CREDENTIALS}: {describe_error(error)}; look at the AWS_* settings and the network")
     if isinstance(error, OSError) and error.filename:

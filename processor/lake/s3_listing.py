@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from urllib.parse import unquote_plus
 
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, ServiceError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
 from processor.lake.selection import KeyRange
 
@@ -114,8 +114,8 @@ class S3Listing:
             answer = self._client.request(
                 "list_objects_v2", Bucket=self._bucket, EncodingType="url", **parameters, **self._payer
             )
-        except RefusedError as error:
-            raise self._refused(error) from error
+        except ServiceError as error:
+            raise self._translate(error) from error
         except UnreachableError as error:
             raise LakeError(
                 f"{self._url} cannot be reached: {error}; look at AWS_ENDPOINT_URL and the network"
@@ -144,7 +144,7 @@ class S3Listing:
             "use an endpoint that supports ListObjectsV2 (AWS_ENDPOINT_URL)"
         )
 
-    def _refused(self, error: RefusedError) -> LakeError:
+    def _translate(self, error: ServiceError) -> LakeError:
         """Return why the lake cannot be listed: a wrong setting, unless the same settings worked before."""
         advice = error.advice
         if error.code == "NoSuchBucket":

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from processor.backoff import retry
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, ServiceError, UnreachableError
 from processor.lake.base import ChangedError, FileError, LakeError, LakeFile
 from processor.lake.s3_version import S3Version, is_same_version
 from processor.safe_text import describe_error
@@ -46,8 +46,8 @@ class S3Objects:
                 **version.condition(),
                 **self._payer,
             )
-        except RefusedError as error:
-            raise self._refused(file, error) from error
+        except ServiceError as error:
+            raise self._translate(file, error) from error
         except UnreachableError as error:  # the client has already tried again, so other files would fail as well
             raise LakeError(f"{self._url} cannot be reached any more: {error}; run again when it can") from error
         # Not every store that is compatible with S3 supports conditions and ranges.
@@ -66,7 +66,7 @@ class S3Objects:
             answer["Body"].close()
             raise
 
-    def _refused(self, file: LakeFile, error: RefusedError) -> FileError | LakeError:
+    def _translate(self, file: LakeFile, error: ServiceError) -> FileError | LakeError:
         """Return why an object cannot be read; a LakeError if no other object can be read either."""
         if error.code in ("PreconditionFailed", "412", "InvalidRange", "416"):
             return self._changed(file)

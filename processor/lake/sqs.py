@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 from processor.backoff import Backoff
 from processor.lake.aws_client import AwsClient
-from processor.lake.aws_errors import Cause, RefusedError, UnreachableError
+from processor.lake.aws_errors import Cause, ServiceError, UnreachableError
 from processor.lake.base import LakeError, LakeSettingError
 from processor.lake.keys import escape_unstorable, is_lake_file
 
@@ -111,7 +111,7 @@ class QueueNotifications:
         """Return the queue's answer; raises LakeError."""
         try:
             return self._client.request(operation, QueueUrl=self._url, **parameters)
-        except RefusedError as error:
+        except ServiceError as error:
             advice = error.advice
             if error.cause is Cause.PERMISSION:
                 advice = f"allow {error.permission or PERMISSIONS}, or fix QUEUE_URL or the AWS_* settings"

@@ -169,7 +169,7 @@ def put_text(texts: dict[str, Text], article: str, new: Text) -> None:
         texts[article] = new
 
 
-def content_hash(chunks: dict[int, Chunk]) -> bytes:
+def hash_content(chunks: dict[int, Chunk]) -> bytes:
     """Return the SHA-256 of a file's content, the same for every way to cut it into byte ranges."""
     digest = hashlib.sha256()
     for begin, chunk in sorted(chunks.items()):

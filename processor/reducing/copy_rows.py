@@ -11,7 +11,7 @@ NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def copy_rows(partial: "Partial") -> dict[str, bytes]:
+def make_copy_rows(partial: "Partial") -> dict[str, bytes]:
     """Return the rows of a partial in COPY's text format, by their table's name without file_ or new_."""
     rows = {
         "article_days": _article_days(partial),

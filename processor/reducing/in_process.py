@@ -11,7 +11,7 @@ from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import CHUNK_BYTES, read_header, reduce_text
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
-from processor.reducing.copy_rows import copy_rows
+from processor.reducing.copy_rows import make_copy_rows
 from processor.reducing.reducer import ReducedPartial
 from state.partial_rows import RowsInMemory
 
@@ -48,7 +48,7 @@ def reduce_byte_range(lake: Lake, byte_range: ByteRange, chunk_bytes: int) -> It
     sizes: list[int] = []
     try:
         for partial in fold_byte_range(lake, byte_range, chunk_bytes, sizes.append):
-            yield ReducedPartial.of(partial, RowsInMemory(copy_rows(partial)), sum(sizes))
+            yield ReducedPartial.of(partial, RowsInMemory(make_copy_rows(partial)), sum(sizes))
             sizes.clear()
     except FileError as error:
         error.size = sum(sizes)

@@ -10,7 +10,7 @@ from processor.lake.base import FileError, Lake, LakeError, LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
-from processor.reducing.copy_rows import copy_rows
+from processor.reducing.copy_rows import make_copy_rows
 from processor.reducing.in_process import fold_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.staging import Staging
@@ -93,7 +93,7 @@ def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Shard, ShardPa
     def stage(merged: Iterable[tuple[Shard, ShardPartial]]) -> Iterator[ShardResult]:
         with staging.open() as connection:
             for shard, found in merged:
-                rows = connection.stage(copy_rows(found.partial))
+                rows = connection.stage(make_copy_rows(found.partial))
                 yield ShardResult(shard, ReducedPartial.of(found.partial, rows, found.size), found.errors)
 
     return stage

@@ -21,7 +21,7 @@ from processor.plan import Plan
 from processor.reducers.events import Rejection
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text
 from processor.reducing.byte_ranges import ByteRange, cut_into_byte_ranges
-from processor.reducing.copy_rows import copy_rows
+from processor.reducing.copy_rows import make_copy_rows
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.batch_writer import BatchWriter
@@ -342,7 +342,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     ingest_folder(tmp_path, database, Plan())
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         db.execute(cur, "create_new", made_by="tests")
-        for table, rows in copy_rows(partial).items():
+        for table, rows in make_copy_rows(partial).items():
             cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
@@ -356,7 +356,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     assert found["user_days"] == [(3, name, date(1969, 12, 31), 5, 6)]
     assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]
     assert [(*row[:4], bytes(row[4])) for row in found["rejected_lines"]] == [(3, 0, 1, "columns", b"\\x\t\0")]
-    assert copy_rows(Partial()) == {}
+    assert make_copy_rows(Partial()) == {}
 
 
 @pytest.mark.parametrize("shown", ["title", "category"])

@@ -6,13 +6,13 @@ import pytest
 from botocore.exceptions import ClientError
 
 from processor.lake.aws_client import translate_error
-from processor.lake.aws_errors import MEANINGS, PERMISSION, REGION, Cause, RefusedError, explain_refusal
+from processor.lake.aws_errors import MEANINGS, PERMISSION, REGION, Cause, ServiceError, explain_service_error
 
 
 def test_a_refusal_to_renew_credentials_is_not_a_refusal_of_an_object() -> None:
     answer = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     error = translate_error(ClientError(answer, "AssumeRoleWithWebIdentity"))  # type: ignore[arg-type]
-    assert isinstance(error, RefusedError)
+    assert isinstance(error, ServiceError)
     assert error.cause is Cause.CREDENTIALS
     assert "AssumeRoleWithWebIdentity was refused (AccessDenied); allow AssumeRoleWithWebIdentity" in error.advice
 
@@ -60,7 +60,7 @@ def test_each_code_has_its_cause_and_advice(cause: Cause, word: str, codes: str)
     for code in codes.split():
         status = int(code) if code.isdigit() else 400
         said: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
-        found = explain_refusal(ClientError(said, "x"))
+        found = explain_service_error(ClientError(said, "x"))
         name = code.removeprefix("AWS.SimpleQueueService.")
         assert (found.code, found.cause, word in found.advice) == (name, cause, True)
         assert cause is not Cause.PERMISSION or not found.advice

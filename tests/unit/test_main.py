@@ -94,7 +94,7 @@ def test_doctor_runs_whatever_the_log_settings_are(
     wrong: list[tuple[str, ...]] = []
 
     def performed(_: object, options: settings.Settings, console: Console, _signals: object) -> int:
-        wrong.append(options.wrong)
+        wrong.append(options.errors)
         assert type(console) is Console
         return 1
 

@@ -51,7 +51,7 @@ def test_without_arguments_the_lake_is_counted(monkeypatch: pytest.MonkeyPatch) 
     assert (options.lake_url, options.database_url, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
     names = ("rebuilds", "prunes", "prunes_all", "is_relocated", "prints_json", "prints_tsv", "is_embedded")
     assert {name: getattr(options, name) for name in names} == dict.fromkeys(names, False)
-    assert (options.engine, options.metrics, options.wait_seconds, options.wrong) == ("", None, 60.0, ())
+    assert (options.engine, options.metrics, options.wait_seconds, options.errors) == ("", None, 60.0, ())
     assert options.selection == Selection()
 
 
@@ -117,7 +117,7 @@ def test_an_option_is_refused_by_commands_that_do_not_take_it(
     elif command == "doctor" and option[0] == "--metrics":
         options = cli.parse_settings(words)
         if option[1]:
-            (line,) = options.wrong
+            (line,) = options.errors
             assert "--metrics goes with counting and watch, not with doctor" in line
         assert options.metrics is None
     else:
@@ -232,10 +232,10 @@ def test_database_wait_is_a_number_of_seconds(
     monkeypatch.setenv("DATABASE_WAIT", setting)
     if wait is None:
         assert "DATABASE_WAIT must be a number of seconds" in refused()
-        assert "DATABASE_WAIT must be a number of seconds" in cli.parse_settings(["doctor"]).wrong[0]
+        assert "DATABASE_WAIT must be a number of seconds" in cli.parse_settings(["doctor"]).errors[0]
     else:
         assert cli.parse_settings([]).wait_seconds == wait
-        assert cli.parse_settings(["doctor"]).wrong == ()
+        assert cli.parse_settings(["doctor"]).errors == ()
 
 
 def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pyt
         assert refused(*words).startswith("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
     monkeypatch.setenv("MAX_TEXT_GIB", "0")
     monkeypatch.setenv("LAKE_AHEAD", "x")
-    wrong = cli.parse_settings(["doctor"]).wrong
+    wrong = cli.parse_settings(["doctor"]).errors
     assert [line.split()[0] for line in wrong] == ["MAX_TEXT_GIB", "LAKE_AHEAD", "AWS_REQUEST_PAYER"]
 
 
@@ -324,12 +324,12 @@ def test_doctor_takes_metrics_of_either_kind_and_names_wrong_ones(monkeypatch: p
         monkeypatch.setenv("METRICS", named)
         options = cli.parse_settings(["doctor"])
         assert options.metrics is not None
-        assert options.wrong == ()
+        assert options.errors == ()
     monkeypatch.setenv("METRICS", "x")
     monkeypatch.setenv("DATABASE_WAIT", "x")
     options = cli.parse_settings(["doctor"])
     assert options.metrics is None
-    assert [line.split()[0] for line in options.wrong] == ["DATABASE_WAIT", "METRICS"]
+    assert [line.split()[0] for line in options.errors] == ["DATABASE_WAIT", "METRICS"]
 
 
 def test_wrong_metrics_are_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

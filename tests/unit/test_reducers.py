@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from processor.reducers.definition import Definition
 from processor.reducers.events import Event, HeaderError
 from processor.reducers.fold import read_header, reduce_text
-from processor.reducers.partial import Counts, Partial, Span, Text, content_hash
+from processor.reducers.partial import Counts, Partial, Span, Text, hash_content
 from tests.support import strategies
 from tests.support.partials import merged, numbered, rejected, without_chunk_starts
 
@@ -133,5 +133,5 @@ def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, block
     random.shuffle(ranged)  # type: ignore[attr-defined]
     apart = merged(*ranged)
     assert without_chunk_starts(apart) == without_chunk_starts(chunked) == without_chunk_starts(whole)
-    assert content_hash(apart.chunks) == content_hash(chunked.chunks)
+    assert hash_content(apart.chunks) == hash_content(chunked.chunks)
     assert numbered(apart) == numbered(whole) == [(bad.line_number, bad.reason) for bad in rejected(data)]
