@@ -21,7 +21,7 @@ def choose_command(options: Options, refuse: Callable[[str], NoReturn]) -> Comma
 
 def _find_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:
     if options.command is not None:
-        return COMMANDS[options.command]
+        return COMMANDS["forget-dry-run" if options.command == "forget" and options.dry_run else options.command]
     if options.rebuild and (options.since or options.until):
         refuse("--rebuild counts the whole lake: pass it without --since and --until")
     return COMMANDS["dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"]

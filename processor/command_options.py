@@ -50,6 +50,7 @@ class Options:
     article: str | None = None
     day: str | None = None
     user: str | None = None
+    users: str | None = None
     key: str | None = None
     tsv: bool = False
 
@@ -121,7 +122,13 @@ INTERVAL = Option(
 ARTICLE = Option("article", metavar="ARTICLE", nargs="?", help="the article's id")
 DAY = Option("day", metavar="DAY", nargs="?", help="one UTC day only, as YYYY-MM-DD")
 USER = Option("--user", metavar="USER", help="the user's id, instead of an article's")
-KEY = Option("key", metavar="KEY", help="the file's path below the lake's URL")
+KEY = Option("key", metavar="KEY", nargs="?", help="the file's path below the lake's URL")
+FORGOTTEN_USER = Option(
+    "--user",
+    metavar="ID",
+    help="forget a user instead, for good. Everyone on this machine can see an id given here: --users hides it",
+)
+FORGOTTEN_USERS = Option("--users", metavar="FILE", help="the same for each id of a file, one a line; - for input")
 ANY_KEY = Option("key", metavar="KEY", nargs="?", help="show those of one file only: its path below the lake's URL")
 TSV = Option(
     "--tsv", action="store_true", help="print TSV; printf %%b turns its last column into the bytes of the line"

@@ -11,6 +11,8 @@ from processor.command_options import (
     DAY,
     DRY_RUN,
     ENGINE,
+    FORGOTTEN_USER,
+    FORGOTTEN_USERS,
     INTERVAL,
     JSON,
     KEY,
@@ -72,6 +74,7 @@ class Command:
 
 
 INGESTING = (RELOCATED, WORKERS, ENGINE, METRICS, JSON, SINCE, UNTIL, DRY_RUN, REBUILD, PRUNE, PRUNE_ALL)
+FORGETTING = (RELOCATED, JSON, KEY, FORGOTTEN_USER, FORGOTTEN_USERS, DRY_RUN)
 COMMANDS = {
     command.name: command
     for command in (
@@ -156,12 +159,14 @@ COMMANDS = {
         Command(
             "forget",
             "forget",
-            (RELOCATED, JSON, KEY),
+            FORGETTING,
             takes_lock=True,
             stopped="run it again",
-            summary="retract one file",
-            description="Retract what one file contributed. While it is in the lake, the next run counts it again.",
+            summary="retract one file, or forget users for good",
+            description="Retract what one file contributed. While it is in the lake, the next run counts it again.\n"
+            "Or forget users for good: to the tables, no line ever carried their ids, whenever it is read.",
             example="forget 2019-02-15.tsv",
         ),
+        Command("forget-dry-run", "forget_dry_run", FORGETTING),
     )
 }

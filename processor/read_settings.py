@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
 from processor.choose_command import choose_command, list_takers
-from processor.command_options import ARTICLE, ENGINE, INTERVAL, METRICS, Options
+from processor.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
 from processor.command_registry import Command
 from processor.environment import read_setting
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
@@ -15,6 +15,7 @@ from processor.lake.selection import Selection
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.setting_values import parse_day, parse_decimal, parse_integer
 from processor.settings import Settings
+from processor.user_ids import read_user_ids
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 WAIT_SECONDS = 60.0
@@ -30,6 +31,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     errors: list[str] = []
     report: Callable[[str], object] = errors.append if command.reports_all_errors else refuse
     article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
+    user_ids = _read_forgotten(options, refuse) if FORGOTTEN_USERS in command.options else ()
     interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
     wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
     if wait is None:
@@ -66,6 +68,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         user=user,
         day=day,
         key=options.key,
+        user_ids=user_ids,
         prints_tsv=options.tsv,
         errors=tuple(errors),
     )
@@ -84,6 +87,15 @@ def _read_explained(
     if text is not None and day is None:
         refuse("the DAY to explain must be a date, such as 2019-02-15")
     return article, user, day
+
+
+def _read_forgotten(options: Options, refuse: Callable[[str], NoReturn]) -> tuple[str, ...]:
+    """Return the ids of the users to forget; none if a file is to be forgotten."""
+    if sum(value is not None for value in (options.key, options.user, options.users)) != 1:
+        refuse("forget takes one of a KEY, --user ID and --users FILE")
+    if options.key is not None and options.dry_run:
+        refuse("--dry-run goes with forget --user and forget --users, not with forget KEY")
+    return read_user_ids(options.user, options.users, refuse)
 
 
 def _read_interval(options: Options, refuse: Callable[[str], NoReturn]) -> int:

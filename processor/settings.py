@@ -47,6 +47,8 @@ class Settings:
     day: datetime.date | None = None
     # of `rejected` and `forget`: the key of a file
     key: str | None = None
+    # of `forget`: the ids of users, instead of a key
+    user_ids: tuple[str, ...] = field(default=(), repr=False)
     prints_tsv: bool = False
     errors: tuple[str, ...] = ()
 

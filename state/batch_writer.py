@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.database import Database
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # These rows are numbered when all chunks of the file are known: the partials number lines by chunk.
 NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
+# These may hold ids of forgotten users, whose rows are deleted before they reach a table that is logged.
+FILTERED = NUMBERED_LATER | {"user_days": "new_user_days", "sessions": "new_sessions"}
 # The columns of `lake_files` that a version fills.
 RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
 
@@ -59,16 +62,17 @@ class BatchWriter:
         assert len(readings) == 1 or all(reading.is_held for reading in readings)
         self._begin_batch()
         known = self.find([reading.key for reading in readings])
-        (first,) = self._one("next_file_id")
+        first, has_forgotten = self._one("next_file_id")
+        detours = FILTERED if has_forgotten else NUMBERED_LATER
         lines = defaultdict[str, list[tuple[bytes, int]]](list)
         written: dict[int, FileVersion] = {}
         versions: list[FileVersion | None] = []
-        has_new = False
+        has_new = has_forgotten
         for file_id, reading in enumerate(readings, first):
             stored = known.get(reading.key)
             version = reading.version() if reading.is_held else None
             if version is None or stored is None or version.content_hash != stored.content_hash:
-                has_new |= self._copy(reading, file_id, lines)
+                has_new |= self._copy(reading, file_id, lines, detours)
                 version = version or reading.version()
             if stored is not None and version.content_hash == stored.content_hash:
                 self._execute("record_same", **self._recorded(version), file_id=stored.file_id, commit_id=commit_id)
@@ -82,6 +86,8 @@ class BatchWriter:
                 self._execute("retract", file_ids=retracted)
             for table, rows in lines.items():
                 copy(self._db, self._cur, f"copy_{table}", rows)
+            if has_forgotten:
+                self._execute("drop_forgotten")
             if has_new:
                 self._execute("merge_new")
             self._number_rejected_lines(written)
@@ -92,16 +98,19 @@ class BatchWriter:
                 self._execute("begin_turn", first_file_id=first)
         return versions
 
-    def _copy(self, reading: Reading, file_id: int, lines: dict[str, list[tuple[bytes, int]]]) -> bool:
+    def _copy(
+        self, reading: Reading, file_id: int, lines: dict[str, list[tuple[bytes, int]]], detours: Mapping[str, str]
+    ) -> bool:
         """Write the rows of a file into the tables new_*, and return True.
 
-        If they are those of one partial, in memory, add them to `lines` and return False.
+        If they are those of one partial, in memory, add them to `lines` and return False. `file_id` is the file's, and
+        `detours` names other tables than file_* into which `lines` go first.
         """
         if reading.is_held:
             partials = list(reading.rows)
             if len(partials) == 1 and (tables := partials[0].tables) is not None:
                 for table, rows in tables.items():
-                    lines[NUMBERED_LATER.get(table, table)].append((rows, file_id))
+                    lines[detours.get(table, table)].append((rows, file_id))
                 return False
         for partial_rows in reading.rows:
             partial_rows.write(self._db, self._cur, file_id)
@@ -123,14 +132,26 @@ class BatchWriter:
     def retract(self, file_ids: Sequence[int]) -> None:
         """Retract what files contributed; their checkpoints stay."""
         self._begin_batch()
-        (next_id,) = self._one("next_file_id")
+        next_id, _ = self._one("next_file_id")
         self._execute("retract", file_ids=list(file_ids))
         self._add_up(next_id, has_retracted=True)
+
+    def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """Retract what users contributed, and remember that they are forgotten; return numbers of what is gone."""
+        self._begin_batch()
+        next_id, _ = self._one("next_file_id")
+        rows = "".join(user_id.replace("\\", r"\\").replace("\r", r"\r") + "\n" for user_id in user_ids)
+        self._execute("create_given_users")
+        self._cur.copy_expert(self._db.queries["copy_given_users"], BytesIO(rows.encode()))
+        counts: dict[str, int] = self._one("forget_users")._asdict()
+        self._add_up(next_id, has_retracted=True)
+        self._execute("analyze_users")
+        return counts
 
     def keep(self, files: Sequence[KeptFile]) -> None:
         """Copy what files contributed when they were ingested, from the permanent tables into the comparison tables."""
         self._begin_batch()
-        (first,) = self._one("next_file_id")
+        first, _ = self._one("next_file_id")
         self._execute(
             "copy_kept_files",
             known=[file.file.file_id for file in files],

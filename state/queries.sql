@@ -269,6 +269,8 @@ insert into state.category_days select * from state.category_days where false;
 delete from state.category_days where false;
 insert into state.session_days select * from state.session_days where false;
 delete from state.session_days where false;
+insert into state.hash_key (inner_key, outer_key) select inner_key, outer_key from state.hash_key where false;
+insert into state.forgotten_users (user_hash) select user_hash from state.forgotten_users where false;
 insert into public.article_performance (article_id, date, displays, clicks, cumulative_clicks) select article_id, date, displays, clicks, cumulative_clicks from public.article_performance where false;
 update public.article_performance set clicks = clicks where false;
 delete from public.article_performance where false;
@@ -346,6 +348,43 @@ from days
 where %(day)s::date is null or date = %(day)s
 order by session_first_at, session_id, first_at, file;
 
+-- read_forgotten_at: when a user was forgotten; no row if that is not so
+select forgotten_users.forgotten_at
+from state.forgotten_users
+cross join state.hash_key
+where
+    forgotten_users.user_hash
+    = state.hash_user(convert_to(%(user_id)s, 'UTF8'), hash_key.inner_key, hash_key.outer_key);
+
+-- measure_users: what forget_users would return for some users
+select
+    cardinality(%(user_ids)s::text[]) as users,
+    cardinality(%(user_ids)s::text[]) - (
+        select count(*)
+        from unnest(%(user_ids)s::text[]) as given (user_id)
+        cross join state.hash_key
+        inner join state.forgotten_users
+            on
+                forgotten_users.user_hash
+                = state.hash_user(convert_to(given.user_id, 'UTF8'), hash_key.inner_key, hash_key.outer_key)
+    ) as users_new,
+    count(distinct user_id) as users_found,
+    count(*) as rows,
+    coalesce(sum(sessions), 0)::bigint as sessions,
+    (
+        select count(*)
+        from state.file_rejected_lines as lines
+        where exists (
+            select from state.find_ids(state.drop_cut_field(lines.raw)) as id
+            where id in (select convert_to(user_id, 'UTF8') from unnest(%(user_ids)s::text[]) as given (user_id))
+        )
+    ) as rejected_lines
+from public.user_performance
+where user_id in (select user_id from unnest(%(user_ids)s::text[]) as given (user_id));
+
+-- count_forgotten_users: how many users were forgotten
+select count(*) as users_forgotten from state.forgotten_users;
+
 -- read_rejected_lines: the rejected lines of one file, or of all files
 select key, line_number, reason, raw
 from state.rejected_lines
@@ -359,8 +398,9 @@ cross join lateral (
     select key, file_id, content_hash, commit_id from lake_files where key = keys.key offset 0
 ) as found;
 
--- next_file_id: the id of the next file; only the run that holds the lock asks for it
-select coalesce(max(file_id), 0) + 1 as file_id from lake_files;
+-- next_file_id: the id of the next file, which only the run that holds the lock asks for, and whether any user was
+-- forgotten
+select coalesce(max(file_id), 0) + 1 as file_id, exists (select from forgotten_users) as has_forgotten from lake_files;
 
 -- begin_turn: the versions from this file id on are those of the last run, or of the last turn of a watch
 update lake set first_new_file_id = %(first_file_id)s;
@@ -553,6 +593,45 @@ with taken as (
 insert into pg_temp.new_rejected_lines (file_id, chunk, line, reason, raw)
 select %(file_id)s, chunk, line, reason, raw from taken;
 
+-- drop_forgotten: delete the rows of forgotten users before they reach a table that is logged, and empty the rejected
+-- lines that hold the id of one
+with forgotten as materialized (
+    select users.user_id
+    from (select user_id from pg_temp.new_user_days union select user_id from pg_temp.new_sessions) as users
+    cross join hash_key
+    cross join lateral (
+        select from forgotten_users
+        where user_hash = hash_user(convert_to(users.user_id, 'UTF8'), hash_key.inner_key, hash_key.outer_key)
+        offset 0
+    ) as found
+),
+
+days as (
+    delete from pg_temp.new_user_days where user_id in (select user_id from forgotten)
+)
+
+delete from pg_temp.new_sessions where user_id in (select user_id from forgotten);
+update pg_temp.new_rejected_lines as lines
+set raw = case when named.is_forgotten then '' else named.raw end
+from (
+    select
+        present.ctid,
+        whole.raw,
+        exists (
+            select
+            from find_ids(whole.raw) as id
+            cross join hash_key
+            cross join lateral (
+                select from forgotten_users
+                where user_hash = hash_user(id, hash_key.inner_key, hash_key.outer_key)
+                offset 0
+            ) as found
+        ) as is_forgotten
+    from pg_temp.new_rejected_lines as present
+    cross join drop_cut_field(present.raw) as whole (raw)
+) as named
+where lines.ctid = named.ctid and (named.is_forgotten or lines.raw <> named.raw);
+
 -- merge_new: merge the partials of files, in the order of the indexes
 insert into file_article_days
 (file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
@@ -652,6 +731,106 @@ with retracted as (
 insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
 select user_id, session_id, first_at, last_at from retracted;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
+
+-- create_given_users: the ids of users to forget. They come by COPY, so that no statement holds them, which the server
+-- may log
+create temporary table pg_temp.given_users (user_id text collate "C") on commit drop;
+
+-- copy_given_users: the ids
+copy pg_temp.given_users (user_id) from stdin;
+
+-- forget_users: withdraw what the given users contributed, empty the rejected lines that hold their ids, and remember
+-- their hashes; later statements bring down the sums. Returns numbers of users, of rows, and of sessions and lines
+insert into hash_key (inner_key, outer_key)
+select
+    -- HMAC combines each byte of the key with 0x36, and with 0x5c; bit_send puts a length before the bytes
+    substr(bit_send(key # repeat('00110110', 64)::bit(512)), 5),
+    substr(bit_send(key # repeat('01011100', 64)::bit(512)), 5)
+from (
+    select
+        ('x' || rpad(encode(sha256(string_agg(uuid_send(gen_random_uuid()), '')), 'hex'), 128, '0'))::bit(512) as key
+    from generate_series(1, 4)
+    offset 0
+) as made
+on conflict do nothing;
+with remembered as (
+    insert into forgotten_users (user_hash)
+    select hash_user(convert_to(given.user_id, 'UTF8'), hash_key.inner_key, hash_key.outer_key)
+    from pg_temp.given_users as given
+    cross join hash_key
+    on conflict do nothing
+    returning user_hash
+),
+
+deleted_days as (
+    delete from file_user_days
+    where user_id in (select user_id from pg_temp.given_users)
+    returning user_id, date, displays, clicks
+),
+
+retracted_days as (
+    insert into pg_temp.old_user_days (user_id, date, displays, clicks)
+    select user_id, date, displays, clicks from deleted_days
+),
+
+deleted_sessions as (
+    delete from file_sessions
+    where user_id in (select user_id from pg_temp.given_users)
+    returning user_id, session_id, first_at, last_at
+),
+
+retracted_sessions as (
+    insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
+    select user_id, session_id, first_at, last_at from deleted_sessions
+),
+
+named as (
+    select
+        present.file_id,
+        present.line_number,
+        whole.raw,
+        exists (
+            select from find_ids(whole.raw) as id
+            where id in (select convert_to(user_id, 'UTF8') from pg_temp.given_users)
+        ) as is_forgotten
+    from file_rejected_lines as present
+    cross join drop_cut_field(present.raw) as whole (raw)
+),
+
+emptied as (
+    update file_rejected_lines as lines
+    set raw = case when named.is_forgotten then '' else named.raw end
+    from named
+    where
+        lines.file_id = named.file_id
+        and lines.line_number = named.line_number
+        and (named.is_forgotten or lines.raw <> named.raw)
+    returning named.is_forgotten
+),
+
+errors as (
+    update runs set error = 'it held the id of a user who was forgotten'
+    where exists (
+        select from find_ids(convert_to(runs.error, 'UTF8')) as id
+        where id in (select convert_to(user_id, 'UTF8') from pg_temp.given_users)
+    )
+)
+
+select
+    (select count(*) from pg_temp.given_users) as users,
+    (select count(*) from remembered) as users_new,
+    count(distinct present.user_id) as users_found,
+    count(*) as rows,
+    coalesce(sum(present.sessions), 0)::bigint as sessions,
+    (select count(*) from emptied where is_forgotten) as rejected_lines
+from user_performance as present
+where present.user_id in (select user_id from pg_temp.given_users);
+
+-- analyze_users: sample these columns again, since the statistics of the planner hold ids
+analyze file_user_days (user_id);
+analyze file_sessions (user_id);
+analyze user_performance (user_id);
+analyze file_rejected_lines (raw);
 
 -- find_latest_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
 -- a bitmap scan loses the order
@@ -1200,7 +1379,8 @@ select
             sum(files.size),
             sum(files.events),
             sum(files.rejected),
-            string_agg(concat_ws(' ', files.key, files.error), ' ' order by files.key) filter (where files.error is not null)
+            string_agg(concat_ws(' ', files.key, files.error), ' ' order by files.key) filter (where files.error is not null),
+            (select count(*) from state.forgotten_users)
         )
     ) as report_state
 from state.lake as lake

@@ -1,7 +1,7 @@
 """What commands and reports read from the database; nothing here writes."""
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from state.connection import Connection
@@ -84,6 +84,19 @@ class Reads:
             "parts": self._rows("read_user_parts", user_id=user_id, day=day),
             "sessions": self._rows("read_user_sessions", user_id=user_id, day=day),
         }
+
+    def forgotten_at(self, user_id: str) -> datetime | None:
+        """Return when a user was forgotten, or None."""
+        rows = self._rows("read_forgotten_at", user_id=user_id)
+        return rows[0]["forgotten_at"] if rows else None
+
+    def users(self, user_ids: list[str]) -> Row:
+        """Return what `Store.forget_users` would return for different ids."""
+        return self._rows("measure_users", user_ids=user_ids)[0]
+
+    def users_forgotten(self) -> int:
+        """Return how many users were forgotten."""
+        return int(self._rows("count_forgotten_users")[0]["users_forgotten"])
 
     # What reports read
 

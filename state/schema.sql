@@ -196,7 +196,7 @@ comment on table state.file_rejected_lines is 'What each file contributes: its r
 comment on column state.file_rejected_lines.file_id is 'The file, in lake_files.';
 comment on column state.file_rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
 comment on column state.file_rejected_lines.reason is 'Code of the reason, as the README lists them.';
-comment on column state.file_rejected_lines.raw is 'The line''s first 1,000 bytes.';
+comment on column state.file_rejected_lines.raw is 'The line''s first 1,000 bytes; empty if it holds the id of a forgotten user.';
 
 create view state.rejected_lines as
 select files.key, lines.line_number, lines.reason, lines.raw
@@ -206,7 +206,52 @@ comment on view state.rejected_lines is 'Rejected lines by file; they are not co
 comment on column state.rejected_lines.key is 'Path of the file below LAKE_URL.';
 comment on column state.rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
 comment on column state.rejected_lines.reason is 'Code of the reason, as the README lists them.';
-comment on column state.rejected_lines.raw is 'The line''s first 1,000 bytes.';
+comment on column state.rejected_lines.raw is 'The line''s first 1,000 bytes; empty if it holds the id of a forgotten user.';
+
+-- HMAC-SHA-256 of an id; the key comes as the two blocks that RFC 2104 makes of it.
+create function state.hash_user(user_id bytea, inner_key bytea, outer_key bytea) returns bytea
+language sql immutable strict parallel safe
+return sha256(outer_key || sha256(inner_key || user_id));
+
+-- What is left of a rejected line once any user is forgotten: if it was cut at 1,000 bytes, its last field may be half
+-- an id.
+create function state.drop_cut_field(raw bytea) returns bytea
+language sql immutable strict parallel safe
+return case
+    when length(raw) < 1000 then raw else decode(regexp_replace(encode(raw, 'escape'), '[^\t]*$', ''), 'escape')
+end;
+
+-- The texts in a rejected line that may be ids: its fields, and each run of letters, digits, _ . @ + - and bytes above
+-- 127, which 'escape' writes as \200 to \377.
+create function state.find_ids(raw bytea) returns setof bytea
+language sql immutable strict parallel safe
+begin atomic
+    select decode(field, 'escape') from string_to_table(encode(raw, 'escape'), chr(9)) as field
+    union all
+    select decode(run[1], 'escape')
+    from regexp_matches(
+        replace(encode(raw, 'escape'), '\\', ' '), '((?:[A-Za-z0-9_.@+-]|\\[23][0-7][0-7])+)', 'g'
+    ) as run;
+end;
+
+create table state.hash_key (
+    only_one boolean primary key default true check (only_one),
+    inner_key bytea not null,
+    outer_key bytea not null
+);
+comment on table state.hash_key is
+'The key of the hashes in forgotten_users, made at random when the first user was forgotten, as two blocks for HMAC-SHA-256.';
+comment on column state.hash_key.only_one is 'Always true, so that there is only one row.';
+comment on column state.hash_key.inner_key is 'The 64 bytes before the id.';
+comment on column state.hash_key.outer_key is 'The 64 bytes before the hash of those bytes and the id.';
+
+create table state.forgotten_users (
+    user_hash bytea primary key,
+    forgotten_at timestamptz not null default now()
+);
+comment on table state.forgotten_users is 'Users that were forgotten: their lines count for no user, whenever they are read.';
+comment on column state.forgotten_users.user_hash is 'HMAC-SHA-256 of the user''s id; the id itself is not kept.';
+comment on column state.forgotten_users.forgotten_at is 'When the user was forgotten.';
 
 -- Staging: rows that executors of Spark write for the run at work, each partial in a transaction of its own. Unlogged,
 -- as they are worthless once the run is over. A server that crashes empties the tables; it never keeps half a partial.

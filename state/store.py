@@ -76,6 +76,24 @@ class Store:
 
         return self._db.retry(attempt)
 
+    def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
+        """Forget users for good, in one transaction: to the tables, no line carries them, whenever it is read.
+
+        user_ids: different ids, each without tab, line feed and NUL. Returns how many `users` were given, how many of
+        them are `users_new`, not forgotten before, or `users_found` in the tables, and how many `rows` of
+        user_performance, `sessions` and `rejected_lines` held them.
+        """
+        counts: dict[str, int] = {}
+
+        def attempt() -> dict[str, int]:
+            with self._db.transaction() as cur:
+                for name, count in BatchWriter(self._db, cur).forget_users(user_ids).items():
+                    # If the commit of an earlier attempt succeeded after all, this one finds nothing.
+                    counts[name] = max(count, counts.get(name, 0))
+            return counts
+
+        return self._db.retry(attempt)
+
     def fail(self, failures: Sequence[Failure]) -> None:
         """Record why the present versions of files cannot be ingested; contributions of earlier versions stay."""
 

@@ -25,11 +25,15 @@ def run(context: Context) -> int:
     name, day = escape_unstorable(asked), settings.day
     with context.open_reads(context.open_lake()) as reads:
         found = reads.article(name, day) if what == "article" else reads.user(name, day)
-    if not found["rows"]:
+        forgotten_at = reads.forgotten_at(name) if what == "user" else None
+    if forgotten_at is None and not found["rows"]:
         shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
     if settings.prints_json:
-        console.result(json.dumps({what: name, **found}, default=make_json_value))
+        forgotten = {"forgotten_at": forgotten_at} if what == "user" else {}
+        console.result(json.dumps({what: name, **forgotten, **found}, default=make_json_value))
+    elif forgotten_at is not None:
+        console.show(f"user {name} was forgotten at {forgotten_at:%Y-%m-%d %H:%M:%S %Z}: their lines count for no user")
     else:
         (show_article if what == "article" else show_user)(console, name, found)
     return DONE

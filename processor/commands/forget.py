@@ -1,4 +1,4 @@
-"""`run.py forget`: retracts what one file contributed."""
+"""`run.py forget`: retracts what one file contributed, or forgets users."""
 
 import json
 
@@ -10,13 +10,18 @@ from processor.lake.keys import escape_unstorable
 
 
 def run(context: RunContext) -> int:
-    """Retract what one file contributed, and forget the file."""
-    assert context.settings.key is not None
-    key = escape_unstorable(context.settings.key)
-    if not context.store.forget(key):
-        raise FailedError(describe_unknown_key(key))
-    context.tally.forgotten(key)
-    if context.settings.prints_json:
-        context.console.result(json.dumps(context.tally.summary()))
+    """Retract what one file contributed, and forget the file; or forget users."""
+    settings, users = context.settings, {}
+    if settings.user_ids:
+        users = context.store.forget_users(settings.user_ids)
+        context.console.users_forgotten(users)
+    else:
+        assert settings.key is not None
+        key = escape_unstorable(settings.key)
+        if not context.store.forget(key):
+            raise FailedError(describe_unknown_key(key))
+        context.tally.forgotten(key)
+    if settings.prints_json:
+        context.console.result(json.dumps({**users, **context.tally.summary()}))
     draw_report(context.store, context.console)
     return DONE

@@ -39,6 +39,7 @@ def status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[
         "files_gone": None if found is None else len(found.missing),
         "files_failed": len(failed),
         "failed": sorted(failed, key=lambda file: str(file["file"])),
+        "users_forgotten": reads.users_forgotten(),
         "last_run": with_rates(runs[0]) if runs else None,
         "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
         "sizes": reads.sizes(),
@@ -84,6 +85,8 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
         line("", f"{file['file']}: {file['error']}")
     if failed > MAX_FAILED_FILES:
         line("", f"and {failed - MAX_FAILED_FILES:,} more")
+    if found["users_forgotten"]:
+        line("Forgotten", f"{pluralize(found['users_forgotten'], 'user')}, whose lines count for no user")
     run = found["last_run"]
     if run:
         begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"

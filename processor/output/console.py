@@ -13,6 +13,8 @@ from processor.output.progress_bar import ProgressBar, start_progress_bar
 from processor.reducers.events import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from processor.run_tally import RunTally
     from state.comparison import Difference
     from state.files import FileVersion, RejectedLine
@@ -145,6 +147,11 @@ class Console(Listener):
         """Print that the contribution of a file was retracted."""
         self.log(f"forgotten {key}")
 
+    def users_forgotten(self, users: "Mapping[str, int]") -> None:
+        """Print what was deleted with users, in numbers by the names of `Store.forget_users`."""
+        for line in describe_users("forgotten", users):
+            self.log(line)
+
     def rejected(self, lines: "Iterable[RejectedLine]", tsv: bool) -> None:
         """Print rejected lines with their reasons: for people, or as TSV."""
         if tsv:
@@ -214,6 +221,22 @@ class Console(Listener):
         for line in cells:
             aligned = [cell.rjust(width[i]) if right[i] else cell.ljust(width[i]) for i, cell in enumerate(line)]
             self.show("  " + "  ".join(aligned).rstrip())
+
+
+def describe_users(verb: str, users: "Mapping[str, int]") -> list[str]:
+    """Return lines on what forgetting users deletes; they hold no id.
+
+    verb: whether that was done or would be. users: numbers by the names of `Store.forget_users`.
+    """
+    rows, sessions = pluralize(users["rows"], "row"), pluralize(users["sessions"], "session")
+    held = f"{rows} of user_performance, {sessions}, {pluralize(users['rejected_lines'], 'rejected line')} emptied"
+    lines = [f"{verb} {pluralize(users['users'], 'user')}: {held}"]
+    before, unknown = users["users"] - users["users_new"], users["users"] - users["users_found"]
+    if before:
+        lines.append(f"{before:,} of them {'was' if before == 1 else 'were'} forgotten before")
+    if unknown > before:
+        lines.append(f"{unknown - before:,} of them in no counted line; lines that come later count for no user either")
+    return lines
 
 
 def takes_colours(stream: TextIO) -> bool:

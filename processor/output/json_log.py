@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from processor.output.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from processor.run_tally import RunTally
     from state.comparison import Difference
     from state.files import FileVersion
@@ -61,6 +63,10 @@ class JsonLog(Console):
     def forgotten(self, key: str) -> None:
         """Log that the contribution of a file was retracted."""
         self._log_line(logging.INFO, "forgotten", file=key)
+
+    def users_forgotten(self, users: "Mapping[str, int]") -> None:
+        """Log what was deleted with users, in numbers by the names of `Store.forget_users`."""
+        self._log_line(logging.INFO, "users forgotten", **users)
 
     def failed(self, key: str, error: str) -> None:
         """Log why a file failed."""

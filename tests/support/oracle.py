@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -95,8 +95,11 @@ class LineError(Exception):
     """A line that is rejected; its text is the code of the reason."""
 
 
-def expected(lake: Mapping[str, bytes]) -> Expected:
-    """Return both BI tables, the rejected lines and the failed files, for the bytes of each key."""
+def expected(lake: Mapping[str, bytes], forgotten: Collection[str] = ()) -> Expected:
+    """Return both BI tables, the rejected lines and the failed files, for the bytes of each key.
+
+    forgotten: the ids of users that were forgotten, as if no line had carried them.
+    """
     events: list[Event] = []
     rejected: dict[str, list[Rejected]] = {}
     failed: set[str] = set()
@@ -108,9 +111,9 @@ def expected(lake: Mapping[str, bytes]) -> Expected:
         except Unreadable:
             failed.add(key)
             continue
-        events += reading.events
+        events += [event._replace(user=None) if event.user in forgotten else event for event in reading.events]
         if reading.rejected:
-            rejected[key] = reading.rejected
+            rejected[key] = [line._replace(raw=without(forgotten, line.raw)) for line in reading.rejected]
     return Expected(article_performance(events), user_performance(events), rejected, failed)
 
 
@@ -120,6 +123,19 @@ def is_lake_file(key: str) -> bool:
         if part == "lost+found" or part[:1] in (".", "_"):
             return False
     return key.endswith(SUFFIXES)
+
+
+# Forgotten users
+
+
+def without(forgotten: Collection[str], raw: bytes) -> bytes:
+    """What is kept of a rejected line: nothing if it holds a forgotten id, and no last field that may be half an id."""
+    if not forgotten:
+        return raw
+    if len(raw) == RAW_BYTES:
+        raw = raw[: raw.rfind(b"\t") + 1]
+    held = {*raw.split(b"\t"), *re.findall(rb"[A-Za-z0-9_.@+\x80-\xff-]+", raw)}
+    return b"" if any(user.encode("utf-8") in held for user in forgotten) else raw
 
 
 # The tables

@@ -25,6 +25,7 @@ from tests.support.oracle import (
     parse,
     read_file,
     utc,
+    without,
 )
 from tests.support.paths import SHARED
 
@@ -320,3 +321,45 @@ def test_the_sample_has_thirty_events_of_one_day() -> None:
     assert result.user_performance["7f019e4d4a7938dd18006213bb26bb43", FRIDAY] == UserRow(
         "7f019e4d4a7938dd18006213bb26bb43", FRIDAY, 1, Decimal("103.352"), 103.352, 2, 0, 0.0
     )
+
+
+def test_a_forgotten_user_is_no_user_of_any_line() -> None:
+    lake = {
+        "a.tsv": file(
+            row("2019-02-15 12:00:00", "s", VIEW, "u", '{"id":"a"}'),
+            row("2019-02-15 12:00:09", "s", VIEW, "v", '{"id":"a"}'),
+            row("yesterday", "s", VIEW, "u"),
+            row("yesterday", "s", VIEW, "v"),
+        )
+    }
+    before, after = expected(lake), expected(lake, {"u", "unknown"})
+    assert after.article_performance == before.article_performance
+    assert after.article_performance["a", FRIDAY].clicks == 2
+    assert after.user_performance == {("v", FRIDAY): before.user_performance["v", FRIDAY]}
+    assert [(line.reason, line.raw) for line in after.rejected["a.tsv"]] == [
+        ("bad_timestamp", b""),
+        ("bad_timestamp", f"yesterday\ts\t{VIEW}\tv\t{{}}".encode()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        (b"a\tu-1\tb", b""),
+        (b"u-1", b""),
+        (b"2019;s;u-1;{}", b""),
+        (b'a\t{"user":"u-1"}', b""),
+        (b"a\tu-1\xff", b"a\tu-1\xff"),  # a byte above 127 belongs to the run
+        (b"a\tu-1\0b", b""),
+        (b"a\txu-1\tu-12", b"a\txu-1\tu-12"),
+        (b"a\tc d/e\tb", b""),
+        (b"a,c d/e", b"a,c d/e"),  # an id with other characters is found as a whole field only
+        (b"\\u-1", b""),
+        (b"x" * 990 + b"\tu-1-and-m", b"x" * 990 + b"\t"),
+        (b"x" * 989 + b"\tu-1-and-m", b"x" * 989 + b"\tu-1-and-m"),
+        (b"\xfcx" * 500, b""),
+    ],
+)
+def test_a_rejected_line_that_holds_a_forgotten_id_is_emptied(raw: bytes, kept: bytes) -> None:
+    assert without((), raw) == raw
+    assert without({"c d/e", "u-1"}, raw) == kept
