@@ -6,7 +6,7 @@ COPY requirements.txt ./
 # The folder belongs to the user below, so that a new volume mounted on it does too.
 RUN pip install --no-cache-dir --require-hashes --root-user-action=ignore -r requirements.txt \
     && install -d -o 10001 -g 10001 report
-COPY run.py ./
+COPY run.py lake.toml ./
 COPY processor processor/
 COPY state state/
 

@@ -3,6 +3,7 @@
 import datetime
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
@@ -10,9 +11,12 @@ from processor.choose_command import choose_command, list_takers
 from processor.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
 from processor.command_registry import Command
 from processor.environment import read_setting
+from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
+from processor.read_definition import DEFAULT_FILE, read_definition
+from processor.reducers.definition import Definition
 from processor.setting_values import parse_day, parse_decimal, parse_integer
 from processor.settings import Settings
 from processor.user_ids import read_user_ids
@@ -121,7 +125,20 @@ def _read_lake_settings(report: Callable[[str], object]) -> LakeSettings:
         report(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
     if payer not in ("", "requester"):
         report("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
-    return LakeSettings(text_gib or default.max_text_gib, ahead or default.objects_ahead, payer == "requester")
+    return LakeSettings(
+        text_gib or default.max_text_gib,
+        ahead or default.objects_ahead,
+        payer == "requester",
+        _read_definition(report),
+    )
+
+
+def _read_definition(report: Callable[[str], object]) -> Definition:
+    try:
+        return read_definition(Path(read_setting("LAKE_DEFINITION", str(DEFAULT_FILE))))
+    except SettingError as error:
+        report(str(error))
+        return Definition()
 
 
 def _read_limits(report: Callable[[str], object]) -> Limits:

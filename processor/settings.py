@@ -13,12 +13,12 @@ from processor.output.metrics_export import Target
 class Settings:
     """The settings of one command.
 
-    command: its name in `COMMANDS`. lake_settings: how the lake's files are read. database_url: a libpq URI; empty,
-    libpq's own variables count. is_embedded: the database is on the program's own server, as nothing names another
-    one. wait_seconds: how long to wait for a database that does not answer. engine: Spark's master; empty, `workers`
-    processes reduce. metrics: where metrics go; None for nowhere. limits: the most that a batch holds. errors: what is
-    wrong with the settings, a line each, for the command that reports all of it; for the others the first one ends the
-    program.
+    command: its name in `COMMANDS`. lake_settings: how the lake's files are read, and what their lines mean.
+    database_url: a libpq URI; empty, libpq's own variables count. is_embedded: the database is on the program's own
+    server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer. engine:
+    Spark's master; empty, `workers` processes reduce. metrics: where metrics go; None for nowhere. limits: the most
+    that a batch holds. errors: what is wrong with the settings, a line each, for the command that reports all of it;
+    for the others the first one ends the program.
     """
 
     command: str

@@ -67,3 +67,4 @@ class ComparisonTables:
     def apply(self) -> None:
         """Make the permanent tables equal to the comparison tables."""
         self._db.execute(self._cur, "apply_comparison_tables")
+        self._db.record_definition(self._cur)

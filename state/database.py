@@ -1,5 +1,6 @@
 """The database as a run opens it, with the run lock."""
 
+import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from state.connection import Connection
 from state.errors import BusyError, DatabaseError
-from state.recorded_lake import refuse_other_lake
+from state.recorded_lake import ASSIGNMENT, refuse_other_definition, refuse_other_lake
 from state.run_lock import RunLock
 from state.schema import Schema
 
@@ -39,6 +40,7 @@ class Database(Connection):
         self.schema, self.lock = Schema(self), RunLock(self, is_shared)
         self._is_shared = is_shared
         self._run_id: int | None = None
+        self._definition, self.is_redefined = ASSIGNMENT, False
         self._is_end_recorded = False
 
     def __enter__(self) -> Self:
@@ -85,29 +87,47 @@ class Database(Connection):
         relocated: bool = False,
         check_lake: Callable[[], object] = lambda: None,
         command: str = "count",
+        definition: Mapping[str, object] = ASSIGNMENT,
+        redefines: bool = False,
     ) -> None:
-        """Record this run, the lake and the command; raises SupersededError if the database holds another lake.
+        """Record this run, the lake and the command.
+
+        Raises SupersededError if the database holds another lake, or was counted by another definition. `is_redefined`
+        is then whether the definition changes: `record_definition` records it together with the tables.
 
         lake_url: the lake's. relocated: whether the lake may be recorded under another URL.
         check_lake: called before a lake is recorded for the first time; if it raises, nothing is recorded.
         command: the name of the run's command.
+        definition: what the definition changes of the assignment's, by section and key.
+        redefines: whether the run counts the whole lake again, so that the definition may be another one.
         """
+        self._definition = definition
 
         def attempt() -> int:
             with self.transaction(is_fenced=False) as cur:
                 lake = self.fetch_one(cur, "read_lake")
                 if lake is not None and not relocated:
                     refuse_other_lake(lake.url, lake_url)
+                if lake is not None and not redefines:
+                    refuse_other_definition(lake.definition, definition)
+                self.is_redefined = lake is not None and lake.definition != definition
                 if lake is None or lake.url != lake_url:
                     check_lake()
                 process = {"host": socket.gethostname(), "pid": os.getpid(), "command": command}
                 self.execute(cur, "advance_run_numbers")
                 run_id = int(self.fetch_one(cur, "begin_run", **process).run_id)
-                self.execute(cur, "set_fence", url=lake_url, run_id=run_id)
+                self._set_fence(cur, lake_url, run_id)
                 return run_id
 
         self._run_id = self.retry(attempt)
         self.retry(self._clear_staged)
+
+    def _set_fence(self, cur: "cursor", lake_url: str, run_id: int | None) -> None:
+        self.execute(cur, "set_fence", url=lake_url, run_id=run_id, definition=json.dumps(self._definition))
+
+    def record_definition(self, cur: "cursor") -> None:
+        """Record the definition that `record_run` got, in the transaction that fills the tables by it."""
+        self.execute(cur, "record_definition", definition=json.dumps(self._definition))
 
     def release_lock(self) -> None:
         """Release the lock for other runs; `take_lock_again` continues this run."""
@@ -121,7 +141,7 @@ class Database(Connection):
     def take_lock_again(self, lake_url: str) -> bool:
         """Take the lock and continue the same run; return whether another run held it meanwhile.
 
-        Raises SupersededError if that run recorded another lake or a newer schema, and DatabaseError.
+        Raises SupersededError if that run recorded another lake, definition or a newer schema, and DatabaseError.
         """
         import psycopg2
 
@@ -140,9 +160,10 @@ class Database(Connection):
                 if lake is None:
                     raise DatabaseError("the database records no lake any more: look at DATABASE_URL, then run again")
                 refuse_other_lake(lake.url, lake_url)
+                refuse_other_definition(lake.definition, self._definition)
                 if lake.run_id != self._run_id:
                     was_taken = True  # a later attempt must know, as this one's commit may have succeeded
-                    self.execute(cur, "set_fence", url=lake_url, run_id=self._run_id)
+                    self._set_fence(cur, lake_url, self._run_id)
                 return was_taken
 
         try:

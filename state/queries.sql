@@ -69,8 +69,8 @@ where
     and locks.objsubid = 1
     and locks.granted;
 
--- read_lake: the lake that this database holds, and the run that may write
-select url, run_id from state.lake;
+-- read_lake: the lake that this database holds, the definition of its lines, and the run that may write
+select url, run_id, definition from state.lake;
 
 -- advance_run_numbers: continue after the highest number, as a restore of the tables alone leaves the sequence behind
 select setval('state.runs_run_id_seq', present.most)
@@ -81,9 +81,12 @@ where present.most > drawn.last_value or (present.most = drawn.last_value and no
 -- begin_run: record a new run
 insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command)s) returning run_id;
 
--- set_fence: let only this run write from now on, and record the lake
-insert into state.lake (url, run_id) values (%(url)s, %(run_id)s)
+-- set_fence: let only this run write from now on, and record the lake; a definition that is recorded stays
+insert into state.lake (url, run_id, definition) values (%(url)s, %(run_id)s, %(definition)s)
 on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
+
+-- record_definition: by which definition the lines of the lake are counted now
+update state.lake set definition = %(definition)s;
 
 -- check_fence: one row only while no other run took over; it makes other runs wait until the transaction ends
 select run_id from state.lake where run_id = %(run_id)s for update;

@@ -1,6 +1,6 @@
 """What commands and reports read from the database; nothing here writes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -41,6 +41,11 @@ class Reads:
     def runs(self) -> list[Row]:
         """Return the last two runs, the latest first; it may not have ended."""
         return self._rows("read_last_runs")
+
+    def definition(self) -> Mapping[str, object]:
+        """Return what the recorded definition changes of the assignment's, by section and key."""
+        definition: Mapping[str, object] = self._rows("read_lake")[0]["definition"]
+        return definition
 
     def holder(self) -> Row | None:
         """Return the run that holds the lock: `application_name`, and `xact_start`, since when; None without one."""

@@ -1,6 +1,11 @@
-"""Which lake a database holds."""
+"""Which lake a database holds, and by which definition its lines were counted."""
+
+from collections.abc import Mapping
 
 from state.errors import SupersededError
+
+# What the assignment's definition changes of itself: nothing.
+ASSIGNMENT: Mapping[str, object] = {}
 
 
 def refuse_other_lake(present: str, lake_url: str) -> None:
@@ -10,3 +15,24 @@ def refuse_other_lake(present: str, lake_url: str) -> None:
             f"this database holds the lake {present}, not {lake_url}: name another database, "
             "or pass --relocated if it is the same lake at a new place"
         )
+
+
+def describe_other_definition(present: Mapping[str, object], definition: Mapping[str, object]) -> str | None:
+    """Return what to do if the recorded definition is another one, or None.
+
+    present, definition: what each changes of the assignment's definition, by section and key.
+    """
+    differing = sorted(key for key in present.keys() | definition.keys() if present.get(key) != definition.get(key))
+    if not differing:
+        return None
+    return (
+        f"this database was counted with another lake.toml, which differs in {', '.join(differing)}: "
+        "pass --rebuild to count the whole lake again with this one, or use the other one"
+    )
+
+
+def refuse_other_definition(present: Mapping[str, object], definition: Mapping[str, object]) -> None:
+    """Raise SupersededError if the recorded definition is another one; parameters as above."""
+    line = describe_other_definition(present, definition)
+    if line is not None:
+        raise SupersededError(line)

@@ -55,13 +55,15 @@ create table state.lake (
     only_one boolean primary key default true check (only_one),
     url text not null,
     run_id bigint not null,
-    first_new_file_id integer
+    first_new_file_id integer,
+    definition jsonb not null default '{}'
 );
 comment on table state.lake is 'The one lake that this database holds.';
 comment on column state.lake.only_one is 'Always true, so that there is only one row.';
 comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or the last --relocated changed it.';
 comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
 comment on column state.lake.first_new_file_id is 'Number of the first file that the last run, or the last turn of a watch, which ingested any has ingested; null before the first.';
+comment on column state.lake.definition is 'What lake.toml changed of the assignment''s definition when the lake was counted, by section and key.';
 
 create table state.lake_files (
     file_id integer primary key,

@@ -123,6 +123,11 @@ class Store:
         """Return a context that sends the database's warnings to `warn` while it lasts."""
         return self._db.redirect_warnings(warn)
 
+    @property
+    def is_redefined(self) -> bool:
+        """Whether the lake was counted by another definition than this run has."""
+        return self._db.is_redefined
+
     def take_lock_again(self, lake_url: str) -> bool:
         """Take the lock after it was released; return whether another run held it meanwhile. Raises DatabaseError."""
         return self._db.take_lock_again(lake_url)

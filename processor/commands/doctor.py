@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from processor.commands.context import Context
 from processor.commands.draw_report import PAGE
-from processor.commands.messages import describe_empty_lake
+from processor.commands.messages import describe_empty_lake, describe_redefinition
 from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
@@ -117,7 +117,7 @@ def _check_database(context: Context) -> Iterator[Finding]:
     checks: dict[str, Callable[[ReadOnlyDatabase], str | None]] = {
         "roles": _check_roles,
         "schema": _check_schema,
-        "recorded": partial(_check_recorded_lake, lake),
+        "recorded": partial(_check_recorded_lake, lake, context.settings),
         "lock": _check_lock,
     }
     try:
@@ -183,11 +183,13 @@ def _check_schema(database: ReadOnlyDatabase) -> str:
     return f"step {database.schema.check()}, as this program expects"
 
 
-def _check_recorded_lake(lake: Lake | None, database: ReadOnlyDatabase) -> str | None:
+def _check_recorded_lake(lake: Lake | None, settings: Settings, database: ReadOnlyDatabase) -> str | None:
     if lake is None:
         return None
     database.schema.check()
     database.check_lake(lake.url)
+    if (line := describe_redefinition(Reads(database), settings)) is not None:
+        raise FailedError(line)
     return "the database holds this lake"
 
 

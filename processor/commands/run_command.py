@@ -102,7 +102,14 @@ def open_locked(command: Command, context: Context, lake: Lake) -> Iterator[tupl
         database = Database(url, settings.wait_seconds, context.console.warn, is_shared=command.stays_up)
         context.signals.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.record_run(lake.url, settings.is_relocated, lambda: next(lake.list_files(), None), command.name)
+        database.record_run(
+            lake.url,
+            settings.is_relocated,
+            lambda: next(lake.list_files(), None),
+            command.name,
+            lake.settings.definition.changes(),
+            settings.rebuilds,
+        )
         yield database, choose_reducer(settings.workers, spark, database)
 
 

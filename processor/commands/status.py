@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from processor.commands.context import Context
+from processor.commands.messages import describe_redefinition
 from processor.errors import DONE
 from processor.formats import format_size, make_json_value, pluralize
 from processor.lake.base import LakeError
@@ -127,6 +128,7 @@ def run(context: Context) -> int:
     present, error = None, None
     with context.open_reads(lake) as reads:
         known = reads.files()
+        warning = describe_redefinition(reads, context.settings)
         try:
             present = {file.key: file for file in lake.list_files(known)}.values()
         except LakeError as raised:
@@ -136,6 +138,8 @@ def run(context: Context) -> int:
         context.console.result(json.dumps({"lake": lake.url, **found}, default=make_json_value))
     else:
         show_status(context.console, lake.url, found)
+    if warning is not None:
+        context.console.warn(warning)
     if error is not None:
         raise error
     return DONE

@@ -36,3 +36,13 @@ class Definition:
     def columns(self) -> tuple[str, ...]:
         """The names of the columns that a header must have, in the order of the fields."""
         return self.timestamp, self.session, self.event, self.user, self.attributes
+
+    def changes(self) -> dict[str, object]:
+        """Return the settings that differ from the assignment's, as JSON can hold them; equal for equal definitions."""
+        default = Definition()
+        return {
+            f"{section}.{key}": sorted(value) if isinstance(value, frozenset) else value
+            for section, keys in SECTIONS.items()
+            for key in keys
+            if (value := getattr(self, key)) != getattr(default, key)
+        }

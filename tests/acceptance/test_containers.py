@@ -84,7 +84,7 @@ def test_no_secret_is_in_a_layer() -> None:
         line for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
     ]
     assert (ROOT / ".dockerignore").read_text(encoding="utf-8").startswith("*\n")
-    assert allowed == ["!requirements.txt", "!run.py", "!processor", "!state"]
+    assert allowed == ["!requirements.txt", "!run.py", "!lake.toml", "!processor", "!state"]
 
 
 def test_credentials_pass_through_and_are_in_no_file() -> None:

@@ -8,11 +8,14 @@ import json
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, reset_tzpath
 
 from backports import zstd
+
+reset_tzpath(to=())  # the zones of the package tzdata, whatever the machine has
 
 REQUIRED = ("TIMESTAMP", "MD5(SESSION_ID)", "EVENT_NAME", "MD5(USER_ID)", "ATTRIBUTES")
 SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
@@ -22,6 +25,25 @@ MAX_LINE_BYTES = 1_048_576
 MAX_ID_BYTES = 1_000
 RAW_BYTES = 1_000
 MICROSECOND = timedelta(microseconds=1)
+
+
+class Definition(NamedTuple):
+    """What lake.toml says: names of columns, of events and of keys, and the zone of the days."""
+
+    timestamp: str = REQUIRED[0]
+    session: str = REQUIRED[1]
+    event: str = REQUIRED[2]
+    user: str = REQUIRED[3]
+    attributes: str = REQUIRED[4]
+    click: tuple[str, ...] = (CLICK,)
+    display: tuple[str, ...] = DISPLAYS
+    article: str = "id"
+    title: str = "title"
+    category: str = "category"
+    timezone: str = "UTC"
+
+
+ASSIGNMENT = Definition()
 
 
 class Event(NamedTuple):
@@ -95,7 +117,9 @@ class LineError(Exception):
     """A line that is rejected; its text is the code of the reason."""
 
 
-def expected(lake: Mapping[str, bytes], forgotten: Collection[str] = ()) -> Expected:
+def expected(
+    lake: Mapping[str, bytes], forgotten: Collection[str] = (), definition: Definition = ASSIGNMENT
+) -> Expected:
     """Return both BI tables, the rejected lines and the failed files, for the bytes of each key.
 
     forgotten: the ids of users that were forgotten, as if no line had carried them.
@@ -107,14 +131,14 @@ def expected(lake: Mapping[str, bytes], forgotten: Collection[str] = ()) -> Expe
         if not is_lake_file(key):
             continue
         try:
-            reading = read_file(data, key)
+            reading = read_file(data, key, definition)
         except Unreadable:
             failed.add(key)
             continue
         events += [event._replace(user=None) if event.user in forgotten else event for event in reading.events]
         if reading.rejected:
             rejected[key] = [line._replace(raw=without(forgotten, line.raw)) for line in reading.rejected]
-    return Expected(article_performance(events), user_performance(events), rejected, failed)
+    return Expected(article_performance(events, definition), user_performance(events, definition), rejected, failed)
 
 
 def is_lake_file(key: str) -> bool:
@@ -141,7 +165,7 @@ def without(forgotten: Collection[str], raw: bytes) -> bytes:
 # The tables
 
 
-def article_performance(events: list[Event]) -> dict[tuple[str, date], ArticleRow]:
+def article_performance(events: list[Event], definition: Definition) -> dict[tuple[str, date], ArticleRow]:
     """The rows of `article_performance`."""
     by_article: dict[str, list[Event]] = {}
     for event in events:
@@ -151,35 +175,36 @@ def article_performance(events: list[Event]) -> dict[tuple[str, date], ArticleRo
     for article, its_events in by_article.items():
         title = latest([(event.when, event.title) for event in its_events])
         category = latest([(event.when, event.category) for event in its_events])
-        for day in {event.when.date() for event in its_events}:
-            that_day = [event for event in its_events if event.when.date() == day]
-            displays, clicks = displays_and_clicks(that_day)
-            _, cumulative = displays_and_clicks([event for event in its_events if event.when.date() <= day])
+        day_of = {event: local_day(event.when, definition) for event in its_events}
+        for day in set(day_of.values()):
+            that_day = [event for event in its_events if day_of[event] == day]
+            displays, clicks = displays_and_clicks(that_day, definition)
+            _, cumulative = displays_and_clicks([event for event in its_events if day_of[event] <= day], definition)
             rate = clicks / displays if displays else None
             rows[article, day] = ArticleRow(article, day, title, category, displays, clicks, cumulative, rate)
     return rows
 
 
-def user_performance(events: list[Event]) -> dict[tuple[str, date], UserRow]:
+def user_performance(events: list[Event], definition: Definition) -> dict[tuple[str, date], UserRow]:
     """The rows of `user_performance`."""
     counted: dict[tuple[str, date], list[Event]] = {}
     session_times: dict[tuple[str, str], list[datetime]] = {}
     for event in events:
         if event.user is None:
             continue
-        if event.name == CLICK or event.name in DISPLAYS:
-            counted.setdefault((event.user, event.when.date()), []).append(event)
+        if event.name in definition.click or event.name in definition.display:
+            counted.setdefault((event.user, local_day(event.when, definition)), []).append(event)
         if event.session is not None:
             session_times.setdefault((event.user, event.session), []).append(event.when)
     lengths: dict[tuple[str, date], list[timedelta]] = {}
     for (user, _), times in session_times.items():
-        lengths.setdefault((user, min(times).date()), []).append(max(times) - min(times))
+        lengths.setdefault((user, local_day(min(times), definition)), []).append(max(times) - min(times))
     rows = {}
     for user, day in counted.keys() | lengths.keys():
         sessions = len(lengths.get((user, day), []))
         seconds = sum(map(exact_seconds, lengths.get((user, day), [])), Decimal(0))
         average = float(seconds) / sessions if sessions else None
-        displays, clicks = displays_and_clicks(counted.get((user, day), []))
+        displays, clicks = displays_and_clicks(counted.get((user, day), []), definition)
         rate = clicks / displays if displays else None
         rows[user, day] = UserRow(user, day, sessions, seconds, average, displays, clicks, rate)
     return rows
@@ -190,9 +215,15 @@ def latest(texts: list[tuple[datetime, str | None]]) -> str | None:
     return max(((when, text) for when, text in texts if text), default=(None, None))[1]
 
 
-def displays_and_clicks(events: list[Event]) -> tuple[int, int]:
+def displays_and_clicks(events: list[Event], definition: Definition) -> tuple[int, int]:
     """Return how many of the events are displays, and how many are clicks."""
-    return sum(event.name in DISPLAYS for event in events), sum(event.name == CLICK for event in events)
+    displays = sum(event.name in definition.display for event in events)
+    return displays, sum(event.name in definition.click for event in events)
+
+
+def local_day(when: datetime, definition: Definition) -> date:
+    """The day of a time in UTC in the zone of the definition; OverflowError outside the years 1 to 9999."""
+    return when.replace(tzinfo=UTC).astimezone(ZoneInfo(definition.timezone)).date()
 
 
 def exact_seconds(length: timedelta) -> Decimal:
@@ -203,7 +234,7 @@ def exact_seconds(length: timedelta) -> Decimal:
 # A file
 
 
-def read_file(data: bytes, key: str) -> FileReading:
+def read_file(data: bytes, key: str, definition: Definition = ASSIGNMENT) -> FileReading:
     """The events and rejected lines of a file, or `Unreadable` when it cannot be read."""
     lines = decompressed(data, key).split(b"\n")
     if lines[-1] == b"":
@@ -211,13 +242,13 @@ def read_file(data: bytes, key: str) -> FileReading:
     if not lines:
         raise Unreadable("no header")
     lines = [line.removesuffix(b"\r") for line in lines]
-    columns = header(lines[0])
+    columns = header(lines[0], definition)
     reading = FileReading([], [], lines[1:].count(b""))
     for number, line in enumerate(lines[1:], start=2):
         if line == b"":
             continue
         try:
-            reading.events.append(parse(line, columns))
+            reading.events.append(parse(line, columns, definition))
         except LineError as error:
             reading.rejected.append(Rejected(number, str(error), line[:RAW_BYTES]))
     if len(reading.rejected) * 2 > len(reading.events) + len(reading.rejected):
@@ -243,7 +274,7 @@ def decompressed(data: bytes, key: str) -> bytes:
     return data
 
 
-def header(line: bytes) -> list[str]:
+def header(line: bytes, definition: Definition = ASSIGNMENT) -> list[str]:
     """The names of the columns, each required one once."""
     if len(line) > MAX_LINE_BYTES:
         raise Unreadable("header too long")
@@ -251,7 +282,7 @@ def header(line: bytes) -> list[str]:
         columns = line.decode("utf-8").removeprefix("\ufeff").split("\t")
     except UnicodeDecodeError as error:
         raise Unreadable("header is not UTF-8") from error
-    for name in REQUIRED:
+    for name in definition[:5]:
         if columns.count(name) != 1:
             raise Unreadable(f"wrong header: {columns.count(name)} columns named {name}")
     return columns
@@ -260,7 +291,7 @@ def header(line: bytes) -> list[str]:
 # A line
 
 
-def parse(line: bytes, columns: list[str]) -> Event:
+def parse(line: bytes, columns: list[str], definition: Definition = ASSIGNMENT) -> Event:
     """The event of a line, or `LineError` with the first reason that applies."""
     if len(line) > MAX_LINE_BYTES:
         raise LineError("line_too_long")
@@ -272,19 +303,23 @@ def parse(line: bytes, columns: list[str]) -> Event:
         raise LineError("invalid_utf8") from error
     if len(fields) != len(columns):
         raise LineError("wrong_field_count")
-    timestamp, session, name, user, attributes = (nullable(fields[columns.index(it)]) for it in REQUIRED)
+    timestamp, session, name, user, attributes = (nullable(fields[columns.index(it)]) for it in definition[:5])
     when = utc(timestamp or "")
+    try:
+        local_day(when, definition)
+    except OverflowError as error:
+        raise LineError("bad_timestamp") from error
     if name is None:
         raise LineError("no_event_name")
     if too_long(user) or too_long(session):
         raise LineError("id_too_long")
-    if name != CLICK and name not in DISPLAYS:
+    if name not in definition.click and name not in definition.display:
         return Event(when, session, name, user)
     try:
         members = json_object(attributes) if attributes is not None else {}
     except ValueError as error:
         raise LineError("bad_attributes") from error
-    article, title, category = members.get("id"), members.get("title"), members.get("category")
+    article, title, category = (members.get(key) for key in (definition.article, definition.title, definition.category))
     if any(isinstance(text, str) and "\0" in text for text in (article, title, category)):
         raise LineError("nul_in_text")
     if isinstance(article, int):

@@ -10,7 +10,17 @@ import psycopg2
 from psycopg2 import sql
 
 from tests.support.database_queries import ask
-from tests.support.oracle import ArticleRow, Rejected, UserRow, expected, is_lake_file, newest_at, read_file
+from tests.support.oracle import (
+    ASSIGNMENT,
+    ArticleRow,
+    Definition,
+    Rejected,
+    UserRow,
+    expected,
+    is_lake_file,
+    newest_at,
+    read_file,
+)
 
 # The sums that are kept, and the queries that compute them.
 ADDED_UP = {
@@ -92,9 +102,9 @@ def clear(url: str) -> None:
 class Model:
     """What a database should hold after runs over a changing lake, by the contract."""
 
-    def __init__(self, knows_newest: bool = True) -> None:
+    def __init__(self, knows_newest: bool = True, definition: Definition = ASSIGNMENT) -> None:
         """Begin without files; `knows_newest`: whether the program that ingests them records their latest event."""
-        self._knows_newest = knows_newest
+        self._knows_newest, self.definition = knows_newest, definition
         self.counting: dict[str, bytes] = {}
         self.forgotten: set[str] = set()
 
@@ -105,7 +115,7 @@ class Model:
         until it is pruned.
         """
         lake = {key: data for key, data in lake.items() if is_lake_file(key)}
-        failed = expected(lake).failed
+        failed = expected(lake, definition=self.definition).failed
         if pruned:
             self.counting = {key: data for key, data in self.counting.items() if key in lake}
         self.counting |= {key: data for key, data in lake.items() if key not in failed}
@@ -115,11 +125,11 @@ class Model:
 
     def compare(self, url: str) -> Tables:
         """Fail unless the tables equal one pass over the ingested files."""
-        wanted, found = expected(self.counting, self.forgotten), tables(url)
+        wanted, found = expected(self.counting, self.forgotten, self.definition), tables(url)
         assert found.article_performance == wanted.article_performance
         assert found.user_performance == wanted.user_performance
         assert found.rejected == wanted.rejected
-        readings = {key: read_file(data, key) for key, data in self.counting.items()}
+        readings = {key: read_file(data, key, self.definition) for key, data in self.counting.items()}
         assert {key: file[1:] for key, file in found.counting.items()} == {
             key: (
                 len(reading.events) + len(reading.rejected) + reading.empty,

@@ -48,7 +48,13 @@ def test_every_command_is_in_the_files_that_contributing_names() -> None:
 
 def test_every_counted_event_is_in_the_files_that_contributing_names() -> None:
     for name in Definition().click | Definition().display:
-        for path in ("tests/support/oracle.py", "tests/unit/test_oracle.py", "benchmarks/peers.py", "README.md"):
+        for path in (
+            "lake.toml",
+            "tests/support/oracle.py",
+            "tests/unit/test_oracle.py",
+            "benchmarks/peers.py",
+            "README.md",
+        ):
             assert name in (ROOT / path).read_text(encoding="utf-8"), (name, path)
 
 

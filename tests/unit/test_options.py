@@ -14,6 +14,7 @@ from processor.output.console import Console
 from processor.output.json_log import JsonLog
 from processor.output.metrics_export import Address, Gateway, TextFile
 from processor.output.open_console import open_console
+from processor.reducers.definition import Definition
 from tests.support.command_lines import ENOUGH, LIBPQ, set_only_a_database
 from tests.support.hostile_text import ODD
 from tests.support.secret import SECRET
@@ -439,3 +440,10 @@ def test_the_log_settings_choose_the_console_and_the_level(monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
         with pytest.raises(SettingError, match=name):
             open_console(False)
+
+
+def test_the_definition_of_lines_is_read_from_a_file(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKE_DEFINITION", "/no/such.toml")
+    assert refused().startswith("/no/such.toml cannot be read (No such file or directory); make it readable, or name")
+    monkeypatch.delenv("LAKE_DEFINITION")
+    assert cli.parse_settings([]).lake_settings.definition == Definition()
