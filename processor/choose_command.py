@@ -24,6 +24,8 @@ def _find_command(options: Options, refuse: Callable[[str], NoReturn]) -> Comman
         return COMMANDS["forget-dry-run" if options.command == "forget" and options.dry_run else options.command]
     if options.rebuild and (options.since or options.until):
         refuse("--rebuild counts the whole lake: pass it without --since and --until")
+    if options.recount and not (options.since or options.until):
+        refuse("--recount counts a range of files again: pass --since or --until, or --rebuild to count the whole lake")
     return COMMANDS["dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"]
 
 

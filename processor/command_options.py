@@ -43,6 +43,7 @@ class Options:
     until: str | None = None
     dry_run: bool = False
     rebuild: bool = False
+    recount: bool = False
     prune: bool = False
     prune_all: bool = False
     queue: str | None = None
@@ -107,6 +108,11 @@ SINCE, UNTIL = (
 DRY_RUN = Option("--dry-run", action="store_true", help="show what a run would do, and change nothing")
 REBUILD = Option(
     "--rebuild", action="store_true", help="count the whole lake again; the old tables stay until it is done"
+)
+RECOUNT = Option(
+    "--recount",
+    action="store_true",
+    help="count the files from --since to --until again, even if they have not changed",
 )
 PRUNE = Option("--prune", action="store_true", help="also retract files that are missing from the lake")
 PRUNE_ALL = Option("--prune-all", action="store_true", help="the same, even if more than half are missing")

@@ -21,13 +21,13 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     lake: where the files are. store: the database. plan: what else to do, and how. listener: is informed of everything.
     Raises LakeError, DatabaseError, BusyError and PruneError; what was committed before stays.
     """
-    connections = store.connections
+    connections, store.recounts = store.connections, plan.recounts
 
     checkpoint = store.reads.files()
     present = {file.key: file for file in lake.list_files(checkpoint, plan.selection)}
 
     known = {key: file for key, file in checkpoint.items() if plan.selection.includes(key)}
-    changes = find_changes(present.values(), known)
+    changes = find_changes(present.values(), known, plan.recounts)
     listener.listed(unchanged=len(changes.unchanged))
     clear_stale_errors(changes, known, store)
 

@@ -26,6 +26,7 @@ class Plan:
     open_reducer: OpenReducer = open_local_reducer
     limits: Limits = LIMITS  # of a batch
     selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
+    recounts: bool = False  # the unchanged files are ingested again, as if they had changed
 
     @property
     def prunes(self) -> bool:
@@ -47,8 +48,11 @@ class Changes(NamedTuple):
         return sorted(self.new + self.changed)
 
 
-def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) -> Changes:
-    """Return how the files that are present in the lake differ from the checkpoint, `known`."""
+def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile], recounts: bool = False) -> Changes:
+    """Return how the files that are present in the lake differ from the checkpoint.
+
+    present: the files of the lake. known: the checkpoint. recounts: whether unchanged files are taken for changed ones.
+    """
     found = Changes([], [], [], [])
     keys = set()
     for file in sorted(present):
@@ -56,7 +60,7 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile]) ->
         before = known.get(file.key)
         if before is None or before.fingerprint is None:
             found.new.append(file)
-        elif before.fingerprint != file.fingerprint:
+        elif recounts or before.fingerprint != file.fingerprint:
             found.changed.append(file)
         else:
             found.unchanged.append(file)

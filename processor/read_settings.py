@@ -64,6 +64,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         is_relocated=options.relocated,
         prints_json=options.json,
         rebuilds=options.rebuild,
+        recounts=options.recount,
         prunes=options.prune,
         prunes_all=options.prune_all,
         queue_url=read_setting("QUEUE_URL") if options.queue is None else options.queue,

@@ -36,6 +36,7 @@ class Settings:
     prints_json: bool = False
     # of the command that ingests
     rebuilds: bool = False
+    recounts: bool = False
     prunes: bool = False
     prunes_all: bool = False
     # of `watch`

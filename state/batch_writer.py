@@ -50,13 +50,14 @@ class BatchWriter:
         }
 
     def write(
-        self, readings: Sequence[Reading], commit_id: str | None, begins_turn: bool = False
+        self, readings: Sequence[Reading], commit_id: str | None, begins_turn: bool = False, recounts: bool = False
     ) -> list[FileVersion | None]:
         """Write the contributions of files in place of their earlier ones, and their checkpoints.
 
         readings: the files. commit_id: identifies the transaction in their checkpoints; None for comparison tables.
-        begins_turn: whether these versions are the first of a run, or of a turn of a watch. Returns the version of each
-        file, or None if its content is the same as before. Raises LostRowsError, and what reading a file raises.
+        begins_turn: whether these versions are the first of a run, or of a turn of a watch. recounts: whether files are
+        written again whose content is the same. Returns the version of each file, or None if its content is the same
+        and it was not written. Raises LostRowsError, and what reading a file raises.
         A file whose rows are not held must be alone, as its rows are written before its content is known.
         """
         assert len(readings) == 1 or all(reading.is_held for reading in readings)
@@ -70,11 +71,12 @@ class BatchWriter:
         has_new = has_forgotten
         for file_id, reading in enumerate(readings, first):
             stored = known.get(reading.key)
+            stored_hash = None if stored is None or recounts else stored.content_hash
             version = reading.version() if reading.is_held else None
-            if version is None or stored is None or version.content_hash != stored.content_hash:
+            if version is None or version.content_hash != stored_hash:
                 has_new |= self._copy(reading, file_id, lines, detours)
                 version = version or reading.version()
-            if stored is not None and version.content_hash == stored.content_hash:
+            if stored is not None and version.content_hash == stored_hash:
                 self._execute("record_same", **self._recorded(version), file_id=stored.file_id, commit_id=commit_id)
                 versions.append(None)
             else:
@@ -91,7 +93,10 @@ class BatchWriter:
             if has_new:
                 self._execute("merge_new")
             self._number_rejected_lines(written)
-            self._add_up(first, bool(retracted))
+            if recounts:
+                self._add_up_again(first)
+            else:
+                self._add_up(first, bool(retracted))
             recorded = {name: [getattr(version, name) for version in written.values()] for name in RECORDED}
             self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
             if begins_turn:
@@ -180,6 +185,12 @@ class BatchWriter:
         users, dates = self._one("change_users", first_file_id=first)
         if users or dates:
             self._execute("delete_empty", users=users, dates=dates)
+
+    def _add_up_again(self, first: int) -> None:
+        """Add up what the batch touches from all files: a difference from numbers that were wrong is wrong as well."""
+        (dates,) = self._one("recount_articles", first=first)
+        (other_dates,) = self._one("recount_users", first=first)
+        self._execute("recount_days", dates=dates + other_dates)
 
     def fail(self, failure: Failure) -> None:
         """Record why a file's present version failed; the contribution of an earlier one stays."""

@@ -18,9 +18,9 @@ def run(context: Context) -> int:
     known = _read_known(context, lake)
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files(known, plan.selection)}
-    found = find_changes(present.values(), {key: file for key, file in known.items() if plan.selection.includes(key)})
-    again = found.changed + found.unchanged if settings.rebuilds else found.changed
-    size = sum(file.size for file in found.new + again)
+    within = {key: file for key, file in known.items() if plan.selection.includes(key)}
+    found = find_changes(present.values(), within, recounts=settings.rebuilds or settings.recounts)
+    size = sum(file.size for file in found.to_ingest)
     gone = [file.key for file in found.missing]
     refusal, pruned = None, []
     try:
@@ -28,17 +28,20 @@ def run(context: Context) -> int:
     except PruneError as error:
         refusal = error
     if settings.prints_json:
-        keys = {"new": [file.key for file in found.new], "again": [file.key for file in again], "pruned": pruned}
-        unchanged = len(found.unchanged) if not settings.rebuilds else 0
-        console.result(json.dumps({**keys, "gone": gone, "files_unchanged": unchanged, "bytes": size}))
+        keys = {
+            "new": [file.key for file in found.new],
+            "again": [file.key for file in found.changed],
+            "pruned": pruned,
+        }
+        console.result(json.dumps({**keys, "gone": gone, "files_unchanged": len(found.unchanged), "bytes": size}))
     else:
-        for what, to_count in (("count", found.new), ("count again", again)):
+        for what, to_count in (("count", found.new), ("count again", found.changed)):
             for file in to_count:
                 console.show(f"would {what} {file.key} ({format_size(file.size)})")
         for key in gone:
             console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is missing from the lake")
-        files = pluralize(len(found.new) + len(again), "file")
-        counts = f"{files} of {format_size(size)}, {len(again):,} of them again" if found.new or again else "nothing"
+        files = f"{pluralize(len(found.to_ingest), 'file')} of {format_size(size)}"
+        counts = f"{files}, {len(found.changed):,} of them again" if found.to_ingest else "nothing"
         left = f"{len(found.unchanged):,} unchanged, " if not settings.rebuilds else ""
         console.show(f"Would count {counts}; {left}{len(gone):,} missing, {len(pruned):,} of them to forget.")
     if refusal:

@@ -23,6 +23,7 @@ def run(context: RunContext) -> int:
         context.open_reducer,
         limits=settings.limits,
         selection=settings.selection,
+        recounts=settings.recounts,
     )
     refusal = None
     try:

@@ -14,6 +14,7 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.lake.open_lake import open_lake
+from processor.lake.selection import Selection
 from processor.plan import Plan
 from state.connection import CONSTANTS
 from state.database import Database
@@ -81,6 +82,7 @@ WRITING = (
     "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "delete_empty", "record_files",
     "record_same", "find_files", "begin_turn",
 )  # fmt: skip
+RECOUNTING = ("recount_articles", "recount_users", "recount_days")
 # What a watch reads after each turn, and when it draws the report.
 WATCHING = ("read_health", "read_newest_files")
 
@@ -93,7 +95,7 @@ class Explained(Database):
         self.plans: dict[str, list[str]] = {}
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
-        if name in WRITING + WATCHING:
+        if name in WRITING + RECOUNTING + WATCHING:
             for statement in re.split(r";\n", self.queries[name]):
                 cur.execute(f"explain {statement}", CONSTANTS | parameters)
                 self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
@@ -137,6 +139,21 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
                 plans.setdefault(name, []).extend(plan)
     assert plans.keys() == set(WRITING) - {"merge_new"}
     assert {name: read for name, plan in plans.items() if (read := GROWING.intersection(scans(plan)))} == {}
+
+
+def test_a_recount_reads_through_the_users_only(counted: str, tmp_path: Path) -> None:
+    """No index finds the sessions of a user; articles and days are looked up."""
+    lake, tally = open_lake(str(tmp_path)), SilentTally()
+    with Explained(counted) as db:
+        db.record_run(lake.url)
+        pipeline.run(lake, Store(db), Plan(selection=Selection("a.tsv", "a.tsv"), recounts=True), tally)
+    assert (tally.errors, tally.files_counted) == ({}, 1)
+    read = {name: GROWING.intersection(scans(db.plans[name])) for name in RECOUNTING}
+    assert read == {
+        "recount_articles": set(),
+        "recount_users": {"file_sessions", "file_user_days", "user_performance"},
+        "recount_days": set(),
+    }
 
 
 def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from tests.support.oracle import Unreadable, decompressed, expected, is_lake_fil
 from tests.support.tables import Model, Tables, clear, tables
 
 PICKS = st.integers(0, 7)
-PLANS = st.builds(Plan, prune_all=st.booleans())
+PLANS = st.builds(Plan, prune_all=st.booleans(), recounts=st.booleans())
 WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
 STATEMENTS = st.integers(1, 150)
 MOST_TASKS = 50
@@ -255,7 +255,7 @@ class Histories(RuleBasedStateMachine):
                 return open_local_reducer(lake, files, self.workers, self.chunk)
             return SparkReducer(lake, files, self.reducing, Staging.of(db), self.chunk)
 
-        return Plan(plan.prune, plan.prune_all, open_reducer, self.limits)
+        return Plan(plan.prune, plan.prune_all, open_reducer, self.limits, recounts=plan.recounts)
 
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
@@ -282,7 +282,7 @@ class Histories(RuleBasedStateMachine):
         listed = self._listed()
         counted = self.model.counting.keys() | (listed.keys() - expected(listed).failed)
         gone = counted - listed.keys()
-        changed = self._changed()
+        changed = listed.keys() - expected(listed).failed if plan.recounts else self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
@@ -305,13 +305,13 @@ class Histories(RuleBasedStateMachine):
         assert tally.events == sum(found.counting[key].events for key in changed)
         assert tally.rejected == sum(found.counting[key].rejected for key in changed)
 
-    @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans()))
+    @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans(), recounts=st.booleans()))
     def run(self, plan: Plan) -> None:
         self._run(Database(self.url, wait_seconds=5), plan)
 
     @rule(
-        plan=st.builds(Plan, prune_all=st.booleans()),
-        statement=st.integers(1, 150),
+        plan=PLANS,
+        statement=STATEMENTS,
         victim=st.sampled_from(["work", "lock"]),
     )
     def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:

@@ -50,7 +50,7 @@ def test_without_arguments_the_lake_is_counted(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("LAKE_URL", "s3://b/l/")
     options = cli.parse_settings([])
     assert (options.lake_url, options.database_url, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
-    names = ("rebuilds", "prunes", "prunes_all", "is_relocated", "prints_json", "prints_tsv", "is_embedded")
+    names = ("rebuilds", "recounts", "prunes", "prunes_all", "is_relocated", "prints_json", "prints_tsv", "is_embedded")
     assert {name: getattr(options, name) for name in names} == dict.fromkeys(names, False)
     assert (options.engine, options.metrics, options.wait_seconds, options.errors) == ("", None, 60.0, ())
     assert options.selection == Selection()
@@ -90,12 +90,24 @@ def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
         assert "--rebuild counts the whole lake" in refused("--rebuild", *end)
 
 
+def test_only_a_range_of_files_is_recounted(refused: Refused) -> None:
+    for words in ([], ["--dry-run"], ["--prune"], ["--since", ""]):
+        assert "pass --since or --until, or --rebuild to count the whole lake" in refused("--recount", *words)
+    for end in ("--since", "--until"):
+        options = cli.parse_settings(["--recount", end, "2019-02-15"])
+        assert (options.command, options.recounts) == ("count", True)
+        options = cli.parse_settings(["--dry-run", "--recount", end, "2019-02-15"])
+        assert (options.command, options.recounts) == ("dry-run", True)
+        assert "--rebuild counts the whole lake" in refused("--rebuild", "--recount", end, "2019-02-15")
+
+
 @pytest.mark.parametrize("command", ENOUGH)
 @pytest.mark.parametrize(
     ("option", "goes_with"),
     [
         (["--dry-run"], set()),
         (["--rebuild"], set()),
+        (["--recount"], set()),
         (["--prune"], set()),
         (["--prune-all"], set()),
         (["--workers", "2"], {"watch", "verify"}),
