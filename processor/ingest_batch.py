@@ -1,22 +1,36 @@
 """Ingests one batch of files and reports the result of each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from processor.batches import BatchFile, RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
-from state.comparison import ComparisonTables
 from state.errors import DatabaseError, DatabaseUnavailableError
-from state.files import Failure, FileVersion
+from state.files import Failure, FileVersion, Reading
 from state.partial_rows import LostRowsError
-from state.store import Store
 
 Result = FileVersion | Exception | None  # the version that was ingested, why the file failed, or None: the same content
 Results = list[tuple[LakeFile, Result]]
 
 
-def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listener: Listener) -> Iterator[Results]:
+class Tables(Protocol):
+    """The port of tables that files are ingested into: the permanent ones (`Store`), or comparison tables."""
+
+    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
+        """Write what a batch of files contributes in place of what it contributed before.
+
+        Returns the version of each file, or None if its content is the same as before. Each of `readers` begins to read
+        one file, and may be called again. If one of them or reading its rows raises, nothing has changed. Raises
+        LostRowsError, DatabaseError, and what `readers` raise.
+        """
+
+    def fail(self, failures: Sequence[Failure]) -> None:
+        """Record why the present versions of files cannot be ingested; contributions of earlier versions stay."""
+
+
+def ingest_batch(batch: list[BatchFile], into: Tables, listener: Listener) -> Iterator[Results]:
     """Ingest a batch of files and return the results, one list for each transaction.
 
     One transaction takes all files of the batch. Only if the database refuses it or rows were lost, each file gets a
@@ -49,14 +63,14 @@ def ingest_batch(batch: list[BatchFile], into: Store | ComparisonTables, listene
     yield [(item.file, results[item.file.key]) for item in batch]
 
 
-def record_results(results: Results, store: Store, listener: Listener) -> None:
+def record_results(results: Results, tables: Tables, listener: Listener) -> None:
     """Record in the database why files failed, and report every result; raises DatabaseError.
 
     results: of one transaction. store: where failures are recorded. listener: is informed of every result.
     """
     failures = [Failure(file.key, str(result)) for file, result in results if isinstance(result, Exception)]
     if failures:
-        store.fail(failures)
+        tables.fail(failures)
     report_results(results, listener)
 
 
