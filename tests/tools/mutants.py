@@ -43,7 +43,7 @@ RUNS = (
 TESTS = {
     "processor/pipeline.py": "pipeline batches verify history",
     "processor/plan.py": "pipeline commands history",
-    "processor/ingest_batch.py": "batches pipeline history",
+    "processor/ingest_batch.py": "batches tables_port pipeline history",
     "processor/rebuild.py": "verify concurrent_runs history",
     "processor/verify.py": "verify",
     "processor/child_process.py": "process_pool",
@@ -96,6 +96,8 @@ TESTS = {
     "processor/lake/notifications.py": "notifications notifications_port",
     "processor/lake/folder_notifications.py": "notifications notifications_port",
     "processor/backoff.py": "watch_schedule sqs",
+    "processor/user_ids.py": "user_ids",
+    "processor/read_definition.py": "read_definition",
     "processor/lake/sqs.py": "sqs",
     "processor/lake/aws_client.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",
     "processor/lake/aws_errors.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",
@@ -127,7 +129,8 @@ TESTS = {
     "state/store.py": "batches rejected watch_schedule pipeline"
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost",
-    "state/comparison.py": "verify",
+    "state/backoff.py": "backoff",
+    "state/comparison.py": "tables_port verify",
     "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
