@@ -66,7 +66,7 @@ def ingest_batch(batch: list[BatchFile], into: Tables, listener: Listener) -> It
 def record_results(results: Results, tables: Tables, listener: Listener) -> None:
     """Record in the database why files failed, and report every result; raises DatabaseError.
 
-    results: of one transaction. store: where failures are recorded. listener: is informed of every result.
+    results: of one transaction. tables: where failures are recorded. listener: is informed of every result.
     """
     failures = [Failure(file.key, str(result)) for file, result in results if isinstance(result, Exception)]
     if failures:

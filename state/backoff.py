@@ -31,7 +31,8 @@ def retry(
 ) -> T:
     """Return what an attempt returns; raises its error if that does not pass.
 
-    may_pass: whether another attempt may succeed after an error. before_pause: called with the error before each pause.
+    attempt: called until it succeeds. may_pass: whether another attempt may succeed after an error.
+    before_pause: called with the error before each pause.
     attempts: how many there are at most. seconds: how long they take at most, besides the last attempt. longest: the
     most seconds between two of them.
     """
