@@ -1,11 +1,23 @@
 """Messages that more than one command has."""
 
-from processor.lake.base import Lake
+from processor.errors import EventLakeError
+from processor.lake.base import Lake, LakeError
 from processor.lake.keys import SUFFIXES
 from processor.safe_text import remove_passwords
 from processor.settings import Settings
 from state.reads import Reads
 from state.recorded_lake import describe_other_definition
+
+# What docker-compose.yml counts by default: the bucket belongs to somebody else and may not answer.
+ASSIGNMENT_LAKE = "s3://upday-data-assignment/lake/"
+SAMPLE_COMMAND = "LAKE_URL=sample_lake docker-compose up"
+
+
+def describe_failure(error: EventLakeError, settings: Settings) -> str:
+    """Return the message of an error that ended a command, with what works without the assignment's bucket."""
+    if isinstance(error, LakeError) and settings.lake_url == ASSIGNMENT_LAKE:
+        return f"{error}; without that bucket, {SAMPLE_COMMAND} counts a sample lake"
+    return str(error)
 
 
 def describe_empty_lake(lake: Lake, settings: Settings) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from processor.command_registry import Command
 from processor.commands.choose_reducer import choose_reducer
 from processor.commands.context import Context, RunContext
+from processor.commands.messages import describe_failure
 from processor.errors import DONE, FAILED, EventLakeError
 from processor.formats import make_printable
 from processor.lake.base import Lake
@@ -78,7 +79,7 @@ def _run(command: Command, context: Context, metrics: "Metrics | None" = None) -
         with open_locked(command, context, lake) as (database, open_reducer):
             return _run_recorded(command, context, lake, database, open_reducer, metrics)
     except EventLakeError as error:
-        context.console.error(str(error))
+        context.console.error(describe_failure(error, context.settings))
         return error.exit_code
 
 

@@ -17,7 +17,7 @@ from tests.support.paths import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 # These cannot be run here: the tests themselves, and containers, which need an engine.
-ELSEWHERE = ("make test", "docker", "LAKE_FOLDER=")
+ELSEWHERE = ("make test", "docker", "LAKE_")
 
 
 def sh(command: str, clone: Path) -> subprocess.CompletedProcess[str]:
