@@ -13,9 +13,9 @@ FIRST_SECONDS, MAX_SECONDS = 0.5, 30.0
 class Backoff:
     """Waits longer each time for a database, a lake or a queue that is unavailable."""
 
-    def __init__(self, warn: Callable[[str], None], back: str) -> None:
-        """Start as available; `warn` logs the line that `report` gets, and the line `back` when the trouble ends."""
-        self._warn, self._back = warn, back
+    def __init__(self, warn: Callable[[str], None], end_line: str) -> None:
+        """Start as available; `warn` logs the line that `report` gets, and `end_line` when the outage ends."""
+        self._warn, self._end_line = warn, end_line
         self._pauses: Iterator[float] | None = None
 
     def report(self, line: str) -> None:
@@ -33,4 +33,4 @@ class Backoff:
         """Log that everything is available again if `report` warned, and start with short waits the next time."""
         if self._pauses is not None:
             self._pauses = None
-            self._warn(self._back)
+            self._warn(self._end_line)

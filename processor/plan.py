@@ -53,19 +53,19 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile], re
 
     present: the files of the lake. known: the checkpoint. recounts: whether unchanged files are taken for changed ones.
     """
-    found = Changes([], [], [], [])
+    changes = Changes([], [], [], [])
     keys = set()
     for file in sorted(present):
         keys.add(file.key)
         before = known.get(file.key)
         if before is None or before.fingerprint is None:
-            found.new.append(file)
+            changes.new.append(file)
         elif recounts or before.fingerprint != file.fingerprint:
-            found.changed.append(file)
+            changes.changed.append(file)
         else:
-            found.unchanged.append(file)
-    found.missing.extend(known[key] for key in sorted(known.keys() - keys) if known[key].fingerprint is not None)
-    return found
+            changes.unchanged.append(file)
+    changes.missing.extend(known[key] for key in sorted(known.keys() - keys) if known[key].fingerprint is not None)
+    return changes
 
 
 def find_keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str, KnownFile]) -> list[str]:

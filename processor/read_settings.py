@@ -165,12 +165,12 @@ def _read_metrics(command: Command, option: str | None, report: Callable[[str], 
     if not named:
         return None
     try:
-        found = parse_target(named)
+        target = parse_target(named)
     except MetricsSettingError as error:
         report(str(error))
         return None
-    if isinstance(found, Address) and METRICS in command.options and not command.stays_up:
+    if isinstance(target, Address) and METRICS in command.options and not command.stays_up:
         report("METRICS is a port, but a run ends before it is scraped; name a file or a Pushgateway")
-    if not isinstance(found, Address) and command.stays_up:
+    if not isinstance(target, Address) and command.stays_up:
         report("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
-    return found
+    return target

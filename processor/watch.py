@@ -68,7 +68,7 @@ class Watch:
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._listed: list[str] = []
-        self._is_up = False
+        self._has_started = False
         self._is_drawn, self._drawing_seconds = False, 0.0
         self._changed: dict[str, Retry] = {}
         self._failed: dict[str, Retry] = {}
@@ -100,7 +100,7 @@ class Watch:
         except SupersededError:
             raise
         except (LakeError, DatabaseError, BusyError) as error:
-            if not self._is_up:
+            if not self._has_started:
                 raise
             line = error.happened if isinstance(error, BusyError) else str(error)
             self._backoff.report(f"{line}; watch waits")
@@ -115,7 +115,7 @@ class Watch:
         self._listed = [file.key for file in present]
         with self._hold_lock():
             known = {key: file for key, file in self._store.reads.files().items() if selection.includes(key)}
-            self._is_up = True
+            self._has_started = True
             changes = find_changes(present, known)
             self._tally.listed(unchanged=len(changes.unchanged))
             clear_stale_errors(changes, known, self._store)

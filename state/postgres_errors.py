@@ -191,8 +191,8 @@ def _find_sqlstate(parameters: dict[str, Any]) -> str | None:
         set_verbosity(connection.pgconn_ptr, _SQLSTATE_ONLY)
         _wait_for(connection)
     except (psycopg2.Error, UnicodeDecodeError) as error:
-        found = re.findall(r":  ([0-9A-Z]{5})$", read_message(error), re.MULTILINE)
-        return found[-1] if found else None
+        sqlstates = re.findall(r":  ([0-9A-Z]{5})$", read_message(error), re.MULTILINE)
+        return sqlstates[-1] if sqlstates else None
     finally:
         with suppress(psycopg2.Error):
             connection.close()

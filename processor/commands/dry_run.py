@@ -19,9 +19,9 @@ def run(context: Context) -> int:
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files(known, plan.selection)}
     within = {key: file for key, file in known.items() if plan.selection.includes(key)}
-    found = find_changes(present.values(), within, recounts=settings.rebuilds or settings.recounts)
-    size = sum(file.size for file in found.to_ingest)
-    gone = [file.key for file in found.missing]
+    changes = find_changes(present.values(), within, recounts=settings.rebuilds or settings.recounts)
+    size = sum(file.size for file in changes.to_ingest)
+    missing = [file.key for file in changes.missing]
     refusal, pruned = None, []
     try:
         pruned = find_keys_to_prune(plan, present, known)
@@ -29,21 +29,21 @@ def run(context: Context) -> int:
         refusal = error
     if settings.prints_json:
         keys = {
-            "new": [file.key for file in found.new],
-            "again": [file.key for file in found.changed],
+            "new": [file.key for file in changes.new],
+            "again": [file.key for file in changes.changed],
             "pruned": pruned,
         }
-        console.result(json.dumps({**keys, "gone": gone, "files_unchanged": len(found.unchanged), "bytes": size}))
+        console.result(json.dumps({**keys, "gone": missing, "files_unchanged": len(changes.unchanged), "bytes": size}))
     else:
-        for what, to_count in (("count", found.new), ("count again", found.changed)):
+        for what, to_count in (("count", changes.new), ("count again", changes.changed)):
             for file in to_count:
                 console.show(f"would {what} {file.key} ({format_size(file.size)})")
-        for key in gone:
+        for key in missing:
             console.show(f"would {'forget' if key in pruned else 'keep'} {key}, which is missing from the lake")
-        files = f"{pluralize(len(found.to_ingest), 'file')} of {format_size(size)}"
-        counts = f"{files}, {len(found.changed):,} of them again" if found.to_ingest else "nothing"
-        left = f"{len(found.unchanged):,} unchanged, " if not settings.rebuilds else ""
-        console.show(f"Would count {counts}; {left}{len(gone):,} missing, {len(pruned):,} of them to forget.")
+        files = f"{pluralize(len(changes.to_ingest), 'file')} of {format_size(size)}"
+        counts = f"{files}, {len(changes.changed):,} of them again" if changes.to_ingest else "nothing"
+        left = f"{len(changes.unchanged):,} unchanged, " if not settings.rebuilds else ""
+        console.show(f"Would count {counts}; {left}{len(missing):,} missing, {len(pruned):,} of them to forget.")
     if refusal:
         raise refusal
     if not present:

@@ -20,44 +20,44 @@ def run(context: Context) -> int:
     """Show which files made the numbers of an article or of a user."""
     settings, console = context.settings, context.console
     what = "article" if settings.user is None else "user"
-    asked = settings.article if settings.user is None else settings.user
-    assert asked is not None
-    name, day = escape_unstorable(asked), settings.day
+    given = settings.article if settings.user is None else settings.user
+    assert given is not None
+    name, day = escape_unstorable(given), settings.day
     with context.open_reads(context.open_lake()) as reads:
-        found = reads.article(name, day) if what == "article" else reads.user(name, day)
+        explanation = reads.article(name, day) if what == "article" else reads.user(name, day)
         forgotten_at = reads.forgotten_at(name) if what == "user" else None
-    if forgotten_at is None and not found["rows"]:
+    if forgotten_at is None and not explanation["rows"]:
         shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
     if settings.prints_json:
         forgotten = {"forgotten_at": forgotten_at} if what == "user" else {}
-        console.result(json.dumps({what: name, **forgotten, **found}, default=make_json_value))
+        console.result(json.dumps({what: name, **forgotten, **explanation}, default=make_json_value))
     elif forgotten_at is not None:
         console.show(f"user {name} was forgotten at {forgotten_at:%Y-%m-%d %H:%M:%S %Z}: their lines count for no user")
     else:
-        (show_article if what == "article" else show_user)(console, name, found)
+        (show_article if what == "article" else show_user)(console, name, explanation)
     return DONE
 
 
-def show_article(console: Console, article: str, found: "Mapping[str, list[Row]]") -> None:
+def show_article(console: Console, article: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of an article.
 
-    console: prints them. article: the id. found: what `Reads.article` returns.
+    console: prints them. article: the id. explanation: what `Reads.article` returns.
     """
-    for text in found["texts"]:
+    for text in explanation["texts"]:
         console.show(f"{text['name']} of {format_time(text['at'])} in {text['file']}: {text['text']}")
     columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
-    console.table(f"article_performance of {article}", columns, _parts_and_rows(found, columns))
+    console.table(f"article_performance of {article}", columns, _parts_and_rows(explanation, columns))
 
 
-def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> None:
+def show_user(console: Console, user: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of a user, and which hold parts of the sessions.
 
-    console: prints them. user: the id. found: what `Reads.user` returns.
+    console: prints them. user: the id. explanation: what `Reads.user` returns.
     """
     columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
-    console.table(f"user_performance of {user}", columns, _parts_and_rows(found, columns))
-    if found["sessions"]:
+    console.table(f"user_performance of {user}", columns, _parts_and_rows(explanation, columns))
+    if explanation["sessions"]:
         parts = (
             (
                 row["date"],
@@ -67,17 +67,17 @@ def show_user(console: Console, user: str, found: "Mapping[str, list[Row]]") -> 
                 format_time(row["first_at"]),
                 format_time(row["last_at"]),
             )
-            for row in found["sessions"]
+            for row in explanation["sessions"]
         )
         console.show()
         names = ("date", "session_id", "file", "events", "first event", "last event")
         console.table("The sessions that began then, by the files that hold parts of them", names, parts)
 
 
-def _parts_and_rows(found: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:
+def _parts_and_rows(explanation: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:
     """Return for each day a line for each file, and then the row of the BI table that they add up to."""
     lines = []
-    for row in found["rows"]:
-        parts = [part for part in found["parts"] if part["date"] == row["date"]]
+    for row in explanation["rows"]:
+        parts = [part for part in explanation["parts"] if part["date"] == row["date"]]
         lines += [[cells.get(column) for column in columns] for cells in (*parts, {**row, "file": "= together"})]
     return lines

@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 MAX_FAILED_FILES = 5  # files that failed; more would not fit on a screen
 
 
-def status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
+def read_status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
     """Return the status as a dictionary.
 
     reads: the database. known: the checkpoint. present: the lake's files, or None if the lake cannot be listed.
     """
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
-    found = None if present is None else find_changes(present, known)
+    changes = None if present is None else find_changes(present, known)
     runs, holder = reads.runs(), reads.holder()
     if holder and runs and runs[0]["ended_at"] is None:
         runs.pop(0)
     return {
         **reads.totals(),
-        "files_new": None if found is None else sum(file.key not in failed_keys for file in found.new),
-        "files_changed": None if found is None else sum(file.key not in failed_keys for file in found.changed),
-        "files_gone": None if found is None else len(found.missing),
+        "files_new": None if changes is None else sum(file.key not in failed_keys for file in changes.new),
+        "files_changed": None if changes is None else sum(file.key not in failed_keys for file in changes.changed),
+        "files_gone": None if changes is None else len(changes.missing),
         "files_failed": len(failed),
         "failed": sorted(failed, key=lambda file: str(file["file"])),
         "users_forgotten": reads.users_forgotten(),
-        "last_run": with_rates(runs[0]) if runs else None,
+        "last_run": add_rates(runs[0]) if runs else None,
         "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
         "sizes": reads.sizes(),
     }
 
 
-def with_rates(run: "Row") -> "Row":
+def add_rates(run: "Row") -> "Row":
     """Return a run with the events and bytes that it read in a second."""
     rates = {
         f"{name}_per_second": run[name] / run["seconds"] if run["seconds"] else None for name in ("events", "bytes")
@@ -55,46 +55,46 @@ def with_rates(run: "Row") -> "Row":
     return {**run, **rates}
 
 
-def show_status(console: Console, lake_url: str, found: "Row") -> None:
+def show_status(console: Console, lake_url: str, status: "Row") -> None:
     """Print the status on one screen.
 
-    console: prints it. lake_url: the lake's. found: what `status` returns.
+    console: prints it. lake_url: the lake's. status: what `read_status` returns.
     """
 
     def line(name: str, text: str, style: str = "") -> None:
         console.show(f"{name:<9} {text}", style)
 
     line("Lake", lake_url, BOLD)
-    held = f"{pluralize(found['events'], 'event')}, {pluralize(found['rejected'], 'line')} rejected"
-    line("Counted", f"{pluralize(found['files_counted'], 'file')}, {format_size(found['bytes'])}: {held}")
+    held = f"{pluralize(status['events'], 'event')}, {pluralize(status['rejected'], 'line')} rejected"
+    line("Counted", f"{pluralize(status['files_counted'], 'file')}, {format_size(status['bytes'])}: {held}")
     for name, note in (
         ("new", "counted by the next run"),
         ("changed", "counted again by the next run"),
         ("gone", "still counted, until a run with --prune"),
     ):
-        count = found[f"files_{name}"]
+        count = status[f"files_{name}"]
         if count is not None:
             line(
                 "Missing" if name == "gone" else name.capitalize(),
                 pluralize(count, "file") + (f", {note}" if count else ""),
             )
-    failed = found["files_failed"]
+    failed = status["files_failed"]
     line(
         "Failed", pluralize(failed, "file") + (", tried again by the next run" if failed else ""), RED if failed else ""
     )
-    for file in found["failed"][:MAX_FAILED_FILES]:
+    for file in status["failed"][:MAX_FAILED_FILES]:
         line("", f"{file['file']}: {file['error']}")
     if failed > MAX_FAILED_FILES:
         line("", f"and {failed - MAX_FAILED_FILES:,} more")
-    if found["users_forgotten"]:
-        line("Forgotten", f"{pluralize(found['users_forgotten'], 'user')}, whose lines count for no user")
-    run = found["last_run"]
+    if status["users_forgotten"]:
+        line("Forgotten", f"{pluralize(status['users_forgotten'], 'user')}, whose lines count for no user")
+    run = status["last_run"]
     if run:
         begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
         if run["ended_at"] is None and run["command"] == "watch":
             at = run["started_at"] + timedelta(seconds=run["seconds"])
             line("Last run", f"{begun}: watch, which has not ended; it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}")
-            line("", _did(run))
+            line("", _describe_work(run))
         elif run["ended_at"] is None:
             line(
                 "Last run", f"{begun}: {run['command']}, which did not end properly; the next run continues from there"
@@ -104,13 +104,13 @@ def show_status(console: Console, lake_url: str, found: "Row") -> None:
             line("Last run", f"{begun}: {run['command']}, {run['seconds']:.1f} s{ended}")
             if run["error"]:
                 line("", run["error"])
-            line("", _did(run))
-    if found["at_work"]:
-        line("At work", f"{found['at_work']['process']} since {found['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
-    line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in found["sizes"].items()))
+            line("", _describe_work(run))
+    if status["at_work"]:
+        line("At work", f"{status['at_work']['process']} since {status['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
+    line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in status["sizes"].items()))
 
 
-def _did(run: "Row") -> str:
+def _describe_work(run: "Row") -> str:
     """Return what a run did, and how fast, in words."""
     parts = [f"{pluralize(run['files_counted'], 'file')} counted"]
     parts += [
@@ -133,11 +133,11 @@ def run(context: Context) -> int:
             present = {file.key: file for file in lake.list_files(known)}.values()
         except LakeError as raised:
             error = raised
-        found = status(reads, known, present)
+        status = read_status(reads, known, present)
     if context.settings.prints_json:
-        context.console.result(json.dumps({"lake": lake.url, **found}, default=make_json_value))
+        context.console.result(json.dumps({"lake": lake.url, **status}, default=make_json_value))
     else:
-        show_status(context.console, lake.url, found)
+        show_status(context.console, lake.url, status)
     if warning is not None:
         context.console.warn(warning)
     if error is not None:

@@ -13,18 +13,18 @@ def run(context: RunContext) -> int:
     """Read the whole lake again and name every row of the tables that differs from it."""
     settings, console, tally = context.settings, context.console, context.tally
     plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
-    found = 0
+    differences = 0
     for difference in verify(context.lake, context.store, plan, tally):
         console.difference(difference)
-        found += 1
+        differences += 1
     console.end()
     if settings.prints_json:
         read = {"files_read": tally.files_counted, "files_failed": tally.files_failed}
         lines = {"events": tally.events, "rejected": tally.rejected}
-        console.result(json.dumps({"differences": found, **read, **lines}))
-    if found:
+        console.result(json.dumps({"differences": differences, **read, **lines}))
+    if differences:
         raise FailedError(
-            f"{pluralize(found, 'difference')} from the lake: count the lake again with python run.py --rebuild"
+            f"{pluralize(differences, 'difference')} from the lake: count the lake again with python run.py --rebuild"
         )
     if tally.files_failed:
         files = pluralize(tally.files_failed, "file")

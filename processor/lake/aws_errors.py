@@ -112,8 +112,8 @@ def explain_service_error(error: Any) -> ServiceError:
     code = code if CODE.fullmatch(code) else str(status)
     if "AWS.SimpleQueueService." in code:
         code = code.rpartition(".")[2]
-    found = PERMISSION.search(text)
-    permission = found and found[1]
+    match = PERMISSION.search(text)
+    permission = match and match[1]
     unknown = Cause.UNKNOWN, f"look up the error {code} in the documentation of the service"
     cause, advice = MEANINGS.get(code, unknown)
     if cause is Cause.UNKNOWN and (status >= 500 or status in (408, 429)):

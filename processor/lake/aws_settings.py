@@ -69,8 +69,8 @@ def make_client(service: Literal["s3", "sqs"]) -> "tuple[Any, ReadOnlyCredential
 
 def _read_is_truncated(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: object) -> None:
     """Read IsTruncated of a listing, None if it is missing; botocore takes everything but `true` for false."""
-    found = re.search(rb"<IsTruncated>\s*(true|false)\s*</IsTruncated>", response_dict["body"], re.IGNORECASE)
-    customized_response_dict["IsTruncated"] = None if found is None else found[1].lower() == b"true"
+    match = re.search(rb"<IsTruncated>\s*(true|false)\s*</IsTruncated>", response_dict["body"], re.IGNORECASE)
+    customized_response_dict["IsTruncated"] = None if match is None else match[1].lower() == b"true"
 
 
 def _check_files(core: "Session") -> None:

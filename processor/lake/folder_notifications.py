@@ -23,7 +23,7 @@ class FolderNotifications:
         self._folder, self._warn = folder, warn
         # When each file was last written to, by its key.
         self._written: dict[str, float] = {}
-        self._has_news = threading.Condition()
+        self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._end = threading.Event()
         self._watched: tuple[int, int] | None = None
@@ -46,7 +46,7 @@ class FolderNotifications:
     def wait(self, seconds: float) -> list[str]:
         """Return the paths of files that were written to and are complete, or none after `seconds`."""
         end = time.monotonic() + seconds
-        with self._has_news:
+        with self._condition:
             while True:
                 now = time.monotonic()
                 quiet = [name for name, at in self._written.items() if at + QUIET_SECONDS <= now][:MAX_NAMES]
@@ -54,7 +54,7 @@ class FolderNotifications:
                     for name in quiet:
                         del self._written[name]
                     return quiet
-                self._has_news.wait(min(end, min(self._written.values(), default=end) + QUIET_SECONDS) - now)
+                self._condition.wait(min(end, min(self._written.values(), default=end) + QUIET_SECONDS) - now)
 
     def acknowledge(self, keys: Collection[str]) -> None:
         """Do nothing."""
@@ -76,7 +76,7 @@ class FolderNotifications:
                 begun.set()
                 for change, path in changes:
                     if change is not Change.deleted:
-                        self._note(path, is_new=change is Change.added)
+                        self._record_write(path, is_new=change is Change.added)
         except (OSError, RuntimeError) as error:
             if not self._has_warned:
                 self._has_warned = True
@@ -84,7 +84,7 @@ class FolderNotifications:
         finally:
             begun.set()
 
-    def _note(self, path: str, is_new: bool) -> None:
+    def _record_write(self, path: str, is_new: bool) -> None:
         paths = [path]
         if is_new and self._is_folder(path):
             # Nothing else reports the files that were in a new folder before it was watched.
@@ -92,9 +92,9 @@ class FolderNotifications:
                 folders[:] = [name for name in folders if not is_hidden(decode_utf8(name))]
                 paths += (decode_utf8(os.path.join(folder, file)) for file in files)
         now = time.monotonic()
-        with self._has_news:
+        with self._condition:
             self._written.update((key, now) for key in map(self._key, paths) if is_lake_file(key))
-            self._has_news.notify()
+            self._condition.notify()
 
     def _is_folder(self, path: str) -> bool:
         return not is_lake_file(self._key(path)) and os.path.isdir(encode_utf8(path))

@@ -1,4 +1,4 @@
-"""The hot loop: folds regular lines in as few steps as Python allows, and passes all others to the clear path.
+"""The hot loop: folds regular lines in as few steps as Python allows, and leaves all others to `Fold`.
 
 Its partial equals that of `fold.Fold`; a property test compares both on any bytes. Ids stay bytes until the end,
 counts are items of lists, and nothing of a line is added before all of it is known to be regular.
@@ -79,14 +79,14 @@ class FastFold(Fold):
                 start, users, articles = minutes[stamp[:17]]
                 at = start + seconds[stamp[17:20]] + rests[stamp[20:]]
             except KeyError:
-                moment = self._moment(stamp)
-                if moment is None:
+                time_and_day = self._find_time_and_day(stamp)
+                if time_and_day is None:
                     self._add_line(row, line)
                     continue
-                at, (users, articles) = moment
+                at, (users, articles) = time_and_day
             kind = kinds.get(name)
             if kind is None:
-                kind = self._other(name)
+                kind = self._remember_uncounted(name)
             session = sessions.get((user, session_id))
             if kind is None or (session is None and not (_is_id(user) and _is_id(session_id))):
                 self._add_line(row, line)
@@ -153,7 +153,7 @@ class FastFold(Fold):
                     session[0] = at
         return len(rows)
 
-    def _moment(self, stamp: bytes) -> tuple[int, Day] | None:
+    def _find_time_and_day(self, stamp: bytes) -> tuple[int, Day] | None:
         """Return the time and the day of a timestamp, and remember its minute if it is regular."""
         if not stamp.isascii():
             return None
@@ -168,8 +168,8 @@ class FastFold(Fold):
             self._minutes[stamp[:17]] = (at - _SECONDS[stamp[17:20]] - _RESTS[stamp[20:]], *day)
         return at, day
 
-    def _other(self, name: bytes) -> int | None:
-        """Remember that events of a name are not counted, and return OTHER; None leaves the line to the clear path."""
+    def _remember_uncounted(self, name: bytes) -> int | None:
+        """Remember that events of a name are not counted, and return OTHER; None leaves the line to `Fold`."""
         if name in NULLS or not _is_utf8(name) or len(self._kinds) >= MAX_NAMES:
             return None
         self._kinds[name] = OTHER

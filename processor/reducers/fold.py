@@ -15,7 +15,7 @@ MAX_CHUNKS = 8
 
 
 class Fold:
-    """Folds lines into a partial, one by one; this clear path defines the result."""
+    """Folds lines into a partial, one by one. It is written to be read, and defines the result of every fold."""
 
     def __init__(self, header: Columns, begin: int) -> None:
         """Begin without lines, at the chunk that begins at byte `begin` of a file with this header."""

@@ -85,14 +85,14 @@ class ProcessPool:
         ]
         results = chain.from_iterable(tasks)
         self._files = deque((file, list(islice(results, len(ranges)))) for file, ranges in cut)
-        self._begun: list[RangeResults] = []
+        self._present: list[RangeResults] = []
         self.tasks = len(tasks)
         self._tasks = iter(tasks)
-        self._next = threading.Lock()
-        self._room = threading.Semaphore(workers + TASKS_AHEAD)
+        self._task_lock = threading.Lock()
+        self._free_tasks = threading.Semaphore(workers + TASKS_AHEAD)
         self._closed = threading.Event()
         self._workers: set[Worker] = set()
-        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(min(workers, len(tasks)))]
+        self._threads = [threading.Thread(target=self._run_tasks, daemon=True) for _ in range(min(workers, len(tasks)))]
 
     def _cut(self, files: Sequence[LakeFile], workers: int) -> list[tuple[LakeFile, list[ByteRange]]]:
         """Return the files with their byte ranges: a file gets processes in proportion to its size."""
@@ -113,8 +113,8 @@ class ProcessPool:
             worker.process.kill()
         for thread in self._threads:
             while thread.is_alive():
-                self._room.release()
-                for results in chain(self._begun, *(ranges for _, ranges in self._files)):
+                self._free_tasks.release()
+                for results in chain(self._present, *(ranges for _, ranges in self._files)):
                     with suppress(Empty):
                         results.queue.get_nowait()
                 thread.join(0.01)
@@ -124,15 +124,15 @@ class ProcessPool:
 
         A file that is asked for once more, or after a later one, is reduced in this process.
         """
-        self._drop(self._begun)
+        self._drop(self._present)
         while self._files and self._files[0][0].key <= file.key:
-            found, self._begun = self._files.popleft()
-            if found is file:
-                return chain.from_iterable(map(self._take_all, self._begun))
-            self._drop(self._begun)
+            next_file, self._present = self._files.popleft()
+            if next_file is file:
+                return chain.from_iterable(map(self._yield_results, self._present))
+            self._drop(self._present)
         return reduce_byte_range(self._lake, ByteRange(file), self._chunk_bytes)
 
-    def _take_all(self, results: RangeResults) -> Iterator[ReducedPartial]:
+    def _yield_results(self, results: RangeResults) -> Iterator[ReducedPartial]:
         while (result := self._take(results)) is not None:
             if isinstance(result, Exception):
                 raise result
@@ -142,7 +142,7 @@ class ProcessPool:
         """Return the next result of a byte range; after the last one of a task, a process may begin another."""
         result = results.take()
         if results.is_over and results.ends_task:
-            self._room.release()
+            self._free_tasks.release()
         return result
 
     def _drop(self, ranges: Sequence[RangeResults]) -> None:
@@ -153,12 +153,12 @@ class ProcessPool:
             while not results.is_over:
                 self._take(results)
 
-    def _serve(self) -> None:
+    def _run_tasks(self) -> None:
         """Send tasks to a process and pass on its results, until no task is left."""
         worker = None
         while True:
-            self._room.acquire()
-            with self._next:
+            self._free_tasks.acquire()
+            with self._task_lock:
                 task = next(self._tasks, None)
             if task is None or self._closed.is_set():
                 break
@@ -180,18 +180,18 @@ class ProcessPool:
                     left.popleft().queue.put(result)
             except Exception as error:  # noqa: BLE001 the reader of the results would wait for ever
                 for results in left:
-                    results.queue.put(LostRowsError(_describe_loss(error)))
+                    results.queue.put(LostRowsError(_describe_lost_process(error)))
                 if worker is not None:
                     self._workers.discard(worker)
                     worker.end()
                     worker = None
-        self._room.release()  # so that the other threads see that no task is left, too
+        self._free_tasks.release()  # so that the other threads see that no task is left, too
         if worker is not None:
             self._workers.discard(worker)
             worker.end()
 
 
-def _describe_loss(error: Exception) -> str:
+def _describe_lost_process(error: Exception) -> str:
     if isinstance(error, EOFError | OSError):
         return "a worker process ended before its task was done"
     return f"the results of a worker process cannot be read ({type(error).__name__})"
@@ -203,12 +203,12 @@ class Worker:
     def __init__(self, lake: Lake, chunk_bytes: int) -> None:
         """Start the process; raises OSError."""
         with ExitStack() as undo:
-            self.connection, theirs = Pipe()
+            self.connection, its_end = Pipe()
             undo.enter_context(self.connection)
-            with theirs:
+            with its_end:
                 # botocore in the process reads the AWS_* settings.
                 self.process = start_module(
-                    "processor.reducing.process_worker", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                    "processor.reducing.process_worker", str(its_end.fileno()), pass_fds=[its_end.fileno()]
                 )
             undo.callback(self.end)
             self.connection.send((lake.url, lake.settings, chunk_bytes))

@@ -77,10 +77,10 @@ def _quote(counts: Counts) -> str:
 
 def _judge(before: Counts, after: Counts, comparisons: int = 1) -> str:
     """Say whether two rates differ by more than chance."""
-    found = difference_interval(before, after, comparisons)
-    if found is None:
+    interval = difference_interval(before, after, comparisons)
+    if interval is None:
         return ""
-    low, high = found
+    low, high = interval
     if low <= 0 <= high:
         return "Chance alone could explain the difference."
     return "Chance alone hardly explains the difference."

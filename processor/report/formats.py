@@ -93,10 +93,10 @@ def format_rate(rate: float) -> str:
 
 def format_interval(counts: Counts) -> str:
     """Return the 95 % interval of a rate in per cent, or a dash if there is none."""
-    found = wilson_interval(counts)
-    if found is None:
+    interval = wilson_interval(counts)
+    if interval is None:
         return "\N{EN DASH}"
-    return f"{format_rate(found[0]).removesuffix(' %')}\N{EN DASH}{format_rate(found[1])}"
+    return f"{format_rate(interval[0]).removesuffix(' %')}\N{EN DASH}{format_rate(interval[1])}"
 
 
 def format_points(difference: float) -> str:

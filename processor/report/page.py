@@ -45,10 +45,10 @@ def read_page_state(path: Path) -> str | None:
     """Return the state that the page at `path` shows, as `Reads.report_state` gives it; None if there is no page."""
     try:
         with path.open("rb") as file:
-            found = STATE.search(file.read(1000))
+            match = STATE.search(file.read(1000))
     except FileNotFoundError:
         return None
-    return found[1].decode() if found else None
+    return match[1].decode() if match else None
 
 
 def render_page(overview: Overview) -> str:

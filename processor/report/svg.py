@@ -63,7 +63,7 @@ for _number in range(1, 7):
 
 def fill_in_colors(style: str) -> str:
     """Return a style sheet with the light theme's colours in place of variables, which few SVG viewers know."""
-    return re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], style)
+    return re.sub(r"var\(--(\w+)\)", lambda match: LIGHT[match[1]], style)
 
 
 def make_svg(width: float, height: float, description: str = "") -> Element:

@@ -92,9 +92,11 @@ def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Shard, ShardPa
 
     def stage(merged: Iterable[tuple[Shard, ShardPartial]]) -> Iterator[ShardResult]:
         with staging.open() as connection:
-            for shard, found in merged:
-                rows = connection.stage(make_copy_rows(found.partial))
-                yield ShardResult(shard, ReducedPartial.of(found.partial, rows, found.size), found.errors)
+            for shard, shard_partial in merged:
+                rows = connection.stage(make_copy_rows(shard_partial.partial))
+                yield ShardResult(
+                    shard, ReducedPartial.of(shard_partial.partial, rows, shard_partial.size), shard_partial.errors
+                )
 
     return stage
 

@@ -1,4 +1,4 @@
-"""The hot loop returns the same partials as the clear path, for any bytes."""
+"""The hot loop returns the same partials as the simple fold, for any bytes."""
 
 import pytest
 from hypothesis import example, given, settings
