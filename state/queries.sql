@@ -48,10 +48,10 @@ select pg_try_advisory_xact_lock(7075707461793139) as locked;
 -- has_schema: whether this database was ever used
 select to_regclass('state.steps') is not null as has_schema;
 
--- read_step: the last step of the schema that was applied
+-- read_step: the step of the last migration that was applied
 select max(step) as step from state.steps;
 
--- record_step: record that a step was applied
+-- record_step: record that a migration was applied
 insert into state.steps (step) values (%(step)s);
 
 -- name_lock_holder: show other runs which process holds the lock, while the transaction is open

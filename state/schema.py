@@ -14,10 +14,10 @@ UNUSED = "nothing was counted into this database yet: python run.py counts the l
 
 
 def list_migrations() -> dict[int, Path]:
-    """Return the files of the steps that lead to `schema.sql`, by their numbers and in their order.
+    """Return the files of the migrations, which lead to `schema.sql`, by their steps and in their order.
 
     A change of the schema is a file `migrations/NNNN_what_it_does.sql` with the next number, and the same change in
-    `schema.sql`, which new databases get. A released step never changes.
+    `schema.sql`, which new databases get. A released migration never changes.
     """
     return {int(path.name[:4]): path for path in sorted((FOLDER / "migrations").glob("*.sql"))}
 
@@ -29,19 +29,19 @@ class Schema:
         self._connection = connection
 
     def bring_up(self) -> None:
-        """Make the schema, or apply the steps that it lacks, each in a transaction; raises SupersededError."""
+        """Make the schema, or apply the migrations that it lacks, each in a transaction; raises SupersededError."""
         self._connection.retry(self._bring_up)
 
     def _bring_up(self) -> None:
-        db, steps = self._connection, list_migrations()
+        db, migrations = self._connection, list_migrations()
         with db.transaction() as cur:
             if not db.fetch_one(cur, "has_schema").has_schema:
                 cur.execute((FOLDER / "schema.sql").read_text(encoding="utf-8"))
-                for step in steps:
+                for step in migrations:
                     db.execute(cur, "record_step", step=step)
                 return
             present = self.refuse_newer(cur)
-        for step, path in steps.items():
+        for step, path in migrations.items():
             if step > present:
                 with db.transaction() as cur:
                     cur.execute(path.read_text(encoding="utf-8"))

@@ -69,7 +69,7 @@ def test_every_command_works_if_all_tables_are_published(published: str, tmp_pat
 
 
 def test_each_table_that_a_publication_may_hold_identifies_its_rows(database: str) -> None:
-    """This holds for tables of later steps, too: tables without a key are replicated by whole rows."""
+    """This holds for tables of later migrations, too: tables without a key are replicated by whole rows."""
     with Database(database):
         pass
     without = """

@@ -1,4 +1,4 @@
-"""The schema is the sum of its steps, and databases of any step are brought up to it."""
+"""The schema is the sum of its migrations, and databases at any step are brought up to it."""
 
 import shutil
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.program_runs import run
 from tests.support.tables import Model
 
-# The definition of every object; the order of columns is left out, as a step can only add columns at the end.
+# The definition of every object; the order of columns is left out, as a migration can only add columns at the end.
 CATALOG = """
 select 'column', format('%s.%s.%s', table_schema, table_name, column_name),
     concat_ws(' ', data_type, numeric_precision, numeric_scale, is_nullable, column_default, collation_name,
@@ -52,12 +52,12 @@ select 'comment', nspname, obj_description(oid, 'pg_namespace') from pg_namespac
 """
 
 
-def test_the_steps_are_numbered_from_one() -> None:
+def test_migrations_are_numbered_from_one() -> None:
     assert list(list_migrations()) == list(range(1, len(list_migrations()) + 1))
     assert len(list((ROOT / "state" / "migrations").iterdir())) == len(list_migrations())
 
 
-def test_the_schema_is_the_sum_of_its_steps(database: str) -> None:
+def test_the_schema_is_the_sum_of_its_migrations(database: str) -> None:
     make_older(database, max(list_migrations()))
     summed = set(execute(database, CATALOG))
     execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
@@ -96,7 +96,7 @@ def test_a_newer_database_is_refused(database: str, tmp_path: Path) -> None:
     )
 
 
-def test_a_step_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_that_fails_leaves_nothing(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Database(database):
         pass
     last = max(list_migrations())

@@ -76,9 +76,9 @@ def test_every_link_of_a_document_leads_somewhere(document: str) -> None:
 
 def test_the_glossary_stays_short_and_has_each_word_once() -> None:
     lines = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
-    words = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
+    words = [word for line in lines if line.startswith("| ") for word in line[2:].split(" | ")[0].split(", ")]
     assert len(lines) <= 60
-    assert len(words) == len(set(words)) > 40
+    assert len(words) == len(set(words)) > 60
 
 
 def test_no_module_has_more_than_300_lines() -> None:
