@@ -11,7 +11,7 @@ CODE = run.py processor state tests benchmarks
 PYTEST = .venv/bin/python -X warn_default_encoding -m pytest -n 2
 DOCTESTS = --doctest-modules processor state
 
-.PHONY: help run test test-unit test-slow test-all soak mutants check dbt fuzz bench spark audit psql requirements clean
+.PHONY: help run test test-unit test-slow test-all soak mutants check dbt fuzz bench spark lineage audit psql requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,8 @@ bench: .venv/bench ## measure the cases of docs/performance.md against DuckDB, p
 
 spark: .venv/spark ## install what --engine needs, except for Java 17
 
+lineage: .venv/lineage ## install what OPENLINEAGE_URL needs
+
 executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors of a Spark cluster need (docs/spark.md)
 	rm -rf executors
 	$(PIP) --target executors -r requirements.txt
@@ -70,6 +72,7 @@ psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 requirements: .venv/tests ## pin all requirements again, with hashes
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
 	$(COMPILE) --upgrade requirements-embedded.in --output-file requirements-embedded.txt
+	$(COMPILE) --upgrade requirements-lineage.in --output-file requirements-lineage.txt
 	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
 	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
 	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
@@ -106,6 +109,11 @@ clean: ## remove everything that the other targets made
 .venv/spark: requirements-spark.txt .venv/tests
 	@echo "installing Spark into .venv"
 	@$(PIP) -r requirements-spark.txt
+	@touch $@
+
+.venv/lineage: requirements-lineage.txt .venv/program
+	@echo "installing the client of OpenLineage into .venv"
+	@$(PIP) -r requirements-lineage.txt
 	@touch $@
 
 # dbt needs other versions of the program's packages, so it gets an environment of its own.

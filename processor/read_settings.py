@@ -14,6 +14,7 @@ from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
+from processor.output.lineage_moments import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.read_definition import DEFAULT_FILE, read_definition
 from processor.reducers.definition import Definition
@@ -58,6 +59,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         workers=options.workers or count_cores(),
         engine=engine,
         metrics=metrics,
+        lineage=_read_lineage(command),
         selection=Selection(options.since, options.until),
         limits=limits,
         lake_settings=lake_settings,
@@ -174,3 +176,11 @@ def _read_metrics(command: Command, option: str | None, report: Callable[[str], 
     if not isinstance(target, Address) and command.stays_up:
         report("METRICS must be a port for watch, which Prometheus scrapes, such as 9109 or 0.0.0.0:9109")
     return target
+
+
+def _read_lineage(command: Command) -> LineageTarget | None:
+    """Return where the events of a command that ingests go; nothing is wrong here that could keep it from running."""
+    url = read_setting("OPENLINEAGE_URL")
+    if not url or METRICS not in command.options:
+        return None
+    return LineageTarget(url, read_setting("OPENLINEAGE_API_KEY"), read_setting("OPENLINEAGE_NAMESPACE", "event_lake"))

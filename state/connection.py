@@ -1,13 +1,14 @@
 """A connection to the database, with named statements, and with transactions that are retried."""
 
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from state.backoff import retry
 from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
@@ -30,6 +31,14 @@ def read_queries() -> dict[str, str]:
     """Return every statement of `queries.sql` by its name."""
     parts = re.split(r"^-- (\w+): .*\n", (FOLDER / "queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+class Place(NamedTuple):
+    """Where a database is."""
+
+    host: str
+    port: str
+    database: str
 
 
 class Connection:
@@ -109,6 +118,13 @@ class Connection:
             return str(server.version_text), is_encrypted
 
         return self.retry(attempt)
+
+    def place(self) -> Place:
+        """Return where the database is; a server without a network address is on this machine."""
+        assert self._connection is not None
+        info = self._connection.info
+        is_local = not info.host or info.host.startswith(("/", "@"))
+        return Place(socket.gethostname() if is_local else info.host, str(info.port), info.dbname)
 
     def process_parameters(self) -> dict[str, Any]:
         """Return libpq's parameters by which other processes can connect, including the password."""

@@ -1749,6 +1749,16 @@ from public.article_performance
 where article_id = any(%(article_ids)s) and date between %(since)s and %(until)s
 order by article_id, date;
 
+-- read_columns: the columns of the BI tables
+select
+    c.relname as "table", a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+    col_description(a.attrelid, a.attnum) as comment
+from pg_catalog.pg_class c
+join pg_catalog.pg_attribute a on a.attrelid = c.oid
+where c.oid in (to_regclass('public.article_performance'), to_regclass('public.user_performance'))
+and a.attnum > 0 and not a.attisdropped
+order by c.relname, a.attnum
+
 -- read_first_article_performance: the first rows, which a run shows
 select article_id, date, title, category, displays, clicks, cumulative_clicks, click_through_rate
 from public.article_performance

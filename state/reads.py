@@ -72,6 +72,15 @@ class Reads:
         """Return the sizes of the BI tables, the state and the whole database, in bytes."""
         return self._rows("measure_tables")[0]
 
+    # What the events of OpenLineage say of the tables
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return the `name`, `type` and `comment` of each column of the BI tables, by the names of these."""
+        tables: dict[str, list[Row]] = {}
+        for row in self._rows("read_columns"):
+            tables.setdefault(row.pop("table"), []).append(row)
+        return tables
+
     # What `explain` reads
 
     def article(self, article_id: str, day: date | None) -> dict[str, list[Row]]:

@@ -1,4 +1,4 @@
-"""Runs a command with what it needs: the lake, the database, the run lock, its row of `state.runs` and the metrics."""
+"""Runs a command with what it needs: the lake, the database, the run lock, its row of `state.runs` metrics, lineage."""
 
 import time
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from processor.command_registry import Command
 from processor.commands.choose_reducer import choose_reducer
@@ -15,6 +16,7 @@ from processor.errors import DONE, FAILED, EventLakeError
 from processor.formats import make_printable
 from processor.lake.base import Lake
 from processor.output.console import Console
+from processor.output.lineage_moments import RunFacts
 from processor.output.metrics_export import Address, Gateway, MetricsError, TextFile, export, serve
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
@@ -28,6 +30,7 @@ from state.reads import Reads
 from state.store import Store
 
 if TYPE_CHECKING:
+    from processor.output.lineage import Lineage
     from processor.output.metrics import Metrics
 
 
@@ -37,20 +40,36 @@ def run_command(command: Command, settings: Settings, console: Console, signals:
     command: which command. settings: its settings. console: what prints its messages. signals: stop it.
     """
     context = Context(settings, console, signals)
+    if settings.lineage is None:
+        return _run_with_metrics(command, context)
+    from processor.output.lineage import Lineage
+
+    lineage = Lineage(settings.lineage)
+    try:
+        return _run_with_metrics(command, context, lineage)
+    finally:
+        problem = lineage.close()
+        if problem is not None:
+            console.error(problem)
+
+
+def _run_with_metrics(command: Command, context: Context, lineage: "Lineage | None" = None) -> int:
+    """Run a command and return its exit code; its metrics are exported, if it has any."""
+    settings, console = context.settings, context.console
     if settings.metrics is None or not command.takes_lock:
-        return _run(command, context)
+        return _run(command, context, None, lineage)
     from processor.output.metrics import Metrics
 
     metrics, begun, code = Metrics(), time.monotonic(), FAILED
     if isinstance(settings.metrics, Address):
         try:
             with serve(settings.metrics, metrics.registry):
-                return _run(command, context, metrics)
+                return _run(command, context, metrics, lineage)
         except MetricsError as error:
             console.error(str(error))
             return FAILED
     try:
-        code = _run(command, context, metrics)
+        code = _run(command, context, metrics, lineage)
     finally:
         metrics.record_end(code, time.monotonic() - begun)
         _export(metrics, context)
@@ -71,13 +90,13 @@ def _export(metrics: "Metrics", context: Context) -> None:
         context.console.error(str(error))
 
 
-def _run(command: Command, context: Context, metrics: "Metrics | None" = None) -> int:
+def _run(command: Command, context: Context, metrics: "Metrics | None", lineage: "Lineage | None") -> int:
     try:
         if not command.takes_lock:
             return command.load()(context)
         lake = context.open_lake()
         with open_locked(command, context, lake) as (database, open_reducer):
-            return _run_recorded(command, context, lake, database, open_reducer, metrics)
+            return _run_recorded(command, context, lake, database, open_reducer, metrics, lineage)
     except EventLakeError as error:
         context.console.error(describe_failure(error, context.settings))
         return error.exit_code
@@ -121,10 +140,14 @@ def _run_recorded(
     database: Database,
     open_reducer: OpenReducer,
     metrics: "Metrics | None",
+    lineage: "Lineage | None",
 ) -> int:
     """Run a command that takes the lock; `state.runs` keeps what it did, however it ends."""
-    tally = RunTally(context.console) if metrics is None else RunTally(context.console, metrics)
+    tally = RunTally(*filter(None, (context.console, metrics, lineage)))
     store = Store(database)
+    if lineage is not None:
+        tables = store.reads.tables()
+        lineage.start(RunFacts(uuid4(), command.name, command.stays_up, lake.url, database.place(), tables))
     if metrics is not None:
         from processor.output.metrics import RunCounters
 
@@ -147,7 +170,10 @@ def _run_recorded(
         error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
         raise
     finally:
-        database.record_end(code, error and make_printable(error), tally.columns())
+        error = error and make_printable(error)
+        if lineage is not None:
+            lineage.end(code != DONE, error)
+        database.record_end(code, error, tally.columns())
     return code
 
 

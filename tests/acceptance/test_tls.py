@@ -1,7 +1,5 @@
 """libpq's TLS settings in DATABASE_URL, with real servers that use TLS: PgBouncer, and Debian's Postgres."""
 
-import datetime
-import ipaddress
 import os
 import shutil
 import signal
@@ -14,14 +12,11 @@ from typing import NamedTuple
 
 import psycopg2
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from psycopg2.extensions import parse_dsn
 
 from state import embedded
 from state.embedded_account import find_account, run_as
+from tests.support.certificates import make_certificate
 from tests.support.event_files import FIRST
 from tests.support.lake_folders import write_lake
 from tests.support.pgbouncer import PROGRAM, free_port, listens, pooler
@@ -43,32 +38,6 @@ class Tls(NamedTuple):
     url: str
     root: Path
     wrong_root: Path
-
-
-def certificate(folder: Path, name: str) -> tuple[Path, Path]:
-    """Make a self-signed certificate for 127.0.0.1 and its key; return their paths."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / f"{name}.crt", folder / f"{name}.key"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.touch(mode=0o600)
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate, private
 
 
 @contextmanager
@@ -122,8 +91,8 @@ def tls(request: pytest.FixtureRequest, server: str, tmp_path: Path) -> Iterator
     """A server that uses TLS, with an empty database for the role that counts."""
     with tempfile.TemporaryDirectory() as name:
         folder, account = Path(name), Path(parse_dsn(server)["host"]).stat()
-        root, key = certificate(folder, "right")
-        wrong_root, _ = certificate(tmp_path, "wrong")
+        root, key = make_certificate(folder, "right")
+        wrong_root, _ = make_certificate(tmp_path, "wrong")
         for path in (folder, root, key):
             os.chown(path, account.st_uid, account.st_gid)
         shutil.copy(root, tmp_path)

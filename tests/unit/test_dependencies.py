@@ -4,7 +4,7 @@ import re
 
 from tests.support.paths import ROOT
 
-PINS = ("requirements.in", "requirements-embedded.in", "requirements-spark.in")
+PINS = ("requirements.in", "requirements-embedded.in", "requirements-spark.in", "requirements-lineage.in")
 
 
 def pinned(name: str) -> list[str]:

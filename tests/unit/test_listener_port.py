@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from processor.listener import Listener, Listeners
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
+from processor.output.lineage import Lineage
+from processor.output.lineage_moments import Inputs, LineageTarget
 from processor.output.metrics import Metrics
 from processor.run_tally import RunTally
 from state.files import FileVersion
@@ -80,6 +82,11 @@ KINDS = {
     "Console with --json": Kind(lambda _: Console(json=True), dict(LINES), lambda _, __, text: list(text.splitlines())),
     "JsonLog": Kind(lambda _: JsonLog(), OBJECTS, lambda _, __, text: [parse(line) for line in text.splitlines()]),
     "Metrics": Kind(lambda _: Metrics(), {"committed": 0.5}, lambda listener, *_: observed(listener)),
+    "Lineage": Kind(
+        lambda _: Lineage(LineageTarget("", "", "")),
+        {"ingested": Inputs("a.tsv", 1, 7, 99)},
+        lambda listener, *_: list(vars(listener)["_files"]),
+    ),
 }
 
 

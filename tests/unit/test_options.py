@@ -12,6 +12,7 @@ from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
+from processor.output.lineage_moments import LineageTarget
 from processor.output.metrics_export import Address, Gateway, TextFile
 from processor.output.open_console import open_console
 from processor.reducers.definition import Definition
@@ -343,6 +344,20 @@ def test_doctor_takes_metrics_of_either_kind_and_names_wrong_ones(monkeypatch: p
     options = cli.parse_settings(["doctor"])
     assert options.metrics is None
     assert [line.split()[0] for line in options.errors] == ["DATABASE_WAIT", "METRICS"]
+
+
+def test_lineage_is_for_commands_that_ingest(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.parse_settings([]).lineage is None
+    monkeypatch.setenv("OPENLINEAGE_URL", f"https://u:{SECRET}@h:5000")
+    assert cli.parse_settings([]).lineage == LineageTarget(f"https://u:{SECRET}@h:5000", "", "event_lake")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", SECRET)
+    monkeypatch.setenv("OPENLINEAGE_NAMESPACE", "prod")
+    for words in ([], ["--rebuild"], ["watch"]):
+        lineage = cli.parse_settings(words).lineage
+        assert lineage == LineageTarget(f"https://u:{SECRET}@h:5000", SECRET, "prod")
+        assert SECRET not in repr(lineage)
+    for words in (["status"], ["verify"], ["--dry-run"], ["doctor"], ["forget", "a.tsv"]):
+        assert cli.parse_settings(words).lineage is None
 
 
 def test_wrong_metrics_are_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,85 @@
+"""Informs OpenLineage of a run: when it starts, and how it ended, with the files that it read and the BI tables."""
+
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from processor.listener import Listener
+from processor.output.lineage_moments import Inputs, LineageTarget, Moment, RunEnd, RunFacts
+
+if TYPE_CHECKING:
+    from state.files import FileVersion
+
+MAX_FILES = 100  # that the last event of a run names; it has the numbers of all of them, too
+MAX_SECONDS = 5.0  # for which the events may delay the end of a run
+
+
+class Lineage(Listener):
+    """Sends the events of one run, from a thread of its own: nothing about them fails the run or makes it wait."""
+
+    def __init__(self, target: LineageTarget) -> None:
+        """Prepare for a run; nothing is sent before it starts."""
+        self._target = target
+        self._run: RunFacts | None = None
+        self._files: list[Inputs] = []
+        self._all_files = Inputs("", 0, 0, 0)
+        self._failures: list[str] = []
+        self._moments = SimpleQueue[Moment | None]()
+        self._thread = Thread(target=self._send, daemon=True)
+        self._problem: str | None = None
+
+    def start(self, run: RunFacts) -> None:
+        """Send that a run starts."""
+        self._run = run
+        self._moments.put(Moment(datetime.now(UTC), run, None))
+        self._thread.start()
+
+    def ingested(self, version: "FileVersion") -> None:
+        """Remember a file for the last event."""
+        _, files, lines, size = self._all_files
+        self._all_files = Inputs("", files + 1, lines + version.lines, size + version.size)
+        if len(self._files) < MAX_FILES:
+            self._files.append(Inputs(version.key, 1, version.lines, version.size))
+
+    def failed(self, key: str, error: str) -> None:
+        """Remember the first failed file for the last event."""
+        if not self._failures:
+            self._failures.append(f"{key}: {error}")
+
+    def end(self, has_failed: bool, error: str | None) -> None:
+        """Send that the run has ended; `error` says why it stopped, if it did."""
+        assert self._run is not None
+        line = error or next(iter(self._failures), "a file failed") if has_failed else None
+        end = RunEnd(line, self._files, self._all_files)
+        self._moments.put(Moment(datetime.now(UTC), self._run, end))
+
+    def close(self) -> str | None:
+        """Wait until the events are sent, but not long; return what went wrong, in one line."""
+        if self._run is None:
+            return None
+        self._moments.put(None)
+        self._thread.join(MAX_SECONDS)
+        if self._thread.is_alive() and self._problem is None:
+            self._problem = describe(f"no answer within {MAX_SECONDS:g} s")
+        return self._problem
+
+    def _send(self) -> None:
+        """Send each moment as it comes; only this thread imports the client, which takes as long as a small run."""
+        try:
+            from processor.output.lineage_events import send_event
+        except ImportError:
+            self._problem = (
+                "OPENLINEAGE_URL is set, but the client of OpenLineage is not installed: "
+                "run make lineage, or unset OPENLINEAGE_URL"
+            )
+            return
+        while (moment := self._moments.get()) is not None:
+            problem = send_event(self._target, moment, MAX_SECONDS)
+            if problem is not None:
+                self._problem = describe(problem)
+
+
+def describe(problem: str) -> str:
+    """Return why lineage is missing, in one line without the URL: it may hold a password in any of its parts."""
+    return f"the lineage cannot be sent ({problem}); look at OPENLINEAGE_URL and at the service there"
