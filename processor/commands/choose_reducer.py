@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from processor.lake.base import Lake, LakeFile
+from processor.lake.base import Files, LakeFile
 from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import OpenReducer, Reducer
 from state.database import Database
@@ -22,7 +22,7 @@ def choose_reducer(workers: int, spark: "SparkApplication | None", database: Dat
     if spark is None:
         return partial(open_local_reducer, workers=workers)
 
-    def open_spark(lake: Lake, files: Sequence[LakeFile]) -> Reducer:
+    def open_spark(lake: Files, files: Sequence[LakeFile]) -> Reducer:
         from processor.spark.reducer import SparkReducer
 
         return SparkReducer(lake, files, spark, Staging.of(database))

@@ -14,7 +14,6 @@ from processor.commands.messages import describe_empty_lake, describe_redefiniti
 from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
-from processor.lake.open_lake import describe_access, describe_weak_fingerprints
 from processor.output.console import RED
 from processor.output.metrics_export import TextFile
 from processor.settings import Settings
@@ -106,8 +105,8 @@ def _check_lake(context: Context) -> str:
         except FileError as error:
             raise FailedError(f"{readable.key}: {error}") from error
     size = format_size(sum(file.size for file in files))
-    line = f"{lake.url}: {pluralize(len(files), 'file')} of {size}, {describe_access(lake)}"
-    return line if (warning := describe_weak_fingerprints(lake)) is None else f"{line}; {warning}"
+    line = f"{lake.url}: {pluralize(len(files), 'file')} of {size}, {lake.describe_access()}"
+    return line if (warning := lake.describe_weak_fingerprints()) is None else f"{line}; {warning}"
 
 
 def _check_database(context: Context) -> Iterator[Finding]:

@@ -9,7 +9,6 @@ from processor.commands.context import RunContext
 from processor.commands.draw_report import PAGE, PICTURE, draw_report
 from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE, FAILED
-from processor.lake.open_lake import describe_weak_fingerprints
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
 
@@ -47,7 +46,7 @@ def run(context: RunContext) -> int:
     draw_report(context.store, console)
     with suppress(OSError):  # the current folder was deleted, as `draw_report` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))
-    if (line := describe_weak_fingerprints(context.lake)) is not None:
+    if (line := context.lake.describe_weak_fingerprints()) is not None:
         console.warn(line)
     if refusal:
         raise refusal

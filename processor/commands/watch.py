@@ -4,7 +4,6 @@ from processor.commands.context import RunContext
 from processor.commands.draw_report import draw_report
 from processor.errors import DONE
 from processor.formats import pluralize
-from processor.lake.notifications import open_notifications
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
@@ -16,7 +15,7 @@ def run(context: RunContext) -> int:
     plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
     watching = None
     try:
-        notifications = open_notifications(context.lake, settings.queue_url, console.warn)
+        notifications = context.lake.open_notifications(settings.queue_url, console.warn)
         watching = Watch(
             context.lake,
             context.store,

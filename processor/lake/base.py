@@ -1,11 +1,12 @@
 """The port of a lake: its files with their fingerprints, and how they are opened."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from processor.errors import WRONG_SETTING, EventLakeError
 from processor.lake.keys import escape_unstorable
+from processor.lake.notifications import Notifications
 from processor.lake.selection import EVERY_FILE, Selection
 from processor.reducers.definition import Definition
 
@@ -70,11 +71,26 @@ class Stream(Protocol):
         """Close the file."""
 
 
-class Lake(Protocol):
-    """The files below one URL, and the settings by which they are read."""
+class Files(Protocol):
+    """The files of a lake for those who read them: how the lake is opened again elsewhere, and how a file is opened.
+
+    is_remote: whether opening a file takes a while, so that it pays to fetch small files ahead.
+    """
 
     url: str
     settings: LakeSettings
+    is_remote: bool
+
+    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
+        """Open bytes of the version of a file that was listed.
+
+        file: as it was listed. start: the first byte. stop: the byte after the last one; None for the file's end.
+        This and each `read` raise FileError, or ChangedError once the file is another version.
+        """
+
+
+class Lake(Files, Protocol):
+    """The files below one URL."""
 
     def list_files(self, known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
         """List the selected lake files below the URL, in any order; raises LakeError.
@@ -89,12 +105,17 @@ class Lake(Protocol):
         `name` is the path below the URL. Raises LakeError.
         """
 
-    def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """Open bytes of the version of a file that was listed.
+    def open_notifications(self, queue: str, warn: Callable[[str], None]) -> Notifications:
+        """Return the notifications of new files; raises LakeError, LakeSettingError.
 
-        file: as it was listed. start: the first byte. stop: the byte after the last one; None for the file's end.
-        This and each `read` raise FileError, or ChangedError once the file is another version.
+        queue: the URL of a queue that gets them, as the settings name it; empty for none. warn: logs a line.
         """
+
+    def describe_access(self) -> str:
+        """Return in words how the lake is read; raises LakeError."""
+
+    def describe_weak_fingerprints(self) -> str | None:
+        """Return a warning if a run may miss that a listed file was replaced."""
 
 
 def make_lake_file(name: str, fingerprint: str, size: int, error: str | None = None) -> LakeFile:

@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from processor.environment import decode_utf8, encode_utf8
 from processor.lake.base import (
@@ -18,6 +18,7 @@ from processor.lake.base import (
     make_lake_file,
 )
 from processor.lake.keys import is_hidden, is_lake_file
+from processor.lake.notifications import Notifications
 from processor.lake.selection import EVERY_FILE, Selection
 
 
@@ -26,6 +27,8 @@ class FolderLake:
 
     File names are bytes to the system and UTF-8 in keys. Nothing here uses a Path, which decodes names by the locale.
     """
+
+    is_remote = False
 
     def __init__(self, path: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
         """Open the lake below `path`, which is made absolute; raises OSError without a current folder."""
@@ -92,6 +95,21 @@ class FolderLake:
         status = self._status(encode_utf8(name))
         return None if status is None else make_lake_file(name, _fingerprint(status), status.st_size)
 
+    def open_notifications(self, queue: str, warn: Callable[[str], None]) -> Notifications:
+        """Return what the file system reports of the folder; raises LakeSettingError if a queue is named."""
+        from processor.lake.folder_notifications import FolderNotifications
+
+        if queue:
+            raise LakeSettingError("a queue names objects on S3, but LAKE_URL is a folder: leave QUEUE_URL out")
+        return FolderNotifications(self.url, warn)
+
+    def describe_access(self) -> str:
+        """Return in words how the lake is read."""
+        return "read as files"
+
+    def describe_weak_fingerprints(self) -> None:
+        """Return no warning: modification times distinguish versions."""
+
     def _is_within(self, path: bytes) -> bool:
         return os.path.commonpath((self._root, path)) == self._root
 
@@ -127,7 +145,7 @@ class FolderLake:
         )
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> "Stream":
-        """Open bytes of a file; each `read` checks its version. The parameters are those of `Lake.open`."""
+        """Open bytes of a file; each `read` checks its version. The parameters are those of `Files.open`."""
         return _FolderStream(self._path(encode_utf8(file.key)), file, start, stop)
 
 

@@ -1,12 +1,8 @@
-"""The port for notifications of files that may be new, and the choice of its implementation."""
+"""The port for notifications of files that may be new, and the implementation without any."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Protocol
-
-from processor.lake.base import Lake, LakeSettingError
-from processor.lake.folder import FolderLake
-from processor.lake.folder_notifications import FolderNotifications
 
 
 class Notifications(Protocol):
@@ -23,25 +19,6 @@ class Notifications(Protocol):
 
     def close(self) -> None:
         """Stop."""
-
-
-def open_notifications(lake: Lake, queue: str, warn: Callable[[str], None]) -> Notifications:
-    """Return the notifications of a lake; raises LakeError.
-
-    lake: a folder notifies of its own files. queue: the URL of the queue that gets S3's notifications; empty for none.
-    warn: logs a line.
-    """
-    if queue:
-        if isinstance(lake, FolderLake):
-            raise LakeSettingError("a queue names objects on S3, but LAKE_URL is a folder: leave QUEUE_URL out")
-        if not queue.startswith(("https://", "http://")):
-            raise LakeSettingError(
-                "QUEUE_URL is not the URL of a queue; write it as https://sqs.REGION.amazonaws.com/ID/NAME"
-            )
-        from processor.lake.sqs import QueueNotifications
-
-        return QueueNotifications(queue, lake.url, warn)
-    return FolderNotifications(lake.url, warn) if isinstance(lake, FolderLake) else NoNotifications()
 
 
 class NoNotifications:

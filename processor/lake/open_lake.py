@@ -31,18 +31,3 @@ def open_lake(url: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> Lake:
     if UNSTORABLE_CHARACTERS.search(folder.url):
         raise LakeSettingError("LAKE_URL leads to a folder whose path is not valid UTF-8; rename the folder")
     return folder
-
-
-def describe_access(lake: Lake) -> str:
-    """Return in words how a lake is read; raises LakeError."""
-    return lake.access if isinstance(lake, S3Lake) else "read as files"
-
-
-def describe_weak_fingerprints(lake: Lake) -> str | None:
-    """Return a warning if a run may miss that a file of this lake was replaced; list the lake before."""
-    if not isinstance(lake, S3Lake) or not lake.has_files_without_etag:
-        return None
-    return (
-        "S3 lists files without an ETag, so only LastModified and the size distinguish their versions: "
-        "python run.py verify finds a file that was replaced by one with the same time and size"
-    )

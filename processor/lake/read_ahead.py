@@ -5,8 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from multiprocessing.pool import AsyncResult, ThreadPool
 
-from processor.lake.base import Lake, LakeFile, Stream
-from processor.lake.folder import FolderLake
+from processor.lake.base import Files, LakeFile, Stream
 from processor.lake.text import BLOCK_BYTES
 
 # Larger objects keep the connection busy by themselves.
@@ -14,16 +13,16 @@ MAX_OBJECT_BYTES = 4 * 1024 * 1024
 
 
 class ReadAhead:
-    """A lake that fetches the small files that are expected next while the files before them are read.
+    """The files of a lake, of which the small ones that are expected next are fetched while others are read.
 
-    It holds at most as many files as the lake's settings allow, each of at most MAX_OBJECT_BYTES. Of a folder, it
-    fetches none.
+    It holds at most as many files as the lake's settings allow, each of at most MAX_OBJECT_BYTES; it fetches none of a
+    lake that is not remote.
     """
 
-    def __init__(self, lake: Lake) -> None:
-        self.url, self.settings, self.list_files, self.find = lake.url, lake.settings, lake.list_files, lake.find
+    def __init__(self, lake: Files) -> None:
+        self.url, self.settings, self.is_remote = lake.url, lake.settings, lake.is_remote
         self._lake = lake
-        self._count = 0 if isinstance(lake, FolderLake) else lake.settings.objects_ahead
+        self._count = lake.settings.objects_ahead if lake.is_remote else 0
         self._threads: ThreadPool | None = None
         self._expected: Iterator[LakeFile] = iter(())
         self._fetched: deque[tuple[LakeFile, AsyncResult[bytes]]] = deque()
@@ -36,7 +35,7 @@ class ReadAhead:
             self._fetch()
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
-        """Open bytes of a file, which may be fetched already. The parameters and errors are those of `Lake.open`."""
+        """Open bytes of a file, which may be fetched already. The parameters and errors are those of `Files.open`."""
         if not start and stop is None and any(fetched == file for fetched, _ in self._fetched):
             while (first := self._fetched.popleft())[0] != file:
                 pass  # the caller skipped this one

@@ -1,11 +1,12 @@
 """A lake in S3."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from processor.lake.aws_client import AwsClient
-from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettings, Stream
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeFile, LakeSettingError, LakeSettings, Stream
 from processor.lake.keys import is_lake_file
+from processor.lake.notifications import NoNotifications, Notifications
 from processor.lake.s3_listing import ListedObject, S3Listing
 from processor.lake.s3_object import S3Objects, S3Stream
 from processor.lake.s3_version import MODIFIED, make_s3_file
@@ -18,10 +19,9 @@ PAGE_KEYS = 1000
 
 
 class S3Lake:
-    """A lake in S3 or a compatible store; the fingerprint is the ETag, or else LastModified, with the size.
+    """A lake in S3 or a compatible store; the fingerprint is the ETag, or else LastModified, with the size."""
 
-    `has_files_without_etag` is true once a file was listed without an ETag.
-    """
+    is_remote = True
 
     def __init__(self, bucket: str, prefix: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
         """Name the lake; the first request opens a connection.
@@ -32,16 +32,36 @@ class S3Lake:
         prefix = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
         payer = {"RequestPayer": "requester"} if settings.pays_for_requests else {}
         self.url, self.settings = f"s3://{bucket}/{prefix}", settings
-        self.has_files_without_etag = False
+        self._has_files_without_etag = False
         self._client = AwsClient("s3")
         self._is_ordered = not bucket.endswith(DIRECTORY_BUCKET)
         self._listing = S3Listing(self._client, bucket, prefix, payer, is_ordered=self._is_ordered)
         self._objects = S3Objects(self._client, bucket, prefix, payer, find=self.find)
 
-    @property
-    def access(self) -> str:
-        """How the lake is read, in words: with credentials or without; raises LakeError."""
+    def open_notifications(self, queue: str, warn: Callable[[str], None]) -> Notifications:
+        """Return what the bucket reports to a queue, or no notifications without one; raises LakeError."""
+        from processor.lake.sqs import QueueNotifications
+
+        if not queue:
+            return NoNotifications()
+        if not queue.startswith(("https://", "http://")):
+            raise LakeSettingError(
+                "QUEUE_URL is not the URL of a queue; write it as https://sqs.REGION.amazonaws.com/ID/NAME"
+            )
+        return QueueNotifications(queue, self.url, warn)
+
+    def describe_access(self) -> str:
+        """Return in words how the lake is read: with credentials or without; raises LakeError."""
         return "read anonymously" if self._client.is_anonymous else "read with credentials"
+
+    def describe_weak_fingerprints(self) -> str | None:
+        """Return a warning if a file was listed without an ETag."""
+        if not self._has_files_without_etag:
+            return None
+        return (
+            "S3 lists files without an ETag, so only LastModified and the size distinguish their versions: "
+            "python run.py verify finds a file that was replaced by one with the same time and size"
+        )
 
     def list_files(self, known: Iterable[str] = (), selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
         """List the selected lake files below the prefix; raises LakeError if a page of the listing is missing.
@@ -56,7 +76,7 @@ class S3Lake:
             file = make_s3_file(item)
             if not selection.includes(file.key):
                 return None
-            self.has_files_without_etag = self.has_files_without_etag or file.fingerprint.startswith(MODIFIED)
+            self._has_files_without_etag = self._has_files_without_etag or file.fingerprint.startswith(MODIFIED)
             return file
 
         keys = list(known)
@@ -87,7 +107,7 @@ class S3Lake:
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """Open bytes of an object; reading continues after a broken connection.
 
-        The parameters are those of `Lake.open`.
+        The parameters are those of `Files.open`.
         """
         return S3Stream(self._objects, file, start, stop)
 

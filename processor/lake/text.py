@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
-from processor.lake.base import FileError, Lake, LakeFile, Stream
+from processor.lake.base import FileError, Files, LakeFile, Stream
 
 if TYPE_CHECKING:
     import io
@@ -27,7 +27,7 @@ def estimate_text_size(file: LakeFile) -> int:
 
 
 def read_text(
-    lake: Lake,
+    lake: Files,
     file: LakeFile,
     start: int = 0,
     stop: int | None = None,

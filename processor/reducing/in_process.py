@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
-from processor.lake.base import FileError, Lake, LakeFile
+from processor.lake.base import FileError, Files, LakeFile
 from processor.lake.read_ahead import ReadAhead
 from processor.lake.text import BLOCK_BYTES, read_text
 from processor.reducers.events import HeaderError
@@ -19,7 +19,7 @@ from state.partial_rows import RowsInMemory
 class InProcessReducer:
     """Reduces each file when it is asked for, in this process; only the lake is read ahead."""
 
-    def __init__(self, lake: Lake, files: Sequence[LakeFile], chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(self, lake: Files, files: Sequence[LakeFile], chunk_bytes: int = CHUNK_BYTES) -> None:
         """Start to read ahead.
 
         lake: where the files are. files: in the order in which `results` will get them. chunk_bytes: the size of a
@@ -39,7 +39,7 @@ class InProcessReducer:
         return reduce_byte_range(self._lake, ByteRange(file), self._chunk_bytes)
 
 
-def reduce_byte_range(lake: Lake, byte_range: ByteRange, chunk_bytes: int) -> Iterator[ReducedPartial]:
+def reduce_byte_range(lake: Files, byte_range: ByteRange, chunk_bytes: int) -> Iterator[ReducedPartial]:
     """Yield the lines of a byte range as one partial or more, each when the caller takes it.
 
     lake: where the file is. byte_range: which lines. chunk_bytes: the size of a chunk.
@@ -56,7 +56,7 @@ def reduce_byte_range(lake: Lake, byte_range: ByteRange, chunk_bytes: int) -> It
 
 
 def fold_byte_range(
-    lake: Lake, byte_range: ByteRange, chunk_bytes: int, count_bytes: Callable[[int], None] = lambda _: None
+    lake: Files, byte_range: ByteRange, chunk_bytes: int, count_bytes: Callable[[int], None] = lambda _: None
 ) -> Iterator[Partial]:
     """Yield the partials of a byte range; raises FileError and LakeError.
 
@@ -73,7 +73,7 @@ def fold_byte_range(
         raise FileError(f"{error}; write it again") from error
 
 
-def _read_blocks(lake: Lake, byte_range: ByteRange, count_bytes: Callable[[int], None]) -> Iterator[bytes]:
+def _read_blocks(lake: Files, byte_range: ByteRange, count_bytes: Callable[[int], None]) -> Iterator[bytes]:
     """Yield the byte before a range, the bytes of the range, and those after it that end its last line."""
     file, start, stop = byte_range
     has_line = not start

@@ -10,7 +10,7 @@ from queue import Empty, Queue
 from typing import Self
 
 from processor.child_process import start_module
-from processor.lake.base import Lake, LakeFile
+from processor.lake.base import Files, LakeFile
 from processor.lake.read_ahead import ReadAhead
 from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import ByteRange, choose_range_size, cut_into_byte_ranges, group_into_tasks
@@ -25,7 +25,7 @@ PARTIALS_AHEAD = 2
 
 
 def open_local_reducer(
-    lake: Lake, files: Sequence[LakeFile], workers: int = 1, chunk_bytes: int = CHUNK_BYTES
+    lake: Files, files: Sequence[LakeFile], workers: int = 1, chunk_bytes: int = CHUNK_BYTES
 ) -> Reducer:
     """Return the reducer on this machine that is best for these files: a pool of processes, or this process alone.
 
@@ -69,7 +69,7 @@ class ProcessPool:
     there are processes, and wait until their results are taken.
     """
 
-    def __init__(self, lake: Lake, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK_BYTES) -> None:
+    def __init__(self, lake: Files, files: Sequence[LakeFile], workers: int, chunk_bytes: int = CHUNK_BYTES) -> None:
         """Cut the files into tasks.
 
         lake: where the files are. files: in the order in which `results` will get them. workers: the most processes.
@@ -200,7 +200,7 @@ def _describe_lost_process(error: Exception) -> str:
 class Worker:
     """A process that reduces byte ranges of a lake, and the connection to it; it ends when this process does."""
 
-    def __init__(self, lake: Lake, chunk_bytes: int) -> None:
+    def __init__(self, lake: Files, chunk_bytes: int) -> None:
         """Start the process; raises OSError."""
         with ExitStack() as undo:
             self.connection, its_end = Pipe()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, Self
 
-from processor.lake.base import Lake, LakeFile
+from processor.lake.base import Files, LakeFile
 from processor.reducers.partial import Chunk, Partial
 from state.partial_rows import Rows
 
@@ -53,4 +53,4 @@ class Reducer(Protocol):
 
 
 # Opens a reducer for files of a lake, in the order of their keys.
-OpenReducer = Callable[[Lake, Sequence[LakeFile]], Reducer]
+OpenReducer = Callable[[Files, Sequence[LakeFile]], Reducer]

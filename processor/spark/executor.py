@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from processor.lake.base import FileError, Lake, LakeError, LakeSettings
+from processor.lake.base import FileError, Files, LakeError, LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.reducers.partial import Partial
 from processor.reducing.byte_ranges import ByteRange
@@ -75,7 +75,7 @@ class FoldTask(NamedTuple):
         for position, byte_range in task:
             yield from self._fold(lake, position, byte_range)
 
-    def _fold(self, lake: Lake, position: int, byte_range: ByteRange) -> Iterator[tuple[Shard, ShardPartial]]:
+    def _fold(self, lake: Files, position: int, byte_range: ByteRange) -> Iterator[tuple[Shard, ShardPartial]]:
         sizes: list[int] = []
         errors = []
         try:
@@ -102,6 +102,6 @@ def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Shard, ShardPa
 
 
 @lru_cache(1)
-def _open_cached(url: str, settings: LakeSettings) -> Lake:
+def _open_cached(url: str, settings: LakeSettings) -> Files:
     """Return the lake of a URL; later tasks of the same process use its connections again."""
     return open_lake(url, settings)

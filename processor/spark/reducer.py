@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from typing import NamedTuple, Self, TypeVar
 
-from processor.lake.base import FileError, Lake, LakeError, LakeFile
+from processor.lake.base import FileError, Files, LakeError, LakeFile
 from processor.lake.text import estimate_text_size
 from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import MAX_TASK_FILES, ByteRange, cut_into_byte_ranges, group_into_tasks
@@ -47,7 +47,7 @@ class SparkReducer:
 
     def __init__(
         self,
-        lake: Lake,
+        lake: Files,
         files: Sequence[LakeFile],
         application: SparkApplication,
         staging: Staging,

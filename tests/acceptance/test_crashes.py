@@ -17,7 +17,7 @@ import pytest
 
 from processor import pipeline
 from processor.lake.base import LakeFile, Stream
-from processor.lake.open_lake import open_lake
+from processor.lake.folder import FolderLake
 from state.database import Database
 from state.schema import list_migrations
 from state.store import Store
@@ -178,18 +178,17 @@ def test_a_run_ends_at_any_statement_that_makes_the_schema_or_brings_it_up(
     assert number > (30 if step else 15)
 
 
-class EndingLake:
+class EndingLake(FolderLake):
     """A lake whose nth read kills the process."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        """Wrap the lake in a folder."""
-        self._lake, self._left = open_lake(str(folder)), number
-        self.url, self.settings = self._lake.url, self._lake.settings
-        self.list_files, self.find = self._lake.list_files, self._lake.find
+        """Open the lake in a folder."""
+        super().__init__(str(folder))
+        self._left = number
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         """Open a stream whose reads may end the process."""
-        stream: Any = self._lake.open(file, start, stop)
+        stream: Any = super().open(file, start, stop)
         read = stream.read
 
         def ending(size: int = -1) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from processor.lake.base import ChangedError, Lake, LakeFile, Stream
+from processor.lake.base import ChangedError, Files, Lake, LakeFile, LakeSettingError, Stream
 from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import ReadAhead
 from tests.support.proxies import put
@@ -29,6 +29,7 @@ class Place:
     """The place of a lake's files."""
 
     lake: Lake
+    reader: Files  # how its files are opened
     write: Callable[[str, bytes], None]
     delete: Callable[[str], None]
 
@@ -36,8 +37,8 @@ class Place:
         """Return the lake's files by their keys."""
         files = list(self.lake.list_files())
         assert len({file.key for file in files}) == len(files)
-        if isinstance(self.lake, ReadAhead):
-            self.lake.expect(files)
+        if isinstance(self.reader, ReadAhead):
+            self.reader.expect(files)
         return {file.key: file for file in files}
 
 
@@ -52,7 +53,8 @@ def folder_place(folder: Path) -> Place:
         path.write_bytes(data)
 
     folder.mkdir()
-    return Place(open_lake(str(folder)), write, lambda name: (folder / name).unlink())
+    lake = open_lake(str(folder))
+    return Place(lake, lake, write, lambda name: (folder / name).unlink())
 
 
 def s3_place(endpoint: str) -> Place:
@@ -62,7 +64,8 @@ def s3_place(endpoint: str) -> Place:
         boto3.client("s3", endpoint_url=endpoint).delete_object(Bucket="events", Key=f"lake/{name}")
 
     put(endpoint, "lake2/outside.tsv", DATA)
-    return Place(open_lake("s3://events/lake/"), lambda name, data: put(endpoint, f"lake/{name}", data), delete)
+    lake = open_lake("s3://events/lake/")
+    return Place(lake, lake, lambda name, data: put(endpoint, f"lake/{name}", data), delete)
 
 
 @pytest.fixture(params=["folder", "s3", "s3, read ahead"])
@@ -75,7 +78,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "s3":
         yield place
         return
-    with closing(ReadAhead(place.lake)) as place.lake:
+    with closing(ReadAhead(place.lake)) as place.reader:
         yield place
 
 
@@ -122,7 +125,7 @@ def test_odd_names_are_keys_as_they_are(place: Place) -> None:
     assert set(files) == set(ODD_NAMES)
     for name in ODD_NAMES:
         assert place.lake.find(name) == files[name]
-        assert read_all(place.lake.open(files[name])) == name.encode()
+        assert read_all(place.reader.open(files[name])) == name.encode()
 
 
 def test_a_fingerprint_changes_with_the_content_and_only_then(place: Place) -> None:
@@ -152,21 +155,21 @@ def test_any_byte_range_is_read(place: Place) -> None:
         (end - 9, 2 * end),
         (end, None),
     ):
-        assert read_all(place.lake.open(file, start, stop)) == DATA[start:stop]
-        with closing(place.lake.open(file, start, stop)) as stream:
+        assert read_all(place.reader.open(file, start, stop)) == DATA[start:stop]
+        with closing(place.reader.open(file, start, stop)) as stream:
             assert stream.read(0) == b""
             assert DATA[start:stop].startswith(stream.read(10))
 
 
 def test_an_empty_file_has_no_bytes(place: Place) -> None:
     place.write("a.tsv", b"")
-    assert read_all(place.lake.open(place.files()["a.tsv"])) == b""
+    assert read_all(place.reader.open(place.files()["a.tsv"])) == b""
 
 
 def test_a_stream_may_be_closed_early_and_twice(place: Place) -> None:
     place.write("a.tsv", DATA)
     file = place.files()["a.tsv"]
-    unread, begun = place.lake.open(file), place.lake.open(file)
+    unread, begun = place.reader.open(file), place.reader.open(file)
     assert DATA.startswith(begun.read(10))
     for stream in (unread, begun, begun):
         stream.close()
@@ -182,14 +185,14 @@ def test_another_version_than_the_listed_one_is_refused(place: Place, change: st
         place.write("a.tsv", {"same size": OTHER, "grown": DATA + DATA, "cut": DATA[:1000]}[change])
     for start, stop in ((0, None), (10, 20)):
         with pytest.raises(ChangedError):
-            read_all(place.lake.open(file, start, stop))
+            read_all(place.reader.open(file, start, stop))
 
 
 @pytest.mark.parametrize("change", ["same size", "grown", "cut", "deleted"])
 def test_no_bytes_of_two_versions_are_mixed_while_a_file_is_read(place: Place, change: str) -> None:
     place.write("a.tsv", DATA)
     file = place.files()["a.tsv"]
-    with closing(place.lake.open(file)) as stream:
+    with closing(place.reader.open(file)) as stream:
         found = stream.read(BLOCK_BYTES)
         if change == "deleted":
             place.delete("a.tsv")
@@ -208,16 +211,16 @@ def test_a_replaced_file_is_read_once_it_is_listed_again(place: Place) -> None:
     place.write("a.tsv", DATA)
     place.files()
     place.write("a.tsv", OTHER)
-    assert read_all(place.lake.open(place.files()["a.tsv"])) == OTHER
+    assert read_all(place.reader.open(place.files()["a.tsv"])) == OTHER
 
 
 def test_files_are_read_side_by_side(place: Place) -> None:
     for name, data in (("a.tsv", DATA), ("b.tsv", OTHER)):
         place.write(name, data)
     files = place.files()
-    with closing(place.lake.open(files["a.tsv"])) as first, closing(place.lake.open(files["b.tsv"])) as second:
+    with closing(place.reader.open(files["a.tsv"])) as first, closing(place.reader.open(files["b.tsv"])) as second:
         assert first.read(1) == DATA[:1]
-        assert read_all(place.lake.open(files["a.tsv"])) == DATA
+        assert read_all(place.reader.open(files["a.tsv"])) == DATA
         assert second.read(1) == OTHER[:1]
         assert DATA[1:].startswith(first.read(1000))
 
@@ -228,3 +231,23 @@ def test_the_url_opens_the_same_lake_again(place: Place) -> None:
     assert again.url == place.lake.url
     assert list(again.list_files()) == list(place.lake.list_files())
     assert os.sep in again.url
+
+
+def test_a_lake_says_how_it_is_read_and_whether_that_is_safe(place: Place) -> None:
+    place.write("a.tsv", DATA)
+    place.files()
+    assert place.lake.describe_access().startswith("read ")
+    assert place.lake.describe_weak_fingerprints() is None
+    assert place.reader.is_remote is place.lake.is_remote is place.lake.url.startswith("s3://")
+    assert (place.reader.url, place.reader.settings) == (place.lake.url, place.lake.settings)
+
+
+def test_a_lake_notifies_in_its_own_way_and_refuses_what_cannot_notify(place: Place) -> None:
+    warned: list[str] = []
+    with closing(place.lake.open_notifications("", warned.append)) as notifications:
+        notifications.restart()
+        assert notifications.wait(0) == []
+        notifications.acknowledge({"a.tsv"})
+    assert warned == []
+    with pytest.raises(LakeSettingError, match="QUEUE_URL"):
+        place.lake.open_notifications("no-queue", warned.append)

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from processor.lake.base import Lake
-from processor.lake.notifications import NoNotifications, Notifications, open_notifications
+from processor.lake.notifications import NoNotifications, Notifications
 from processor.lake.open_lake import open_lake
 from tests.support.event_files import HEADER
 from tests.support.proxies import put
@@ -71,7 +71,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
             detail = {"bucket": {"name": "events"}, "object": {"key": f"lake/{name}"}}
             sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"source": "aws.s3", "detail": detail}))
 
-    with closing(open_notifications(lake, queue, warned.append)) as notifications:
+    with closing(lake.open_notifications(queue, warned.append)) as notifications:
         notifications.restart()
         yield Source(lake, notifications, write, warned)
     assert warned == []
@@ -140,7 +140,7 @@ def test_closing_twice_does_no_harm(source: Source) -> None:
 
 
 def test_no_notifications_name_nothing_and_wait(bucket: str) -> None:
-    with closing(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail)) as notifications:
+    with closing(open_lake("s3://events/lake/").open_notifications("", pytest.fail)) as notifications:
         assert isinstance(notifications, NoNotifications)
         notifications.restart()
         put(bucket, "lake/a.tsv", HEADER)

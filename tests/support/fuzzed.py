@@ -16,7 +16,6 @@ from backports import zstd
 from processor import batches
 from processor.formats import make_printable
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
-from processor.lake.selection import EVERY_FILE, Selection
 from processor.lake.text import is_compressed, read_text
 from processor.reducers.definition import Definition
 from processor.reducers.events import Event, HeaderError, Rejection, parse, parse_header, parse_object, parse_timestamp
@@ -45,18 +44,12 @@ REDUCERS: dict[str, Callable[..., Iterable[Partial]]] = {
 
 
 class Memory:
-    """A lake that holds one file."""
+    """The files of a lake that holds one."""
 
-    url, settings = "memory", DEFAULT_LAKE_SETTINGS
+    url, settings, is_remote = "memory", DEFAULT_LAKE_SETTINGS, False
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-
-    def list_files(self, _known: Iterable[str] = (), _selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
-        yield from ()
-
-    def find(self, _: str) -> None:
-        """Find nothing."""
 
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> BytesIO:
         return BytesIO(self._data[start:stop])

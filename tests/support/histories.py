@@ -16,7 +16,7 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.batches import LIMITS, Limits
-from processor.lake.base import Lake, LakeFile
+from processor.lake.base import Files, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
@@ -250,7 +250,7 @@ class Histories(RuleBasedStateMachine):
     # The program
 
     def _plans(self, plan: Plan, db: Database) -> Plan:
-        def open_reducer(lake: Lake, files: Sequence[LakeFile]) -> Reducer:
+        def open_reducer(lake: Files, files: Sequence[LakeFile]) -> Reducer:
             if self.reducing is None:
                 return open_local_reducer(lake, files, self.workers, self.chunk)
             return SparkReducer(lake, files, self.reducing, Staging.of(db), self.chunk)

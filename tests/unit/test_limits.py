@@ -52,9 +52,6 @@ class Made(Memory):
     def __init__(self, text: Callable[[], Iterable[bytes]], settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> None:
         self._text, self.settings = text, settings
 
-    def find(self, _: str) -> None:
-        """Find nothing."""
-
     def open(self, _: LakeFile, start: int = 0, stop: int | None = None) -> Stream:  # type: ignore[override]
         del start, stop
         return Stream(self._text())

@@ -10,7 +10,7 @@ import watchfiles
 
 from processor.lake.base import LakeSettingError
 from processor.lake.folder_notifications import MAX_NAMES, QUIET_SECONDS, FolderNotifications
-from processor.lake.notifications import NoNotifications, open_notifications
+from processor.lake.notifications import NoNotifications
 from processor.lake.open_lake import open_lake
 from tests.support.event_files import HEADER
 from tests.support.lake_folders import write_lake
@@ -114,9 +114,9 @@ def test_a_folder_that_cannot_be_watched_is_reported_once(tmp_path: Path, monkey
 
 
 def test_notifications_come_from_the_queue_or_the_folder(tmp_path: Path) -> None:
-    assert isinstance(open_notifications(open_lake(str(tmp_path)), "", pytest.fail), FolderNotifications)
-    assert isinstance(open_notifications(open_lake("s3://events/lake/"), "", pytest.fail), NoNotifications)
+    assert isinstance(open_lake(str(tmp_path)).open_notifications("", pytest.fail), FolderNotifications)
+    assert isinstance(open_lake("s3://events/lake/").open_notifications("", pytest.fail), NoNotifications)
     with pytest.raises(LakeSettingError, match="LAKE_URL is a folder: leave QUEUE_URL out"):
-        open_notifications(open_lake(str(tmp_path)), "https://sqs.eu-west-1.amazonaws.com/1/x", pytest.fail)
+        open_lake(str(tmp_path)).open_notifications("https://sqs.eu-west-1.amazonaws.com/1/x", pytest.fail)
     with pytest.raises(LakeSettingError, match="QUEUE_URL is not the URL of a queue"):
-        open_notifications(open_lake("s3://events/lake/"), "x", pytest.fail)
+        open_lake("s3://events/lake/").open_notifications("x", pytest.fail)

@@ -2,7 +2,6 @@
 
 import io
 import threading
-from collections.abc import Iterable, Iterator
 from contextlib import closing
 
 import pytest
@@ -10,27 +9,20 @@ import pytest
 from processor.lake.base import ChangedError, LakeFile, LakeSettings, Stream
 from processor.lake.open_lake import open_lake
 from processor.lake.read_ahead import MAX_OBJECT_BYTES, ReadAhead
-from processor.lake.selection import EVERY_FILE, Selection
 from tests.support.waiting import wait_until
 
 FILES = [LakeFile(f"{n:02}.tsv", "1-1", 10) for n in range(40)]
 
 
 class Objects:
-    """A lake that records which objects were opened, and answers once it may."""
+    """Files of a lake that records which were opened, and answers once it may."""
 
-    url, settings = "s3://made/", LakeSettings(objects_ahead=5)
+    url, settings, is_remote = "s3://made/", LakeSettings(objects_ahead=5), True
 
     def __init__(self) -> None:
         self.opened: list[str] = []
         self.may_answer = threading.Event()
         self.may_answer.set()
-
-    def list_files(self, _known: Iterable[str] = (), _selection: Selection = EVERY_FILE, /) -> Iterator[LakeFile]:
-        return iter(FILES)
-
-    def find(self, _: str) -> None:
-        """Find nothing."""
 
     def open(self, file: LakeFile, start: int = 0, stop: int | None = None) -> Stream:
         self.opened.append(file.key)
