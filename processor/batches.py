@@ -12,6 +12,7 @@ from processor.lake.text import estimate_text_size
 from processor.listener import Listener
 from processor.reducers.events import REASONS
 from processor.reducers.partial import Chunk, hash_content, pick_later
+from processor.reducing.copy_rows import make_event_days
 from processor.reducing.reducer import ReducedPartial, Reducer
 from state.files import FileVersion, Reading
 from state.partial_rows import LostRowsError, Rows
@@ -153,6 +154,7 @@ def read_file(
     """
     chunks: dict[int, Chunk] = {}
     counts, reasons = Counter(events=0, empty=0), Counter[str]()
+    event_days = Counter[tuple[str, int]]()
     newest_at: int | None = None
 
     def rows() -> Iterator[Rows]:
@@ -165,6 +167,7 @@ def read_file(
                 counts.update(events=result.events, empty=result.empty)
                 reasons.update(result.reasons)
                 newest_at = pick_later(newest_at, result.newest_at)
+                event_days.update(result.event_days)
                 withholds = withholds or reasons.total() > max(max_rejected, counts["events"])
                 if not withholds:
                     yield result.rows
@@ -194,6 +197,7 @@ def read_file(
             before - 1,  # without the header
             rejected=reasons.total(),
             newest_at=newest_at,
+            event_days=make_event_days(event_days),
             reasons=reasons,
             lines_before=lines_before,
             **counts,

@@ -19,7 +19,9 @@ NUMBERED_LATER = {"rejected_lines": "new_rejected_lines"}
 # These may hold ids of forgotten users, whose rows are deleted before they reach a table that is logged.
 FILTERED = NUMBERED_LATER | {"user_days": "new_user_days", "sessions": "new_sessions"}
 # The columns of `lake_files` that a version fills.
-RECORDED = ("key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at")
+RECORDED = (
+    "key", "fingerprint", "content_hash", "size", "lines", "events", "rejected", "empty", "newest_at", "event_days",
+)  # fmt: skip
 
 
 class StoredVersion(NamedTuple):

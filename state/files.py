@@ -28,8 +28,9 @@ class FileVersion(NamedTuple):
     """A version of a file that was read to its end, as the checkpoint records it.
 
     size: bytes in the lake. newest_at: time of its latest event, in microseconds since 1970-01-01 UTC; None without
-    events. reasons: how many lines were rejected for each reason. lines_before: for each chunk, by the byte at which it
-    begins, the number of lines before it.
+    events. event_days: how many clicks and displays it has by day and name of the event, as JSON. reasons: how many
+    lines were rejected for each reason. lines_before: for each chunk, by the byte at which it begins, the number of
+    lines before it.
     """
 
     key: str
@@ -41,6 +42,7 @@ class FileVersion(NamedTuple):
     rejected: int
     empty: int
     newest_at: int | None
+    event_days: str
     reasons: Mapping[str, int]
     lines_before: Mapping[int, int]
 

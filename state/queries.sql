@@ -411,21 +411,26 @@ update lake set first_new_file_id = %(first_file_id)s;
 -- record_files: the checkpoints of the versions that were ingested, in place of the former ones
 delete from lake_files where file_id = any(%(known)s);
 insert into lake_files
-(file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id)
+(
+    file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, event_days, counted_at,
+    commit_id
+)
 select
     files.file_id, files.key, files.fingerprint, files.content_hash, files.size,
-    files.lines, files.events, files.rejected, files.empty, files.newest_at, now(), %(commit_id)s
+    files.lines, files.events, files.rejected, files.empty, files.newest_at, files.event_days, now(), %(commit_id)s
 from unnest(
     %(file_id)s::integer[], %(key)s::text[], %(fingerprint)s::text[], %(content_hash)s::bytea[], %(size)s::bigint[],
-    %(lines)s::bigint[], %(events)s::bigint[], %(rejected)s::bigint[], %(empty)s::bigint[], %(newest_at)s::bigint[]
-) as files (file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at);
+    %(lines)s::bigint[], %(events)s::bigint[], %(rejected)s::bigint[], %(empty)s::bigint[], %(newest_at)s::bigint[],
+    %(event_days)s::jsonb[]
+) as files (file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, event_days);
 
 -- record_same: a file's new fingerprint, as its content is the same
 update lake_files
 set
     fingerprint = %(fingerprint)s,
     size = %(size)s,
-    newest_at = %(newest_at)s, -- older programs did not record it
+    newest_at = %(newest_at)s, -- older programs did not record it, nor the next one
+    event_days = %(event_days)s,
     commit_id = %(commit_id)s,
     error = null,
     failed_at = null
@@ -703,11 +708,12 @@ from unnest(%(known)s::integer[], %(file_id)s::integer[]) as kept (known, file_i
 inner join state.file_rejected_lines as lines on lines.file_id = kept.known;
 insert into lake_files
 (
-    file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
-    error, failed_at
+    file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, event_days, counted_at,
+    commit_id, error, failed_at
 )
 select
-    kept.file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, counted_at, commit_id,
+    kept.file_id, key, fingerprint, content_hash, size, lines, events, rejected, empty, newest_at, event_days, counted_at,
+    commit_id,
     kept.error, case when kept.error is not null then now() end
 from unnest(%(known)s::integer[], %(file_id)s::integer[], %(error)s::text[]) as kept (known, file_id, error)
 inner join state.lake_files as files on files.file_id = kept.known;
@@ -1835,7 +1841,8 @@ with wanted as (
         jsonb_build_object(
             'lines', read.lines, 'events', read.events, 'rejected', read.rejected, 'content_hash', read.content_hash,
             -- unknown if the file was ingested by an older program
-            'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end
+            'newest_at', case when known.newest_at is not null or known.events = 0 then read.newest_at end,
+            'event_days', case when known.event_days is not null then read.event_days end
         ) as contribution
     from pg_temp.lake_files as read
     left join state.lake_files as known using (key)
@@ -1863,7 +1870,8 @@ found as (
         key,
         'lake_files' as name,
         jsonb_build_object(
-            'lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash, 'newest_at', newest_at
+            'lines', lines, 'events', events, 'rejected', rejected, 'content_hash', content_hash, 'newest_at', newest_at,
+            'event_days', event_days
         ) as contribution
     from state.lake_files
     where fingerprint is not null

@@ -80,6 +80,7 @@ create table state.lake_files (
     error text,
     failed_at timestamptz,
     newest_at bigint,
+    event_days jsonb,
     exclude using hash (key with =),
     constraint every_line_is_accounted_for check (lines = events + rejected + empty)
 );
@@ -101,6 +102,7 @@ comment on column state.lake_files.commit_id is 'The transaction that counted it
 comment on column state.lake_files.error is 'Why its present version could not be read; null if it could.';
 comment on column state.lake_files.failed_at is 'When that error was found.';
 comment on column state.lake_files.newest_at is 'Time of the latest event of the counted version (microseconds since 1970-01-01 UTC); null without events, and if it was counted before this was recorded.';
+comment on column state.lake_files.event_days is 'Its clicks and displays by day and by the name of the event; null if it was counted before this was recorded.';
 
 create table state.file_article_days (
     title_at bigint,

@@ -13,7 +13,7 @@ from processor.reducers.events import MAX_ID_BYTES, MAX_LINE_BYTES, Columns, par
 from processor.reducers.fold import Fold
 from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text, put_text
 
-DISPLAY, CLICK, OTHER = range(3)
+OTHER = -1
 MAX_NAMES = 1000
 NEVER = -(1 << 63)
 NULLS = (b"", rb"\N")
@@ -25,18 +25,18 @@ _RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in ra
 
 
 class Article:
-    """An article on one day: its counts, and its latest texts with their times."""
+    """An article on one day: its events by kind, and its latest texts with their times."""
 
     __slots__ = ("category", "category_at", "counts", "title", "title_at")
 
-    def __init__(self) -> None:
-        self.counts = [0, 0]
+    def __init__(self, kinds: int) -> None:
+        self.counts = [0] * kinds
         self.title_at = self.category_at = NEVER
         self.title = self.category = ""
 
 
 class Day(NamedTuple):
-    """One day: displays and clicks by user, and its articles."""
+    """One day: its events of each kind by user, and its articles."""
 
     users: dict[bytes, list[int]]
     articles: dict[str, Article]
@@ -50,8 +50,10 @@ class FastFold(Fold):
         self._pick = itemgetter(header.timestamp, header.session, header.name, header.user, header.attributes)
         definition = header.definition
         self._keys = definition.article, definition.title, definition.category
-        self._kinds = dict.fromkeys((name.encode() for name in definition.display), DISPLAY)
-        self._kinds |= dict.fromkeys((name.encode() for name in definition.click), CLICK)
+        # The kind of an event is the place of its name: displays come first.
+        self._displays = len(definition.display)
+        self._names = [*sorted(definition.display), *sorted(definition.click)]
+        self._kinds = {name.encode(): kind for kind, name in enumerate(self._names)}
         self._sessions: dict[tuple[bytes, bytes], list[int]] = {}
         self._days: dict[int, Day] = {}
         self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, Article]]] = {}
@@ -68,6 +70,7 @@ class FastFold(Fold):
         has_nul = b"\0" in lines
         width, pick, loads, is_ascii = self._header.width, self._pick, orjson.loads, bytes.isascii
         article_key, title_key, category_key = self._keys
+        size = len(self._names)
         minutes, seconds, rests, kinds, sessions = self._minutes, _SECONDS, _RESTS, self._kinds, self._sessions
         for line, row in enumerate(rows, number):
             fields = row.split(b"\t")
@@ -121,7 +124,7 @@ class FastFold(Fold):
                         continue
                     article = articles.get(article_name)
                     if article is None:
-                        article = articles[article_name] = Article()
+                        article = articles[article_name] = Article(size)
                     article.counts[kind] += 1
                     title = get(title_key)
                     if (
@@ -141,7 +144,7 @@ class FastFold(Fold):
                         article.category_at, article.category = at, category
                 counts = users.get(user)
                 if counts is None:
-                    counts = users[user] = [0, 0]
+                    counts = users[user] = [0] * size
                 counts[kind] += 1
             if session is None:
                 sessions[user, session_id] = [at, at, 1]
@@ -192,15 +195,22 @@ class FastFold(Fold):
                     partial.sessions[name, session_id.decode()] = Span(first, last, events)
         partial.newest_at = max((last for _, last, _ in self._sessions.values()), default=None)
         for date, day in self._days.items():
+            for event_name, events in zip(self._names, map(sum, zip(*day.users.values(), strict=True)), strict=False):
+                if events:
+                    partial.event_days[event_name, date] = events
             for user, counts in day.users.items():
                 if user not in NULLS:
-                    partial.user_days[names[user], date] = Counts(*counts)
+                    partial.user_days[names[user], date] = self._count(counts)
             for article_name, article in day.articles.items():
-                partial.article_days[article_name, date] = Counts(*article.counts)
+                partial.article_days[article_name, date] = self._count(article.counts)
                 put_text(partial.titles, article_name, Text(article.title_at, article.title))
                 put_text(partial.categories, article_name, Text(article.category_at, article.category))
         partial.merge(self._partial)
         return partial
+
+    def _count(self, counts: list[int]) -> Counts:
+        displays = sum(counts[: self._displays])
+        return Counts(displays, sum(counts) - displays)
 
 
 def _is_id(field: bytes) -> bool:

@@ -6,6 +6,7 @@ module uses no file, no network and no SQL.
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -52,6 +53,7 @@ class Partial:
     article_days, user_days: counts by (article or user id, day); a day is the number of days since 1970-01-01 UTC.
     sessions: spans by (user id, session id). titles, categories: the latest text by article id.
     chunks: by the byte at which they begin. rejections: by (that byte of their chunk, line in the chunk from 0).
+    event_days: the number of clicks and displays by (name of the event, day), with or without an article or a user.
     events, empty: the number of lines with an event, and of empty lines. newest_at: time of the latest event.
     All times are microseconds since 1970-01-01 UTC.
     """
@@ -63,6 +65,7 @@ class Partial:
     categories: dict[str, Text] = field(default_factory=dict)
     chunks: dict[int, Chunk] = field(default_factory=dict)
     rejections: dict[tuple[int, int], Rejection] = field(default_factory=dict)
+    event_days: Counter[tuple[str, int]] = field(default_factory=Counter)
     events: int = 0
     empty: int = 0
     newest_at: int | None = None
@@ -80,6 +83,7 @@ class Partial:
         else:
             return
         day = event.at // DAY_MICROSECONDS
+        self.event_days[event.name, day] += 1
         if event.user:
             _put_counts(self.user_days, (event.user, day), counts)
         if event.article:
@@ -94,6 +98,7 @@ class Partial:
         self.events += other.events
         self.empty += other.empty
         self.newest_at = pick_later(self.newest_at, other.newest_at)
+        self.event_days.update(other.event_days)
         for article_day, counts in other.article_days.items():
             _put_counts(self.article_days, article_day, counts)
         for user_day, counts in other.user_days.items():
@@ -115,7 +120,7 @@ class Partial:
         if shards == 1:
             return {0: self}
         parts = {shard: Partial() for shard in range(shards)}
-        parts[0].chunks, parts[0].rejections = self.chunks, self.rejections
+        parts[0].chunks, parts[0].rejections, parts[0].event_days = self.chunks, self.rejections, self.event_days
         parts[0].events, parts[0].empty, parts[0].newest_at = self.events, self.empty, self.newest_at
         for (article, day), counts in self.article_days.items():
             parts[_shard_of(article, shards)].article_days[article, day] = counts

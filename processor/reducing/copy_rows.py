@@ -1,5 +1,8 @@
 """Turns a partial into rows for COPY, without the id of their file."""
 
+import json
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 
@@ -42,6 +45,18 @@ def _article_days(partial: "Partial") -> list[str]:
             f"{_escaped(article)}\t{_iso(day)}\t{displays}\t{clicks}\t{title_at}\t{category_at}\t{title}\t{category}\n"
         )
     return rows
+
+
+def make_event_days(event_days: Mapping[tuple[str, int], int]) -> str:
+    """Return the numbers of events by name and day as JSON, by day and then by name.
+
+    >>> make_event_days({("article_viewed", 17942): 3})
+    '{"2019-02-15": {"article_viewed": 3}}'
+    """
+    days = defaultdict[str, dict[str, int]](dict)
+    for (name, day), events in sorted(event_days.items()):
+        days[_iso(day)][name] = events
+    return json.dumps(days)
 
 
 def _on(day: int, text: "Text | None") -> tuple[int | str, str]:

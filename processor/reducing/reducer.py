@@ -14,6 +14,7 @@ class ReducedPartial(NamedTuple):
 
     chunks: by the byte of the file at which they begin. reasons: how many lines were rejected for each reason.
     size: bytes read from the lake. newest_at: time of the latest event, in microseconds since 1970-01-01 UTC.
+    event_days: clicks and displays by the name of the event and the day, in days since 1970-01-01.
     """
 
     rows: Rows
@@ -23,6 +24,7 @@ class ReducedPartial(NamedTuple):
     reasons: Counter[str]
     size: int
     newest_at: int | None
+    event_days: Counter[tuple[str, int]]
 
     @classmethod
     def of(cls, partial: Partial, rows: Rows, size: int) -> "ReducedPartial":
@@ -31,7 +33,8 @@ class ReducedPartial(NamedTuple):
         partial: what was reduced. rows: its rows. size: the bytes that were read from the lake for it.
         """
         reasons = Counter(rejection.reason for rejection in partial.rejections.values())
-        return cls(rows, partial.chunks, partial.events, partial.empty, reasons, size, partial.newest_at)
+        numbers = partial.events, partial.empty, reasons, size, partial.newest_at, partial.event_days
+        return cls(rows, partial.chunks, *numbers)
 
 
 class Reducer(Protocol):

@@ -48,6 +48,7 @@ CHECKPOINT = [
     "rejected = rejected + 1, lines = lines + 1",
     "empty = empty + 1, lines = lines + 1",
     "newest_at = newest_at + 1",
+    "event_days = '{}'",
     "file_id = file_id + 100",
 ]
 

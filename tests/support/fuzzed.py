@@ -5,6 +5,7 @@ The first byte decides what the others are: a file as it is stored, a line, a ti
 
 import functools
 import gzip
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
@@ -133,6 +134,7 @@ def check_file(data: bytes) -> None:
         assert (version.events, version.rejected) == (len(wanted.events), len(wanted.rejected))
         assert version.lines == version.events + version.rejected + wanted.empty
         assert version.newest_at == oracle.newest_at(wanted)
+        assert json.loads(version.event_days) == oracle.event_days(wanted)
         assert version.reasons == Counter(bad.reason for bad in wanted.rejected)
     try:
         plain = b"".join(read_text(lake, file))
@@ -159,6 +161,7 @@ def check_file(data: bytes) -> None:
                 total.add(of_the_program(event), Definition())
             total.empty = wanted.empty
             assert without_chunk_starts(whole)[0] == without_chunk_starts(total)[0], name
+            assert whole.event_days == total.event_days, name
             assert (whole.events, whole.empty) == (total.events, total.empty), name
             assert whole.newest_at == total.newest_at == oracle.newest_at(wanted), name
 

@@ -262,6 +262,16 @@ def newest_at(reading: FileReading) -> int | None:
     return max(times) if times else None
 
 
+def event_days(reading: FileReading, definition: Definition = ASSIGNMENT) -> dict[str, dict[str, int]]:
+    """Return how many clicks and displays a file has by day and name of the event."""
+    days: dict[str, dict[str, int]] = {}
+    for event in reading.events:
+        if event.name in definition.click + definition.display:
+            names = days.setdefault(local_day(event.when, definition).isoformat(), {})
+            names[event.name] = names.get(event.name, 0) + 1
+    return days
+
+
 def decompressed(data: bytes, key: str) -> bytes:
     """The plain bytes of a file, by the suffix of its key."""
     try:

@@ -16,6 +16,7 @@ def without_chunk_starts(partial: Partial) -> tuple[object, ...]:
     lines = sum(chunk.lines for chunk in partial.chunks.values())
     return (
         (partial.article_days, partial.user_days, partial.sessions, partial.titles, partial.categories),
+        partial.event_days,
         (partial.events, partial.empty, lines, partial.newest_at),
     )
 

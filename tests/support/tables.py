@@ -16,6 +16,7 @@ from tests.support.oracle import (
     Definition,
     Rejected,
     UserRow,
+    event_days,
     expected,
     is_lake_file,
     newest_at,
@@ -34,13 +35,14 @@ ADDED_UP = {
 
 
 class File(NamedTuple):
-    """The checkpoint of an ingested version: its fingerprint, its lines by kind, and its latest event."""
+    """The checkpoint of an ingested version: its fingerprint, its lines by kind, its latest event, what is counted."""
 
     fingerprint: str
     lines: int
     events: int
     rejected: int
     newest_at: int | None
+    event_days: dict[str, dict[str, int]] | None
 
 
 class Tables(NamedTuple):
@@ -78,7 +80,9 @@ def tables(url: str) -> Tables:
             rejected: dict[str, list[Rejected]] = {}
             for key, number, reason, raw in cur.fetchall():
                 rejected.setdefault(key, []).append(Rejected(number, reason, bytes(raw)))
-            cur.execute("select key, fingerprint, lines, events, rejected, newest_at, error from state.lake_files")
+            cur.execute(
+                "select key, fingerprint, lines, events, rejected, newest_at, event_days, error from state.lake_files"
+            )
             files = cur.fetchall()
             counting = {key: File(*numbers) for key, *numbers, _ in files if numbers[0] is not None}
             failed = {row[0] for row in files if row[-1] is not None}
@@ -136,6 +140,9 @@ class Model:
                 len(reading.events),
                 len(reading.rejected),
                 newest_at(reading) if self._knows_newest or found.counting[key].newest_at is not None else None,
+                event_days(reading, self.definition)
+                if self._knows_newest or found.counting[key].event_days is not None
+                else None,
             )
             for key, reading in readings.items()
         }

@@ -19,7 +19,7 @@ from processor.output.metrics import Metrics
 from processor.run_tally import RunTally
 from state.files import FileVersion
 
-VERSION = FileVersion("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
+VERSION = FileVersion("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, "{}", {"wrong_field_count": 2}, {0: 0})
 ERROR = "it is broken; write it again"
 # Every event of the port, with its values.
 EVENTS: dict[str, tuple[Any, ...]] = {

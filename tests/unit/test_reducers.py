@@ -1,6 +1,7 @@
 """The laws of partials: any order and any split of the lines give the same result."""
 
 import copy
+from collections import Counter
 from datetime import date, datetime, timedelta
 
 from hypothesis import given, settings
@@ -89,6 +90,7 @@ def test_a_partial_is_the_sum_of_its_events(events: list[Event]) -> None:
     counted = [event for event in events if event.name != "other"]
     assert partial.events == len(events)
     assert partial.newest_at == max((event.at for event in events), default=None)
+    assert partial.event_days == Counter((event.name, day_of(event)) for event in counted)
     for (article, day), counts in partial.article_days.items():
         its = [event for event in counted if event.article == article and day_of(event) == day]
         clicks = sum(event.name == "article_viewed" for event in its)

@@ -8,7 +8,7 @@ import pytest
 from processor.run_tally import RunTally
 from state.files import FileVersion
 
-VERSION = FileVersion("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, {"wrong_field_count": 2}, {0: 0})
+VERSION = FileVersion("a.tsv", "1", 99, b"hash", 7, 4, 2, 1, None, "{}", {"wrong_field_count": 2}, {0: 0})
 
 
 def test_a_tally_is_the_row_of_a_run_until_its_clock_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
