@@ -1,6 +1,6 @@
 """Parses one line of a lake file into an Event or a Rejection.
 
-The README's "What is counted" defines the format, the counted events and the reasons to reject a line. This module
+docs/tables.md defines the format, the counted events and the reasons to reject a line. This module
 uses no file, no network and no SQL.
 """
 
