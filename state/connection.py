@@ -1,36 +1,24 @@
 """A connection to the database, with named statements, and with transactions that are retried."""
 
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
-from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from state.backoff import retry
-from state.errors import DatabaseError, DatabaseSettingError, DatabaseUnavailableError
-from state.postgres_errors import advise, describe_wrong_url, explain_failed_connection, is_temporary, shorten
+from state.connector import Connector, close_connection, keep_server_message
+from state.errors import DatabaseError, DatabaseSettingError
+from state.postgres_errors import advise, is_temporary, shorten
+from state.queries import CONSTANTS, read_queries
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
-FOLDER = Path(__file__).parent
 MIN_SERVER_VERSION = 150000
-MAX_CONNECT_PAUSE_SECONDS = 3.0
 SEARCH_PATH = "state, public, pg_temp"
-# Every statement may use these as named parameters. `epoch`: the microseconds from the year 1 to 1970.
-CONSTANTS = {"epoch": (datetime(1970, 1, 1) - datetime(1, 1, 1)) // timedelta(microseconds=1)}  # noqa: DTZ001 both UTC
 
 T = TypeVar("T")
-
-
-def read_queries() -> dict[str, str]:
-    """Return every statement of `queries.sql` by its name."""
-    parts = re.split(r"^-- (\w+): .*\n", (FOLDER / "queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
 class Place(NamedTuple):
@@ -58,26 +46,9 @@ class Connection:
         is_read_only: bool = False,
     ) -> None:
         """Parse the URL without connecting; raises DatabaseSettingError for a wrong one."""
-        import psycopg2
-
-        self._wait_seconds, self._warn, self._is_read_only = wait_seconds, warn, is_read_only
+        self._connector = Connector(url, wait_seconds, is_read_only)
+        self._warn, self._is_read_only = warn, is_read_only
         self.queries = read_queries()
-        try:
-            self._parameters: dict[str, Any] = {**psycopg2.extensions.parse_dsn(url)} if url else {}
-            # An unescaped @ or / in a password puts the rest of it here, and so into libpq's error messages.
-            if any("@" in self._parameters.get(name, "") for name in ("host", "dbname")):
-                raise psycopg2.ProgrammingError
-        except (psycopg2.ProgrammingError, UnicodeError) as error:
-            raise DatabaseSettingError(describe_wrong_url(error, url)) from None
-        defaults = {
-            "application_name": "event-lake",
-            "connect_timeout": "10",
-            "keepalives_idle": "30",
-            "keepalives_interval": "10",
-            "keepalives_count": "3",
-            "tcp_user_timeout": "60000",
-        }
-        self._parameters = defaults | self._parameters | {"client_encoding": "UTF8"}
         self._connection: connection | None = None
         self.connections = 0
         self._is_cancelled = False
@@ -227,67 +198,10 @@ class Connection:
 
     def open(self) -> "connection":
         """Return a new connection; waits until the database can be reached. Raises DatabaseError."""
-        import psycopg2
-        from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
-        from psycopg2.extras import NamedTupleCursor
-
-        def connect() -> "connection":
-            try:
-                made: connection = psycopg2.connect(**self._parameters, cursor_factory=NamedTupleCursor)
-            except (psycopg2.Error, UnicodeDecodeError) as error:
-                failure = explain_failed_connection(error, self._parameters)
-                kind = DatabaseSettingError if failure.is_final else DatabaseUnavailableError
-                raise kind(f"no connection to the database: {failure.line}; {failure.advice}") from None
-            # A statement must see what was committed before it began, whatever the role's default is: the fence relies
-            # on it, and so does the check whether a commit whose outcome is unknown took place.
-            made.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
-            if self._is_read_only:
-                made.readonly = True
-            return made
-
-        has_warned = False
-
-        def warn_once(error: Exception) -> None:
-            nonlocal has_warned
-            if not has_warned:
-                line = shorten(error).removeprefix("no connection to the database: ").rpartition(";")[0]
-                self.warn(f"waiting for the database, {self._wait_seconds:.0f} s at most ({line})")
-            has_warned = True
-
-        return retry(
-            connect,
-            lambda error: isinstance(error, DatabaseUnavailableError),
-            warn_once,
-            attempts=inf,
-            seconds=self._wait_seconds,
-            longest=MAX_CONNECT_PAUSE_SECONDS,
-        )
+        return self._connector.connect(self.warn)
 
     def close(self) -> None:
         """Close the connection, if one is open; the next transaction makes another."""
         connection, self._connection = self._connection, None
         if connection is not None:
             close_connection(connection)
-
-
-def close_connection(connection: "connection") -> None:
-    """Roll back and close a connection: without the rollback, a closed one may keep its locks for a moment."""
-    import psycopg2
-
-    with suppress(psycopg2.Error):
-        connection.rollback()
-    connection.close()
-
-
-@contextmanager
-def keep_server_message(connection: "connection") -> Iterator[None]:
-    """Raise an error of psycopg2, which drops the server's last message, with that message."""
-    import psycopg2
-
-    try:
-        yield
-    except psycopg2.OperationalError as error:
-        message = connection.info.error_message if connection.closed and error.pgcode is None else None
-        if message:
-            raise psycopg2.OperationalError(message) from error
-        raise

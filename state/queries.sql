@@ -1,5 +1,5 @@
 -- Every statement of the program, each under a line "-- name: what it does". Parameters have names; `epoch`, the
--- microseconds from the year 1 to 1970, is passed to every statement (`state/connection.py`).
+-- microseconds from the year 1 to 1970, is passed to every statement (`state/queries.py`).
 -- Tables are found along the search_path that `apply_settings` sets, so the same statements also ingest into the
 -- comparison tables, which have the same names. Where a statement reads a table that grows with history, a lateral
 -- subquery that the planner cannot pull up limits it to one index look-up for each row that changed.

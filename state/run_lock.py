@@ -5,7 +5,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from state.connection import SEARCH_PATH, Connection, close_connection, keep_server_message
+from state.connection import SEARCH_PATH, Connection
+from state.connector import close_connection, keep_server_message
 from state.errors import BusyError
 
 if TYPE_CHECKING:

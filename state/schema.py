@@ -4,12 +4,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from state.connection import FOLDER, SEARCH_PATH, Connection
+from state.connection import SEARCH_PATH, Connection
 from state.errors import DatabaseError, DatabaseSettingError, SupersededError, UnusedDatabaseError
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
+FOLDER = Path(__file__).parent
 UNUSED = "nothing was counted into this database yet: python run.py counts the lake"
 
 

@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from state import embedded_process
-from state.connection import read_queries
 from state.database import Database
+from state.queries import read_queries
 from state.schema import list_migrations
 from tests.support.database_queries import everything, execute
 from tests.support.event_files import CLICK, HEADER

@@ -16,9 +16,9 @@ from processor import pipeline
 from processor.lake.open_lake import open_lake
 from processor.lake.selection import Selection
 from processor.plan import Plan
-from state.connection import CONSTANTS
 from state.database import Database
 from state.files import Failure
+from state.queries import CONSTANTS
 from state.store import Store
 from tests.support.database_queries import ask
 from tests.support.event_files import HEADER, events

@@ -141,6 +141,8 @@ TESTS = {
     " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
     " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
+    "state/connector.py": RUNS,
+    "state/queries.py": RUNS,
     "state/database.py": RUNS,
     "state/read_only_database.py": RUNS,
     "state/recorded_lake.py": RUNS,
