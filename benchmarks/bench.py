@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.databases import KEYS, SESSIONS, check_same, new_database, postmaster_id, rows, share_of_state, until
 from benchmarks.lakes import clean, cut_off, split
-from benchmarks.processes import ROOT, Took, memory, took
+from benchmarks.processes import ROOT, Usage, measure_command, memory
 from state import embedded
 from tests.support import made_lake
 from tests.support.event_files import HEADER
@@ -43,13 +43,13 @@ class Bench:
     def _many(self, count: int, least: int = 100) -> int:
         return max(least, int(count * self._scale))
 
-    def _run(self, lake: Path, database: str, *options: str) -> Took:
+    def _run(self, lake: Path, database: str, *options: str) -> Usage:
         command = [sys.executable, str(ROOT / "run.py"), *options]
-        return took(command, self._postmaster, LAKE_URL=str(lake), DATABASE_URL=database)
+        return measure_command(command, self._postmaster, LAKE_URL=str(lake), DATABASE_URL=database)
 
-    def _peer(self, name: str, lake: Path, database: str) -> Took:
+    def _peer(self, name: str, lake: Path, database: str) -> Usage:
         command = [sys.executable, "-m", "benchmarks.peers", name, str(lake)]
-        done = took(command, self._postmaster, DATABASE_URL=database)
+        done = measure_command(command, self._postmaster, DATABASE_URL=database)
         check_same(database, name)
         return done
 
@@ -68,7 +68,7 @@ class Bench:
         for path in made_lake.write(lake, days=3, lines=lines, users=users, articles=articles):
             clean(path)
         text = sum(path.stat().st_size for path in lake.glob("*.tsv"))
-        ways: dict[str, list[Took]] = {}
+        ways: dict[str, list[Usage]] = {}
         for turn in range(self._rounds):
             with new_database(self._server) as database:
                 ways.setdefault("this program", []).append(self._run(lake, database))
@@ -78,7 +78,7 @@ class Bench:
                     ways.setdefault(peer, []).append(self._peer(peer, lake, database))
                 sizes, ((article_days, articles, sessions, user_days),) = share_of_state(database), rows(database, KEYS)
             alone = [sys.executable, "-m", "benchmarks.reducers", str(lake)]
-            ways.setdefault("its reducers alone", []).append(took(alone))
+            ways.setdefault("its reducers alone", []).append(measure_command(alone))
             with new_database(self._server) as database:
                 ways.setdefault("one worker", []).append(self._run(lake, database, "--workers", "1"))
         ours, duckdb = ways["this program"], ways["duckdb"]
@@ -104,7 +104,7 @@ class Bench:
         """Ingest many small files of one day."""
         lake, files = self._folder / "small", self._many(2_000)
         split(made_lake.write(self._folder / "unsplit", days=1, lines=100 * files)[0], 100, lake)
-        ours, duckdb, first, last = list[Took](), list[Took](), list[Took](), list[Took]()
+        ours, duckdb, first, last = list[Usage](), list[Usage](), list[Usage](), list[Usage]()
         for _ in range(self._rounds):
             with new_database(self._server) as database:
                 ours.append(self._run(lake, database))
@@ -169,7 +169,7 @@ class Bench:
         lake = self._folder / "history"
         paths = made_lake.write(lake, days=days, lines=lines, seed=3, first_day=FIRST)
         single = self._folder / "single"
-        on_top, alone, replaced, late, newest = (list[Took]() for _ in range(5))
+        on_top, alone, replaced, late, newest = (list[Usage]() for _ in range(5))
         middle = paths[days // 2 :]
         held = [
             (runs, cut_off(path, 1000 if lines > 10_000 else 50), lake / f"{path.stem}-{turn}.tsv")
@@ -206,7 +206,7 @@ class Bench:
         lake = self._folder / "sessions"
         made_lake.write(lake, days=1, lines=self._many(300_000), seed=5)
         files = max(1, int(1000 * self._scale))
-        on_top, alone = list[Took](), list[Took]()
+        on_top, alone = list[Usage](), list[Usage]()
         with new_database(self._server) as database:
             empty = self._folder / "none"
             empty.mkdir()
@@ -256,11 +256,11 @@ class Bench:
 
     def start(self) -> Iterator[str]:
         """Start the program to print its help."""
-        runs = [took([sys.executable, str(ROOT / "run.py"), "--help"]) for _ in range(3 * self._rounds)]
+        runs = [measure_command([sys.executable, str(ROOT / "run.py"), "--help"]) for _ in range(3 * self._rounds)]
         yield row("seconds to print --help", median(run.seconds for run in runs), 0.15)
 
 
-def ratio(ours: list[Took], theirs: list[Took], figure: str) -> float:
+def ratio(ours: list[Usage], theirs: list[Usage], figure: str) -> float:
     """Return the median of the ratios of pairs of runs."""
     return float(median(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)))
 

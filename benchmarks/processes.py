@@ -12,8 +12,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class Took(NamedTuple):
-    """What a command took: seconds by the clock, CPU seconds and peak bytes of its processes.
+class Usage(NamedTuple):
+    """What a command used: seconds by the clock, CPU seconds and peak bytes of its processes.
 
     `server` is the CPU seconds of the database's backends meanwhile.
     """
@@ -24,7 +24,7 @@ class Took(NamedTuple):
     server: float = 0
 
 
-def took(command: list[str], server: psutil.Process | None = None, **environment: str) -> Took:
+def measure_command(command: list[str], server: psutil.Process | None = None, **environment: str) -> Usage:
     """Run a command to its end; raises RuntimeError if it fails.
 
     `server` is the database server whose CPU time is measured too; `environment` is added to the command's environment.
@@ -53,7 +53,7 @@ def took(command: list[str], server: psutil.Process | None = None, **environment
             raise RuntimeError(f"{' '.join(command)} ended with {code}: {output.read().decode()[-500:]}")
     after = os.times()
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Took(seconds, cpu, most[0], backends(server) - served)
+    return Usage(seconds, cpu, most[0], backends(server) - served)
 
 
 def backends(server: psutil.Process | None) -> float:

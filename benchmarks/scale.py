@@ -77,9 +77,9 @@ class Meter:
                 for process in (parent, *parent.children(recursive=True)):
                     with process.oneshot():
                         times, key = process.cpu_times(), (process.pid, process.create_time())
-                    took = times.user + times.system
-                    first, _ = self._seen.get(key, (0.0 if self._has_begun else took, took))
-                    self._seen[key] = first, took
+                    used = times.user + times.system
+                    first, _ = self._seen.get(key, (0.0 if self._has_begun else used, used))
+                    self._seen[key] = first, used
             except psutil.NoSuchProcess:
                 continue
 

@@ -17,12 +17,12 @@ from processor.lake.open_lake import open_lake
 from processor.lake.sqs import QueueNotifications
 from tests.support.accounts import as_nobody
 from tests.support.event_files import FILES, LAKE, events
-from tests.support.odd_s3 import Asked, OddS3, Refusal
+from tests.support.odd_s3 import OddS3, Request, S3Error
 from tests.support.program_runs import Run, run
 from tests.support.tables import Model, counted
 from tests.support.waiting import wait_until
 
-EXPIRED = Refusal(400, "ExpiredToken", "The provided token has expired.")
+EXPIRED = S3Error(400, "ExpiredToken", "The provided token has expired.")
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def keys(keyless: OddS3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Key
     return made
 
 
-def only(key: str, refusal: Refusal = EXPIRED) -> object:
+def only(key: str, refusal: S3Error = EXPIRED) -> object:
     """Return a function that refuses every other key."""
-    return lambda asked: None if asked.access_key == key else refusal
+    return lambda request: None if request.access_key == key else refusal
 
 
 def test_a_watch_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str) -> None:
@@ -86,16 +86,16 @@ def test_credentials_may_be_renewed_before_they_are_refused(
     lake = {f"{number:02}.tsv": events(number, 9, f"t{number}") for number in range(40)}
     odd.put(lake)
 
-    def refuse(asked: Asked) -> Refusal | None:
-        if asked.what != "get" or len(odd.gets()) < 20:
+    def refuse(request: Request) -> S3Error | None:
+        if request.kind != "get" or len(odd.gets()) < 20:
             return None
         keys.write("NEW")
-        return None if asked.access_key == "NEW" else Refusal(403, code)
+        return None if request.access_key == "NEW" else S3Error(403, code)
 
     odd.refuse = refuse
     done = run("--workers", "2", lake=LAKE, database=database)
     assert (done.returncode, done.stderr) == (0, "")
-    assert {asked.access_key for asked in odd.asked} == {"OLD", "NEW"}
+    assert {request.access_key for request in odd.requests} == {"OLD", "NEW"}
     Model().check(database, lake)
 
 
@@ -105,8 +105,8 @@ def test_a_request_is_repeated_after_another_thread_renewed_the_credentials(odd:
     files = list(lake.list_files())
     is_taken_up = Event()
 
-    def refuse(asked: Asked) -> Refusal | None:
-        if asked.access_key == "NEW":
+    def refuse(request: Request) -> S3Error | None:
+        if request.access_key == "NEW":
             is_taken_up.set()
             return None
         if len(odd.gets()) > 1:
@@ -143,10 +143,10 @@ def test_unchanged_credentials_are_sent_once(odd: OddS3, keys: Keys, left: str) 
     elif left == "half a file":
         keys.path.write_text("[default", encoding="utf-8")
     odd.refuse = lambda _: EXPIRED
-    asked = len(odd.asked)
+    count = len(odd.requests)
     with pytest.raises(LakeError, match="the AWS credentials have expired; renew them"):
         list(lake.list_files())
-    assert [request.access_key for request in odd.asked[asked:]] == ["OLD"]
+    assert [request.access_key for request in odd.requests[count:]] == ["OLD"]
     keys.write("NEW")
     odd.refuse = only("NEW")  # type: ignore[assignment]
     assert len(list(lake.list_files())) == len(FILES)
@@ -165,7 +165,7 @@ def test_a_queue_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str)
         odd.messages.append({"MessageId": "1", "ReceiptHandle": "1", "Body": json.dumps(body)})
         wait_until(lambda: "b.tsv" in counted(database))
         wait_until(lambda: "the queue answers again" in going.errors)
-        wait_until(lambda: any(asked.what == "delete" for asked in odd.asked))
+        wait_until(lambda: any(request.kind == "delete" for request in odd.requests))
         going.process.terminate()
         assert going.end() == 0
         assert len(going.errors.splitlines()) == 2
@@ -173,18 +173,18 @@ def test_a_queue_uses_renewed_credentials(odd: OddS3, keys: Keys, database: str)
 
 QUEUE = [
     (EXPIRED, LakeSettingError, "the AWS credentials have expired; renew them"),
-    (Refusal(403, "AccessDeniedException", "User: x is not authorized to perform: sqs:receivemessage on resource: y"),
+    (S3Error(403, "AccessDeniedException", "User: x is not authorized to perform: sqs:receivemessage on resource: y"),
      LakeSettingError, "allow sqs:receivemessage, or fix QUEUE_URL"),
-    (Refusal(403, "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt on resource: y"),
+    (S3Error(403, "AccessDeniedException", "User: x is not authorized to perform: kms:Decrypt on resource: y"),
      LakeSettingError, "allow kms:Decrypt"),
-    (Refusal(403, "AccessDeniedException"), LakeSettingError, "allow sqs:ReceiveMessage and sqs:DeleteMessage"),
-    (Refusal(403, "InvalidClientTokenId"), LakeSettingError, "AWS does not know these credentials"),
-    (Refusal(403, "InvalidSignatureException", "Signature expired: a is now earlier than b"), LakeError, "the clock"),
-    (Refusal(400, "AWS.SimpleQueueService.NonExistentQueue"), LakeSettingError, "no such queue; fix QUEUE_URL"),
-    (Refusal(400, "QueueDoesNotExist"), LakeSettingError, "no such queue; fix QUEUE_URL"),
-    (Refusal(400, "KmsDisabled"), LakeSettingError, "KMS key cannot be used; enable or restore"),
-    (Refusal(400, "ThrottlingException"), LakeError, "run again later"),
-    (Refusal(400, "Strange"), LakeError, "look up the error Strange"),
+    (S3Error(403, "AccessDeniedException"), LakeSettingError, "allow sqs:ReceiveMessage and sqs:DeleteMessage"),
+    (S3Error(403, "InvalidClientTokenId"), LakeSettingError, "AWS does not know these credentials"),
+    (S3Error(403, "InvalidSignatureException", "Signature expired: a is now earlier than b"), LakeError, "the clock"),
+    (S3Error(400, "AWS.SimpleQueueService.NonExistentQueue"), LakeSettingError, "no such queue; fix QUEUE_URL"),
+    (S3Error(400, "QueueDoesNotExist"), LakeSettingError, "no such queue; fix QUEUE_URL"),
+    (S3Error(400, "KmsDisabled"), LakeSettingError, "KMS key cannot be used; enable or restore"),
+    (S3Error(400, "ThrottlingException"), LakeError, "run again later"),
+    (S3Error(400, "Strange"), LakeError, "look up the error Strange"),
 ]  # fmt: skip
 
 
@@ -192,7 +192,7 @@ QUEUE = [
 def test_a_queue_that_is_refused_says_what_to_do(
     odd: OddS3,
     monkeypatch: pytest.MonkeyPatch,
-    refusal: Refusal,
+    refusal: S3Error,
     kind: type,
     says: str,
 ) -> None:
@@ -290,11 +290,11 @@ def test_a_setting_decides_how_often_a_request_is_tried(
         monkeypatch.setenv(name, value)
     client, _ = make_client("s3")
     assert client.meta.config.retries == retries
-    odd.refuse = lambda _: Refusal(503, "SlowDown")
+    odd.refuse = lambda _: S3Error(503, "SlowDown")
     if settings.get("AWS_MAX_ATTEMPTS") == "2":
         with pytest.raises(LakeError, match="SlowDown"):
             list(open_lake(LAKE).list_files())
-        assert len(odd.asked) == 2
+        assert len(odd.requests) == 2
 
 
 def test_an_impossible_bucket_is_a_wrong_setting(odd: OddS3) -> None:
@@ -378,11 +378,11 @@ def test_a_failed_role_is_reported(keyless: OddS3, monkeypatch: pytest.MonkeyPat
         list(open_lake(LAKE).list_files())
     assert not isinstance(raised.value, LakeSettingError)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", keyless.url)
-    keyless.sts = Refusal(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+    keyless.sts = S3Error(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
     with pytest.raises(LakeSettingError, match=r"AssumeRoleWithWebIdentity was refused \(AccessDenied\)"):
         list(open_lake(LAKE).list_files())
 
-    keyless.sts = Refusal(503, "ServiceUnavailable")
+    keyless.sts = S3Error(503, "ServiceUnavailable")
     with pytest.raises(LakeError, match="ServiceUnavailable") as raised:
         list(open_lake(LAKE).list_files())
     assert not isinstance(raised.value, LakeSettingError)

@@ -41,10 +41,10 @@ def test_any_history_gives_one_pass_over_the_present_files(database: str, histor
     with Database(database):
         pass  # this makes the schema
 
-    class Here(Histories):
+    class TheseHistories(Histories):
         url = database
 
-    run_state_machine_as_test(Here, settings=settings(max_examples=histories, stateful_step_count=12))
+    run_state_machine_as_test(TheseHistories, settings=settings(max_examples=histories, stateful_step_count=12))
 
 
 def text(*events: tuple[str, str, str, str]) -> bytes:

@@ -16,7 +16,7 @@ from processor.lake.open_lake import open_lake
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.ingest import PLAN, ingest_folder
 from tests.support.lake_files import fingerprints
-from tests.support.odd_s3 import Asked, OddS3, Refusal
+from tests.support.odd_s3 import OddS3, Request, S3Error
 from tests.support.program_runs import Run, read_result, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
@@ -109,13 +109,13 @@ def lake(odd: OddS3, monkeypatch: pytest.MonkeyPatch) -> Lake:  # noqa: ARG001
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(present=KEYS, known=KEYS, page=st.integers(1, 4), heeds=st.booleans())
+@given(present=KEYS, known=KEYS, page=st.integers(1, 4), obeys=st.booleans())
 def test_known_keys_change_nothing_but_the_order_of_the_requests(
-    odd: OddS3, lake: Lake, present: list[str], known: list[str], page: int, heeds: bool
+    odd: OddS3, lake: Lake, present: list[str], known: list[str], page: int, obeys: bool
 ) -> None:
     odd.objects.clear()
     odd.put(dict.fromkeys([*present, "b", "_c.tsv"], b"x"))
-    odd.page, odd.heeds_start_after = page, heeds
+    odd.page, odd.obeys_start_after = page, obeys
     assert list(lake.list_files(known)) == list(lake.list_files())
 
 
@@ -124,13 +124,13 @@ def test_pages_of_known_keys_are_listed_at_the_same_time(odd: OddS3, lake: Lake)
     odd.put(dict.fromkeys(names, b"x"))
     all_three = threading.Barrier(3)
 
-    def wait(asked: Asked) -> None:
-        if asked.what == "list":
+    def wait(request: Request) -> None:
+        if request.kind == "list":
             all_three.wait(30)
 
     odd.refuse = wait
     assert [file.key for file in lake.list_files(names[:4])] == names
-    assert sorted(str(asked.after) for asked in odd.asked) == ["None", "p/1.tsv", "p/3.tsv"]
+    assert sorted(str(request.after) for request in odd.requests) == ["None", "p/1.tsv", "p/3.tsv"]
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -153,7 +153,7 @@ def test_a_run_lists_what_it_knows_at_the_same_time(odd: OddS3, database: str) -
     odd.put(FILES)
     for _ in range(2):
         ingest_folder(LAKE, database, PLAN)
-    listed = [str(asked.after) for asked in odd.asked if asked.what == "list"]
+    listed = [str(request.after) for request in odd.requests if request.kind == "list"]
     names = sorted(FILES)
     assert sorted(listed) == sorted(["None", "None", *(f"p/{name}" for name in names[1::2])])
     Model().check(database, FILES)
@@ -260,7 +260,7 @@ def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -
 
     def edit(page: dict[str, Any]) -> None:
         held = {item["Key"]: item for item in page["Contents"]}
-        token = odd.asked[-1].token
+        token = odd.requests[-1].token
         if page["Prefix"] == "p/":
             page["Contents"] = [held[f"p/{name}"] for name in pages[token]]
             page.update(
@@ -272,14 +272,14 @@ def test_a_directory_bucket_may_list_in_any_order_but_no_key_twice(odd: OddS3) -
     odd.edit = edit
     # The endpoint accepts any bucket; only the name makes it a directory bucket.
     place = "s3://lake--use1-az4--x-s3/p/"
-    odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if "session" in asked.key else None
+    odd.refuse = lambda request: S3Error(404, "NoSuchKey") if "session" in request.key else None
     lake = open_lake(place)
     listing = lake._listing  # type: ignore[attr-defined]
     listing._client, listing._bucket = open_lake(LAKE)._listing._client, "lake"  # type: ignore[attr-defined]
     assert {file.key for file in lake.list_files()} == {"d.tsv", "x/b.tsv", "a.tsv", "x/a.tsv"}
     assert lake.find("x/b.tsv") == next(file for file in lake.list_files() if file.key == "x/b.tsv")
     assert lake.find("x/c.tsv") is None
-    assert {asked.key for asked in odd.asked} == {"p/", "p/x/"}
+    assert {request.key for request in odd.requests} == {"p/", "p/x/"}
     pages["1"][1] = "x/b.tsv"
     with pytest.raises(LakeError, match="twice"):
         list(lake.list_files())

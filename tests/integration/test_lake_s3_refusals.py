@@ -9,7 +9,7 @@ from processor.lake.base import FileError, LakeError, LakeSettingError
 from processor.lake.open_lake import open_lake
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.lake_files import failed, fingerprints, read_lake_file
-from tests.support.odd_s3 import OddS3, Refusal
+from tests.support.odd_s3 import OddS3, S3Error
 from tests.support.program_runs import run
 from tests.support.tables import Model
 
@@ -32,36 +32,36 @@ LOCATION = (
     "The me-south-1 location constraint is incompatible for the region specific endpoint this request was sent to."
 )
 LISTINGS = [
-    (Refusal(400, "AuthorizationHeaderMalformed", MALFORMED), 2, "in region eu-west-1; set AWS_DEFAULT_REGION"),
-    (Refusal(400, "AuthorizationHeaderMalformed", "other"), 2, "another region; set AWS_DEFAULT_REGION"),
-    (Refusal(400, "AuthorizationHeaderMalformed", "expecting '\x9b; drop'"), 2, "another region; set AWS"),
-    (Refusal(301, "PermanentRedirect", "", "<Endpoint>lake.s3.eu-west-2.amazonaws.com</Endpoint>"), 2, "eu-west-2"),
-    (Refusal(301, ""), 2, "another region; set AWS_DEFAULT_REGION"),
-    (Refusal(301, "", headers=(("x-amz-bucket-region", "eu-north-1"),)), 2, "eu-north-1"),
-    (Refusal(400, "IllegalLocationConstraintException", LOCATION), 2, "me-south-1"),
-    (Refusal(403, "RequestTimeTooSkewed"), 1, "the clock of this machine is wrong; set it"),
-    (Refusal(403, "AccessDenied", "Access Denied"), 2, "allow s3:ListBucket.*AWS_REQUEST_PAYER"),
-    (Refusal(403, "AccessDenied", LIST), 2, "allow s3:ListBucket, or fix the AWS"),
-    (Refusal(403, "AccessDenied", KMS), 2, "allow kms:Decrypt"),
-    (Refusal(403, "AccessDenied", "not authorized to perform: s3:\x9bX; do"), 2, "allow s3:ListBucket"),
-    (Refusal(403, ""), 2, "allow s3:ListBucket"),
-    (Refusal(403, "AccessDenied", "Bucket is a Requester Pays bucket"), 2, "set AWS_REQUEST_PAYER to requester"),
-    (Refusal(400, "ExpiredToken"), 2, "the AWS credentials have expired; renew them"),
-    (Refusal(400, "TokenRefreshRequired"), 2, "expired; renew them"),
-    (Refusal(403, "InvalidAccessKeyId"), 2, "AWS does not know these credentials"),
-    (Refusal(403, "SignatureDoesNotMatch"), 2, "the secret key does not belong to the access key"),
-    (Refusal(403, "SignatureDoesNotMatch", "Signature expired: 2024 is now earlier than 2025"), 1, "the clock"),
-    (Refusal(403, "AllAccessDisabled"), 2, "disabled; ask its owner"),
-    (Refusal(404, "NoSuchBucket"), 2, "there is no bucket lake"),
-    (Refusal(404, ""), 2, "look at AWS_ENDPOINT_URL"),
-    (Refusal(405, "MethodNotAllowed"), 2, "look at AWS_ENDPOINT_URL"),
-    (Refusal(501, "NotImplemented"), 2, "look at AWS_ENDPOINT_URL"),
-    (Refusal(400, "InvalidRequest"), 1, "look up the error InvalidRequest"),
-    (Refusal(400, "\x9b31m"), 1, "look up the error 400"),
-    (Refusal(503, "SlowDown"), 1, AGAIN),
-    (Refusal(500, "InternalError"), 1, AGAIN),
-    (Refusal(502, ""), 1, AGAIN),
-    (Refusal(429, "TooManyRequests"), 1, AGAIN),
+    (S3Error(400, "AuthorizationHeaderMalformed", MALFORMED), 2, "in region eu-west-1; set AWS_DEFAULT_REGION"),
+    (S3Error(400, "AuthorizationHeaderMalformed", "other"), 2, "another region; set AWS_DEFAULT_REGION"),
+    (S3Error(400, "AuthorizationHeaderMalformed", "expecting '\x9b; drop'"), 2, "another region; set AWS"),
+    (S3Error(301, "PermanentRedirect", "", "<Endpoint>lake.s3.eu-west-2.amazonaws.com</Endpoint>"), 2, "eu-west-2"),
+    (S3Error(301, ""), 2, "another region; set AWS_DEFAULT_REGION"),
+    (S3Error(301, "", headers=(("x-amz-bucket-region", "eu-north-1"),)), 2, "eu-north-1"),
+    (S3Error(400, "IllegalLocationConstraintException", LOCATION), 2, "me-south-1"),
+    (S3Error(403, "RequestTimeTooSkewed"), 1, "the clock of this machine is wrong; set it"),
+    (S3Error(403, "AccessDenied", "Access Denied"), 2, "allow s3:ListBucket.*AWS_REQUEST_PAYER"),
+    (S3Error(403, "AccessDenied", LIST), 2, "allow s3:ListBucket, or fix the AWS"),
+    (S3Error(403, "AccessDenied", KMS), 2, "allow kms:Decrypt"),
+    (S3Error(403, "AccessDenied", "not authorized to perform: s3:\x9bX; do"), 2, "allow s3:ListBucket"),
+    (S3Error(403, ""), 2, "allow s3:ListBucket"),
+    (S3Error(403, "AccessDenied", "Bucket is a Requester Pays bucket"), 2, "set AWS_REQUEST_PAYER to requester"),
+    (S3Error(400, "ExpiredToken"), 2, "the AWS credentials have expired; renew them"),
+    (S3Error(400, "TokenRefreshRequired"), 2, "expired; renew them"),
+    (S3Error(403, "InvalidAccessKeyId"), 2, "AWS does not know these credentials"),
+    (S3Error(403, "SignatureDoesNotMatch"), 2, "the secret key does not belong to the access key"),
+    (S3Error(403, "SignatureDoesNotMatch", "Signature expired: 2024 is now earlier than 2025"), 1, "the clock"),
+    (S3Error(403, "AllAccessDisabled"), 2, "disabled; ask its owner"),
+    (S3Error(404, "NoSuchBucket"), 2, "there is no bucket lake"),
+    (S3Error(404, ""), 2, "look at AWS_ENDPOINT_URL"),
+    (S3Error(405, "MethodNotAllowed"), 2, "look at AWS_ENDPOINT_URL"),
+    (S3Error(501, "NotImplemented"), 2, "look at AWS_ENDPOINT_URL"),
+    (S3Error(400, "InvalidRequest"), 1, "look up the error InvalidRequest"),
+    (S3Error(400, "\x9b31m"), 1, "look up the error 400"),
+    (S3Error(503, "SlowDown"), 1, AGAIN),
+    (S3Error(500, "InternalError"), 1, AGAIN),
+    (S3Error(502, ""), 1, AGAIN),
+    (S3Error(429, "TooManyRequests"), 1, AGAIN),
 ]  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("once")
 @pytest.mark.parametrize(("refusal", "code", "says"), LISTINGS, ids=count())
-def test_a_refused_listing_says_what_to_do(odd: OddS3, refusal: Refusal, code: int, says: str) -> None:
+def test_a_refused_listing_says_what_to_do(odd: OddS3, refusal: S3Error, code: int, says: str) -> None:
     odd.refuse = lambda _: refusal
     with pytest.raises(LakeError, match=says) as raised:
         list(open_lake(LAKE).list_files())
@@ -93,29 +93,29 @@ def test_a_refusal_is_one_line_and_an_exit_code(odd: OddS3, database: str) -> No
 
 
 OBJECTS = [
-    (Refusal(403, "InvalidObjectState"), "it is in an archive; restore it"),
-    (Refusal(403, "AccessDenied", KMS), "allow kms:Decrypt with its KMS key"),
-    (Refusal(403, "AccessDenied", "Access Denied"), "allow s3:GetObject on it"),
+    (S3Error(403, "InvalidObjectState"), "it is in an archive; restore it"),
+    (S3Error(403, "AccessDenied", KMS), "allow kms:Decrypt with its KMS key"),
+    (S3Error(403, "AccessDenied", "Access Denied"), "allow s3:GetObject on it"),
     (
-        Refusal(403, "AccessDenied", KMS.replace("kms:Decrypt", "s3:GetObjectVersion")),
+        S3Error(403, "AccessDenied", KMS.replace("kms:Decrypt", "s3:GetObjectVersion")),
         "allow s3:GetObjectVersion on it",
     ),
-    (Refusal(400, "KMS.DisabledException"), "KMS key cannot be used; enable or restore"),
-    (Refusal(400, "KMS.KMSInvalidStateException"), "KMS key cannot be used; enable or restore"),
-    (Refusal(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption."), "SSE-C"),
-    (Refusal(501, "NotImplemented"), "look at AWS_ENDPOINT_URL"),
-    (Refusal(405, "MethodNotAllowed"), "look at AWS_ENDPOINT_URL"),
-    (Refusal(400, "InvalidRequest"), "look up the error InvalidRequest"),
-    (Refusal(503, "SlowDown"), AGAIN),
-    (Refusal(500, "InternalError"), AGAIN),
+    (S3Error(400, "KMS.DisabledException"), "KMS key cannot be used; enable or restore"),
+    (S3Error(400, "KMS.KMSInvalidStateException"), "KMS key cannot be used; enable or restore"),
+    (S3Error(400, "InvalidRequest", "The object was stored using a form of Server Side Encryption."), "SSE-C"),
+    (S3Error(501, "NotImplemented"), "look at AWS_ENDPOINT_URL"),
+    (S3Error(405, "MethodNotAllowed"), "look at AWS_ENDPOINT_URL"),
+    (S3Error(400, "InvalidRequest"), "look up the error InvalidRequest"),
+    (S3Error(503, "SlowDown"), AGAIN),
+    (S3Error(500, "InternalError"), AGAIN),
 ]
 
 
 @pytest.mark.usefixtures("once")
 @pytest.mark.parametrize(("refusal", "says"), OBJECTS, ids=count())
-def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: Refusal, says: str) -> None:
+def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: S3Error, says: str) -> None:
     odd.put(FILES)
-    odd.refuse = lambda asked: refusal if asked.key == "p/c.tsv" and asked.what == "get" else None
+    odd.refuse = lambda request: refusal if request.key == "p/c.tsv" and request.kind == "get" else None
     with pytest.raises(FileError, match=says) as raised:
         read_lake_file(key="c.tsv")
     assert ("again" in str(raised.value)) == (says == AGAIN or "archive" in says)
@@ -123,22 +123,22 @@ def test_a_refused_object_says_what_to_do(odd: OddS3, refusal: Refusal, says: st
 
 
 LAKES = [
-    (Refusal(400, "ExpiredToken"), "the AWS credentials have expired; renew them"),
-    (Refusal(403, "InvalidAccessKeyId"), "AWS does not know these credentials"),
-    (Refusal(403, "SignatureDoesNotMatch"), "the secret key does not belong"),
-    (Refusal(403, "RequestTimeTooSkewed"), "the clock of this machine is wrong"),
-    (Refusal(400, "InvalidToken"), "AWS does not know these credentials"),
-    (Refusal(400, "TokenRefreshRequired"), "expired; renew them"),
-    (Refusal(403, "AllAccessDisabled"), "disabled; ask its owner"),
-    (Refusal(400, "AuthorizationHeaderMalformed", MALFORMED), "in region eu-west-1"),
-    (Refusal(404, "NoSuchBucket"), "there is no such bucket"),
+    (S3Error(400, "ExpiredToken"), "the AWS credentials have expired; renew them"),
+    (S3Error(403, "InvalidAccessKeyId"), "AWS does not know these credentials"),
+    (S3Error(403, "SignatureDoesNotMatch"), "the secret key does not belong"),
+    (S3Error(403, "RequestTimeTooSkewed"), "the clock of this machine is wrong"),
+    (S3Error(400, "InvalidToken"), "AWS does not know these credentials"),
+    (S3Error(400, "TokenRefreshRequired"), "expired; renew them"),
+    (S3Error(403, "AllAccessDisabled"), "disabled; ask its owner"),
+    (S3Error(400, "AuthorizationHeaderMalformed", MALFORMED), "in region eu-west-1"),
+    (S3Error(404, "NoSuchBucket"), "there is no such bucket"),
 ]
 
 
 @pytest.mark.parametrize(("refusal", "says"), LAKES, ids=count())
-def test_a_fault_of_the_whole_lake_is_not_a_files_fault(odd: OddS3, refusal: Refusal, says: str) -> None:
+def test_a_fault_of_the_whole_lake_is_not_a_files_fault(odd: OddS3, refusal: S3Error, says: str) -> None:
     odd.put(FILES)
-    odd.refuse = lambda asked: refusal if asked.what == "get" else None
+    odd.refuse = lambda request: refusal if request.kind == "get" else None
     with pytest.raises(LakeError, match=says) as raised:
         read_lake_file()
     assert not isinstance(raised.value, LakeSettingError)  # the listing passed
@@ -151,8 +151,8 @@ def test_a_token_that_expires_while_reading_is_reported_once(odd: OddS3, databas
     if command:
         assert run(lake=LAKE, database=database).returncode == 0
     before, known = len(odd.gets()), fingerprints(database) if command else {}
-    odd.refuse = lambda asked: (
-        Refusal(400, "ExpiredToken") if asked.what == "get" and len(odd.gets()) > before + 20 else None
+    odd.refuse = lambda request: (
+        S3Error(400, "ExpiredToken") if request.kind == "get" and len(odd.gets()) > before + 20 else None
     )
     done = run(*command, "--workers", "2", lake=LAKE, database=database, LAKE_AHEAD="2")
     (line,) = done.stderr.splitlines()
@@ -165,7 +165,7 @@ def test_a_token_that_expires_while_reading_is_reported_once(odd: OddS3, databas
 def test_a_token_that_expires_during_the_listing_is_not_a_wrong_setting(odd: OddS3, database: str) -> None:
     odd.put(FILES)
     odd.page = 2
-    odd.refuse = lambda asked: Refusal(400, "ExpiredToken") if asked.token else None
+    odd.refuse = lambda request: S3Error(400, "ExpiredToken") if request.token else None
     done = run("--prune-all", lake=LAKE, database=database)
     assert (done.returncode, "have expired; renew them" in done.stderr) == (1, True)
     assert fingerprints(database) == {}
@@ -173,8 +173,8 @@ def test_a_token_that_expires_during_the_listing_is_not_a_wrong_setting(odd: Odd
 
 def test_requests_name_the_payer_of_the_setting(odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     odd.put(FILES)
-    odd.refuse = lambda asked: (
-        None if asked.headers.get("x-amz-request-payer") == "requester" else Refusal(403, "AccessDenied")
+    odd.refuse = lambda request: (
+        None if request.headers.get("x-amz-request-payer") == "requester" else S3Error(403, "AccessDenied")
     )
     assert "AWS_REQUEST_PAYER" in run(lake=LAKE, database=database).stderr
     monkeypatch.setenv("AWS_REQUEST_PAYER", "requester")
@@ -185,14 +185,14 @@ def test_requests_name_the_payer_of_the_setting(odd: OddS3, database: str, monke
         done = run(*command, lake=LAKE, database=database)
         assert (done.returncode, "AWS_REQUEST_PAYER" in line_of(done)) == (2, True)
     monkeypatch.delenv("AWS_REQUEST_PAYER")
-    odd.refuse = lambda asked: Refusal(403, "") if asked.headers.get("x-amz-request-payer") else None
+    odd.refuse = lambda request: S3Error(403, "") if request.headers.get("x-amz-request-payer") else None
     assert run("verify", lake=LAKE, database=database).returncode == 0
 
 
 def test_a_refusal_without_credentials_says_so(odd: OddS3, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    odd.refuse = lambda _: Refusal(403, "AccessDenied")
+    odd.refuse = lambda _: S3Error(403, "AccessDenied")
     done = run(lake=LAKE, database=database)
     assert (done.returncode, "the request was sent without credentials: set the AWS_*" in done.stderr) == (
         2,

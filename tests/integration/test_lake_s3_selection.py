@@ -43,7 +43,7 @@ def keys_of(lake: Lake, known: list[str], selection: Selection) -> list[str]:
     since=LIMITS,
     until=LIMITS,
     page=st.integers(1, 4),
-    heeds=st.booleans(),
+    obeys=st.booleans(),
 )
 @example("", ["2019-02-15"], ODD_KEYS, ["2019-02-10"], "2019-02-11", "2019-02-16", 1, True)
 def test_what_is_listed_is_what_is_selected(
@@ -56,13 +56,13 @@ def test_what_is_listed_is_what_is_selected(
     since: str | None,
     until: str | None,
     page: int,
-    heeds: bool,
+    obeys: bool,
 ) -> None:
     monkeypatch.setattr(s3, "PAGE_KEYS", 2)
     odd.objects.clear()
     keys = [*(f"{begin}{day}.tsv" for day in days), *odd_keys]
     odd.put(dict.fromkeys(keys, b"x"))
-    odd.page, odd.heeds_start_after = page, heeds
+    odd.page, odd.obeys_start_after = page, obeys
     selection = Selection(since, until)
     listed = keys_of(open_lake(LAKE), [f"{begin}{one}.tsv" if one in DAYS else one for one in known], selection)
     assert listed == sorted(filter(selection.includes, keys))
@@ -93,7 +93,7 @@ def test_a_date_that_keys_begin_with_limits_the_listing(
     keys = days_of_files(odd, form)
     selection = Selection(since, until)
     assert keys_of(open_lake(LAKE), keys[:40], selection) == sorted(filter(selection.includes, keys))
-    assert len(odd.asked) == pages
+    assert len(odd.requests) == pages
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_key_limits_the_listing_whatever_is_known(
     keys = days_of_files(odd, "%Y-%m-%d")
     selection = Selection(since, until)
     assert keys_of(open_lake(LAKE), [], selection) == sorted(filter(selection.includes, keys))
-    assert (len(odd.asked), odd.asked[0].key) == (pages, f"p/{prefix}")
+    assert (len(odd.requests), odd.requests[0].key) == (pages, f"p/{prefix}")
 
 
 @pytest.mark.parametrize("known", [[], ["a.tsv"], ["2019-01-01/0.tsv", "b/2019-01-01.tsv"]])
@@ -119,7 +119,7 @@ def test_the_whole_bucket_is_listed_unless_all_known_keys_begin_with_their_date(
     keys = days_of_files(odd, "%Y-%m-%d")
     odd.put({"0/2019-04-01.tsv": b""})
     assert keys_of(open_lake(LAKE), known, Selection("2019-04-09")) == keys[-8:]
-    assert len(odd.asked) == 41
+    assert len(odd.requests) == 41
 
 
 def test_a_directory_bucket_lists_the_folder_that_holds_all_selected_keys(odd: OddS3) -> None:
@@ -130,7 +130,7 @@ def test_a_directory_bucket_lists_the_folder_that_holds_all_selected_keys(odd: O
     listing._client, listing._bucket = open_lake(LAKE)._listing._client, "lake"  # type: ignore[attr-defined]
     assert keys_of(lake, [], Selection("a/2", "a/3")) == ["a/2.tsv"]
     assert keys_of(lake, ["2019-02-15.tsv"], Selection("a/2")) == ["a/2.tsv", "b/1.tsv"]
-    assert [(asked.key, asked.after) for asked in odd.asked] == [("p/a/", None), ("p/", None)]
+    assert [(request.key, request.after) for request in odd.requests] == [("p/a/", None), ("p/", None)]
 
 
 def test_files_that_were_not_listed_are_not_missing(odd: OddS3, database: str) -> None:
@@ -138,13 +138,13 @@ def test_files_that_were_not_listed_are_not_missing(odd: OddS3, database: str) -
     lake = {f"2019-02-{day}.tsv": HEADER + CLICK * day for day in range(10, 20)}
     odd.put(lake)
     ingest_folder(LAKE, database, Plan())
-    odd.asked.clear()
+    odd.requests.clear()
     odd.page = 2
     for options in (["--prune-all", "--since", "2019-02-18"], ["--prune", "--until", "2019-02-11.tsv"]):
         done = read_result(run("--json", *options, lake=LAKE, database=database))
         assert (done["files_unchanged"], done["files_forgotten"]) == (2, 0)
         assert run("verify", *options[-2:], lake=LAKE, database=database).returncode == 0
-    assert len([asked for asked in odd.asked if asked.what == "list"]) == 8  # 20 for the whole bucket
+    assert len([request for request in odd.requests if request.kind == "list"]) == 8  # 20 for the whole bucket
     del odd.objects["p/2019-02-18.tsv"], odd.objects["p/2019-02-10.tsv"]
     done = read_result(run("--json", "--prune", "--since", "2019-02-18", lake=LAKE, database=database))
     assert done["files_forgotten"] == 1

@@ -14,7 +14,7 @@ from processor.lake.text import read_text
 from tests.support.database_queries import ask
 from tests.support.event_files import FILES, LAKE, events
 from tests.support.lake_files import failed, fingerprints, read_lake_file
-from tests.support.odd_s3 import OLD, Asked, OddS3, Refusal
+from tests.support.odd_s3 import OLD, OddS3, Request, S3Error
 from tests.support.program_runs import read_result, run
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
@@ -42,7 +42,7 @@ def test_without_an_etag_the_time_distinguishes_versions(odd: OddS3, database: s
     odd.put({"a.tsv": first})
     assert run(lake=LAKE, database=database).returncode == 0
     Model().check(database, {"a.tsv": first})
-    assert odd.asked[-1].headers.keys() & {"if-match", "if-unmodified-since"} == {"if-unmodified-since"}
+    assert odd.requests[-1].headers.keys() & {"if-match", "if-unmodified-since"} == {"if-unmodified-since"}
     again = run("--json", lake=LAKE, database=database)
     assert (read_result(again)["files_unchanged"], len(odd.gets())) == (1, 1)
     assert "only LastModified and the size distinguish their versions" in again.stderr.splitlines()[-1]
@@ -51,19 +51,19 @@ def test_without_an_etag_the_time_distinguishes_versions(odd: OddS3, database: s
     Model().check(database, {"a.tsv": second})
 
 
-@pytest.mark.parametrize("heeds", [True, False])
+@pytest.mark.parametrize("obeys", [True, False])
 @pytest.mark.parametrize("later", [1, 0.5, 3600])
 def test_an_object_without_an_etag_that_is_replaced_after_the_listing_is_noticed(
-    odd: OddS3, database: str, heeds: bool, later: float
+    odd: OddS3, database: str, obeys: bool, later: float
 ) -> None:
-    odd.edit, odd.heeds_conditions = no_fields("ETag"), heeds
+    odd.edit, odd.obeys_conditions = no_fields("ETag"), obeys
     odd.answer = lambda headers, body: headers.update(ETag=None) or body
     first, second = events(1, 9, "first"), events(1, 9, "other")
     written = OLD + timedelta(seconds=0.7)
     odd.put({"a.tsv": first}, written)
 
-    def refuse(asked: Asked) -> None:
-        if asked.what == "get" and len(odd.gets()) == 1:
+    def refuse(request: Request) -> None:
+        if request.kind == "get" and len(odd.gets()) == 1:
             odd.put({"a.tsv": second}, written + timedelta(seconds=later))
 
     odd.refuse = refuse
@@ -230,7 +230,7 @@ def test_an_answer_need_not_contain_the_size_of_the_object(odd: OddS3) -> None:
 
 def test_an_endpoint_without_byte_ranges_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
-    odd.heeds_ranges = False
+    odd.obeys_ranges = False
     with pytest.raises(FileError, match="use an endpoint that supports byte ranges"):
         read_lake_file()
 
@@ -241,7 +241,7 @@ def test_a_byte_range_is_not_compared_with_the_checksum_of_the_object(odd: OddS3
     lake = open_lake(LAKE)
     (file,) = lake.list_files()
     assert b"".join(read_text(lake, file, 300_001, 700_003)) == data[300_001:700_003]
-    assert "x-amz-checksum-mode" not in odd.asked[-1].headers
+    assert "x-amz-checksum-mode" not in odd.requests[-1].headers
 
 
 # ETags that are weak, without quotes, or of another object.
@@ -266,7 +266,7 @@ def test_weak_and_bare_etags_are_read(odd: OddS3, listed: str, answered: str) ->
     etags(listed, answered)(odd)
     assert read_lake_file() == FILES["a.tsv"]
     odd.put({"a.tsv": FILES["a.tsv"].upper()})
-    odd.heeds_conditions = False
+    odd.obeys_conditions = False
     lake = open_lake(LAKE)
     file = next(lake.list_files())
     odd.put({"a.tsv": FILES["a.tsv"]})
@@ -287,11 +287,11 @@ def test_fingerprints_do_not_change_between_versions_of_the_program(odd: OddS3) 
         assert [file.fingerprint for file in open_lake(LAKE).list_files()] == [fingerprint]
 
 
-@pytest.mark.parametrize("heeds", [True, False])
+@pytest.mark.parametrize("obeys", [True, False])
 @pytest.mark.parametrize("listed", ['"%s-1"', 'W/"%s-1"'])
-def test_an_etag_that_never_matches_the_object_is_reported(odd: OddS3, heeds: bool, listed: str) -> None:
+def test_an_etag_that_never_matches_the_object_is_reported(odd: OddS3, obeys: bool, listed: str) -> None:
     odd.put(FILES)
-    odd.heeds_conditions = heeds
+    odd.obeys_conditions = obeys
     etags(listed, '"%s"')(odd)
     with pytest.raises(FileError, match="S3 lists it with another ETag, time or size than the object has") as raised:
         read_lake_file()
@@ -326,7 +326,7 @@ def test_an_answer_of_another_size_is_reported(odd: OddS3) -> None:
 
 def test_an_object_that_is_listed_but_never_found_is_reported(odd: OddS3) -> None:
     odd.put(FILES)
-    odd.refuse = lambda asked: Refusal(404, "NoSuchKey") if asked.what == "get" else None
+    odd.refuse = lambda request: S3Error(404, "NoSuchKey") if request.kind == "get" else None
     with pytest.raises(FileError, match="S3 lists it but does not find it; write it again") as raised:
         read_lake_file()
     assert not isinstance(raised.value, ChangedError)
@@ -335,8 +335,8 @@ def test_an_object_that_is_listed_but_never_found_is_reported(odd: OddS3) -> Non
 def test_the_next_run_notices_an_object_deleted_after_the_listing(odd: OddS3, database: str) -> None:
     odd.put(FILES)
 
-    def refuse(asked: Asked) -> None:
-        if asked.what == "get":
+    def refuse(request: Request) -> None:
+        if request.kind == "get":
             odd.objects.pop("p/e.tsv", None)
 
     odd.refuse = refuse
@@ -362,6 +362,6 @@ def test_a_refused_condition_or_range_means_that_the_object_was_replaced(odd: Od
     lake = open_lake(LAKE)
     (file,) = lake.list_files()
     odd.put({"a.tsv": b"shorter"})
-    odd.refuse = lambda asked: Refusal(status, code) if asked.what == "get" else None
+    odd.refuse = lambda request: S3Error(status, code) if request.kind == "get" else None
     with pytest.raises(ChangedError, match="it was replaced after it was listed"):
         lake.open(file).read()

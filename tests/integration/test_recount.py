@@ -15,7 +15,7 @@ from state.database import Database
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
-from tests.support.histories import Crash, Doomed
+from tests.support.histories import Crash, CrashingDatabase
 from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
@@ -137,7 +137,7 @@ def test_a_recount_may_end_at_any_statement(counted: str, tmp_path: Path, victim
     while has_ended:
         number, has_ended = number + 1, False
         tally = SilentTally()
-        db = Doomed(counted, number, victim)
+        db = CrashingDatabase(counted, number, victim)
         try:
             with db:
                 db.record_run(lake.url)

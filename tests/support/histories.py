@@ -47,7 +47,7 @@ class Crash(BaseException):
     """The program ends at once, without any cleanup."""
 
 
-class Doomed(Database):
+class CrashingDatabase(Database):
     """A database whose nth statement or COMMIT kills the program, or one of its two connections."""
 
     def __init__(self, url: str, statement: int, victim: str) -> None:
@@ -59,13 +59,13 @@ class Doomed(Database):
     def transaction(self, is_fenced: bool = True) -> Iterator[cursor]:
         with super().transaction(is_fenced) as cur:
             yield cur
-            self._come_to(cur)
+            self._count_statement(cur)
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
-        self._come_to(cur)
+        self._count_statement(cur)
         super().execute(cur, name, **parameters)
 
-    def _come_to(self, cur: cursor) -> None:
+    def _count_statement(self, cur: cursor) -> None:
         self._left -= 1
         if self._left == 0 and self._victim == "program":
             Histories.drawn["crashes"] += 1
@@ -315,14 +315,14 @@ class Histories(RuleBasedStateMachine):
         victim=st.sampled_from(["work", "lock"]),
     )
     def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:
-        self._run(Doomed(self.url, statement, victim), plan)
+        self._run(CrashingDatabase(self.url, statement, victim), plan)
 
     @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans())
     def crash(self, plan: Plan, statement: int, rebuilds: bool) -> None:
         lake = open_lake(str(self.folder))
         before = dict(self.model.counting)
         try:
-            with Doomed(self.url, statement, "program") as db:
+            with CrashingDatabase(self.url, statement, "program") as db:
                 db.record_run(lake.url, relocated=True)
                 (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:

@@ -30,10 +30,10 @@ class Object(NamedTuple):
         return f'"{hashlib.md5(self.data).hexdigest()}"'
 
 
-class Asked(NamedTuple):
+class Request(NamedTuple):
     """A request: its kind, the key or the prefix, the headers in lower case, where a listing begins."""
 
-    what: str  # list, get, receive or delete
+    kind: str  # list, get, receive or delete
     key: str
     headers: dict[str, str]
     token: str | None = None
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
         return self.headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
 
 
-class Refusal(NamedTuple):
+class S3Error(NamedTuple):
     """An error to answer with."""
 
     status: int
@@ -58,10 +58,10 @@ class Refusal(NamedTuple):
 class OddS3:
     """The server. `page` is the number of keys in a page.
 
-    refuse: called with each request; returns the refusal, or None. edit: changes the elements of a page and of each of
+    refuse: called with each request; returns the error, or None. edit: changes the elements of a page and of each of
     the `Contents`; those that become None are left out. answer: changes the headers of an object's answer in the same
-    way, and returns its body. heeds_conditions, heeds_ranges, heeds_start_after: whether the server obeys those of a
-    request. sts: the refusal for a role.
+    way, and returns its body. obeys_conditions, obeys_ranges, obeys_start_after: whether the server obeys those of a
+    request. sts: the error for a role.
     """
 
     def __init__(self) -> None:
@@ -69,12 +69,12 @@ class OddS3:
         self.objects: dict[str, Object] = {}
         self.messages: list[dict[str, str]] = []
         self.page = 1000
-        self.asked: list[Asked] = []
-        self.refuse: Callable[[Asked], Refusal | None] = lambda _: None
+        self.requests: list[Request] = []
+        self.refuse: Callable[[Request], S3Error | None] = lambda _: None
         self.edit: Callable[[dict[str, Any]], None] = lambda _: None
         self.answer: Callable[[dict[str, str | None], bytes], bytes] = lambda _, body: body
-        self.sts = Refusal(403, "AccessDenied")
-        self.heeds_conditions = self.heeds_ranges = self.heeds_start_after = True
+        self.sts = S3Error(403, "AccessDenied")
+        self.obeys_conditions = self.obeys_ranges = self.obeys_start_after = True
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -110,7 +110,7 @@ class OddS3:
 
     def gets(self) -> list[str]:
         """Return the keys that were read, in their order."""
-        return [asked.key for asked in self.asked if asked.what == "get"]
+        return [request.key for request in self.requests if request.kind == "get"]
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer a listing or a GET."""
@@ -119,15 +119,15 @@ class OddS3:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if "list-type" in query:
             token, after = query.get("continuation-token"), query.get("start-after")
-            asked = Asked("list", query.get("prefix", ""), headers, token, after)
+            request = Request("list", query.get("prefix", ""), headers, token, after)
         else:
-            asked = Asked("get", unquote(url.path).removeprefix("/lake/"), headers)
-        self.asked.append(asked)
-        refusal = self.refuse(asked)
-        if refusal is not None:
-            self._error(handler, refusal)
-        elif asked.what == "list":
-            page = self._page(asked, int(query.get("max-keys", 1000)))
+            request = Request("get", unquote(url.path).removeprefix("/lake/"), headers)
+        self.requests.append(request)
+        error = self.refuse(request)
+        if error is not None:
+            self._error(handler, error)
+        elif request.kind == "list":
+            page = self._page(request, int(query.get("max-keys", 1000)))
             if "encoding-type" in query:
                 page["EncodingType"] = query["encoding-type"]
                 for item in page["Contents"]:
@@ -135,16 +135,16 @@ class OddS3:
             self.edit(page)
             _send(handler, 200, _xml(page), {"Content-Type": "application/xml"})
         else:
-            self._get(handler, asked)
+            self._get(handler, request)
 
-    def _page(self, asked: Asked, most: int) -> dict[str, Any]:
-        after = (asked.token or (asked.after if self.heeds_start_after else "") or "").encode()
-        keys = sorted((key for key in list(self.objects) if key.startswith(asked.key)), key=str.encode)
+    def _page(self, request: Request, most: int) -> dict[str, Any]:
+        after = (request.token or (request.after if self.obeys_start_after else "") or "").encode()
+        keys = sorted((key for key in list(self.objects) if key.startswith(request.key)), key=str.encode)
         left = [key for key in keys if key.encode() > after]
         held = left[: min(self.page, most)]
         return {
             "Name": "lake",
-            "Prefix": asked.key,
+            "Prefix": request.key,
             "IsTruncated": "true" if len(left) > len(held) else "false",
             "NextContinuationToken": held[-1] if len(left) > len(held) else None,
             "KeyCount": str(len(held)),
@@ -161,23 +161,23 @@ class OddS3:
             ],
         }
 
-    def _get(self, handler: BaseHTTPRequestHandler, asked: Asked) -> None:
-        found = self.objects.get(asked.key)
+    def _get(self, handler: BaseHTTPRequestHandler, request: Request) -> None:
+        found = self.objects.get(request.key)
         if found is None:
-            self._error(handler, Refusal(404, "NoSuchKey"))
+            self._error(handler, S3Error(404, "NoSuchKey"))
             return
-        if self.heeds_conditions and not _is_met(asked, found):
-            self._error(handler, Refusal(412, "PreconditionFailed"))
+        if self.obeys_conditions and not _is_met(request, found):
+            self._error(handler, S3Error(412, "PreconditionFailed"))
             return
         headers: dict[str, str | None] = {
             "ETag": found.etag,
             "Last-Modified": format_datetime(found.modified.replace(microsecond=0), usegmt=True),
         }
-        if asked.headers.get("x-amz-checksum-mode"):
+        if request.headers.get("x-amz-checksum-mode"):
             headers["x-amz-checksum-crc32"] = b64encode(crc32(found.data).to_bytes(4, "big")).decode()
         status, body = 200, found.data
-        wanted = asked.headers.get("range")
-        if wanted and self.heeds_ranges:
+        wanted = request.headers.get("range")
+        if wanted and self.obeys_ranges:
             begin, _, end = wanted.removeprefix("bytes=").partition("-")
             status, body = 206, found.data[int(begin) : int(end) + 1]
             headers["Content-Range"] = f"bytes {begin}-{int(begin) + len(body) - 1}/{len(found.data)}"
@@ -189,36 +189,36 @@ class OddS3:
         sent = handler.rfile.read(int(handler.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         if "x-amz-target" not in headers:  # STS
-            said = f"<ErrorResponse><Error><Code>{self.sts.code}</Code></Error></ErrorResponse>"
-            _send(handler, self.sts.status, said.encode(), {"Content-Type": "text/xml"})
+            text = f"<ErrorResponse><Error><Code>{self.sts.code}</Code></Error></ErrorResponse>"
+            _send(handler, self.sts.status, text.encode(), {"Content-Type": "text/xml"})
             return
-        request = json.loads(sent)
+        parameters = json.loads(sent)
         what = "receive" if headers["x-amz-target"].endswith("ReceiveMessage") else "delete"
-        asked = Asked(what, request["QueueUrl"], headers)
-        self.asked.append(asked)
-        refusal = self.refuse(asked)
-        if refusal is not None:
-            body = json.dumps({"__type": f"com.amazonaws.sqs#{refusal.code}", "message": refusal.message}).encode()
-            _send(handler, refusal.status, body, {"Content-Type": "application/x-amz-json-1.0"})
+        request = Request(what, parameters["QueueUrl"], headers)
+        self.requests.append(request)
+        error = self.refuse(request)
+        if error is not None:
+            body = json.dumps({"__type": f"com.amazonaws.sqs#{error.code}", "message": error.message}).encode()
+            _send(handler, error.status, body, {"Content-Type": "application/x-amz-json-1.0"})
             return
         messages, self.messages = self.messages, []
-        if not messages and request.get("WaitTimeSeconds"):
+        if not messages and parameters.get("WaitTimeSeconds"):
             time.sleep(0.2)
         answer = {"Messages": messages} if what == "receive" else {"Successful": [], "Failed": []}
         _send(handler, 200, json.dumps(answer).encode(), {"Content-Type": "application/x-amz-json-1.0"})
 
-    def _error(self, handler: BaseHTTPRequestHandler, refusal: Refusal) -> None:
-        said = f"<Error><Code>{refusal.code}</Code><Message>{escape(refusal.message)}</Message>{refusal.more}</Error>"
-        body = said.encode() if refusal.code else b""
-        _send(handler, refusal.status, body, {"Content-Type": "application/xml", **dict(refusal.headers)})
+    def _error(self, handler: BaseHTTPRequestHandler, error: S3Error) -> None:
+        text = f"<Error><Code>{error.code}</Code><Message>{escape(error.message)}</Message>{error.more}</Error>"
+        body = text.encode() if error.code else b""
+        _send(handler, error.status, body, {"Content-Type": "application/xml", **dict(error.headers)})
 
 
-def _is_met(asked: Asked, found: Object) -> bool:
+def _is_met(request: Request, found: Object) -> bool:
     """Whether an object is the version that the conditions of a request name."""
-    since = asked.headers.get("if-unmodified-since")
+    since = request.headers.get("if-unmodified-since")
     if since is not None and found.modified > datetime.strptime(since, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC):
         return False
-    return asked.headers.get("if-match", found.etag) == found.etag
+    return request.headers.get("if-match", found.etag) == found.etag
 
 
 def _xml(page: dict[str, Any]) -> bytes:

@@ -31,18 +31,18 @@ BATCH = settings(
 def soak(url: str, engine: SparkApplication | None, seconds: float) -> None:
     """Draw histories for a number of seconds; raises if the tables of one differ from the oracle's."""
 
-    class Here(Histories):
+    class TheseHistories(Histories):
         pass
 
-    Here.url, Here.engine = url, engine
+    TheseHistories.url, TheseHistories.engine = url, engine
     last = int(DONE.read_text(encoding="utf-8")) if DONE.exists() else 0
     begun = time.monotonic()
     for number in count(last + 1):
         print(f"seed {number}: ", end="", flush=True)
-        run_state_machine_as_test(seed(number)(Here), settings=BATCH)
+        run_state_machine_as_test(seed(number)(TheseHistories), settings=BATCH)
         DONE.write_text(f"{number}\n", encoding="utf-8")
         spent = time.monotonic() - begun
-        drawn = ", ".join(f"{number:,} {name}" for name, number in Here.drawn.items())
+        drawn = ", ".join(f"{number:,} {name}" for name, number in TheseHistories.drawn.items())
         print(f"no difference; {drawn} in {spent:,.0f} s", flush=True)
         if spent >= seconds:
             return
