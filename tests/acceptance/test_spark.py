@@ -249,7 +249,7 @@ def test_without_pyspark_one_line_says_how_to_install_it(database: str, lake: Pa
     )  # fmt: skip
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "requirements-spark.txt" in line
+    assert "requirements/spark.txt" in line
 
 
 def test_engine_and_workers_exclude_each_other(database: str, lake: Path) -> None:

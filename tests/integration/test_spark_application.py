@@ -34,7 +34,7 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[SparkApplication]:
 
 def test_without_pyspark_an_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spark_application, "find_spec", lambda _: None)
-    with pytest.raises(SparkSettingError, match=r"pip install .*requirements-spark\.txt"):
+    with pytest.raises(SparkSettingError, match=r"pip install .*requirements/spark\.txt"):
         SparkApplication("local[1]")
 
 

@@ -4,7 +4,7 @@ import re
 
 from tests.support.paths import ROOT
 
-PINS = ("requirements.in", "requirements-embedded.in", "requirements-spark.in", "requirements-lineage.in")
+PINS = ("requirements.in", "requirements/embedded.in", "requirements/spark.in", "requirements/lineage.in")
 
 
 def pinned(name: str) -> list[str]:
@@ -23,4 +23,4 @@ def test_the_image_holds_what_a_run_needs_and_no_more() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert set(re.findall(r"requirements[\w-]*\.txt", dockerfile)) == {"requirements.txt"}
     installed = "".join(re.findall(r"^\S.*", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE))
-    assert not any(name in installed for name in (*pinned("requirements-embedded.in"), "pyspark", "pytest"))
+    assert not any(name in installed for name in (*pinned("requirements/embedded.in"), "pyspark", "pytest"))
