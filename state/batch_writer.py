@@ -96,9 +96,9 @@ class BatchWriter:
                 self._execute("merge_new")
             self._number_rejected_lines(written)
             if recounts:
-                self._add_up_again(first)
+                self._add_up_again(first, written)
             else:
-                self._add_up(first, bool(retracted))
+                self._add_up(first, bool(retracted), written)
             recorded = {name: [getattr(version, name) for version in written.values()] for name in RECORDED}
             self._execute("record_files", **recorded, file_id=[*written], known=retracted, commit_id=commit_id)
             if begins_turn:
@@ -167,8 +167,11 @@ class BatchWriter:
         )
         self._add_up(first, has_retracted=False)
 
-    def _add_up(self, first: int, has_retracted: bool) -> None:
-        """Update the sums with the contributions of files from the id `first` on, and with what was retracted."""
+    def _add_up(self, first: int, has_retracted: bool, written: Mapping[int, FileVersion] | None = None) -> None:
+        """Update the sums with the contributions of files from an id on, and with what was retracted.
+
+        first: that id. has_retracted: whether anything was retracted. written: the new versions by their ids.
+        """
         if has_retracted:
             self._execute("find_latest_texts")
         self._execute("change_article_days", first_file_id=first)
@@ -181,18 +184,36 @@ class BatchWriter:
         if self._one("has_rewritten")[0]:
             self._execute("rewrite_article_performance")
             self._execute("rewrite_articles")
+        self._change_sessions(first)
+        (users,) = self._one("change_users", first_file_id=first)
+        self._add_up_days(first, users, written or {})
+
+    def _add_up_again(self, first: int, written: Mapping[int, FileVersion]) -> None:
+        """Add up what the batch touches from all files: a difference from numbers that were wrong is wrong as well."""
+        (dates,) = self._one("recount_articles", first=first)
+        self._change_sessions(first)
+        self._execute("recount_users", first=first, dates=dates)
+        self._execute("recount_days")
+        self._add_up_days(first, [], written)
+
+    def _change_sessions(self, first: int) -> None:
+        """Find the sessions that the batch touches, and their spans in other files."""
         self._execute("change_sessions", first_file_id=first)
         is_share = self._one("is_share_of_sessions")[0]
         self._execute("join_sessions" if is_share else "look_up_sessions", first_file_id=first)
-        users, dates = self._one("change_users", first_file_id=first)
+
+    def _add_up_days(self, first: int, users: Sequence[str], written: Mapping[int, FileVersion]) -> None:
+        """Update the totals by day, and record which totals that were published before the run have changed.
+
+        first: the id of the batch's first file. users: rows of user_performance in which nothing is left. written: the
+        new versions by their ids, which restatements name.
+        """
+        dates, has_published = self._one("change_day_totals")
         if users or dates:
             self._execute("delete_empty", users=users, dates=dates)
-
-    def _add_up_again(self, first: int) -> None:
-        """Add up what the batch touches from all files: a difference from numbers that were wrong is wrong as well."""
-        (dates,) = self._one("recount_articles", first=first)
-        (other_dates,) = self._one("recount_users", first=first)
-        self._execute("recount_days", dates=dates + other_dates)
+        if has_published:
+            keys = [version.key for version in written.values()]
+            self._execute("name_restating_files", first_file_id=first, file_id=[*written], key=keys)
 
     def fail(self, failure: Failure) -> None:
         """Record why a file's present version failed; the contribution of an earlier one stays."""

@@ -17,7 +17,7 @@ COMPARE = (
     "compare_user_performance",
     "compare_articles",
     "compare_category_days",
-    "compare_session_days",
+    "compare_day_totals",
 )
 
 
@@ -66,5 +66,6 @@ class ComparisonTables:
 
     def apply(self) -> None:
         """Make the permanent tables equal to the comparison tables."""
+        self._db.execute(self._cur, "restate_rebuilt")
         self._db.execute(self._cur, "apply_comparison_tables")
         self._db.record_definition(self._cur)

@@ -116,6 +116,42 @@ from state.runs
 order by run_id desc
 limit 2;
 
+-- read_newest_restatements: the last days whose totals changed after they had been published
+select
+    run_id, restated_at, date, files, file_count, displays_before, displays_after, clicks_before, clicks_after,
+    sessions_before, sessions_after, session_seconds_before, session_seconds_after
+from public.restatements
+order by restated_at desc, date desc
+limit %(most)s;
+
+-- read_last_restatements: the days that the last run which changed any numbers restated, the latest first, with sums
+-- over all of them
+with last as (
+    select
+        run_id,
+        count(*) as days,
+        min(date) as first_date,
+        max(date) as last_date,
+        sum(displays_after - displays_before)::bigint as more_displays,
+        sum(clicks_after - clicks_before)::bigint as more_clicks,
+        sum(sessions_after - sessions_before)::bigint as more_sessions
+    from state.restatements
+    where run_id = (select max(run_id) from state.restatements) and is_restated
+    group by run_id
+)
+
+select
+    restated.date, restated.files, restated.file_count,
+    restated.displays_before, restated.displays_after, restated.clicks_before, restated.clicks_after,
+    restated.sessions_before, restated.sessions_after,
+    restated.session_seconds_before, restated.session_seconds_after,
+    last.days, last.first_date, last.last_date, last.more_displays, last.more_clicks, last.more_sessions
+from last
+cross join lateral (
+    select * from public.restatements where run_id = last.run_id order by date desc limit %(most)s
+) as restated
+order by restated.date desc;
+
 -- sum_runs: what all runs that ingested, pruned or forgot files did, as far as they recorded it
 select
     coalesce(sum(files_counted), 0)::bigint as files_counted,
@@ -270,8 +306,11 @@ update state.articles set title_at = title_at where false;
 delete from state.articles where false;
 insert into state.category_days select * from state.category_days where false;
 delete from state.category_days where false;
-insert into state.session_days select * from state.session_days where false;
-delete from state.session_days where false;
+insert into state.day_totals select * from state.day_totals where false;
+delete from state.day_totals where false;
+insert into state.restatements (run_id, date) select run_id, date from state.restatements where false;
+update state.restatements set restated_at = restated_at where false;
+insert into state.restating_files select * from state.restating_files where false;
 insert into state.hash_key (inner_key, outer_key) select inner_key, outer_key from state.hash_key where false;
 insert into state.forgotten_users (user_hash) select user_hash from state.forgotten_users where false;
 insert into public.article_performance (article_id, date, displays, clicks, cumulative_clicks) select article_id, date, displays, clicks, cumulative_clicks from public.article_performance where false;
@@ -459,7 +498,8 @@ select obj_description(to_regclass('pg_temp.new_article_days'), 'pg_class') is n
 drop table if exists
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.remaining_texts,
-    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
+    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions,
+    pg_temp.changed_days cascade;
 create temporary table pg_temp.new_article_days (
     file_id integer, article_id text collate "C", date date, displays integer, clicks integer,
     title_at bigint, category_at bigint, title text collate "C", category text collate "C"
@@ -474,14 +514,14 @@ create temporary table pg_temp.new_rejected_lines (
     file_id integer, chunk bigint, line bigint, reason text, raw bytea
 ) on commit delete rows;
 create temporary table pg_temp.old_article_days (
-    article_id text collate "C", date date, displays integer, clicks integer,
+    file_id integer, article_id text collate "C", date date, displays integer, clicks integer,
     title_at bigint, category_at bigint, title text collate "C", category text collate "C"
 ) on commit delete rows;
 create temporary table pg_temp.old_user_days (
     user_id text collate "C", date date, displays integer, clicks integer
 ) on commit delete rows;
 create temporary table pg_temp.old_sessions (
-    user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
+    file_id integer, user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
 ) on commit delete rows;
 create temporary table pg_temp.remaining_texts (
     article_id text collate "C", title text collate "C", category text collate "C"
@@ -501,6 +541,35 @@ create temporary table pg_temp.changed_sessions (
 create temporary table pg_temp.kept_sessions (
     user_id text collate "C", session_id text collate "C", first_at bigint, last_at bigint
 ) on commit delete rows;
+create temporary table pg_temp.changed_days (
+    date date, displays bigint, clicks bigint, sessions bigint, microseconds numeric, is_published boolean
+) on commit delete rows;
+-- each session that changes, on the day on which it began before, and on the day on which it begins now
+create temporary view pg_temp.moved_sessions as
+select
+    wholes.user_id,
+    wholes.session_id,
+    -- whole days since the year 1; no time is earlier
+    date '0001-01-01' + ((moved.first_at + %(epoch)s) / 86400000000)::integer as date,
+    moved.sign,
+    moved.last_at - moved.first_at as microseconds
+from (
+    select
+        spans.user_id,
+        spans.session_id,
+        least(spans.old_first, kept.first_at) as before_first,
+        greatest(spans.old_last, kept.last_at) as before_last,
+        least(spans.new_first, kept.first_at) as after_first,
+        greatest(spans.new_last, kept.last_at) as after_last
+    from pg_temp.changed_sessions as spans
+    left join pg_temp.kept_sessions as kept using (user_id, session_id)
+) as wholes
+cross join lateral (
+    values (before_first, before_last, -1), (after_first, after_last, 1)
+) as moved (first_at, last_at, sign)
+where
+    moved.first_at is not null
+    and (before_first, before_last) is distinct from (after_first, after_last);
 comment on table pg_temp.new_article_days is %(made_by)s;
 
 -- discard_temporary: drop the session's temporary tables: after a transaction that failed they are empty, but as large
@@ -512,7 +581,8 @@ discard temp;
 truncate
     pg_temp.new_article_days, pg_temp.new_user_days, pg_temp.new_sessions, pg_temp.new_rejected_lines,
     pg_temp.old_article_days, pg_temp.old_user_days, pg_temp.old_sessions, pg_temp.remaining_texts,
-    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions;
+    pg_temp.changed_article_days, pg_temp.changed_articles, pg_temp.changed_sessions, pg_temp.kept_sessions,
+    pg_temp.changed_days;
 
 -- copy_article_days: rows of files that came in one partial
 copy file_article_days (file_id, article_id, date, displays, clicks, title_at, category_at, title, category) from stdin;
@@ -722,11 +792,12 @@ inner join state.lake_files as files on files.file_id = kept.known;
 with retracted as (
     delete from file_article_days
     where file_id = any(%(file_ids)s)
-    returning article_id, date, displays, clicks, title_at, category_at, title, category
+    returning file_id, article_id, date, displays, clicks, title_at, category_at, title, category
 )
 
-insert into pg_temp.old_article_days (article_id, date, displays, clicks, title_at, category_at, title, category)
-select article_id, date, displays, clicks, title_at, category_at, title, category from retracted;
+insert into pg_temp.old_article_days
+(file_id, article_id, date, displays, clicks, title_at, category_at, title, category)
+select file_id, article_id, date, displays, clicks, title_at, category_at, title, category from retracted;
 with retracted as (
     delete from file_user_days where file_id = any(%(file_ids)s) returning user_id, date, displays, clicks
 )
@@ -734,11 +805,11 @@ with retracted as (
 insert into pg_temp.old_user_days (user_id, date, displays, clicks)
 select user_id, date, displays, clicks from retracted;
 with retracted as (
-    delete from file_sessions where file_id = any(%(file_ids)s) returning user_id, session_id, first_at, last_at
+    delete from file_sessions where file_id = any(%(file_ids)s) returning file_id, user_id, session_id, first_at, last_at
 )
 
-insert into pg_temp.old_sessions (user_id, session_id, first_at, last_at)
-select user_id, session_id, first_at, last_at from retracted;
+insert into pg_temp.old_sessions (file_id, user_id, session_id, first_at, last_at)
+select file_id, user_id, session_id, first_at, last_at from retracted;
 delete from file_rejected_lines where file_id = any(%(file_ids)s);
 
 -- create_given_users: the ids of users to forget. They come by COPY, so that no statement holds them, which the server
@@ -1297,55 +1368,21 @@ where others.file_id + 0 < %(first_file_id)s
 group by others.user_id, others.session_id;
 select set_config('enable_nestloop', 'on', true);
 
--- change_users: add the changes of the batch to the days of users, and to the sums of sessions by day: displays,
--- clicks, and sessions that begin on a day now, less those that began on it before. Returns the rows in which nothing
--- is left
-with wholes as (
-    select
-        spans.user_id,
-        least(spans.old_first, kept.first_at) as before_first,
-        greatest(spans.old_last, kept.last_at) as before_last,
-        least(spans.new_first, kept.first_at) as after_first,
-        greatest(spans.new_last, kept.last_at) as after_last
-    from pg_temp.changed_sessions as spans
-    left join pg_temp.kept_sessions as kept using (user_id, session_id)
+-- change_users: add the changes of the batch to the days of users: displays, clicks, and sessions that begin on a day
+-- now, less those that began on it before. Sums the changes of both BI tables by day, for the next statements. Returns
+-- the rows in which nothing is left
+with moved as (
+    select user_id, date, sum(sign)::bigint as sessions, sum(sign * microseconds) as microseconds
+    from pg_temp.moved_sessions
+    group by user_id, date
 ),
 
-moved as materialized (
-    select
-        wholes.user_id,
-        -- whole days since the year 1; no time is earlier
-        date '0001-01-01' + ((moved.first_at + %(epoch)s) / 86400000000)::integer as date,
-        sum(moved.sign)::bigint as sessions,
-        sum(moved.sign * (moved.last_at - moved.first_at)) as microseconds
-    from wholes
-    cross join lateral (
-        values (before_first, before_last, -1), (after_first, after_last, 1)
-    ) as moved (first_at, last_at, sign)
-    where
-        moved.first_at is not null
-        and (before_first, before_last) is distinct from (after_first, after_last)
-    group by 1, 2
-),
-
-written_days as (
-    insert into session_days as present (date, sessions, session_seconds)
-    select date, sum(sessions)::bigint, sum(microseconds) * 0.000001
-    from moved
-    group by date
-    on conflict (date) do update set
-        sessions = present.sessions + excluded.sessions,
-        session_seconds = present.session_seconds + excluded.session_seconds
-    returning date, sessions
-),
-
-written as (
-    insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
+changed as materialized (
     select
         user_id,
         date,
         sum(sessions)::bigint as sessions,
-        sum(microseconds) * 0.000001 as session_seconds,
+        sum(microseconds) as microseconds,
         sum(displays)::bigint as displays,
         sum(clicks)::bigint as clicks
     from (
@@ -1359,6 +1396,12 @@ written as (
     ) as new_less_old
     group by user_id, date
     having sum(sessions) <> 0 or sum(microseconds) <> 0 or sum(displays) <> 0 or sum(clicks) <> 0
+),
+
+written as (
+    insert into user_performance as present (user_id, date, sessions, session_seconds, displays, clicks)
+    select user_id, date, sessions, microseconds * 0.000001, displays, clicks
+    from changed
     order by date, user_id
     on conflict (date, user_id) do update set
         sessions = present.sessions + excluded.sessions,
@@ -1366,15 +1409,150 @@ written as (
         displays = present.displays + excluded.displays,
         clicks = present.clicks + excluded.clicks
     returning ctid, sessions, displays, clicks
+),
+
+summed as (
+    insert into pg_temp.changed_days (date, displays, clicks, sessions, microseconds, is_published)
+    select
+        days.date, days.displays, days.clicks, days.sessions, days.microseconds,
+        -- before this statement, a day with a row in article_performance has its totals
+        coalesce(totals.is_there, users.is_there, false)
+    from (
+        select
+            date,
+            sum(displays)::bigint as displays,
+            sum(clicks)::bigint as clicks,
+            sum(sessions)::bigint as sessions,
+            sum(microseconds) as microseconds
+        from (
+            select date, displays, clicks, 0 as sessions, 0 as microseconds from pg_temp.changed_article_days
+            union all
+            select date, 0, 0, sessions, microseconds from changed
+        ) as changes
+        group by date
+    ) as days
+    left join lateral (select true as is_there from day_totals where date = days.date limit 1) as totals on true
+    left join lateral (
+        select true as is_there from user_performance where totals.is_there is null and date = days.date limit 1
+    ) as users on true
+)
+
+select array(select ctid::text from written where sessions = 0 and displays = 0 and clicks = 0) as users;
+
+-- change_day_totals: add the changes of the batch to the sums by day, and record them as the run found them and as they
+-- are now. Returns the days on which nothing is left, and whether any was published before the run
+with written as (
+    insert into day_totals as present (date, displays, clicks, sessions, session_seconds)
+    select date, displays, clicks, sessions, microseconds * 0.000001
+    from pg_temp.changed_days
+    where displays <> 0 or clicks <> 0 or sessions <> 0 or microseconds <> 0
+    order by date
+    on conflict (date) do update set
+        displays = present.displays + excluded.displays,
+        clicks = present.clicks + excluded.clicks,
+        sessions = present.sessions + excluded.sessions,
+        session_seconds = present.session_seconds + excluded.session_seconds
+    returning date, displays, clicks, sessions, session_seconds
+),
+
+totals as (
+    select date, displays, clicks, sessions, session_seconds from written
+    union all
+    select days.date, same.displays, same.clicks, same.sessions, same.session_seconds
+    from pg_temp.changed_days as days
+    cross join lateral (
+        select displays, clicks, sessions, session_seconds from day_totals where date = days.date offset 0
+    ) as same
+    where days.displays = 0 and days.clicks = 0 and days.sessions = 0 and days.microseconds = 0
+),
+
+recorded as (
+    insert into restatements as present
+    (
+        run_id, date, restated_at, is_published,
+        displays_before, displays_after, clicks_before, clicks_after,
+        sessions_before, sessions_after, session_seconds_before, session_seconds_after
+    )
+    select
+        lake.run_id,
+        date,
+        now(),
+        days.is_published,
+        coalesce(totals.displays, 0) - days.displays,
+        coalesce(totals.displays, 0),
+        coalesce(totals.clicks, 0) - days.clicks,
+        coalesce(totals.clicks, 0),
+        coalesce(totals.sessions, 0) - days.sessions,
+        coalesce(totals.sessions, 0),
+        coalesce(totals.session_seconds, 0) - days.microseconds * 0.000001,
+        coalesce(totals.session_seconds, 0)
+    from pg_temp.changed_days as days
+    cross join state.lake as lake
+    left join totals using (date)
+    order by date
+    on conflict (run_id, date) do update set
+        restated_at = excluded.restated_at,
+        displays_after = excluded.displays_after,
+        clicks_after = excluded.clicks_after,
+        sessions_after = excluded.sessions_after,
+        session_seconds_after = excluded.session_seconds_after
+    returning is_published
 )
 
 select
-    array(select ctid::text from written where sessions = 0 and displays = 0 and clicks = 0) as users,
-    array(select date from written_days where sessions = 0) as dates;
+    array(select date from written where displays = 0 and clicks = 0 and sessions = 0) as dates,
+    exists (select from recorded where is_published) as has_published;
 
 -- delete_empty: delete the rows in which nothing is left
 delete from user_performance where ctid = any(%(users)s::tid[]);
-delete from session_days where date = any(%(dates)s::date[]);
+delete from day_totals where date = any(%(dates)s::date[]);
+
+-- name_restating_files: record which files of the batch changed published days: the displays and clicks that they
+-- contribute to a day changed, or a session that began on it did
+with keys as (
+    select file_id, key from unnest(%(file_id)s::integer[], %(key)s::text[]) as written (file_id, key)
+    union all
+    select files.file_id, files.key
+    from (
+        select file_id from pg_temp.old_article_days
+        union
+        select file_id from pg_temp.old_sessions
+    ) as retracted
+    cross join lateral (select file_id, key from lake_files where file_id = retracted.file_id offset 0) as files
+),
+
+spans as (
+    select keys.key, parts.user_id, parts.session_id
+    from (
+        select file_id, user_id, session_id, first_at, last_at from file_sessions where file_id >= %(first_file_id)s
+        union all
+        select file_id, user_id, session_id, first_at, last_at from pg_temp.old_sessions
+    ) as parts
+    inner join keys using (file_id)
+    group by keys.key, parts.user_id, parts.session_id
+    having count(*) = 1 or min(parts.first_at) <> max(parts.first_at) or min(parts.last_at) <> max(parts.last_at)
+)
+
+insert into restating_files (run_id, key, dates)
+select lake.run_id, changed.key, array_agg(changed.date)
+from (
+    select days.date, keys.key
+    from (
+        select file_id, date, displays, clicks from file_article_days where file_id >= %(first_file_id)s
+        union all
+        select file_id, date, -displays, -clicks from pg_temp.old_article_days
+    ) as days
+    inner join keys using (file_id)
+    group by days.date, keys.key
+    having sum(days.displays) <> 0 or sum(days.clicks) <> 0
+    union
+    select moved.date, spans.key
+    from spans
+    inner join pg_temp.moved_sessions as moved using (user_id, session_id)
+) as changed
+inner join pg_temp.changed_days as days on days.date = changed.date and days.is_published
+cross join state.lake as lake
+group by lake.run_id, changed.key;
 
 -- recount_articles: write every row of the articles that the batch touches as all files contribute it now, whatever it
 -- was before. Returns the days that the batch or this changed
@@ -1490,7 +1668,7 @@ select array(
 ) as dates;
 
 -- recount_users: the same for the rows of the users that the batch touches. No index finds the sessions and days of a
--- user, so this reads those of all users
+-- user, so this reads those of all users. Keeps the days that this or recount_articles changed for the next statements
 select set_config('enable_nestloop', 'off', true);
 with touched as materialized (
     select user_id from file_user_days where file_id >= %(first)s
@@ -1566,24 +1744,57 @@ begun as (
     ) as both_versions
 )
 
-select array(select date from deleted union select date from written union select date from begun) as dates;
+insert into pg_temp.changed_days (date, is_published)
+select days.date, coalesce(totals.is_there, users.is_there, false)
+from (
+    select date from unnest(%(dates)s::date[]) as recounted (date)
+    union
+    select date from deleted
+    union
+    select date from written
+    union
+    select date from begun
+) as days
+left join lateral (select true as is_there from day_totals where date = days.date limit 1) as totals on true
+left join lateral (
+    select true as is_there from user_performance where totals.is_there is null and date = days.date limit 1
+) as users on true;
 
--- recount_days: sum up some days of the BI tables again
+-- recount_days: sum up those days of the BI tables again, and find by how much their totals differ
 select set_config('enable_nestloop', 'on', true);
-delete from category_days where date = any(%(dates)s::date[]);
+delete from category_days where date = any(array(select date from pg_temp.changed_days));
 insert into category_days (date, displays, clicks, category)
 select date, sum(displays)::bigint, sum(clicks)::bigint, category
 from article_performance
-where date = any(%(dates)s::date[])
+where date = any(array(select date from pg_temp.changed_days))
 group by date, category
 order by date, category;
-delete from session_days where date = any(%(dates)s::date[]);
-insert into session_days (date, sessions, session_seconds)
-select date, sum(sessions)::bigint, sum(session_seconds)
-from user_performance
-where date = any(%(dates)s::date[])
-group by date
-having sum(sessions) > 0;
+with days as (
+    delete from pg_temp.changed_days returning date, is_published
+)
+
+insert into pg_temp.changed_days (date, displays, clicks, sessions, microseconds, is_published)
+select
+    days.date,
+    articles.displays - coalesce(totals.displays, 0),
+    articles.clicks - coalesce(totals.clicks, 0),
+    users.sessions - coalesce(totals.sessions, 0),
+    (users.session_seconds - coalesce(totals.session_seconds, 0)) * 1000000,
+    days.is_published
+from days
+cross join lateral (
+    select coalesce(sum(displays), 0)::bigint as displays, coalesce(sum(clicks), 0)::bigint as clicks
+    from article_performance
+    where date = days.date
+) as articles
+cross join lateral (
+    select coalesce(sum(sessions), 0)::bigint as sessions, coalesce(sum(session_seconds), 0) as session_seconds
+    from user_performance
+    where date = days.date
+) as users
+left join lateral (
+    select displays, clicks, sessions, session_seconds from day_totals where date = days.date offset 0
+) as totals on true;
 
 -- read_report_state: a value that changes when anything changes that a report shows. It includes the text of
 -- errors but not their time, as every run finds them again
@@ -1693,7 +1904,7 @@ group by 1, days.date, places.sharing
 order by 1, days.date;
 
 -- read_session_days: sessions by day
-select date, sessions, session_seconds from state.session_days order by date;
+select date, sessions, session_seconds from state.day_totals where sessions > 0 order by date;
 
 -- read_busiest_articles: the articles with the most clicks on some days, with all their clicks up to the last of these
 -- days
@@ -1787,7 +1998,9 @@ create temporary table articles (like state.articles including all) on commit dr
 create temporary table article_performance (like public.article_performance including all) on commit drop;
 create temporary table user_performance (like public.user_performance including all) on commit drop;
 create temporary table category_days (like state.category_days including all) on commit drop;
-create temporary table session_days (like state.session_days including all) on commit drop;
+create temporary table day_totals (like state.day_totals including all) on commit drop;
+create temporary table restatements (like state.restatements including all) on commit drop;
+create temporary table restating_files (like state.restating_files including all) on commit drop;
 
 -- compare_article_performance: rows of article_performance that differ
 select
@@ -1823,14 +2036,14 @@ full join (select *, row_number() over (partition by date, category) as copy fro
         and wanted.copy = found.copy
 where wanted is distinct from found;
 
--- compare_session_days: sums of sessions by day that differ
+-- compare_day_totals: sums by day that differ
 select
-    'session_days' as name,
+    'day_totals' as name,
     jsonb_build_array(date) as key,
     to_jsonb(wanted) - 'date' as wanted,
     to_jsonb(found) - 'date' as found
-from pg_temp.session_days as wanted
-full join state.session_days as found using (date)
+from pg_temp.day_totals as wanted
+full join state.day_totals as found using (date)
 where wanted is distinct from found;
 
 -- compare_files: files whose checkpoint, rejected lines or reducer state differ, with numbers of rows
@@ -1916,6 +2129,103 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
+-- restate_rebuilt: record the totals of published days that a rebuild changes, and the files that did it, as far as
+-- their content is another. Numbers that change for another reason name no file
+insert into state.restatements
+(
+    run_id, date, restated_at, is_published,
+    displays_before, displays_after, clicks_before, clicks_after,
+    sessions_before, sessions_after, session_seconds_before, session_seconds_after
+)
+select
+    lake.run_id,
+    date,
+    now(),
+    true,
+    coalesce(found.displays, 0),
+    coalesce(wanted.displays, 0),
+    coalesce(found.clicks, 0),
+    coalesce(wanted.clicks, 0),
+    coalesce(found.sessions, 0),
+    coalesce(wanted.sessions, 0),
+    coalesce(found.session_seconds, 0),
+    coalesce(wanted.session_seconds, 0)
+from pg_temp.day_totals as wanted
+full join state.day_totals as found using (date)
+cross join state.lake as lake
+left join lateral (
+    select true as is_there from public.user_performance as users where users.date = coalesce(wanted.date, found.date) limit 1
+) as users on true
+where wanted is distinct from found and (found.date is not null or users.is_there);
+with changed as (
+    select key, read.file_id as new_id, known.file_id as old_id
+    from pg_temp.lake_files as read
+    full join state.lake_files as known using (key)
+    where read.content_hash is distinct from known.content_hash
+),
+
+parts as (
+    select changed.key, its.user_id, its.session_id
+    from changed
+    inner join pg_temp.file_sessions as its on its.file_id = changed.new_id
+    union
+    select changed.key, its.user_id, its.session_id
+    from changed
+    inner join state.file_sessions as its on its.file_id = changed.old_id
+),
+
+begun as (
+    select parts.key, date '0001-01-01' + ((firsts.first_at + %(epoch)s) / 86400000000)::integer as date
+    from parts
+    cross join lateral (
+        (
+            select first_at
+            from pg_temp.file_sessions
+            where
+                hashtextextended(session_id, hashtextextended(user_id, 0))
+                = hashtextextended(parts.session_id, hashtextextended(parts.user_id, 0))
+                and user_id = parts.user_id
+                and session_id = parts.session_id
+            order by first_at
+            limit 1
+        )
+        union all
+        (
+            select first_at
+            from state.file_sessions
+            where
+                hashtextextended(session_id, hashtextextended(user_id, 0))
+                = hashtextextended(parts.session_id, hashtextextended(parts.user_id, 0))
+                and user_id = parts.user_id
+                and session_id = parts.session_id
+            order by first_at
+            limit 1
+        )
+    ) as firsts
+)
+
+insert into state.restating_files (run_id, key, dates)
+select restated.run_id, did.key, array_agg(did.date)
+from (
+    select key, date
+    from (
+        select changed.key, its.date, its.displays, its.clicks
+        from changed
+        inner join pg_temp.file_article_days as its on its.file_id = changed.new_id
+        union all
+        select changed.key, its.date, -its.displays, -its.clicks
+        from changed
+        inner join state.file_article_days as its on its.file_id = changed.old_id
+    ) as days
+    group by key, date
+    having sum(displays) <> 0 or sum(clicks) <> 0
+    union
+    select key, date from begun
+) as did
+inner join state.restatements as restated using (date)
+inner join state.lake as lake using (run_id)
+group by restated.run_id, did.key;
+
 -- apply_comparison_tables: make the permanent tables equal to the temporary ones; in the BI tables, only rows that
 -- differ change. Nothing is truncated, as transactions that began before this one ends would see that
 delete from state.lake_files;
@@ -1925,7 +2235,7 @@ delete from state.file_sessions;
 delete from state.file_rejected_lines;
 delete from state.articles;
 delete from state.category_days;
-delete from state.session_days;
+delete from state.day_totals;
 insert into state.lake_files select * from pg_temp.lake_files;
 update state.lake set first_new_file_id = (select min(file_id) from pg_temp.lake_files where counted_at = now());
 insert into state.file_article_days select * from pg_temp.file_article_days;
@@ -1934,7 +2244,7 @@ insert into state.file_sessions select * from pg_temp.file_sessions;
 insert into state.file_rejected_lines select * from pg_temp.file_rejected_lines;
 insert into state.articles select * from pg_temp.articles;
 insert into state.category_days select * from pg_temp.category_days;
-insert into state.session_days select * from pg_temp.session_days;
+insert into state.day_totals select * from pg_temp.day_totals;
 delete from public.article_performance as present
 where not exists (
     select from pg_temp.article_performance as wanted

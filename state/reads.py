@@ -52,6 +52,10 @@ class Reads:
         rows = self._rows("read_lock_holder")
         return rows[0] if rows else None
 
+    def newest_restatements(self, most: int) -> list[Row]:
+        """Return the last `most` days whose totals changed after they had been published, the latest first."""
+        return self._rows("read_newest_restatements", most=most)
+
     def all_runs(self) -> Row:
         """Return what all runs did together; `reasons` are numbers of rejected lines by the code of the reason."""
         return self._rows("sum_runs")[0]
@@ -129,6 +133,10 @@ class Reads:
     def newest_files(self, most: int) -> list[Row]:
         """Return at most `most` files that the last run ingested; each row has the sums over all of them, too."""
         return self._rows("read_newest_files", most=most)
+
+    def last_restatements(self, most: int) -> list[Row]:
+        """Return at most `most` days that the last run restated; each row has the sums over all of them, too."""
+        return self._rows("read_last_restatements", most=most)
 
     def category_days(self, most: int) -> list[Row]:
         """Return displays and clicks by category and day; categories beyond `most` share one row for each day."""

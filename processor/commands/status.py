@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from processor.commands.context import Context
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from state.reads import Reads, Row
 
 MAX_FAILED_FILES = 5  # files that failed; more would not fit on a screen
+MAX_RESTATEMENTS = 5
 
 
 def read_status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iterable[LakeFile] | None") -> "Row":
@@ -42,6 +44,7 @@ def read_status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iter
         "failed": sorted(failed, key=lambda file: str(file["file"])),
         "users_forgotten": reads.users_forgotten(),
         "last_run": add_rates(runs[0]) if runs else None,
+        "restatements": reads.newest_restatements(MAX_RESTATEMENTS),
         "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
         "sizes": reads.sizes(),
     }
@@ -105,9 +108,35 @@ def show_status(console: Console, lake_url: str, status: "Row") -> None:
             if run["error"]:
                 line("", run["error"])
             line("", _describe_work(run))
+    for position, restated in enumerate(status["restatements"]):
+        line("" if position else "Restated", _describe_restatement(restated))
     if status["at_work"]:
         line("At work", f"{status['at_work']['process']} since {status['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
     line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in status["sizes"].items()))
+
+
+def _describe_restatement(restated: "Row") -> str:
+    """Return which numbers of a day changed, when, and which file did it, in words."""
+    changes = [
+        f"{what} {_format_exactly(restated[f'{name}_before'])} to {_format_exactly(restated[f'{name}_after'])}{unit}"
+        for name, what, unit in (
+            ("displays", "displays", ""),
+            ("clicks", "clicks", ""),
+            ("sessions", "sessions", ""),
+            ("session_seconds", "their length", " s"),
+        )
+        if restated[f"{name}_before"] != restated[f"{name}_after"]
+    ]
+    when = f"{restated['date']} on {restated['restated_at']:%Y-%m-%d %H:%M:%S %Z}"
+    files, more = restated["files"][:1], restated["file_count"] - 1
+    if more > 0:
+        files.append(f"{more:,} more")
+    return f"{when}: {', '.join(changes)}" + (f", by {' and '.join(files)}" if files else "")
+
+
+def _format_exactly(number: int | Decimal) -> str:
+    """Return a number with all its digits, and no zeros at its end."""
+    return f"{Decimal(number).normalize():,f}"
 
 
 def _describe_work(run: "Row") -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from processor.formats import pluralize
 from processor.report.formats import (
+    format_days,
     format_interval,
     format_name,
     format_period,
@@ -12,7 +13,7 @@ from processor.report.formats import (
     format_rate,
     name_panels,
 )
-from processor.report.page_data import ChangedArticle
+from processor.report.page_data import ChangedArticle, RestatedDay
 from processor.report.rates import Counts, difference_interval, wilson_interval
 from processor.report.summary import FIRM_DISPLAYS, Summary
 
@@ -21,6 +22,20 @@ def find_findings(summary: Summary, changed_article: ChangedArticle | None = Non
     """Return sentences about the categories, the last day, and the article that changed most, as far as known."""
     findings = [_compare_categories(summary), _compare_days(summary), _name_article(summary, changed_article)]
     return [finding for finding in findings if finding]
+
+
+def describe_restatements(restated: Sequence[RestatedDay]) -> list[str]:
+    """Return a sentence about the published days that the last run changed; none if it changed none."""
+    if not restated:
+        return []
+    its = restated[0]
+    more = ((its.more_clicks, "click"), (its.more_displays, "display"), (its.more_sessions, "session"))
+    changes = [f"{pluralize(abs(count), noun)} {'more' if count > 0 else 'fewer'}" for count, noun in more if count]
+    sentence = (
+        f"The last run changed {pluralize(its.days, 'day')} that had been published before, "
+        f"{format_days((its.first_date, its.last_date))}{': ' if changes else ''}{', '.join(changes)}."
+    )
+    return [sentence]
 
 
 def _compare_categories(summary: Summary) -> str:

@@ -7,7 +7,7 @@ import base64
 import datetime
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from processor.report.charts import (
     draw_session_lengths,
     draw_sparkline,
 )
-from processor.report.findings import describe_change, find_findings
+from processor.report.findings import describe_change, describe_restatements, find_findings
 from processor.report.page_data import MOST_LINES, Article, Overview
 from processor.report.rates import Counts
 from processor.report.summary import Summary
@@ -73,7 +73,11 @@ def render_page(overview: Overview) -> str:
             lake=overview.lake._replace(url=formats.format_name(remove_passwords(overview.lake.url))),
             failed=overview.failed,
             newest=overview.newest,
-            findings=find_findings(summary, overview.changed_article) if summary else [],
+            restated=overview.restated,
+            findings=[
+                *(find_findings(summary, overview.changed_article) if summary else []),
+                *describe_restatements(overview.restated),
+            ],
             tiles=_tiles(overview),
             summary=summary,
             categories=summary.overall.categories if summary else 0,
@@ -110,6 +114,8 @@ def _environment() -> "Environment":
         lstrip_blocks=True,
     )
     made.filters |= {
+        "change": lambda counts: _join_change(f"{count:,}" for count in counts),
+        "change_duration": lambda lengths: _join_change(formats.format_duration(length) for length in lengths),
         "count": pluralize,
         "days": lambda summary: f"{formats.format_days((summary.first, summary.last))} (UTC)",
         "duration": formats.format_duration,
@@ -123,6 +129,11 @@ def _environment() -> "Environment":
         "title": lambda summary: TITLES[summary.step],
     }
     return made
+
+
+def _join_change(texts: Iterable[str]) -> str:
+    """Return a value before and after in one text; once if it is the same."""
+    return " → ".join(dict.fromkeys(texts))
 
 
 def _policy(script: str) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MOST_CATEGORIES = 32
 MOST_ARTICLES, MOST_LINES = 20, 6
 MOST_FILES = 10
+MOST_RESTATED_DAYS = 10
 NEWEST_DAYS = 7  # of the busiest articles
 CUMULATIVE_DAYS = 28
 
@@ -79,6 +80,28 @@ class ChangedArticle(NamedTuple):
     clicks_after: int
 
 
+class RestatedDay(NamedTuple):
+    """A day whose totals the last run changed after they had been published; the last fields sum all such days."""
+
+    date: datetime.date
+    files: list[str]
+    file_count: int
+    displays_before: int
+    displays_after: int
+    clicks_before: int
+    clicks_after: int
+    sessions_before: int
+    sessions_after: int
+    session_seconds_before: "Decimal"
+    session_seconds_after: "Decimal"
+    days: int
+    first_date: datetime.date
+    last_date: datetime.date
+    more_displays: int
+    more_clicks: int
+    more_sessions: int
+
+
 class Sessions(NamedTuple):
     """Number and total seconds of the sessions that began in each period; the keys are the periods' first days."""
 
@@ -102,6 +125,7 @@ class Overview(NamedTuple):
     lake: LakeTotals
     failed: list[tuple[str, str]]
     newest: list[NewFile]
+    restated: list[RestatedDay]
     summary: Summary | None
     articles: list[Article]
     articles_since: datetime.date | None
@@ -132,6 +156,7 @@ def read_overview(reads: "Reads") -> Overview:
         LakeTotals(**reads.lake_state()),
         [(row["key"], row["error"]) for row in reads.failed_files(MOST_FILES)],
         [NewFile(**row) for row in reads.newest_files(MOST_FILES)],
+        [RestatedDay(**row) for row in reads.last_restatements(MOST_RESTATED_DAYS)],
         summary,
         articles,
         since,

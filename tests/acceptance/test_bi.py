@@ -31,8 +31,11 @@ def displays_of(found: Tables, day: datetime.date) -> int:
 def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: str) -> None:
     made_lake.write(tmp_path / "lake", days=3, lines=5000)
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
+    (first, *_) = sorted((tmp_path / "lake").iterdir())
+    first.with_name("late.tsv").write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:500]))
+    assert run(lake=tmp_path / "lake", database=database).returncode == 0
     found = tables(database)
-    assert len(QUERIES) == PAGE.count("```sql") == 11
+    assert len(QUERIES) == PAGE.count("```sql") == 12
     given = {title: ask(as_role("bi", database), query) for title, query in QUERIES.items()}
     assert all(rows for title, rows in given.items() if "came back" not in title)
 
@@ -61,6 +64,9 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
     assert all(row[2] == totals[str(row[0])] == row[5] for row in top)
     best = given["The ten best rates of articles with 100 displays or more"]
     assert all(isinstance(row[2], int) and row[2] >= 100 for row in best)
+    ((day, _, before, after, *_, files, file_count),) = given["What changed after it was published, the newest first"]
+    assert (day, after, files, file_count) == (DAYS[0], clicks_of(found, DAYS[0]), ["late.tsv"], 1)
+    assert int(str(before)) < int(str(after))
     weeks = given["Week over week"]
     assert [row[1] for row in weeks] == [sums[-1]]
 

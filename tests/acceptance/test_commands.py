@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -45,12 +47,12 @@ def lake(tmp_path: Path) -> Path:
     return folder
 
 
-def read_json(*arguments: str, lake: Path, database: str) -> dict[str, object]:
+def read_json(*arguments: str, lake: Path, database: str) -> dict[str, Any]:
     """Return what a command that reads prints with `--json`."""
     done = run(*arguments, "--json", lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
-    answer: dict[str, object] = json.loads(line)
+    answer: dict[str, Any] = json.loads(line)
     return answer
 
 
@@ -125,6 +127,31 @@ def test_status_shows_what_has_changed(lake: Path, database: str) -> None:
     unlisted = run("status", "--json", lake=lake, database=database)
     assert (unlisted.returncode, json.loads(unlisted.stdout)["files_new"]) == (2, None)
     moved.rename(lake)
+
+
+def test_status_shows_what_was_restated(tmp_path: Path, database: str) -> None:
+    lake = tmp_path / "lake"
+    write_lake(lake, {"a.tsv": HEADER + CLICK})
+    ingest_folder(lake, database, Plan())
+    assert read_json("status", lake=lake, database=database)["restatements"] == []
+    assert "Restated" not in run("status", lake=lake, database=database).stdout
+    later = CLICK.replace(b"10:00:00.000", b"10:00:01.500")
+    write_lake(lake, {"b.tsv": HEADER + later, "c.tsv": HEADER + later})
+    ingest_folder(lake, database, Plan())
+    found = read_json("status", lake=lake, database=database)
+    names = ("date", "run_id", "clicks_before", "clicks_after", "session_seconds_after", "files", "file_count")
+    assert [[row[name] for name in names] for row in found["restatements"]] == [
+        ["2019-02-15", 2, 1, 3, 1.5, ["b.tsv", "c.tsv"], 2]
+    ]
+    screen = run("status", lake=lake, database=database).stdout
+    line = "Restated  2019-02-15 on [0-9: -]+ UTC: clicks 1 to 3, their length 0 to 1.5 s, by b.tsv and 1 more"
+    assert re.search(f"^{line}$", screen, re.MULTILINE)
+    for number in range(6):
+        write_lake(lake, {"d.tsv": HEADER + CLICK * (number + 1)})
+        ingest_folder(lake, database, Plan())
+    found = read_json("status", lake=lake, database=database)
+    assert [row["run_id"] for row in found["restatements"]] == [8, 7, 6, 5, 4]
+    assert len(run("status", lake=lake, database=database).stdout.splitlines()) < 24
 
 
 def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database: str) -> None:
@@ -209,7 +236,7 @@ def test_explain_shows_one_day(lake: Path, database: str) -> None:
     ]
     assert "title of 2019-02-15 10:00:00.000000 UTC in 2019-02-15.tsv: T" in shown
     user = read_json("explain", "--user", "u1", "2019-02-15", lake=lake, database=database)
-    assert [part["file"] for part in user["sessions"]] == ["2019-02-15.tsv", "2019-02-16.tsv"]  # type: ignore[attr-defined]
+    assert [part["file"] for part in user["sessions"]] == ["2019-02-15.tsv", "2019-02-16.tsv"]
     for arguments, code in (
         (["a1", "2019-02-16"], 1),
         (["no-such"], 1),

@@ -32,6 +32,7 @@ from tests.support.paths import ROOT
 from tests.support.postgres import copy_of
 from tests.support.program_runs import run
 from tests.support.proxies import Cut, PostgresProxy
+from tests.support.restatements import check_restatements, last_run
 from tests.support.tables import Model, tables
 from tests.support.waiting import wait_until
 
@@ -45,12 +46,12 @@ def counted(database: str, tmp_path: Path) -> str:
     return database
 
 
-def check_whole_files(url: str) -> None:
-    """Fail unless the tables equal one pass over those versions of the files that the checkpoint names."""
+def check_whole_files(url: str) -> dict[str, bytes]:
+    """Fail unless the tables equal one pass over those versions of the files that the checkpoint names; return them."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cur:
         cur.execute("select to_regclass('state.lake_files') is not null")
         if cur.fetchone() == (False,):
-            return
+            return {}
         cur.execute("select key, size from state.lake_files where fingerprint is not null")
         versions: Mapping[tuple[str, int], bytes] = {
             (key, len(data)): data for lake in (FIRST, LATER) for key, data in lake.items()
@@ -58,6 +59,7 @@ def check_whole_files(url: str) -> None:
         counting = {key: versions[key, size] for key, size in cur.fetchall()}
     found, wanted = tables(url), expected(counting)
     assert found[:3] == wanted[:3]
+    return counting
 
 
 def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) -> None:
@@ -109,13 +111,18 @@ def test_the_process_ends_at_any_statement_of_a_first_run(database: str, tmp_pat
 
 @pytest.mark.slow
 def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path: Path) -> None:
+    """Both the run that ended and the next one record what they restated."""
     number, ended = 0, True
     while ended:
         number += 1
         with copy_of(counted) as url:
+            run_before, before = last_run(url), check_whole_files(url)
             ended = ended_at(number, tmp_path, url)
-            check_whole_files(url)
+            left = check_whole_files(url)
+            check_restatements(url, run_before, before, left)
+            run_before = last_run(url)
             check_next_run(tmp_path, url)
+            check_restatements(url, run_before, left, check_whole_files(url))
     assert number > 80
 
 

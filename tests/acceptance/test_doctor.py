@@ -230,7 +230,7 @@ SPOILT = {
         "replica identity",
     "alter table user_performance replica identity full; create publication p for table user_performance": "to default",
     "alter table user_performance rename column clicks to clacks": "undo the change",
-    "drop table state.session_days": "undo the change",
+    "drop table state.day_totals": "undo the change",
     "alter table state.runs alter run_id drop identity": "undo the change",
 }  # fmt: skip
 

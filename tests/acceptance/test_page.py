@@ -20,7 +20,7 @@ from processor.report import page, page_data
 from processor.report import summary as report
 from processor.report.atomic_file import write_file
 from processor.report.formats import format_duration, format_name, format_rate, name_category
-from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewFile, Overview
+from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewFile, Overview, RestatedDay
 from processor.report.rates import Counts
 from processor.report.summary import CategoryDay
 from state.database import Database
@@ -83,7 +83,10 @@ def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
     )
     clicks = [(article.article_id, day, i) for article in articles[:6] for i, day in enumerate(days[-28:])]
     sessions = page_data.gather_sessions([(day, 2, Decimal("61.5")) for day in days])
-    return Overview("0", lake, [(HOSTILE[0], HOSTILE[1])], [], summary, articles, days[0], clicks, None, sessions)
+    failed = [(HOSTILE[0], HOSTILE[1])]
+    numbers = (1, 2, 3, 4, 5, 6, Decimal(7), Decimal(8))
+    restated = [RestatedDay(day, HOSTILE[:1], 2, *numbers, 1, day, day, 1, 1, 1) for day in days[:1]]
+    return Overview("0", lake, failed, [], restated, summary, articles, days[0], clicks, None, sessions)
 
 
 @pytest.mark.slow
@@ -299,6 +302,34 @@ def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, data
         (lake / name).write_bytes(HEADER + CLICK * 2)
     assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
     assert newest() == ({"b.tsv", "c.tsv"}, {(2, 4)})
+
+
+def test_the_page_says_what_the_last_run_restated(tmp_path: Path, database: str) -> None:
+    lake, index = tmp_path / "lake", tmp_path / "report" / "index.html"
+    lake.mkdir()
+    (lake / "a.tsv").write_bytes(HEADER + CLICK)
+    assert run(tmp_path, lake, database).returncode == 0
+    assert "restated" not in Parts(index.read_text(encoding="utf-8")).tables
+    days = [CLICK.replace(b"02-15", f"02-{day}".encode()) for day in range(10, 21)]
+    (lake / "days.tsv").write_bytes(HEADER + b"".join(days))
+    assert run(tmp_path, lake, database).returncode == 0
+    sentence = "The last run changed 1 day that had been published before, 15 Feb 2019: 1 click more, 1 session fewer."
+    assert sentence in index.read_text(encoding="utf-8")
+    for number in range(2):
+        (lake / f"late{number}.tsv").write_bytes(HEADER + b"".join(days).replace(b"s1", b"s2"))
+    assert run(tmp_path, lake, database).returncode == 0
+    html = index.read_text(encoding="utf-8")
+    assert (
+        "The last run changed 11 days that had been published before, 10 Feb 2019 to 20 Feb 2019: "
+        "22 clicks more, 1 session more."
+    ) in html
+    assert "and 1 earlier day<" in html
+    rows = Parts(html).tables["restatements"][1:]
+    assert len(rows) == 10
+    assert rows[0] == ["20 Feb 2019|by late0.tsv and 1 other file", "1 → 3", "0", "0", "0 min 00 s"]
+    (lake / "new.tsv").write_bytes(HEADER + CLICK.replace(b"02-15", b"02-28").replace(b"s1", b"s3"))
+    assert run(tmp_path, lake, database).returncode == 0
+    assert "published before" not in index.read_text(encoding="utf-8")
 
 
 def events(*clicked: tuple[str, str | None, int, int, int]) -> bytes:

@@ -28,8 +28,8 @@ from tests.support.postgres import copy_of
 from tests.support.waiting import wait_until
 
 GROWING = {
-    "article_performance", "articles", "category_days", "file_article_days", "file_rejected_lines", "file_sessions",
-    "file_user_days", "lake_files", "session_days", "user_performance",
+    "article_performance", "articles", "category_days", "day_totals", "file_article_days", "file_rejected_lines",
+    "file_sessions", "file_user_days", "lake_files", "restatements", "restating_files", "user_performance",
 }  # fmt: skip
 # The rows of a history of 300 files, which grows in every way: more days, more files of a day, more articles, more
 # sessions of a user, files that share an article or a session, and a user with many events.
@@ -55,8 +55,13 @@ select md5('a' || file_id || '.' || n), date, 'title', 1, 1, 1 from made;
 insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)
 select md5('u' || n), date, 1, 1, 1, 1 from made;
 insert into state.category_days (date, displays, clicks, category) select date, 1, 1, 'c' || n from made;
-insert into state.session_days (date, sessions, session_seconds)
-select date '1900-01-01' + n, 300, 300 from generate_series(1, 20000) as n;
+insert into state.day_totals (date, displays, clicks, sessions, session_seconds)
+select date '1900-01-01' + n, 300, 300, 300, 300 from generate_series(1, 20000) as n;
+insert into state.restatements (run_id, date, restated_at, is_published, displays_before, displays_after,
+    clicks_before, clicks_after, sessions_before, sessions_after, session_seconds_before, session_seconds_after)
+select -n, date '1900-01-01' + n, now() - n * interval '1 hour', n % 2 = 0, n, 0, 0, 0, 0, 0, 0, 0
+from generate_series(1, 20000) as n;
+insert into state.restating_files (run_id, key, dates) select run_id, 'made', array[date] from state.restatements;
 insert into state.runs (host, pid, command, ended_at, exit_code)
 select 'h', 1, 'count', now() - interval '1 year', n % 2 from generate_series(1, 20000) as n;
 update state.lake_files set counted_at = now(), newest_at = file_id;
@@ -79,8 +84,8 @@ analyze
 WRITING = (
     "retract", "merge_new", "number_rejected_lines", "find_latest_texts", "change_article_days", "change_articles",
     "change_category_days", "append_article_performance", "append_articles", "rewrite_article_performance",
-    "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "delete_empty", "record_files",
-    "record_same", "find_files", "begin_turn",
+    "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "change_day_totals", "delete_empty",
+    "name_restating_files", "record_files", "record_same", "find_files", "begin_turn",
 )  # fmt: skip
 RECOUNTING = ("recount_articles", "recount_users", "recount_days")
 # What a watch reads after each turn, and when it draws the report.

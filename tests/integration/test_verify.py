@@ -26,7 +26,7 @@ KEYS = {
     "public.user_performance": ("user_id", "date"),
     "state.articles": ("article_id",),
     "state.category_days": ("category", "date"),
-    "state.session_days": ("date",),
+    "state.day_totals": ("date",),
 }
 TABLES = [
     *KEYS,

@@ -14,8 +14,11 @@ from tests.support.postgres import as_role
 from tests.support.program_runs import run
 from tests.support.tables import tables
 
-VIEWS = ["category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness"]
-TYPES = {"text", "date", "bigint", "double precision", "timestamp with time zone", "numeric"}
+VIEWS = [
+    "category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness",
+    "restatements",
+]  # fmt: skip
+TYPES = {"text", "date", "bigint", "double precision", "timestamp with time zone", "numeric", "ARRAY"}
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from tests.support import strategies
 from tests.support.ingest import SilentTally
 from tests.support.lake_folders import write_lake
 from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
+from tests.support.restatements import check_restatements, last_run
 from tests.support.tables import Model, Tables, clear, tables
 
 PICKS = st.integers(0, 7)
@@ -106,6 +107,7 @@ class Histories(RuleBasedStateMachine):
         self.gone: list[tuple[str, bytes, int]] = []
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
+        self.checked: tuple[int, dict[str, bytes]] = last_run(self.url), {}
         self.counted = True
         self.chunk, self.workers, self.reducing = CHUNK_BYTES, 1, self.engine
         self.drawn["histories"] += 1
@@ -270,8 +272,14 @@ class Histories(RuleBasedStateMachine):
             or decompressed(self.model.counting[key], key) != decompressed(listed[key], key)
         }
 
+    def _check_restatements(self) -> None:
+        run_before, before = self.checked
+        check_restatements(self.url, run_before, before, self.model.counting)
+        self.checked = last_run(self.url), dict(self.model.counting)
+
     def _check(self, pruned: bool) -> Tables:
         found = self.model.check(self.url, self.lake, pruned)
+        self._check_restatements()
         present = {key: f"{self.times[key]}-{len(data)}" for key, data in self._listed().items()}
         for key in present.keys() - found.failed:
             assert found.counting[key].fingerprint == present[key]
@@ -337,6 +345,7 @@ class Histories(RuleBasedStateMachine):
             before.keys() - self.lake.keys() if plan.prune_all else set()
         )
         self.model.compare(self.url)
+        self._check_restatements()
 
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
@@ -358,6 +367,7 @@ class Histories(RuleBasedStateMachine):
         del self.model.counting[key]
         self.counted = False
         self.model.compare(self.url)
+        self._check_restatements()
 
     @precondition(lambda self: self.counted)
     @rule()
@@ -367,3 +377,4 @@ class Histories(RuleBasedStateMachine):
             db.record_run(lake.url, relocated=True)
             assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)
+        self._check_restatements()

@@ -109,6 +109,18 @@ class Expected(NamedTuple):
     failed: set[str]
 
 
+class DayTotals(NamedTuple):
+    """What a day adds up to in both tables."""
+
+    displays: int
+    clicks: int
+    sessions: int
+    session_seconds: Decimal
+
+
+NOTHING = DayTotals(0, 0, 0, Decimal(0))
+
+
 class Unreadable(Exception):  # noqa: N818
     """A file that cannot be read."""
 
@@ -208,6 +220,31 @@ def user_performance(events: list[Event], definition: Definition) -> dict[tuple[
         rate = clicks / displays if displays else None
         rows[user, day] = UserRow(user, day, sessions, seconds, average, displays, clicks, rate)
     return rows
+
+
+def day_totals(tables: Expected) -> dict[date, DayTotals]:
+    """The totals of every day that has a row in either table."""
+    totals = {}
+    for day in {key[1] for key in [*tables.article_performance, *tables.user_performance]}:
+        articles = [row for row in tables.article_performance.values() if row.date == day]
+        users = [row for row in tables.user_performance.values() if row.date == day]
+        totals[day] = DayTotals(
+            sum(row.displays for row in articles),
+            sum(row.clicks for row in articles),
+            sum(row.sessions for row in users),
+            sum((row.session_seconds for row in users), Decimal(0)),
+        )
+    return totals
+
+
+def restated(before: Expected, after: Expected) -> dict[date, tuple[DayTotals, DayTotals]]:
+    """The days that were published before a run and have other totals after it, with both; 0 where a day has none."""
+    left = day_totals(after)
+    return {
+        day: (found, left.get(day, NOTHING))
+        for day, found in day_totals(before).items()
+        if left.get(day, NOTHING) != found
+    }
 
 
 def latest(texts: list[tuple[datetime, str | None]]) -> str | None:

@@ -28,8 +28,9 @@ ADDED_UP = {
     "state.category_days": (
         "select date, sum(displays), sum(clicks), category from article_performance group by date, category"
     ),
-    "state.session_days": (
-        "select date, sum(sessions), sum(session_seconds) from user_performance where sessions > 0 group by date"
+    "state.day_totals": (
+        "select date, sessions, session_seconds, displays, clicks from daily_overview"
+        " where displays > 0 or clicks > 0 or sessions > 0"
     ),
 }
 

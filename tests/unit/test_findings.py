@@ -1,9 +1,12 @@
 """What the report says in words, against numbers that can be checked by hand."""
 
+from datetime import timedelta
+from decimal import Decimal
+
 import pytest
 
-from processor.report.findings import describe_change, find_findings
-from processor.report.page_data import ChangedArticle
+from processor.report.findings import describe_change, describe_restatements, find_findings
+from processor.report.page_data import ChangedArticle, RestatedDay
 from processor.report.summary import CategoryDay, summarize
 from tests.support.category_days import day
 
@@ -92,3 +95,21 @@ def test_a_change_is_relative(values: list[float], said: str) -> None:
 def test_a_change_of_rates_is_in_points() -> None:
     assert describe_change([0, 0.05], "week", are_rates=True) == "+5.00 points on the week before"
     assert describe_change([0.05, 0.04], "day", are_rates=True) == "−1.00 points on the day before"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((0, 0, 0), "."),
+        ((3, 0, -1), ": 3 displays more, 1 session fewer."),
+        ((0, -1200, 1), ": 1,200 clicks fewer, 1 session more."),
+    ],
+)
+def test_restated_days_are_summed(more: tuple[int, int, int], said: str) -> None:
+    numbers = (1, 2, 3, 4, 5, 6, Decimal(7), Decimal(8))
+    last = day().date
+    rows = [RestatedDay(last, ["a"], 1, *numbers, 2, last - timedelta(4), last, *more)] * 2
+    assert describe_restatements(rows) == [
+        f"The last run changed 2 days that had been published before, 11 Feb 2019 to 15 Feb 2019{said}"
+    ]
+    assert describe_restatements([]) == []
