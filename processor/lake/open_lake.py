@@ -14,7 +14,9 @@ def open_lake(url: str, settings: LakeSettings = DEFAULT_LAKE_SETTINGS) -> Lake:
     No message repeats the URL: it may contain a password that was set in the wrong place.
     """
     if not url:
-        raise LakeSettingError("no lake is named: set LAKE_URL to s3://bucket/prefix/ or to a folder")
+        raise LakeSettingError(
+            "no lake is named: set LAKE_URL to s3://bucket/prefix/ or to a folder, such as the sample_lake of make run"
+        )
     if UNSTORABLE_CHARACTERS.search(url):
         raise LakeSettingError("LAKE_URL is not valid UTF-8; write the lake's name in UTF-8")
     if url.startswith("s3://"):
