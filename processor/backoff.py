@@ -25,8 +25,8 @@ class Backoff:
             self._warn(line)
 
     def wait(self, max_seconds: float = MAX_SECONDS) -> None:
-        """Sleep for about twice as long as the last time, at most `max_seconds`, after `report`."""
-        assert self._pauses is not None
+        """Sleep for about twice as long as the last time, at most `max_seconds`."""
+        self._pauses = self._pauses or pauses(FIRST_SECONDS, MAX_SECONDS)
         time.sleep(min(next(self._pauses), max_seconds))
 
     def end(self) -> None:

@@ -21,12 +21,12 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     lake: where the files are. store: the database. plan: what else to do, and how. listener: is informed of everything.
     Raises LakeError, DatabaseError, BusyError and PruneError; what was committed before stays.
     """
-    connections, store.recounts = store.connections, plan.recounts
+    connections = store.connections
 
     checkpoint = store.reads.files()
     present = {file.key: file for file in lake.list_files(checkpoint, plan.selection)}
 
-    known = {key: file for key, file in checkpoint.items() if plan.selection.includes(key)}
+    known = plan.selection.of(checkpoint)
     changes = find_changes(present.values(), known, plan.recounts)
     listener.listed(unchanged=len(changes.unchanged))
     clear_stale_errors(changes, known, store)
@@ -50,7 +50,7 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
     listener.begin(len(files), sum(file.size for file in files))
     with plan.open_reducer(lake, files) as reducer:
         for batch in make_batches(files, reducer, listener, plan.limits):
-            for results in ingest_batch(batch, store, listener):
+            for results in ingest_batch(batch, store, listener, plan.recounts):
                 record_results(results, store, listener)
                 failed.update(file.key for file, result in results if isinstance(result, Exception))
     return failed

@@ -76,7 +76,7 @@ def find_keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str,
     """
     if not plan.prunes:
         return []
-    ingested = {key for key, file in known.items() if file.fingerprint is not None and plan.selection.includes(key)}
+    ingested = {key for key, file in plan.selection.of(known).items() if file.fingerprint is not None}
     missing = ingested.difference(present)
     if not present and not plan.prune_all:
         raise PruneError("nothing was pruned: the lake's listing is empty; pass --prune-all if that is right")

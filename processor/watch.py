@@ -114,7 +114,7 @@ class Watch:
         present = list(self._lake.list_files(self._listed, selection))
         self._listed = [file.key for file in present]
         with self._hold_lock():
-            known = {key: file for key, file in self._store.reads.files().items() if selection.includes(key)}
+            known = selection.of(self._store.reads.files())
             self._has_started = True
             changes = find_changes(present, known)
             self._tally.listed(unchanged=len(changes.unchanged))

@@ -42,9 +42,9 @@ class ComparisonTables:
         self._db, self._cur = database, cur
         self._writer = BatchWriter(database, cur)
 
-    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
+    def ingest(self, readers: Sequence[Callable[[], Reading]], recounts: bool = False) -> list[FileVersion | None]:
         """Ingest a batch of files into the comparison tables; if one of `readers` raises, nothing has changed."""
-        return self._writer.write([read() for read in readers], None)
+        return self._writer.write([read() for read in readers], None, recounts=recounts)
 
     def fail(self, failures: Sequence[Failure]) -> None:
         """Record why files that were never ingested cannot be ingested now."""

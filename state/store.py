@@ -18,8 +18,7 @@ from state.reads import Reads
 class Store:
     """The database of a run that holds the lock.
 
-    reads: what can be read of the same database. recounts: whether `ingest` also writes files whose content is the
-    same, and adds up again whatever they touch.
+    reads: what can be read of the same database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -27,14 +26,14 @@ class Store:
         self._db = database
         self._begins_turn = True
         self.reads = Reads(database)
-        self.recounts = False
 
-    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
+    def ingest(self, readers: Sequence[Callable[[], Reading]], recounts: bool = False) -> list[FileVersion | None]:
         """Write what a batch of files contributes in place of what it contributed before, in one transaction.
 
         Returns the version of each file, or None if its content is the same and it was not written. Each of `readers`
         begins to read one file, again at each call, since a transaction that fails may be retried. If one of them
-        raises, nothing has changed. Raises LostRowsError, DatabaseError, and what `readers` raise.
+        raises, nothing has changed. If it `recounts`, files whose content is the same are written, too, and what they
+        touch is added up again. Raises LostRowsError, DatabaseError, and what `readers` raise.
         """
         commit_id = str(uuid.uuid4())
         written: list[list[FileVersion | None]] = []
@@ -44,7 +43,7 @@ class Store:
             if written and self._is_committed(readings[0].key, commit_id):
                 return written[-1]
             with self._db.transaction() as cur:
-                written.append(BatchWriter(self._db, cur).write(readings, commit_id, self._begins_turn, self.recounts))
+                written.append(BatchWriter(self._db, cur).write(readings, commit_id, self._begins_turn, recounts))
             return written[-1]
 
         versions = self._db.retry(attempt)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from processor.lake.base import Lake
 from processor.lake.open_lake import open_lake
 from processor.output.console import Console
+from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.settings import Settings
@@ -60,3 +61,16 @@ class RunContext(Context):
     tally: RunTally
     open_reducer: OpenReducer
     record_turn: Callable[[float], None]
+
+    @property
+    def plan(self) -> Plan:
+        """What the settings plan for the run."""
+        settings = self.settings
+        return Plan(
+            settings.prunes,
+            settings.prunes_all,
+            self.open_reducer,
+            settings.limits,
+            settings.selection,
+            settings.recounts,
+        )

@@ -18,8 +18,7 @@ def run(context: Context) -> int:
     known = _read_known(context, lake)
     plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files(known, plan.selection)}
-    within = {key: file for key, file in known.items() if plan.selection.includes(key)}
-    changes = find_changes(present.values(), within, recounts=settings.rebuilds or settings.recounts)
+    changes = find_changes(present.values(), plan.selection.of(known), recounts=settings.rebuilds or settings.recounts)
     size = sum(file.size for file in changes.to_ingest)
     missing = [file.key for file in changes.missing]
     refusal, pruned = None, []

@@ -9,24 +9,16 @@ from processor.commands.context import RunContext
 from processor.commands.draw_report import PAGE, PICTURE, draw_report
 from processor.commands.messages import describe_empty_lake
 from processor.errors import DONE, FAILED
-from processor.plan import Plan, PruneError
+from processor.plan import PruneError
 from processor.rebuild import rebuild
 
 
 def run(context: RunContext) -> int:
     """Ingest the lake, show the result and draw the report."""
     settings, console, tally = context.settings, context.console, context.tally
-    plan = Plan(
-        settings.prunes,
-        settings.prunes_all,
-        context.open_reducer,
-        limits=settings.limits,
-        selection=settings.selection,
-        recounts=settings.recounts,
-    )
     refusal = None
     try:
-        (rebuild if settings.rebuilds else pipeline.run)(context.lake, context.store, plan, tally)
+        (rebuild if settings.rebuilds else pipeline.run)(context.lake, context.store, context.plan, tally)
     except PruneError as error:
         refusal = error
     tally.stop_clock()

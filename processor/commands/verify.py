@@ -5,16 +5,14 @@ import json
 from processor.commands.context import RunContext
 from processor.errors import DONE, FailedError
 from processor.formats import pluralize
-from processor.plan import Plan
 from processor.verify import verify
 
 
 def run(context: RunContext) -> int:
     """Read the whole lake again and name every row of the tables that differs from it."""
     settings, console, tally = context.settings, context.console, context.tally
-    plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
     differences = 0
-    for difference in verify(context.lake, context.store, plan, tally):
+    for difference in verify(context.lake, context.store, context.plan, tally):
         console.difference(difference)
         differences += 1
     console.end()

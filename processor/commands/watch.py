@@ -4,7 +4,6 @@ from processor.commands.context import RunContext
 from processor.commands.draw_report import draw_report
 from processor.errors import DONE
 from processor.formats import pluralize
-from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
 
@@ -12,7 +11,6 @@ from processor.watch import Watch
 def run(context: RunContext) -> int:
     """Ingest the present files and those that arrive, until a signal."""
     settings, console, tally = context.settings, context.console, context.tally
-    plan = Plan(open_reducer=context.open_reducer, limits=settings.limits, selection=settings.selection)
     watching = None
     try:
         notifications = context.lake.open_notifications(settings.queue_url, console.warn)
@@ -20,7 +18,7 @@ def run(context: RunContext) -> int:
             context.lake,
             context.store,
             notifications,
-            plan,
+            context.plan,
             settings.interval_seconds,
             tally,
             lambda: draw_report(context.store, console),

@@ -1,9 +1,9 @@
 """Select files of a lake by the date in their key, or by the key."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import takewhile
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from processor.setting_values import parse_day
 
@@ -13,6 +13,8 @@ _DATE = re.compile(
 )
 _FIRST_DATE, _LAST_DATE = "1900-01-01", "2099-12-31"  # that _DATE finds
 _LAST_CHARACTER = "\U0010ffff"
+
+T = TypeVar("T")
 
 
 class KeyRange(NamedTuple):
@@ -59,6 +61,10 @@ class Selection(NamedTuple):
         True
         """
         return self._is_after_since(key) and self._is_before_until(key)
+
+    def of(self, files: Mapping[str, T]) -> dict[str, T]:
+        """Return the selected ones of some files, by their keys."""
+        return {key: file for key, file in files.items() if self.includes(key)}
 
     def _is_after_since(self, key: str) -> bool:
         if self.since is None:

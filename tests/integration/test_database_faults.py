@@ -115,9 +115,9 @@ class LosingCommits(Store):
         if self._commits == 3:
             self._server.restore()
 
-    def ingest(self, readers: Sequence[Callable[[], Reading]]) -> list[FileVersion | None]:
+    def ingest(self, readers: Sequence[Callable[[], Reading]], recounts: bool = False) -> list[FileVersion | None]:
         """Ingest files; the server may then crash."""
-        versions = super().ingest(readers)
+        versions = super().ingest(readers, recounts)
         self._commit()
         return versions
 

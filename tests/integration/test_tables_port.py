@@ -101,6 +101,15 @@ def test_the_same_content_changes_nothing(database: str, open_tables: Open, begi
     check(database, "a.tsv", "b.tsv")
 
 
+def test_a_recount_writes_the_same_content_again(
+    database: str, open_tables: Open, begin: Callable[[str], Read]
+) -> None:
+    with open_tables() as tables:
+        tables.ingest([hold(begin("a.tsv")), hold(begin("b.tsv"))])
+        assert all(tables.ingest([hold(begin("b.tsv"))], recounts=True))
+    check(database, "a.tsv", "b.tsv")
+
+
 def raise_file_error() -> Reading:
     raise FileError("it is broken")
 
