@@ -35,7 +35,7 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
     first.with_name("late.tsv").write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:500]))
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     found = tables(database)
-    assert len(QUERIES) == PAGE.count("```sql") == 12
+    assert len(QUERIES) == PAGE.count("```sql") == 15
     given = {title: ask(as_role("bi", database), query) for title, query in QUERIES.items()}
     assert all(rows for title, rows in given.items() if "came back" not in title)
 
@@ -59,6 +59,12 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
         users = [row for (_, date), row in found.user_performance.items() if date == day]
         assert sessions == sum(row.sessions for row in users)
         assert minutes == pytest.approx(float(sum(row.session_seconds for row in users)) / sessions / 60)
+    medians = given["Median session length day by day, in minutes, which a few long sessions do not change"]
+    assert [row[:2] for row in medians] == [row[:2] for row in lengths]
+    shares = given["Share of sessions with one event only, day by day"]
+    assert all(row[0] == day and 0 <= float(str(row[1])) < 1 for row, day in zip(shares, DAYS, strict=True))
+    longest = [float(str(row[2])) for row in given["The ten longest sessions of the newest seven days, in minutes"]]
+    assert longest == sorted(longest, reverse=True)
     top = given["The ten most clicked articles of the newest seven days"]
     assert [row[0] for row in top] == busiest[:10]
     assert all(row[2] == totals[str(row[0])] == row[5] for row in top)

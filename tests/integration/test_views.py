@@ -4,19 +4,22 @@ import datetime
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from tests.support import made_lake
 from tests.support.database_queries import ask
 from tests.support.event_files import CLICK, HEADER
+from tests.support.lake_folders import contents, write_lake
+from tests.support.oracle import Session, exact_seconds, read_file, sessions_of
 from tests.support.postgres import as_role
 from tests.support.program_runs import run
 from tests.support.tables import tables
 
 VIEWS = [
     "category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness",
-    "restatements",
+    "restatements", "user_sessions",
 ]  # fmt: skip
 TYPES = {"text", "date", "bigint", "double precision", "timestamp with time zone", "numeric", "ARRAY"}
 
@@ -83,6 +86,8 @@ def test_the_overviews_add_up_to_the_tables(counted: str, view: str, weekly: boo
     def period(day: datetime.date) -> datetime.date:
         return monday(day) if weekly else day
 
+    names = "displays, clicks, click_through_rate, articles, users, sessions, session_seconds, average_session_seconds"
+    columns = f"{'week' if weekly else 'date'}, {names}"
     wanted = {}
     for start in {period(day) for _, day in (*found.article_performance, *found.user_performance)}:
         articles = {key: row for key, row in found.article_performance.items() if period(key[1]) == start}
@@ -94,7 +99,38 @@ def test_the_overviews_add_up_to_the_tables(counted: str, view: str, weekly: boo
         average = float(seconds) / sessions if sessions else None
         wanted[start] = (*numbers, len({key[0] for key in users}), sessions, seconds, average)
     assert len(wanted) >= 2
-    assert {row[0]: row[1:] for row in ask(counted, f"table {view}")} == wanted
+    assert {row[0]: row[1:] for row in ask(counted, f"select {columns} from {view}")} == wanted
+
+
+def test_sessions_of_users_and_their_median_equal_the_oracles(counted: str, tmp_path: Path) -> None:
+    """The last files hold two events at one time, sessions that go on in another file, and a day with two sessions."""
+    write_lake(
+        tmp_path / "lake",
+        {
+            "twice.tsv": HEADER + CLICK.replace(b"02-15", b"03-01") * 2,
+            "night.tsv": HEADER + CLICK.replace(b"02-15 10:00:00.000", b"03-02 23:59:59.999999").replace(b"s1", b"s2"),
+            "after.tsv": HEADER + CLICK.replace(b"02-15", b"03-03").replace(b"s1", b"s2"),
+            "other.tsv": HEADER + CLICK.replace(b"02-15", b"03-02").replace(b"u1", b"u2"),
+            "none.tsv": HEADER + CLICK.replace(b"02-15", b"03-05").replace(b"s1", b""),
+        },
+    )
+    assert run(lake=tmp_path / "lake", database=counted).returncode == 0
+    events = [event for key, data in contents(tmp_path / "lake").items() for event in read_file(data, key).events]
+    users: dict[tuple[object, object], list[Session]] = defaultdict(list)
+    days: dict[object, list[float]] = defaultdict(list)
+    for session in sessions_of(events):
+        users[session.user, session.date].append(session)
+        days[session.date].append(float(exact_seconds(session.length)))
+    bi = as_role("bi", counted)
+    assert {row[:2]: row[2:] for row in ask(bi, "table user_sessions")} == {
+        key: (len(its), sum(one.events == 1 for one in its), exact_seconds(max(one.length for one in its)))
+        for key, its in users.items()
+    }
+    medians = {row[0]: row[1] for row in ask(bi, "select date, median_session_seconds from daily_overview")}
+    assert {day for day in medians if day not in days} >= {datetime.date(2019, 3, 5)}
+    assert medians == {day: pytest.approx(median(days[day]), abs=1e-6) if day in days else None for day in medians}
+    assert days.keys() <= medians.keys()
+    assert ask(bi, "select sum(single_event_sessions) from user_sessions where date > '2019-02-28'") == [(1,)]
 
 
 def test_retention_follows_each_user_from_the_first_week_on(counted: str) -> None:

@@ -109,6 +109,15 @@ class Expected(NamedTuple):
     failed: set[str]
 
 
+class Session(NamedTuple):
+    """A session: its user, the day on which it began, its length, and its number of events."""
+
+    user: str
+    date: date
+    length: timedelta
+    events: int
+
+
 class DayTotals(NamedTuple):
     """What a day adds up to in both tables."""
 
@@ -200,17 +209,12 @@ def article_performance(events: list[Event], definition: Definition) -> dict[tup
 def user_performance(events: list[Event], definition: Definition) -> dict[tuple[str, date], UserRow]:
     """The rows of `user_performance`."""
     counted: dict[tuple[str, date], list[Event]] = {}
-    session_times: dict[tuple[str, str], list[datetime]] = {}
     for event in events:
-        if event.user is None:
-            continue
-        if event.name in definition.click or event.name in definition.display:
+        if event.user is not None and (event.name in definition.click or event.name in definition.display):
             counted.setdefault((event.user, local_day(event.when, definition)), []).append(event)
-        if event.session is not None:
-            session_times.setdefault((event.user, event.session), []).append(event.when)
     lengths: dict[tuple[str, date], list[timedelta]] = {}
-    for (user, _), times in session_times.items():
-        lengths.setdefault((user, local_day(min(times), definition)), []).append(max(times) - min(times))
+    for session in sessions_of(events, definition):
+        lengths.setdefault((session.user, session.date), []).append(session.length)
     rows = {}
     for user, day in counted.keys() | lengths.keys():
         sessions = len(lengths.get((user, day), []))
@@ -220,6 +224,18 @@ def user_performance(events: list[Event], definition: Definition) -> dict[tuple[
         rate = clicks / displays if displays else None
         rows[user, day] = UserRow(user, day, sessions, seconds, average, displays, clicks, rate)
     return rows
+
+
+def sessions_of(events: list[Event], definition: Definition = ASSIGNMENT) -> list[Session]:
+    """Every session of the events."""
+    times: dict[tuple[str, str], list[datetime]] = {}
+    for event in events:
+        if event.user is not None and event.session is not None:
+            times.setdefault((event.user, event.session), []).append(event.when)
+    return [
+        Session(user, local_day(min(its), definition), max(its) - min(its), len(its))
+        for (user, _), its in times.items()
+    ]
 
 
 def day_totals(tables: Expected) -> dict[date, DayTotals]:
