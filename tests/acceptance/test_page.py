@@ -285,7 +285,7 @@ def test_a_page_of_another_lake_is_drawn_again(store: Store, tmp_path: Path) -> 
     assert page.read_page_state(path) != store.reads.report_state()
 
 
-def test_new_are_the_files_of_the_last_run_that_counted_any(tmp_path: Path, database: str) -> None:
+def test_the_files_of_the_last_run_that_counted_any_are_new(tmp_path: Path, database: str) -> None:
     lake = tmp_path / "lake"
     lake.mkdir()
 

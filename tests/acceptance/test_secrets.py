@@ -117,7 +117,7 @@ def babbler() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("status", [200, 403, 404, 418])
-def test_an_endpoint_that_is_no_s3_is_reported(status: int, babbler: str, database: str) -> None:
+def test_an_endpoint_that_is_not_s3_is_reported(status: int, babbler: str, database: str) -> None:
     settings = {**KEYS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1", "AWS_ENDPOINT_URL": babbler}
     done = run(lake=f"s3://status-{status}/", database=database, **settings)
     assert done.returncode in (1, 2)

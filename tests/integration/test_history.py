@@ -281,7 +281,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
     Model().check(database, lake.files)
 
 
-def test_sessions_that_are_as_long_as_time_add_up(database: str, tmp_path: Path) -> None:
+def test_sessions_of_thousands_of_years_add_up(database: str, tmp_path: Path) -> None:
     """The sum is more microseconds than a bigint holds, whether one file contributes it or many."""
     ends = ("0001-01-01 00:00:00", "9999-12-31 23:59:59")
     whole = [(end, f"s{i}", "u", "a") for i in range(40) for end in ends]

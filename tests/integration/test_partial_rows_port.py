@@ -95,7 +95,7 @@ def test_only_rows_in_memory_take_memory(make: Make, tables: Mapping[str, bytes]
     assert (rows.size > 0) is (rows.tables is not None)
 
 
-def test_rows_that_are_gone_are_lost(db: Database, tables: Mapping[str, bytes]) -> None:
+def test_staged_rows_can_be_taken_only_once(db: Database, tables: Mapping[str, bytes]) -> None:
     with Staging.of(db).open() as connection:
         rows = connection.stage(tables)
     with db.transaction() as cur:

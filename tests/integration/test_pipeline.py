@@ -17,7 +17,7 @@ from tests.support.tables import Model
 
 
 @pytest.mark.parametrize("lakes", [30, pytest.param(70, marks=pytest.mark.slow)])
-def test_any_lake_gives_one_pass_over_it(database: str, lakes: int) -> None:
+def test_any_lake_is_ingested_as_one_pass_over_it(database: str, lakes: int) -> None:
     model = Model()
 
     @given(strategies.lakes(), strategies.lakes())

@@ -306,7 +306,7 @@ def test_no_process_survives_its_parent(database: str, tmp_path: Path, number: s
     Model().check(database, contents(lake))
 
 
-def test_the_number_of_processes_is_a_positive_one(database: str, tmp_path: Path) -> None:
+def test_the_number_of_processes_is_positive(database: str, tmp_path: Path) -> None:
     done = run("--workers", "0", lake=tmp_path, database=database)
     assert done.returncode == 2
     assert "--workers" in done.stderr

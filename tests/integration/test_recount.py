@@ -107,7 +107,7 @@ def test_damaged_rows_of_a_file_are_repaired(counted: str, tmp_path: Path, damag
     assert not differences(tmp_path, counted)
 
 
-def test_new_changed_and_broken_files_of_the_range_are_ingested_as_ever(counted: str, tmp_path: Path) -> None:
+def test_new_changed_and_broken_files_of_the_range_are_ingested_as_always(counted: str, tmp_path: Path) -> None:
     model = Model()
     model.check(counted, FILES)
     lake = FILES | {

@@ -64,7 +64,7 @@ def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: fl
     Model().check(scene.uri, contents(Path(scene.lake.url)))
 
 
-def test_new_are_the_files_of_the_last_turn_that_ingested_any(scene: Scene) -> None:
+def test_the_files_of_the_last_turn_that_ingested_any_are_new(scene: Scene) -> None:
     newest: list[list[str]] = []
     reads = Reads(Connection(scene.uri))
 

@@ -62,7 +62,7 @@ def test_each_pause_is_about_twice_as_long_up_to_the_longest() -> None:
         assert max(waits) <= longest
 
 
-def test_what_passes_is_tried_again(clock: Clock) -> None:
+def test_errors_that_pass_are_retried(clock: Clock) -> None:
     errors = list[Exception]()
     assert retry(failing(ATTEMPTS - 1), passes, errors.append) == ATTEMPTS
     assert [error.args for error in errors] == [(1,), (2,), (3,), (4,)]
@@ -75,7 +75,7 @@ def test_the_last_attempt_raises_its_error(clock: Clock) -> None:
     assert len(clock.slept) == ATTEMPTS - 1
 
 
-def test_what_does_not_pass_is_not_tried_again(clock: Clock) -> None:
+def test_lasting_errors_are_not_retried(clock: Clock) -> None:
     with pytest.raises(ValueError, match="1"):
         retry(failing(1, ValueError), passes)
     assert clock.slept == []

@@ -81,7 +81,7 @@ def test_displays_stand_on_one_scale() -> None:
     assert low[1] - high[1] == pytest.approx((bottom[1] - top[1]) / 4, abs=0.1)
 
 
-def test_a_day_without_displays_is_a_gap_and_no_zero() -> None:
+def test_a_day_without_displays_is_a_gap_and_not_a_zero() -> None:
     (chart,) = charts(day(after=0), day(after=1, displays=0), day(after=3, clicks=0))
     assert [len(part) for part in paths(chart, "line")] == [1, 1]
     assert len(list(chart.iter("circle"))) == 2

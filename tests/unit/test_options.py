@@ -173,7 +173,7 @@ def test_a_number_of_processes_or_seconds_is_above_0(option: str, word: str, ref
     assert "must be a whole number above 0" in refused(*words)
 
 
-def test_one_is_a_number_of_processes() -> None:
+def test_one_worker_is_allowed() -> None:
     assert cli.parse_settings(["--workers", "1"]).workers == 1
 
 

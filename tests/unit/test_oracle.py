@@ -323,7 +323,7 @@ def test_the_sample_has_thirty_events_of_one_day() -> None:
     )
 
 
-def test_a_forgotten_user_is_no_user_of_any_line() -> None:
+def test_the_lines_of_a_forgotten_user_have_no_user() -> None:
     lake = {
         "a.tsv": file(
             row("2019-02-15 12:00:00", "s", VIEW, "u", '{"id":"a"}'),

@@ -38,12 +38,12 @@ def test_counts_in_words(counts: Counts, rate: float | None, shown: str) -> None
         (20, 20, 0.8389, 1.0),
     ],
 )
-def test_wilson_knows_the_published_intervals(clicks: int, displays: int, low: float, high: float) -> None:
+def test_wilson_intervals_are_the_published_ones(clicks: int, displays: int, low: float, high: float) -> None:
     assert wilson_interval(Counts(displays, clicks)) == pytest.approx((low, high), abs=5.1e-5)
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
-def test_wilson_holds_the_rate_or_is_none(clicks: int, displays: int) -> None:
+def test_a_wilson_interval_contains_its_rate_or_is_none(clicks: int, displays: int) -> None:
     interval = wilson_interval(Counts(displays, clicks))
     if displays == 0 or clicks > displays:
         assert interval is None
@@ -81,12 +81,14 @@ def test_intervals_that_must_hold_together_are_wider() -> None:
         (Counts(10, 10), Counts(10, 0), 0.6075, 1.0),
     ],
 )
-def test_the_difference_knows_the_published_intervals(after: Counts, before: Counts, low: float, high: float) -> None:
+def test_intervals_of_differences_are_the_published_ones(
+    after: Counts, before: Counts, low: float, high: float
+) -> None:
     assert difference_interval(before, after) == pytest.approx((low, high), abs=5.1e-5)
 
 
 @given(counted, counted)
-def test_the_difference_turns_with_its_rates(one: Counts, other: Counts) -> None:
+def test_a_difference_changes_its_sign_with_its_rates(one: Counts, other: Counts) -> None:
     there, back = difference_interval(one, other), difference_interval(other, one)
     assert there is not None
     assert back == pytest.approx((-there[1], -there[0]))

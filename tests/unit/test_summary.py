@@ -88,7 +88,7 @@ def test_a_period_is_named_by_its_first_day() -> None:
     assert report.find_period_start(day, "year") == datetime.date(2019, 1, 1)
 
 
-def test_what_wrong_clocks_strew_is_left_out_to_a_day_and_to_a_count() -> None:
+def test_days_of_wrong_clocks_are_left_out_at_the_exact_limits() -> None:
     def left_out(after: int, weight: int, usual: int = 999) -> tuple[datetime.date, datetime.date]:
         weights = Counter({FIRST_DAY + datetime.timedelta(after): weight, FIRST_DAY: usual})
         return report.find_core_days(weights)
