@@ -44,7 +44,9 @@ def test_the_role_that_counts_can_run_every_command(tmp_path: Path, counted: str
         assert run(*arguments, lake=tmp_path, database=counted).returncode == 0
 
 
-def test_the_bi_role_sees_every_table_and_view_of_public(counted: str) -> None:
+def test_the_bi_role_sees_every_table_and_view_of_public(tmp_path: Path, counted: str) -> None:
+    (tmp_path / "late.tsv").write_bytes(HEADER + CLICK)
+    assert run(lake=tmp_path, database=counted).returncode == 0
     relations = ask(
         counted,
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm')",
