@@ -24,13 +24,13 @@ insert into state.lake_files (file_id, key, fingerprint, content_hash, size, lin
 select n, 'made/' || n || '.tsv', 'made', sha256(n::text::bytea), 1, 10000, 10000
 from generate_series(1, %(files)s) as n;
 insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
-select at, at + 60000000, files.file_id, 1, md5('u' || n %% %(users)s), md5('s' || files.file_id || '.' || n)
+select 4 * at + 1, at + 60000000, files.file_id, 1, md5('u' || n %% %(users)s), md5('s' || files.file_id || '.' || n)
 from state.lake_files as files
 cross join generate_series(1, 10000) as n
 cross join lateral (select (1500000000 + 86400 * (files.file_id %% 500) + n)::bigint * 1000000 as at) as times
 where files.fingerprint = 'made';
 insert into user_performance (user_id, date, sessions, session_seconds, displays, clicks)
-select user_id, to_timestamp(first_at / 1000000)::date, count(*), 60 * count(*), 0, 0
+select user_id, state.find_session_day(first_at), count(*), 60 * count(*), 0, 0
 from state.file_sessions group by 1, 2;
 analyze
 """

@@ -126,7 +126,7 @@ INTERVAL = Option(
     help="seconds from one listing of the whole lake to the next (WATCH_INTERVAL; 60)",
 )
 ARTICLE = Option("article", metavar="ARTICLE", nargs="?", help="the article's id")
-DAY = Option("day", metavar="DAY", nargs="?", help="one UTC day only, as YYYY-MM-DD")
+DAY = Option("day", metavar="DAY", nargs="?", help="one day only, as YYYY-MM-DD")
 USER = Option("--user", metavar="USER", help="the user's id, instead of an article's")
 KEY = Option("key", metavar="KEY", nargs="?", help="the file's path below the lake's URL")
 FORGOTTEN_USER = Option(

@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 from processor.errors import SettingError
+from processor.reducers.days import is_timezone
 from processor.reducers.definition import SECTIONS, Definition
 
 DEFAULT_FILE = Path(__file__).resolve().parents[1] / "lake.toml"
@@ -69,8 +70,8 @@ def _check_value(section: str, key: str, value: object) -> str | frozenset[str]:
         raise WrongValueError(
             f"[{section}] {key} must be text in double quotes, without tabs and line breaks, as in {_example(key)}"
         )
-    if key == "timezone" and value != "UTC":
-        raise WrongValueError(f"[{section}] {key} must be UTC; write {_example(key)}")
+    if key == "timezone" and value != "UTC" and not is_timezone(value):
+        raise WrongValueError(f'[{section}] {key} must be the IANA name of a zone, as in {key} = "Europe/Berlin"')
     return value
 
 

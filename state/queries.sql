@@ -371,7 +371,7 @@ with parts as (
         contribution.session_id,
         files.key as file,
         contribution.events,
-        contribution.first_at,
+        state.find_session_time(contribution.first_at) as first_at,
         contribution.last_at,
         min(contribution.first_at) over (partition by contribution.session_id) as session_first_at,
         max(contribution.last_at) over (partition by contribution.session_id) as session_last_at
@@ -381,11 +381,17 @@ with parts as (
 ),
 
 days as (
-    select *, date '0001-01-01' + ((session_first_at + %(epoch)s) / 86400000000)::integer as date from parts
+    select *, state.find_session_day(session_first_at) as date from parts
 )
 
 select
-    date, session_id, file, events, first_at, last_at, (session_last_at - session_first_at) * 0.000001 as session_seconds
+    date,
+    session_id,
+    file,
+    events,
+    first_at,
+    last_at,
+    (session_last_at - state.find_session_time(session_first_at)) * 0.000001 as session_seconds
 from days
 where %(day)s::date is null or date = %(day)s
 order by session_first_at, session_id, first_at, file;
@@ -549,10 +555,9 @@ create temporary view pg_temp.moved_sessions as
 select
     wholes.user_id,
     wholes.session_id,
-    -- whole days since the year 1; no time is earlier
-    date '0001-01-01' + ((moved.first_at + %(epoch)s) / 86400000000)::integer as date,
+    state.find_session_day(moved.first_at) as date,
     moved.sign,
-    moved.last_at - moved.first_at as microseconds
+    moved.last_at - state.find_session_time(moved.first_at) as microseconds
 from (
     select
         spans.user_id,
@@ -1698,9 +1703,9 @@ wanted as materialized (
     from (
         select
             user_id,
-            date '0001-01-01' + ((first_at + %(epoch)s) / 86400000000)::integer as date,
+            state.find_session_day(first_at) as date,
             1 as sessions,
-            last_at - first_at as microseconds,
+            last_at - state.find_session_time(first_at) as microseconds,
             0 as displays,
             0 as clicks
         from sessions
@@ -1736,7 +1741,7 @@ written as (
 ),
 
 begun as (
-    select date '0001-01-01' + ((first_at + %(epoch)s) / 86400000000)::integer as date
+    select state.find_session_day(first_at) as date
     from (
         select first_at from file_sessions where file_id >= %(first)s
         union all
@@ -1803,6 +1808,7 @@ select
         concat_ws(
             ' ',
             lake.url,
+            lake.definition,
             count(files.file_id),
             extract(epoch from max(files.counted_at)),
             sum(files.size),
@@ -1814,10 +1820,12 @@ select
     ) as report_state
 from state.lake as lake
 left join state.lake_files as files on true
-group by lake.url;
+group by lake.url, lake.definition;
 
 -- read_lake_state: what a report shows of the lake
-select lake.url, fresh.last_counted_at, fresh.files, fresh.failed_files, fresh.bytes, fresh.events, fresh.rejected_lines
+select
+    lake.url, fresh.last_counted_at, fresh.files, fresh.failed_files, fresh.bytes, fresh.events, fresh.rejected_lines,
+    coalesce(lake.definition ->> 'days.timezone', 'UTC') as timezone
 from state.lake as lake
 cross join public.freshness as fresh;
 
@@ -2175,7 +2183,7 @@ parts as (
 ),
 
 begun as (
-    select parts.key, date '0001-01-01' + ((firsts.first_at + %(epoch)s) / 86400000000)::integer as date
+    select parts.key, state.find_session_day(firsts.first_at) as date
     from parts
     cross join lateral (
         (

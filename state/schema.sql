@@ -125,7 +125,7 @@ comment on table state.file_article_days is
 comment on column state.file_article_days.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
 comment on column state.file_article_days.category_at is 'Time of the event with this category (microseconds since 1970-01-01 UTC).';
 comment on column state.file_article_days.file_id is 'The file, in lake_files.';
-comment on column state.file_article_days.date is 'UTC day.';
+comment on column state.file_article_days.date is 'Day in the lake''s time zone.';
 comment on column state.file_article_days.displays is 'Displays in this file.';
 comment on column state.file_article_days.clicks is 'Clicks in this file.';
 comment on column state.file_article_days.article_id is 'The article.';
@@ -143,10 +143,26 @@ create index on state.file_user_days (file_id);
 alter table state.file_user_days replica identity full;
 comment on table state.file_user_days is 'What each file contributes: displays and clicks of a user on a day.';
 comment on column state.file_user_days.file_id is 'The file, in lake_files.';
-comment on column state.file_user_days.date is 'UTC day.';
+comment on column state.file_user_days.date is 'Day in the lake''s time zone.';
 comment on column state.file_user_days.displays is 'Displays in this file.';
 comment on column state.file_user_days.clicks is 'Clicks in this file.';
 comment on column state.file_user_days.user_id is 'The user.';
+
+-- Postgres never turns a time into a day: in sessions, the time of the first event brings its day along. It is 4 times the
+-- microseconds since 1970-01-01 UTC, plus 0, 1 or 2 if its day in the lake's time zone is the one before its UTC day, the
+-- same or the next. So its order is that of the times, and the least one of a session has the session's day.
+create function state.find_session_time(first_at bigint) returns bigint
+language sql immutable strict parallel safe
+return first_at >> 2;
+
+-- The days since the year 1; no time is earlier.
+create function state.find_session_day(first_at bigint) returns date
+language sql immutable strict parallel safe
+return date '0001-01-01' + (
+    ((first_at >> 2) + 62135596800000000) / 86400000000 + (first_at & 3) - 1
+)::integer;
+comment on function state.find_session_time is 'The time in first_at of a session: microseconds since 1970-01-01 UTC.';
+comment on function state.find_session_day is 'The day in first_at of a session, in the lake''s time zone.';
 
 create table state.file_sessions (
     first_at bigint not null,
@@ -163,7 +179,7 @@ create index file_sessions_last on state.file_sessions
 (hashtextextended(session_id, hashtextextended(user_id, 0)), last_at);
 alter table state.file_sessions replica identity full;
 comment on table state.file_sessions is 'What each file contributes: the span of a session, which may have events in several files.';
-comment on column state.file_sessions.first_at is 'Its first event in this file (microseconds since 1970-01-01 UTC).';
+comment on column state.file_sessions.first_at is 'Its first event in this file, with its day: see find_session_time and find_session_day.';
 comment on column state.file_sessions.last_at is 'Its last event in this file (microseconds since 1970-01-01 UTC).';
 comment on column state.file_sessions.file_id is 'The file, in lake_files.';
 comment on column state.file_sessions.events is 'Its events in this file.';
@@ -184,7 +200,7 @@ comment on table state.articles is
 comment on column state.articles.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
 comment on column state.articles.category_at is 'Time of the event with this category (microseconds since 1970-01-01 UTC).';
 comment on column state.articles.clicks is 'Its clicks on all days.';
-comment on column state.articles.last_date is 'The last UTC day on which it has a click or a display.';
+comment on column state.articles.last_date is 'The last day on which it has a click or a display.';
 comment on column state.articles.article_id is 'The article.';
 comment on column state.articles.title is 'Its latest title.';
 comment on column state.articles.category is 'Its latest category.';
@@ -305,7 +321,7 @@ comment on column state.staged_partials.partial_id is 'A random name for the par
 comment on table state.staged_article_days is 'Staged: displays, clicks and latest texts of an article on a day.';
 comment on column state.staged_article_days.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_article_days.article_id is 'The article.';
-comment on column state.staged_article_days.date is 'UTC day.';
+comment on column state.staged_article_days.date is 'Day in the lake''s time zone.';
 comment on column state.staged_article_days.displays is 'Displays in the partial.';
 comment on column state.staged_article_days.clicks is 'Clicks in the partial.';
 comment on column state.staged_article_days.title_at is 'Time of the event with this title (microseconds since 1970-01-01 UTC).';
@@ -315,14 +331,14 @@ comment on column state.staged_article_days.category is 'The latest category of 
 comment on table state.staged_user_days is 'Staged: displays and clicks of a user on a day.';
 comment on column state.staged_user_days.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_user_days.user_id is 'The user.';
-comment on column state.staged_user_days.date is 'UTC day.';
+comment on column state.staged_user_days.date is 'Day in the lake''s time zone.';
 comment on column state.staged_user_days.displays is 'Displays in the partial.';
 comment on column state.staged_user_days.clicks is 'Clicks in the partial.';
 comment on table state.staged_sessions is 'Staged: the span of a session.';
 comment on column state.staged_sessions.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_sessions.user_id is 'The user: half of the session''s key.';
 comment on column state.staged_sessions.session_id is 'The session id: the other half.';
-comment on column state.staged_sessions.first_at is 'Its first event in the partial (microseconds since 1970-01-01 UTC).';
+comment on column state.staged_sessions.first_at is 'Its first event in the partial, with its day: see find_session_time and find_session_day.';
 comment on column state.staged_sessions.last_at is 'Its last event in the partial (microseconds since 1970-01-01 UTC).';
 comment on column state.staged_sessions.events is 'Its events in the partial.';
 comment on table state.staged_rejected_lines is 'Staged: rejected lines.';
@@ -344,13 +360,13 @@ create table public.article_performance (
     generated always as (clicks::double precision / nullif(displays, 0)) stored,
     primary key (article_id, date)
 );
-comment on table public.article_performance is 'One row for each article and UTC day with a click or a display.';
+comment on table public.article_performance is 'One row for each article and day with a click or a display.';
 comment on column public.article_performance.article_id is 'The article: the id in the events'' attributes.';
-comment on column public.article_performance.date is 'UTC day of the clicks and displays.';
+comment on column public.article_performance.date is 'Day of the clicks and displays, in the lake''s time zone.';
 comment on column public.article_performance.title is 'The article''s latest title over all days; null if no event named one.';
 comment on column public.article_performance.category is 'The article''s latest category over all days; null if no event named one.';
-comment on column public.article_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
-comment on column public.article_performance.clicks is 'Events article_viewed on that day.';
+comment on column public.article_performance.displays is 'Events on that day that lake.toml lists as displays.';
+comment on column public.article_performance.clicks is 'Events on that day that lake.toml lists as clicks.';
 comment on column public.article_performance.cumulative_clicks is 'Clicks of the article up to and including that day.';
 comment on column public.article_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
@@ -370,14 +386,14 @@ create table public.user_performance (
     generated always as (clicks::double precision / nullif(displays, 0)) stored,
     primary key (date, user_id)
 );
-comment on table public.user_performance is 'One row for each user and UTC day with a click, a display, or a session that began on it.';
-comment on column public.user_performance.user_id is 'The user: MD5(USER_ID) of the events.';
-comment on column public.user_performance.date is 'UTC day of the clicks and displays; a session belongs to the day on which it began.';
+comment on table public.user_performance is 'One row for each user and day with a click, a display, or a session that began on it.';
+comment on column public.user_performance.user_id is 'The user of the events.';
+comment on column public.user_performance.date is 'Day of the clicks and displays, in the lake''s time zone; a session belongs to the day on which it began.';
 comment on column public.user_performance.sessions is 'Sessions that began on that day; one may end on the next.';
 comment on column public.user_performance.session_seconds is 'Total length of those sessions in seconds, exact to the microsecond; a length is the time from the first to the last event.';
 comment on column public.user_performance.average_session_seconds is 'session_seconds / sessions, in seconds; null if sessions is 0.';
-comment on column public.user_performance.displays is 'Events top_news_card_viewed and my_news_card_viewed on that day.';
-comment on column public.user_performance.clicks is 'Events article_viewed on that day.';
+comment on column public.user_performance.displays is 'Events on that day that lake.toml lists as displays.';
+comment on column public.user_performance.clicks is 'Events on that day that lake.toml lists as clicks.';
 comment on column public.user_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
 
 create table state.category_days (
@@ -389,7 +405,7 @@ create table state.category_days (
 create index category_days_hash on state.category_days (date, hashtextextended(coalesce(category, ''), 0));
 alter table state.category_days replica identity full;
 comment on table state.category_days is 'The displays and clicks of article_performance summed by category and day.';
-comment on column state.category_days.date is 'UTC day of the clicks and displays.';
+comment on column state.category_days.date is 'Day of the clicks and displays, in the lake''s time zone.';
 comment on column state.category_days.displays is 'Displays of the category''s articles on that day.';
 comment on column state.category_days.clicks is 'Clicks on the category''s articles on that day.';
 comment on column state.category_days.category is 'The articles'' latest category; null for articles without one.';
@@ -402,7 +418,7 @@ create table state.day_totals (
     clicks bigint not null
 );
 comment on table state.day_totals is 'The displays and clicks of article_performance and the sessions of user_performance summed by day.';
-comment on column state.day_totals.date is 'UTC day of the clicks and displays, and on which the sessions began.';
+comment on column state.day_totals.date is 'Day of the clicks and displays, and on which the sessions began, in the lake''s time zone.';
 comment on column state.day_totals.displays is 'Displays of all articles on that day.';
 comment on column state.day_totals.clicks is 'Clicks on all articles on that day.';
 comment on column state.day_totals.sessions is 'Sessions that began on that day.';
@@ -435,7 +451,7 @@ create table state.restatements (
 create index restatements_newest on state.restatements (restated_at, date) where is_restated;
 comment on table state.restatements is 'The totals of every day that a run touched, as the run found them and as it left them.';
 comment on column state.restatements.run_id is 'The run, in state.runs.';
-comment on column state.restatements.date is 'UTC day.';
+comment on column state.restatements.date is 'Day in the lake''s time zone.';
 comment on column state.restatements.restated_at is 'When the run last touched the day.';
 comment on column state.restatements.is_published is 'Whether the BI tables had a row of that day before the run.';
 comment on column state.restatements.displays_before is 'Displays of that day before the run, as in daily_overview.';
@@ -458,7 +474,7 @@ alter table state.restating_files replica identity full;
 comment on table state.restating_files is 'The files that changed the totals of published days; a watch names a file again for each version.';
 comment on column state.restating_files.run_id is 'The run, in state.runs.';
 comment on column state.restating_files.key is 'Path of the file below LAKE_URL.';
-comment on column state.restating_files.dates is 'The UTC days whose totals it changed.';
+comment on column state.restating_files.dates is 'The days whose totals it changed.';
 
 create view public.category_performance as
 select
@@ -468,9 +484,9 @@ select
     clicks,
     clicks::double precision / nullif(displays, 0)::double precision as click_through_rate
 from state.category_days;
-comment on view public.category_performance is 'One row for each article category and UTC day with a click or a display.';
+comment on view public.category_performance is 'One row for each article category and day with a click or a display.';
 comment on column public.category_performance.category is 'The articles'' latest category; null for articles without one.';
-comment on column public.category_performance.date is 'UTC day of the clicks and displays.';
+comment on column public.category_performance.date is 'Day of the clicks and displays, in the lake''s time zone.';
 comment on column public.category_performance.displays is 'Displays of the category''s articles on that day.';
 comment on column public.category_performance.clicks is 'Clicks on the category''s articles on that day.';
 comment on column public.category_performance.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
@@ -479,15 +495,15 @@ create view state.sessions as
 select
     user_id,
     session_id,
-    date '0001-01-01' + ((min(first_at) + 62135596800000000) / 86400000000)::integer as date,
-    (max(last_at) - min(first_at)) * 0.000001 as seconds,
+    state.find_session_day(min(first_at)) as date,
+    (max(last_at) - state.find_session_time(min(first_at))) * 0.000001 as seconds,
     sum(events) as events
 from state.file_sessions
 group by user_id, session_id;
 comment on view state.sessions is 'Every session over all files.';
 comment on column state.sessions.user_id is 'The user: half of the session''s key.';
 comment on column state.sessions.session_id is 'The session id: the other half.';
-comment on column state.sessions.date is 'UTC day on which it began.';
+comment on column state.sessions.date is 'Day on which it began, in the lake''s time zone.';
 comment on column state.sessions.seconds is 'Its length in seconds, exact to the microsecond.';
 comment on column state.sessions.events is 'Its events, of all names.';
 
@@ -500,9 +516,9 @@ select
     max(seconds)::numeric(38, 6) as longest_session_seconds
 from state.sessions
 group by user_id, date;
-comment on view public.user_sessions is 'One row for each user and UTC day on which a session of the user began.';
+comment on view public.user_sessions is 'One row for each user and day on which a session of the user began.';
 comment on column public.user_sessions.user_id is 'The user, as in user_performance.';
-comment on column public.user_sessions.date is 'UTC day on which the sessions began.';
+comment on column public.user_sessions.date is 'Day on which the sessions began, in the lake''s time zone.';
 comment on column public.user_sessions.sessions is 'Sessions that began on that day; one may end on the next.';
 comment on column public.user_sessions.single_event_sessions is 'Those of them with one event, of any name.';
 comment on column public.user_sessions.longest_session_seconds is 'Length of the longest of them in seconds, exact to the microsecond.';
@@ -544,8 +560,8 @@ left join (
     from state.sessions
     group by date
 ) as medians using (date);
-comment on view public.daily_overview is 'One row for each UTC day with a row in article_performance or user_performance.';
-comment on column public.daily_overview.date is 'UTC day.';
+comment on view public.daily_overview is 'One row for each day with a row in article_performance or user_performance.';
+comment on column public.daily_overview.date is 'Day in the lake''s time zone.';
 comment on column public.daily_overview.displays is 'Displays of all articles on that day, as in article_performance.';
 comment on column public.daily_overview.clicks is 'Clicks on all articles on that day, as in article_performance.';
 comment on column public.daily_overview.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
@@ -598,7 +614,7 @@ from (
     group by week
 ) as both_tables
 group by week;
-comment on view public.weekly_overview is 'One row for each week, Monday to Sunday in UTC, with a row in article_performance or user_performance; the newest week may be incomplete.';
+comment on view public.weekly_overview is 'One row for each week, Monday to Sunday, with a row in article_performance or user_performance; the newest week may be incomplete.';
 comment on column public.weekly_overview.week is 'The week''s Monday.';
 comment on column public.weekly_overview.displays is 'Displays of all articles in that week, as in article_performance.';
 comment on column public.weekly_overview.clicks is 'Clicks on all articles in that week, as in article_performance.';
@@ -626,9 +642,9 @@ comment on view public.article_overview is 'One row for each article with a clic
 comment on column public.article_overview.article_id is 'The article: the id in the events'' attributes.';
 comment on column public.article_overview.title is 'Its latest title; null if no event named one.';
 comment on column public.article_overview.category is 'Its latest category; null if no event named one.';
-comment on column public.article_overview.first_date is 'UTC day of its first click or display.';
-comment on column public.article_overview.last_date is 'UTC day of its last click or display.';
-comment on column public.article_overview.days is 'UTC days on which it had a click or a display.';
+comment on column public.article_overview.first_date is 'Day of its first click or display.';
+comment on column public.article_overview.last_date is 'Day of its last click or display.';
+comment on column public.article_overview.days is 'Days on which it had a click or a display.';
 comment on column public.article_overview.displays is 'Its displays on all days.';
 comment on column public.article_overview.clicks is 'Its clicks on all days.';
 comment on column public.article_overview.click_through_rate is 'clicks / displays (1 is 100 %); null if displays is 0.';
@@ -653,7 +669,7 @@ select
 from (select first_week, users from cohorts where week = first_week) as firsts
 inner join (select distinct week from cohorts) as weeks on weeks.week >= firsts.first_week
 left join cohorts on cohorts.first_week = firsts.first_week and cohorts.week = weeks.week;
-comment on view public.user_retention is 'Users by the week, Monday to Sunday in UTC, of their first day in user_performance, and how many of them were active in each week since then; the newest week may be incomplete.';
+comment on view public.user_retention is 'Users by the week, Monday to Sunday, of their first day in user_performance, and how many of them were active in each week since then; the newest week may be incomplete.';
 comment on column public.user_retention.first_week is 'Monday of the week of the users'' first day in user_performance.';
 comment on column public.user_retention.week is 'Monday of that week or of a later one in which any user was active.';
 comment on column public.user_retention.weeks_later is 'Weeks from first_week to week; 0 is the first week itself.';
@@ -682,7 +698,7 @@ comment on view public.freshness is 'One row: when the lake was last counted, up
 comment on column public.freshness.last_run_at is 'When the last run began, whether it found anything new or not.';
 comment on column public.freshness.last_counted_at is 'When a new or changed lake file was last counted.';
 comment on column public.freshness.last_file is 'Path of that file below LAKE_URL.';
-comment on column public.freshness.newest_date is 'Newest UTC day in user_performance; a wrong clock may set it in the future.';
+comment on column public.freshness.newest_date is 'Newest day in user_performance; a wrong clock may set it in the future.';
 comment on column public.freshness.files is 'Lake files that are counted.';
 comment on column public.freshness.failed_files is 'Lake files whose present version could not be read; an earlier version may be counted.';
 comment on column public.freshness.bytes is 'Size of the counted files, in bytes as stored in the lake.';
@@ -717,10 +733,10 @@ select
     session_seconds_after
 from state.restatements as days
 where is_restated;
-comment on view public.restatements is 'One row for each run and UTC day whose totals the run changed after they had been published; a day that a run publishes for the first time has none.';
+comment on view public.restatements is 'One row for each run and day whose totals the run changed after they had been published; a day that a run publishes for the first time has none.';
 comment on column public.restatements.run_id is 'The run that changed them; a watch is one run, however long it stays up.';
 comment on column public.restatements.restated_at is 'When that run last touched the day.';
-comment on column public.restatements.date is 'The UTC day.';
+comment on column public.restatements.date is 'The day, in the lake''s time zone.';
 comment on column public.restatements.files is 'Paths below LAKE_URL of the lake files that did it, at most 20: new, changed, pruned or forgotten ones.';
 comment on column public.restatements.file_count is 'How many files did it; 0 if none has other content, for example if a user was forgotten.';
 comment on column public.restatements.displays_before is 'Displays of that day before the run, as in daily_overview; 0 if the day had none.';

@@ -22,7 +22,7 @@ def draw_report(store: Store, console: Console) -> None:
         if page.read_page_state(PAGE) == state and PICTURE.exists() and svg_path.exists():
             return
         overview = page_data.read_overview(store.reads)
-        svg = picture.draw_picture(overview.summary)
+        svg = picture.draw_picture(overview.summary, overview.lake.timezone)
         write_file(svg_path, svg.encode())
         write_file(PICTURE, picture.render_png(svg))
         write_file(PAGE, page.render_page(overview).encode())  # last, since its state stands for all

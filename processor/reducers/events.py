@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
+from processor.reducers.days import find_day
 from processor.reducers.definition import Definition
 
 # The most bytes of a line, of an id, and of the part of a rejected line that is kept.
@@ -151,8 +152,9 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
         return "invalid_utf8"
     if len(fields) != columns.width:
         return "wrong_field_count"
+    definition = columns.definition
     at = parse_timestamp(fields[columns.timestamp])
-    if at is None:
+    if at is None or find_day(definition.timezone, at) is None:
         return "bad_timestamp"
     name = _value(fields[columns.name])
     if name is None:
@@ -160,7 +162,6 @@ def _parse(line: bytes, columns: Columns) -> Event | str:
     user, session = _value(fields[columns.user]), _value(fields[columns.session])
     if _too_long(user) or _too_long(session):
         return "id_too_long"
-    definition = columns.definition
     if name not in definition.click and name not in definition.display:
         return Event(at, user, session, name)
     text = _value(fields[columns.attributes])

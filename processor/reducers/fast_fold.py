@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import orjson
 
+from processor.reducers.days import MINUTE_MICROSECONDS, find_day, find_day_of_minute
 from processor.reducers.events import MAX_ID_BYTES, MAX_LINE_BYTES, Columns, parse_article_id, parse_timestamp
 from processor.reducers.fold import Fold
-from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text, put_text
+from processor.reducers.partial import Counts, Partial, Span, Text, put_text
 
 OTHER = -1
 MAX_NAMES = 1000
@@ -157,17 +158,21 @@ class FastFold(Fold):
         return len(rows)
 
     def _find_time_and_day(self, stamp: bytes) -> tuple[int, Day] | None:
-        """Return the time and the day of a timestamp, and remember its minute if it is regular."""
+        """Return the time and the day of a timestamp, and remember its minute if it is regular and all on that day."""
         if not stamp.isascii():
             return None
         at = parse_timestamp(stamp.decode())
         if at is None:
             return None
-        date = at // DAY_MICROSECONDS
+        timezone = self._header.definition.timezone
+        date = find_day(timezone, at)
+        if date is None:
+            return None
         day = self._days.get(date)
         if day is None:
             day = self._days[date] = Day({}, {})
-        if stamp[17:20] in _SECONDS and stamp[20:] in _RESTS:
+        is_regular = stamp[17:20] in _SECONDS and stamp[20:] in _RESTS
+        if is_regular and find_day_of_minute(timezone, at // MINUTE_MICROSECONDS) is not None:
             self._minutes[stamp[:17]] = (at - _SECONDS[stamp[17:20]] - _RESTS[stamp[20:]], *day)
         return at, day
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
+from processor.reducers.days import find_day
 from processor.reducers.definition import Definition
 from processor.reducers.events import Event, Rejection
-
-DAY_MICROSECONDS = 86_400_000_000
 
 
 class Text(NamedTuple):
@@ -50,7 +49,7 @@ class Chunk(NamedTuple):
 class Partial:
     """What a set of lines contributes; an empty one is the identity of `merge`.
 
-    article_days, user_days: counts by (article or user id, day); a day is the number of days since 1970-01-01 UTC.
+    article_days, user_days: counts by (article or user id, day); a day is the number of days since 1970-01-01.
     sessions: spans by (user id, session id). titles, categories: the latest text by article id.
     chunks: by the byte at which they begin. rejections: by (that byte of their chunk, line in the chunk from 0).
     event_days: the number of clicks and displays by (name of the event, day), with or without an article or a user.
@@ -82,7 +81,8 @@ class Partial:
             counts = Counts(1, 0)
         else:
             return
-        day = event.at // DAY_MICROSECONDS
+        day = find_day(definition.timezone, event.at)
+        assert day is not None, "a line whose time has no day is rejected"
         self.event_days[event.name, day] += 1
         if event.user:
             _put_counts(self.user_days, (event.user, day), counts)

@@ -5,8 +5,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from processor.reducers.partial import DAY_MICROSECONDS, Partial, Text
+from processor.reducers.days import DAY_MICROSECONDS, find_day
+
+if TYPE_CHECKING:
+    from processor.reducers.partial import Partial, Text
 
 EPOCH = date(1970, 1, 1).toordinal()
 NULL = r"\N"
@@ -14,16 +18,21 @@ NULL = r"\N"
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
-def make_copy_rows(partial: "Partial") -> dict[str, bytes]:
-    """Return the rows of a partial in COPY's text format, by their table's name without file_ or new_."""
+def make_copy_rows(partial: "Partial", timezone: str) -> dict[str, bytes]:
+    """Return the rows of a partial in COPY's text format, by their table's name without file_ or new_.
+
+    timezone: the zone by whose days the partial was folded.
+    """
+    is_utc = timezone == "UTC"  # the usual case, and of every session
     rows = {
-        "article_days": _article_days(partial),
+        "article_days": _article_days(partial, timezone),
         "user_days": [
             f"{_escaped(user)}\t{_iso(day)}\t{displays}\t{clicks}\n"
             for (user, day), (displays, clicks) in partial.user_days.items()
         ],
         "sessions": [
-            f"{_escaped(user)}\t{_escaped(session)}\t{first}\t{last}\t{events}\n"
+            f"{_escaped(user)}\t{_escaped(session)}\t"
+            f"{4 * first + 1 if is_utc else _mark_day(first, timezone)}\t{last}\t{events}\n"
             for (user, session), (first, last, events) in partial.sessions.items()
         ],
         "rejected_lines": [
@@ -34,13 +43,13 @@ def make_copy_rows(partial: "Partial") -> dict[str, bytes]:
     return {name: "".join(lines).encode() for name, lines in rows.items() if lines}
 
 
-def _article_days(partial: "Partial") -> list[str]:
+def _article_days(partial: "Partial", timezone: str) -> list[str]:
     """Return the rows of article-days; a title or category is on the day of its event."""
     rows = []
     titles, categories = partial.titles, partial.categories
     for (article, day), (displays, clicks) in partial.article_days.items():
-        title_at, title = _on(day, titles.get(article))
-        category_at, category = _on(day, categories.get(article))
+        title_at, title = _on(day, titles.get(article), timezone)
+        category_at, category = _on(day, categories.get(article), timezone)
         rows.append(
             f"{_escaped(article)}\t{_iso(day)}\t{displays}\t{clicks}\t{title_at}\t{category_at}\t{title}\t{category}\n"
         )
@@ -59,11 +68,21 @@ def make_event_days(event_days: Mapping[tuple[str, int], int]) -> str:
     return json.dumps(days)
 
 
-def _on(day: int, text: "Text | None") -> tuple[int | str, str]:
+def _on(day: int, text: "Text | None", timezone: str) -> tuple[int | str, str]:
     """Return time and text of the latest text if its event was on that day; else NULLs."""
-    if text is None or text.at // DAY_MICROSECONDS != day:
+    if text is None or find_day(timezone, text.at) != day:
         return NULL, NULL
     return text.at, _escaped(text.text)
+
+
+def _mark_day(at: int, timezone: str) -> int:
+    """Return a time times 4, plus 0, 1 or 2 if its day in the zone is the one before its UTC day, the same or the next.
+
+    The order of times stays, so Postgres gets the day of a session's first event together with its time.
+    """
+    day = find_day(timezone, at)
+    assert day is not None, "a line whose time has no day is rejected"
+    return 4 * at + day - at // DAY_MICROSECONDS + 1
 
 
 @lru_cache(10_000)

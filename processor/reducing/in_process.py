@@ -48,7 +48,8 @@ def reduce_byte_range(lake: Files, byte_range: ByteRange, chunk_bytes: int) -> I
     sizes: list[int] = []
     try:
         for partial in fold_byte_range(lake, byte_range, chunk_bytes, sizes.append):
-            yield ReducedPartial.of(partial, RowsInMemory(make_copy_rows(partial)), sum(sizes))
+            rows = RowsInMemory(make_copy_rows(partial, lake.settings.definition.timezone))
+            yield ReducedPartial.of(partial, rows, sum(sizes))
             sizes.clear()
     except FileError as error:
         error.size = sum(sizes)

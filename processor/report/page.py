@@ -117,7 +117,6 @@ def _environment() -> "Environment":
         "change": lambda counts: _join_change(f"{count:,}" for count in counts),
         "change_duration": lambda lengths: _join_change(formats.format_duration(length) for length in lengths),
         "count": pluralize,
-        "days": lambda summary: f"{formats.format_days((summary.first, summary.last))} (UTC)",
         "duration": formats.format_duration,
         "interval": formats.format_interval,
         "name": formats.format_name,

@@ -38,6 +38,7 @@ class LakeTotals(NamedTuple):
     bytes: int
     events: int
     rejected_lines: int
+    timezone: str = "UTC"  # of the days
 
 
 class NewFile(NamedTuple):

@@ -29,11 +29,11 @@ PICTURE_STYLE = """\
 """
 
 
-def draw_picture(summary: Summary | None) -> str:
+def draw_picture(summary: Summary | None, timezone: str = "UTC") -> str:
     """Return the picture as SVG text; without a summary it says that there is no data."""
     panels = summary.panels if summary else []
     columns = min(4, math.ceil(math.sqrt(len(panels)))) or 1
-    header = draw_header(summary)
+    header = draw_header(summary, timezone)
     row = HEADING + HEIGHTS[columns] + GAP
     height = float(header.attrib["height"]) + row * math.ceil(len(panels) / columns) + (0 if panels else EDGE)
     svg = make_svg(WIDTH, height, "Click-through rate per article category")
@@ -69,7 +69,7 @@ def draw_panel(panel: Panel, name: str, summary: Summary, scale: Scale, width: f
     return svg
 
 
-def draw_header(summary: Summary | None) -> Element:
+def draw_header(summary: Summary | None, timezone: str) -> Element:
     """Return the title, what the picture says in words, the days and totals, and the legend."""
     svg = make_svg(WIDTH, 0)
     title = "Click-through rate per article category"
@@ -78,7 +78,7 @@ def draw_header(summary: Summary | None) -> Element:
     if summary is None:
         add(svg, "text", "Nothing to show yet: no display and no click has been counted.", class_="said", x=EDGE, y=y)
     else:
-        for line in (_sum_up(summary), *find_findings(summary)):
+        for line in (_sum_up(summary, timezone), *find_findings(summary)):
             for part in textwrap.wrap(line, MAX_COLUMNS):
                 add(svg, "text", part, class_="said", x=EDGE, y=y)
                 y += 20
@@ -97,9 +97,9 @@ def _place(parent: Element, child: Element, x: float, y: float) -> None:
     parent.append(child)
 
 
-def _sum_up(summary: Summary) -> str:
+def _sum_up(summary: Summary, timezone: str) -> str:
     total = summary.overall.total
-    return f"{format_days((summary.first, summary.last))} (UTC): {total} = {format_rate(total.rate)}."
+    return f"{format_days((summary.first, summary.last))} ({timezone}): {total} = {format_rate(total.rate)}."
 
 
 def _explain(summary: Summary) -> str:

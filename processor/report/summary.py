@@ -14,7 +14,7 @@ FIRM_DISPLAYS = 100  # displays; a rate over fewer is drawn as a hollow point
 
 
 class CategoryDay(NamedTuple):
-    """The displays and clicks of a category's articles on a UTC day; None is the category of articles without one.
+    """The displays and clicks of a category's articles on a day; None is the category of articles without one.
 
     A row that sums several categories has no name; `categories` is their number.
     """

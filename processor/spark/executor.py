@@ -87,13 +87,18 @@ class FoldTask(NamedTuple):
         yield (position, 0), ShardPartial(Partial(), sum(sizes), errors)
 
 
-def make_stage_task(staging: Staging) -> Callable[[Iterable[tuple[Shard, ShardPartial]]], Iterator[ShardResult]]:
-    """Return the second half of a Spark job: a function that stages the merged partials of shards."""
+def make_stage_task(
+    staging: Staging, timezone: str
+) -> Callable[[Iterable[tuple[Shard, ShardPartial]]], Iterator[ShardResult]]:
+    """Return the second half of a Spark job: a function that stages the merged partials of shards.
+
+    staging: where to. timezone: the zone by whose days they were folded.
+    """
 
     def stage(merged: Iterable[tuple[Shard, ShardPartial]]) -> Iterator[ShardResult]:
         with staging.open() as connection:
             for shard, shard_partial in merged:
-                rows = connection.stage(make_copy_rows(shard_partial.partial))
+                rows = connection.stage(make_copy_rows(shard_partial.partial, timezone))
                 yield ShardResult(
                     shard, ReducedPartial.of(shard_partial.partial, rows, shard_partial.size), shard_partial.errors
                 )

@@ -124,7 +124,9 @@ class SparkReducer:
         folded = self._application.context().parallelize(tasks, len(tasks)).flatMap(fold.run)
         merge = ShardPartial.merge
         merged = folded.combineByKey(_keep, merge, merge, max(task_of.values()) + 1, task_of.__getitem__)
-        results: list[ShardResult] = merged.mapPartitions(make_stage_task(self._staging)).collect()
+        results: list[ShardResult] = merged.mapPartitions(
+            make_stage_task(self._staging, self._lake.settings.definition.timezone)
+        ).collect()
         return results
 
     def _wait(self, future: Future[T]) -> T:

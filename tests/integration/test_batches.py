@@ -18,8 +18,9 @@ from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches, 
 from processor.lake.base import FileError, LakeError, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
+from processor.reducers.days import DAY_MICROSECONDS
 from processor.reducers.events import Rejection
-from processor.reducers.partial import DAY_MICROSECONDS, Counts, Partial, Span, Text
+from processor.reducers.partial import Counts, Partial, Span, Text
 from processor.reducing.byte_ranges import ByteRange, cut_into_byte_ranges
 from processor.reducing.copy_rows import make_copy_rows
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
@@ -342,7 +343,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     ingest_folder(tmp_path, database, Plan())
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         db.execute(cur, "create_new", made_by="tests")
-        for table, rows in make_copy_rows(partial).items():
+        for table, rows in make_copy_rows(partial, "UTC").items():
             cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
@@ -354,9 +355,9 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
         (3, name, two, 3, 4, None, 17944 * DAY_MICROSECONDS - 1, None, f"{name}c"),
     ]
     assert found["user_days"] == [(3, name, date(1969, 12, 31), 5, 6)]
-    assert found["sessions"] == [(3, name, f"{name}s", 7, 8, 9)]
+    assert found["sessions"] == [(3, name, f"{name}s", 4 * 7 + 1, 8, 9)]
     assert [(*row[:4], bytes(row[4])) for row in found["rejected_lines"]] == [(3, 0, 1, "columns", b"\\x\t\0")]
-    assert make_copy_rows(Partial()) == {}
+    assert make_copy_rows(Partial(), "UTC") == {}
 
 
 @pytest.mark.parametrize("shown", ["title", "category"])
@@ -389,7 +390,7 @@ BALLAST = """
 insert into state.articles (article_id, clicks, last_date)
 select repeat('x', 800) || n, 0, '2019-02-15' from generate_series(1, 3000) as n;
 insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
-select n, n, 0, 1, repeat('x', 800), n from generate_series(1, 3000) as n
+select 4 * n + 1, n, 0, 1, repeat('x', 800), n from generate_series(1, 3000) as n
 """
 
 

@@ -42,7 +42,7 @@ create temporary table made as
 select file_id, n.n, date '2015-01-01' + numbered.n as date
 from numbered cross join generate_series(1, 300) as n (n);
 insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
-select file_id * 1000, file_id * 1000 + 1, file_id, 1, md5('u' || n), md5('s' || file_id || '.' || n) from made;
+select file_id * 4000 + 1, file_id * 1000 + 1, file_id, 1, md5('u' || n), md5('s' || file_id || '.' || n) from made;
 insert into state.file_user_days (file_id, date, displays, clicks, user_id)
 select file_id, date, 1, 1, md5('u' || n) from made;
 insert into state.file_article_days (file_id, date, displays, clicks, article_id, title_at, title)
@@ -74,7 +74,8 @@ insert into state.file_article_days (file_id, date, displays, clicks, article_id
 select files.file_id, '2019-02-14', 1, 1, 'a' || n % 5, 1000 * files.file_id + n, 1000 * files.file_id, 'old' || n, 'c'
 from state.lake_files as files cross join generate_series(0, 99) as n where fingerprint = 'made';
 insert into state.file_sessions (first_at, last_at, file_id, events, user_id, session_id)
-select 1550185200000000 + files.file_id, 1550188790000000 + files.file_id, files.file_id, 1, 'u' || n % 3, 's' || n % 4
+select 4 * (1550185200000000 + files.file_id) + 1, 1550188790000000 + files.file_id, files.file_id, 1,
+    'u' || n % 3, 's' || n % 4
 from state.lake_files as files cross join generate_series(0, 11) as n where fingerprint = 'made';
 insert into state.file_user_days (file_id, date, displays, clicks, user_id)
 select files.file_id, '2019-02-14', 1000, 1, 'u' || n

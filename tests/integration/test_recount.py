@@ -42,7 +42,7 @@ DAMAGE = {
     f" select * from state.file_user_days where file_id = {THE_FILE}",
     "another user": f"update state.file_user_days set user_id = 'x' where file_id = {THE_FILE}",
     "longer sessions": f"update state.file_sessions set last_at = last_at + 7 * 86400000000 where file_id = {THE_FILE}",
-    "earlier sessions": f"update state.file_sessions set first_at = first_at - 7 * 86400000000"
+    "earlier sessions": f"update state.file_sessions set first_at = first_at - 28 * 86400000000"
     f" where file_id = {THE_FILE}",
     "other sessions": f"update state.file_sessions set session_id = session_id || 'x' where file_id = {THE_FILE}",
     "checkpoint": f"update state.lake_files set events = 0, lines = rejected, newest_at = 7 where file_id = {THE_FILE}",

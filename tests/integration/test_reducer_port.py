@@ -107,7 +107,7 @@ def merge(results: Iterator[ReducedPartial], db: Database) -> dict[str, object]:
         for table, columns in (
             ("article_days", "article_id, date, sum(displays)::int as displays, sum(clicks)::int as clicks"),
             ("user_days", "user_id, date, sum(displays)::int as displays, sum(clicks)::int as clicks"),
-            ("sessions", "user_id, session_id, min(first_at), max(last_at), sum(events)::int"),
+            ("sessions", "user_id, session_id, min(first_at) >> 2, max(last_at), sum(events)::int"),
         ):
             cur.execute(f"select {columns} from pg_temp.new_{table} group by 1, 2 order by 1, 2")
             found[table] = {tuple(row[:2]): tuple(row[2:]) for row in cur.fetchall()}

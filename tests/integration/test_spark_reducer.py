@@ -240,7 +240,7 @@ def test_a_task_stages_its_shards_by_one_connection() -> None:
             return super().open()
 
     parts = [((n, 0), ShardPartial(Partial(), n, [RangeError(n, "x", False)])) for n in range(3)]
-    outcomes = list(make_stage_task(Counted({}, {}))(parts))
+    outcomes = list(make_stage_task(Counted({}, {}), "UTC")(parts))
     assert [(it.shard, it.reduced.size, len(it.errors)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
     assert opened == ["x"]
 

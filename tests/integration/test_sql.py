@@ -100,7 +100,7 @@ def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_pa
         made = re.findall(
             r"create temporary table pg_temp\.(\w+) (\(.*?\n?\)) on commit", db.queries["create_new"], re.DOTALL
         )
-    assert len(made) == 12
+    assert len(made) == 13
     owner = as_role("postgres", database)
     execute(
         owner,

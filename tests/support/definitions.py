@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from hypothesis import strategies as st
+
 from processor.reducers.definition import SECTIONS, Definition
 from tests.support import oracle
 
@@ -16,6 +18,28 @@ OTHER = oracle.Definition(
     title="category",
     category="id",
 )
+
+# Zones whose midnight is near that of UTC, around which the strategies draw times, and others.
+ZONES = ("UTC", "Africa/Lagos", "Atlantic/Azores", "America/Noronha", "Europe/London", "Asia/Kathmandu")
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> oracle.Definition:
+    """A definition by which files of the strategies can be read."""
+    session, user = draw(st.permutations((oracle.REQUIRED[1], oracle.REQUIRED[3])))
+    names = draw(st.permutations((oracle.CLICK, *oracle.DISPLAYS, "app_opened", "article_closed")))
+    clicks = draw(st.integers(1, 2))
+    article, title, category = draw(st.permutations(("id", "title", "category")))
+    return oracle.Definition(
+        session=session,
+        user=user,
+        click=tuple(names[:clicks]),
+        display=tuple(names[clicks : draw(st.integers(clicks + 1, 4))]),
+        article=article,
+        title=title,
+        category=category,
+        timezone=draw(st.sampled_from(ZONES)),
+    )
 
 
 def write_definition(path: Path, definition: oracle.Definition) -> Path:

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from processor import pipeline
+from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.fold import CHUNK_BYTES
@@ -35,10 +36,12 @@ class SilentTally(RunTally):
         self.errors[key] = error
 
 
-def ingest_folder(folder: Path | str, url: str, plan: Plan) -> tuple[RunTally, dict[str, str]]:
+def ingest_folder(
+    folder: Path | str, url: str, plan: Plan, settings: LakeSettings = DEFAULT_LAKE_SETTINGS
+) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
-    lake, tally = open_lake(str(folder)), SilentTally()
+    lake, tally = open_lake(str(folder), settings), SilentTally()
     with Database(url, wait_seconds=5) as db:
-        db.record_run(lake.url, relocated=True)
+        db.record_run(lake.url, relocated=True, definition=settings.definition.changes())
         pipeline.run(lake, Store(db), plan, tally)
     return tally, tally.errors

@@ -19,13 +19,14 @@ from processor.reducers.events import (
     strip_ending,
 )
 from tests.support import oracle, strategies
+from tests.support.definitions import definitions, of_the_program
 from tests.support.event_files import COLUMNS
 from tests.support.odd_lines import LINE, attributes
 
 
-def as_the_oracle_says(line: bytes) -> Event | Rejection:
+def as_the_oracle_says(line: bytes, definition: oracle.Definition = oracle.ASSIGNMENT) -> Event | Rejection:
     try:
-        event = oracle.parse(line, list(oracle.REQUIRED))
+        event = oracle.parse(line, list(oracle.REQUIRED), definition)
     except oracle.LineError as error:
         return Rejection(str(error), line[:1000])
     at = (event.when - datetime(1970, 1, 1)) // timedelta(microseconds=1)
@@ -36,6 +37,22 @@ def as_the_oracle_says(line: bytes) -> Event | Rejection:
 def test_a_line_means_what_the_oracle_says(line: bytes) -> None:
     if line:
         assert parse(line, parse_header(COLUMNS, Definition())) == as_the_oracle_says(line)
+
+
+@given(strategies.good_lines() | strategies.bad_lines(), definitions())
+def test_a_line_means_what_the_definition_says(line: bytes, definition: oracle.Definition) -> None:
+    if line:
+        found = parse(line, parse_header(COLUMNS, of_the_program(definition)))
+        assert found == as_the_oracle_says(line, definition)
+
+
+def test_a_time_whose_local_day_is_in_no_year_is_none() -> None:
+    for time, zone in (("0001-01-01 04:00:00", "America/New_York"), ("9999-12-31 18:15:00", "Asia/Kathmandu")):
+        line = f"{time}\ts\tapp_opened\tu\t".encode()
+        for definition in (oracle.Definition(timezone=zone), oracle.Definition()):
+            found = parse(line, parse_header(COLUMNS, of_the_program(definition)))
+            assert found == as_the_oracle_says(line, definition)
+            assert isinstance(found, Rejection if definition.timezone == zone else Event)
 
 
 @given(strategies.good_lines(), st.data())

@@ -9,32 +9,36 @@ from processor.reducers.events import MAX_LINE_BYTES, HeaderError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import Fold, read_header, reduce_text
 from processor.reducers.partial import Partial
-from tests.support import strategies
+from tests.support import oracle, strategies
+from tests.support.definitions import definitions, of_the_program
 from tests.support.event_files import HEADER
 from tests.support.odd_lines import LINE, attributes
 from tests.support.partials import merged
+from tests.support.zones import ZONES, zone_lakes
 
 
-def reduced(blocks: list[bytes], chunk: int, entries: int, fold: type[Fold]) -> list[Partial] | str:
+def reduced(
+    blocks: list[bytes], chunk: int, entries: int, fold: type[Fold], definition: Definition
+) -> list[Partial] | str:
     try:
-        return list(reduce_text(blocks, Definition(), chunk_bytes=chunk, max_entries=entries, fold=fold))
+        return list(reduce_text(blocks, definition, chunk_bytes=chunk, max_entries=entries, fold=fold))
     except HeaderError as error:
         return str(error)
 
 
-def check(data: bytes, chunk: int = 2000, block: int = 700) -> None:
+def check(data: bytes, chunk: int = 2000, block: int = 700, definition: Definition = Definition()) -> None:  # noqa: B008
     blocks = [data[at : at + block] for at in range(0, len(data), block)]
-    clear = reduced(blocks, chunk, 1 << 40, Fold)
-    assert reduced(blocks, chunk, 1 << 40, FastFold) == clear
+    clear = reduced(blocks, chunk, 1 << 40, Fold, definition)
+    assert reduced(blocks, chunk, 1 << 40, FastFold, definition) == clear
     if isinstance(clear, str):
         return
-    often = reduced(blocks, chunk, 3, FastFold)
+    often = reduced(blocks, chunk, 3, FastFold, definition)
     assert not isinstance(often, str)
     assert merged(*often) == merged(*clear)
-    header = read_header([data], Definition())
+    header = read_header([data], definition)
     for start in range(chunk, len(data), chunk):
         clear, fast = (
-            list(reduce_text([data[start - 1 :]], Definition(), start, start + chunk, header, chunk, fold))
+            list(reduce_text([data[start - 1 :]], definition, start, start + chunk, header, chunk, fold))
             for fold in (Fold, FastFold)
         )
         assert fast == clear
@@ -56,6 +60,19 @@ def test_any_file_with_bytes_changed(data: bytes, draw: st.DataObject) -> None:
         )
         data = data[:at] + new + data[at + draw.draw(st.integers(0, 3)) :]
     check(data, len(data) // 10 + 1, len(data) // 20 + 1)
+
+
+@given(strategies.files(), definitions())
+def test_any_definition(data: bytes, definition: oracle.Definition) -> None:
+    check(data, definition=of_the_program(definition))
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@given(st.data())
+@settings(max_examples=30)
+def test_any_zone(zone: str, draw: st.DataObject) -> None:
+    for data in draw.draw(zone_lakes(zone)).values():
+        check(data, definition=Definition(timezone=zone))
 
 
 def test_all_attributes_of_the_strategies() -> None:
