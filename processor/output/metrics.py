@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from processor.errors import DONE, FAILED
 from processor.listener import Listener
 from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
@@ -47,7 +48,7 @@ class Metrics(Listener):
         self._set_gauge("last_run_timestamp_seconds", "When the last run ended.", at)
         self._set_gauge("last_run_duration_seconds", "How long the last run took.", seconds)
         self._set_gauge("last_run_exit_code", "How the last run ended: 0 done, anything else is a failure.", exit_code)
-        if exit_code == 0:
+        if exit_code == DONE:
             self._record_success(at)
 
     def record_database(self, health: "Row", holder: "Row | None") -> None:
@@ -68,6 +69,11 @@ class Metrics(Listener):
             "When that run began; 0 without one.",
             began.timestamp() if began else 0,
         )
+
+    def record_turn(self, health: "Row", seconds: float) -> None:
+        """Set the metrics of a turn of a watch, which took `seconds`, and what `Reads.health` returns after it."""
+        self.record_end(FAILED if health["failed_files"] else DONE, seconds)
+        self.record_database(health, None)  # the watch itself holds the lock, and is about to release it
 
     def _record_success(self, at: float) -> None:
         name = "last_success_timestamp_seconds"

@@ -1,0 +1,45 @@
+"""Exports the metrics of a run: they are scraped while it lasts, or sent when it has ended."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from processor.commands.context import Context
+from processor.errors import FAILED, EventLakeError
+from processor.output.metrics import Metrics
+from processor.output.metrics_export import Address, Gateway, MetricsError, TextFile, export, serve
+
+
+def run_with_metrics(context: Context, run: Callable[[Metrics], int]) -> int:
+    """Run a command whose settings name a place for metrics; return its exit code.
+
+    context: what the command gets. run: runs the command, which informs the metrics, and returns its exit code.
+    """
+    target, metrics, begun, code = context.settings.metrics, Metrics(), time.monotonic(), FAILED
+    assert target is not None
+    if isinstance(target, Address):
+        try:
+            with serve(target, metrics.registry):
+                return run(metrics)
+        except MetricsError as error:
+            context.console.error(str(error))
+            return FAILED
+    try:
+        code = run(metrics)
+    finally:
+        metrics.record_end(code, time.monotonic() - begun)
+        _export(metrics, target, context)
+    return code
+
+
+def _export(metrics: Metrics, target: Gateway | TextFile, context: Context) -> None:
+    """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed."""
+    with suppress(EventLakeError):  # the run has reported it; the metrics of the database stay as they were
+        at_once = replace(context, settings=replace(context.settings, wait_seconds=0))
+        with at_once.open_reads(at_once.open_lake()) as reads:
+            metrics.record_database(reads.health(), reads.holder())
+    try:
+        export(target, metrics.registry)
+    except MetricsError as error:
+        context.console.error(str(error))

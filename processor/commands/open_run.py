@@ -1,0 +1,45 @@
+"""Opens what a run needs: the database with the run lock held and the run recorded, and the reducer."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from processor.command_registry import Command
+from processor.commands.choose_reducer import choose_reducer
+from processor.commands.context import Context
+from processor.lake.base import Lake
+from processor.reducing.reducer import OpenReducer
+from processor.spark.application import SparkApplication
+from state import embedded
+from state.database import Database
+from state.errors import DatabaseSettingError
+
+
+@contextmanager
+def open_run(command: Command, context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReducer]]:
+    """Open the database with its lock held and the run recorded, and the function that opens the reducer.
+
+    command: the command of the run. context: its settings, console and signals. lake: the lake that it ingests.
+    Raises DatabaseError, BusyError, EmbeddedError and SparkError.
+    """
+    settings = context.settings
+    with ExitStack() as stack:
+        spark = stack.enter_context(SparkApplication(settings.engine)) if settings.engine else None
+        url = settings.database_url
+        if settings.is_embedded:
+            if settings.is_relocated:
+                raise DatabaseSettingError(
+                    "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
+                )
+            url = stack.enter_context(embedded.open_server(lake.url))
+        database = Database(url, settings.wait_seconds, context.console.warn, is_shared=command.stays_up)
+        context.signals.call_on_signal(database.cancel)
+        stack.enter_context(database)
+        database.record_run(
+            lake.url,
+            settings.is_relocated,
+            lambda: next(lake.list_files(), None),
+            command.name,
+            lake.settings.definition.changes(),
+            settings.rebuilds,
+        )
+        yield database, choose_reducer(settings.workers, spark, database)
