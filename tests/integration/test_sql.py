@@ -1,4 +1,4 @@
-"""No SQL is built from data: every statement was written by hand."""
+"""No SQL is built from data: every statement was written by hand, and those on the same tables agree."""
 
 import ast
 import re
@@ -8,6 +8,7 @@ import pytest
 
 from processor.plan import Plan
 from state.database import Database
+from state.queries import read_queries
 from tests.support.database_queries import execute
 from tests.support.event_files import CLICK, HEADER
 from tests.support.ingest import ingest_folder
@@ -112,3 +113,21 @@ def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_pa
     Model().check(owner, contents(tmp_path))
     for name, _ in made:
         assert execute(owner, f"select from public.{name}") == []
+
+
+def test_every_temporary_table_of_a_batch_is_dropped_and_emptied() -> None:
+    queries = read_queries()
+    made = re.findall(r"create temporary table (pg_temp\.\w+)", queries["create_new"])
+    dropped = re.findall(r"pg_temp\.\w+", queries["create_new"].split(";")[0])
+    emptied = re.findall(r"pg_temp\.\w+", queries["clear_new"])
+    assert len(made) > 10
+    assert made == dropped == emptied
+
+
+def test_every_comparison_table_replaces_its_table() -> None:
+    queries = read_queries()
+    made = set(re.findall(r"create temporary table (\w+) \(like", queries["create_comparison_tables"]))
+    replaced = re.findall(r"insert into (?:state|public)\.(\w+)", queries["apply_comparison_tables"])
+    assert len(made) > 5
+    kept = {"restatements", "restating_files"}  # what earlier runs changed stays
+    assert made - kept == set(replaced)
