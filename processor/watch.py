@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from processor.backoff import Backoff
 from processor.batches import make_batches
@@ -14,6 +14,7 @@ from processor.lake.notifications import Notifications
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
 from processor.reducing.reducer import Reducer
+from processor.retries import Retries
 from processor.run_tally import RunTally
 from state.errors import BusyError, DatabaseError, SupersededError
 from state.store import Store
@@ -27,14 +28,6 @@ CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS = 0.5, 60.0
 MAX_FAILED_PAUSE_SECONDS = 3600.0
 # At the end, the report is drawn once more unless the last drawing took longer than this.
 LAST_DRAWING_SECONDS = 3.0
-
-
-class Retry(NamedTuple):
-    """When to try a file again."""
-
-    at: float  # on the monotonic clock, in seconds
-    pause: float  # seconds since the last try
-    fingerprint: str  # of the version that failed
 
 
 class Watch:
@@ -70,8 +63,8 @@ class Watch:
         self._listed: list[str] = []
         self._has_started = False
         self._is_drawn, self._drawing_seconds = False, 0.0
-        self._changed: dict[str, Retry] = {}
-        self._failed: dict[str, Retry] = {}
+        self._changed = Retries(CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS)
+        self._failed = Retries(interval / 2, MAX_FAILED_PAUSE_SECONDS)
 
     def run(self) -> NoReturn:
         """Ingest the present files and those that arrive.
@@ -132,7 +125,7 @@ class Watch:
             due.append(self._drawing_at)
         names = self._notifications.wait(max(0.0, min(due) - now))
         now = time.monotonic()
-        names += [key for key, retry in self._changed.items() if retry.at <= now]
+        names += self._changed.due(now)
         if names:
             self._ingest_named(list(dict.fromkeys(names)))
         # If files arrive all the time, the report is drawn, too, but later.
@@ -154,7 +147,7 @@ class Watch:
 
     def _ingest(self, files: list[LakeFile]) -> None:
         """Ingest files, except those whose pause is not over; the lock is held."""
-        files = [file for file in files if not self._must_wait(file)]
+        files = [file for file in files if not self._failed.must_wait(file, time.monotonic())]
         while files:
             # After another run had the lock, what was read ahead may be out of date, so a new reducer reads it again.
             with self._plan.open_reducer(self._lake, files) as reducer:
@@ -176,22 +169,15 @@ class Watch:
         changed = [file for file, result in results if isinstance(result, ChangedError)]
         settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
         for file in changed:
-            before = self._changed.get(file.key)
-            self._changed[file.key] = self._retry(before, file, CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS)
+            self._changed.postpone(file, time.monotonic())
         record_results(settled, self._store, self._tally)
         for file, result in settled:
             if isinstance(result, Exception):
-                before = self._failed.get(file.key)
-                self._failed[file.key] = self._retry(before, file, self._interval / 2, MAX_FAILED_PAUSE_SECONDS)
+                self._failed.postpone(file, time.monotonic())
             else:
                 self._is_drawn = False
                 self._failed.pop(file.key, None)
             self._changed.pop(file.key, None)
-
-    def _must_wait(self, file: LakeFile) -> bool:
-        """Whether this version of a file failed and its pause is not over."""
-        retry = self._failed.get(file.key)
-        return retry is not None and retry.fingerprint == file.fingerprint and time.monotonic() < retry.at
 
     def _find_changed(self, files: list[LakeFile]) -> list[LakeFile]:
         """Return those of the files that are new or changed."""
@@ -199,12 +185,6 @@ class Watch:
         changes = find_changes(files, known)
         clear_stale_errors(changes, known, self._store)
         return changes.to_ingest
-
-    @staticmethod
-    def _retry(before: Retry | None, file: LakeFile, first: float, most: float) -> Retry:
-        """Return when to try a file again: after twice the last pause, but `first` to `most` seconds from now."""
-        pause = first if before is None else min(2 * before.pause, most)
-        return Retry(time.monotonic() + pause, pause, file.fingerprint)
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:

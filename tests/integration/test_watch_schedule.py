@@ -7,9 +7,8 @@ import pytest
 
 from processor import backoff, watch
 from processor.batches import Limits
-from processor.lake.base import LakeError, LakeFile
+from processor.lake.base import LakeError
 from processor.lake.selection import Selection
-from processor.watch import Watch
 from state.connection import Connection
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
@@ -90,15 +89,6 @@ def test_a_changed_file_is_tried_at_its_time_and_then_acknowledged(scene: Scene)
     assert (scene.tally.counts["counted"], scene.tally.errors) == (1, {})
     assert scene.lake.listings == 1
     assert scene.watch._changed == {}
-
-
-def test_a_pause_has_an_end(scene: Scene) -> None:
-    later = watch.Retry(0, 40.0, "1")
-    file = LakeFile("a", "2", 1)
-    first = Watch._retry(None, file, 0.5, 60.0)
-    assert (first.at, first.pause, first.fingerprint) == (scene.clock.now + 0.5, 0.5, "2")
-    assert Watch._retry(later, file, 0.5, 60.0).pause == 60.0
-    assert Watch._retry(later._replace(pause=30.0), file, 0.5, 90.0).pause == 60.0
 
 
 def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_time(scene: Scene) -> None:
