@@ -84,10 +84,10 @@ class Axes:
         add(self.svg, "text", text, class_="value middle", x=x, y=y)
 
     def add_titles(self, titles: Sequence[str], bottom: float) -> None:
-        """Let a pointer over a period show its title."""
+        """Let a pointer over a period show its title, from the upper edge of the chart to `bottom`."""
         for position, title in enumerate(titles):
             x = self.x(position - 0.5)
-            hit = add(self.svg, "rect", class_="hit", x=x, y=self.top, width=self.step, height=bottom - self.top)
+            hit = add(self.svg, "rect", class_="hit", x=x, y=0, width=self.step, height=bottom)
             add(hit, "title", title)
 
     @property

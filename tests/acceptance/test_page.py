@@ -19,7 +19,7 @@ import pytest
 from processor.report import page, page_data
 from processor.report import summary as report
 from processor.report.atomic_file import write_file
-from processor.report.formats import format_duration, format_name, format_rate, name_category
+from processor.report.formats import format_duration, format_interval, format_name, format_rate, name_category
 from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewFile, Overview, RestatedDay
 from processor.report.rates import Counts
 from processor.report.summary import CategoryDay
@@ -208,6 +208,91 @@ def test_tables_can_be_sorted_filtered_and_saved(tmp_path: Path) -> None:
     assert body["data-csv"] == (
         '"Category","Clicks","Displays","Rate","95 % interval"\n"\'=c,d","2","1000","0.002","0.05–0.73 %"\n'
     )
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_categories_and_days_can_be_chosen(tmp_path: Path) -> None:
+    """The filter sums what the charts show; a table that was sorted or filtered before stays so."""
+    counts = {"news": [(1000, 30), (1500, 90), (0, 2)], "music": [(900, 1), (4000, 2), (10, 11)], "a": [(7, 7)] * 3}
+    rows = [
+        CategoryDay(name, FIRST_DAY + datetime.timedelta(i), *both)
+        for name, its in counts.items()
+        for i, both in enumerate(its)
+    ]
+    script = """
+        const [category, first, last] = document.querySelectorAll(".filter select");
+        const seen = [];
+        const look = () => {
+          const sections = [...document.querySelectorAll("#panels > section")].filter((section) => !section.hidden);
+          const table = [...document.querySelectorAll("#rates tbody tr")].filter((row) => !row.hidden);
+          seen.push([
+            sections.map((section) => [
+              section.querySelector("h3").textContent,
+              section.querySelector(".total").textContent,
+              section.querySelectorAll("svg:first-of-type .out").length,
+            ]),
+            table.map((row) => [...row.cells].map((cell) => cell.textContent)),
+            document.querySelector(".filter output").textContent,
+          ]);
+        };
+        const choose = (select, value) => { select.value = value; select.dispatchEvent(new Event("change")); look(); };
+        look();
+        document.querySelectorAll("#rates th button")[0].click();
+        choose(first, 1);
+        choose(category, 2);
+        choose(first, 2);
+        choose(last, 0);
+        const filter = document.querySelector("#rates").previousElementSibling.querySelector("input");
+        filter.value = "a";
+        filter.dispatchEvent(new Event("input"));
+        choose(category, 0);
+        filter.value = "";
+        document.querySelector(".filter button").click();
+        setTimeout(() => { look(); document.body.dataset.seen = JSON.stringify(seen); }, 100);
+    """
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    html = page.render_page(made(rows, []))
+    assert "<select" not in html  # without JavaScript, everything is shown
+    (tmp_path / "index.html").write_text(
+        html.replace("script-src ", f"script-src 'sha256-{digest}' ").replace(
+            "</body>", f'<script type="module">{script}</script></body>'
+        ),
+        encoding="utf-8",
+    )
+    found = see(tmp_path / "index.html")
+    assert found.console == []
+    (body,) = (attributes for tag, attributes in Elements(found.dom).starts if tag == "body")
+    seen = json.loads(body["data-seen"] or "")
+
+    def wanted(names: str, first: int, last: int, order: str, text: str | None) -> list[object]:
+        sums = {
+            name: Counts(
+                sum(day[0] for day in counts[name][first : last + 1]),
+                sum(day[1] for day in counts[name][first : last + 1]),
+            )
+            for name in names.split()
+        }
+        titles = {name: name_category(name) for name in sums}
+        everything = Counts(sum(one.displays for one in sums.values()), sum(one.clicks for one in sums.values()))
+        return [
+            [[titles[name], f"{one} = {format_rate(one.rate)}", 3 - (last - first + 1)] for name, one in sums.items()],
+            [
+                [titles[name], f"{one.clicks:,}", f"{one.displays:,}", format_rate(one.rate), format_interval(one)]
+                for name, one in ((name, sums[name]) for name in order.split())
+            ],
+            "" if text is None else f"{text}: {everything} = {format_rate(everything.rate)}",
+        ]
+
+    assert seen == [
+        wanted("music news a", 0, 2, "music news a", None),
+        wanted("music news a", 1, 2, "a music news", "All categories, 16 Feb 2019 to 17 Feb 2019"),
+        wanted("news", 1, 2, "news", "News, 16 Feb 2019 to 17 Feb 2019"),
+        wanted("news", 2, 2, "news", "News, 17 Feb 2019"),
+        wanted("news", 0, 0, "news", "News, 15 Feb 2019"),
+        wanted("music news a", 0, 0, "a", "All categories, 15 Feb 2019"),
+        wanted("music news a", 0, 2, "a music news", "All categories, 15 Feb 2019 to 17 Feb 2019"),
+    ]
 
 
 @pytest.mark.slow
