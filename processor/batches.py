@@ -56,16 +56,16 @@ class BatchFile:
         self._reading: Reading | None = None
         self._reducer, self._listener, self._limits = reducer, listener, limits
         self._max_rejected: float = MAX_REJECTED_LINES
-        self._hold()
+        self._read_within_limits()
 
     def read(self) -> Reading:
         """Return the reading of the file; one that is not held in memory is read again at each call but the first."""
         if self._reading is None:
             return self._begin()
-        held = self._reading
+        reading = self._reading
         if self.rows is None:
             self._reading = None
-        return held
+        return reading
 
     def read_again(self, reason: Exception) -> None:
         """Discard what was read of the file, which cannot be used for that reason, and read it again."""
@@ -73,16 +73,16 @@ class BatchFile:
             self._max_rejected = inf
         else:
             self._listener.warn(f"{reason}; its file is reduced again in this process")
-        self._hold()
+        self._read_within_limits()
 
     def _begin(self) -> Reading:
         return read_file(self.file, self._reducer.results(self.file), self._listener, self._max_rejected)
 
-    def _hold(self) -> None:
+    def _read_within_limits(self) -> None:
         """Read the file until all of it is in memory, or the limits are reached."""
         while True:  # at a second call, the reducer uses this process, which cannot be lost
             try:
-                self._reading, self.rows = _hold_rows(self._begin(), self._limits)
+                self._reading, self.rows = _collect_rows(self._begin(), self._limits)
             except FileError as error:
                 self.error = error
             except LostRowsError as error:
@@ -94,19 +94,19 @@ class BatchFile:
             return
 
 
-def _hold_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
+def _collect_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
     """Return the reading with its rows in memory, and their number; None if they take too much memory or time."""
     end = time.monotonic() + limits.seconds
-    held: list[Rows] = []
+    collected: list[Rows] = []
     count, size, rows = 0, 0, iter(begun.rows)
     for part in rows:
-        held.append(part)
+        collected.append(part)
         count += part.count
         size += part.size
-        if count > limits.rows or size > limits.text_bytes or (held[1:] and time.monotonic() > end):
-            return Reading(begun.key, chain(held, rows), begun.version), None
+        if count > limits.rows or size > limits.text_bytes or (collected[1:] and time.monotonic() > end):
+            return Reading(begun.key, chain(collected, rows), begun.version), None
     version = begun.version()
-    return Reading(begun.key, held, lambda: version, is_held=True), count
+    return Reading(begun.key, collected, lambda: version, is_complete=True), count
 
 
 def make_batches(

@@ -36,12 +36,12 @@ def read_user_ids(user_id: str | None, file_name: str | None, refuse: Callable[[
 def _parse(user_id: bytes, source: str, refuse: Callable[[str], NoReturn]) -> str:
     """Return an id that a line may carry."""
     if len(user_id) > MAX_ID_BYTES:
-        refuse(f"{source} is no user's id: it is longer than 1,000 bytes")
+        refuse(f"{source} cannot be a user's id: it is longer than 1,000 bytes")
     if user_id in (b"", rb"\N"):
-        refuse(f"{source} is no user's id: it is empty or \\N, which stands for no user")
+        refuse(f"{source} cannot be a user's id: it is empty or \\N, which stands for no user")
     if any(byte in user_id for byte in b"\0\t\n"):
-        refuse(f"{source} is no user's id: it holds a NUL, a tab or a line feed")
+        refuse(f"{source} cannot be a user's id: it holds a NUL, a tab or a line feed")
     try:
         return user_id.decode()
     except UnicodeDecodeError:
-        refuse(f"{source} is no user's id: it is not valid UTF-8")
+        refuse(f"{source} cannot be a user's id: it is not valid UTF-8")

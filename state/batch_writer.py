@@ -60,9 +60,9 @@ class BatchWriter:
         begins_turn: whether these versions are the first of a run, or of a turn of a watch. recounts: whether files are
         written again whose content is the same. Returns the version of each file, or None if its content is the same
         and it was not written. Raises LostRowsError, and what reading a file raises.
-        A file whose rows are not held must be alone, as its rows are written before its content is known.
+        A file that was not read to its end must be alone, as its rows are written before its content is known.
         """
-        assert len(readings) == 1 or all(reading.is_held for reading in readings)
+        assert len(readings) == 1 or all(reading.is_complete for reading in readings)
         self._begin_batch()
         known = self.find([reading.key for reading in readings])
         first, has_forgotten = self._one("next_file_id")
@@ -74,7 +74,7 @@ class BatchWriter:
         for file_id, reading in enumerate(readings, first):
             stored = known.get(reading.key)
             stored_hash = None if stored is None or recounts else stored.content_hash
-            version = reading.version() if reading.is_held else None
+            version = reading.version() if reading.is_complete else None
             if version is None or version.content_hash != stored_hash:
                 has_new |= self._copy(reading, file_id, lines, detours)
                 version = version or reading.version()
@@ -113,7 +113,7 @@ class BatchWriter:
         If they are those of one partial, in memory, add them to `lines` and return False. `file_id` is the file's, and
         `detours` names other tables than file_* into which `lines` go first.
         """
-        if reading.is_held:
+        if reading.is_complete:
             partials = list(reading.rows)
             if len(partials) == 1 and (tables := partials[0].tables) is not None:
                 for table, rows in tables.items():

@@ -50,15 +50,15 @@ class FileVersion(NamedTuple):
 class Reading(NamedTuple):
     """A file that is being read: its rows, and its version once they are read.
 
-    rows: those of each partial; unless `is_held`, they are read as they are used, once, and raise FileError.
+    rows: those of each partial; unless `is_complete`, they are read as they are used, once, and raise FileError.
     version: returns the version after the last row.
-    is_held: whether the file was read to its end, so that its rows are held and its version is known already.
+    is_complete: whether the file was read to its end, so that its rows and its version are known already.
     """
 
     key: str
     rows: Iterable[Rows]
     version: Callable[[], FileVersion]
-    is_held: bool = False
+    is_complete: bool = False
 
 
 class Failure(NamedTuple):

@@ -66,7 +66,7 @@ def hold(reader: Read) -> Read:
         reading = reader()
         rows = list(reading.rows)
         version = reading.version()
-        return Reading(reading.key, rows, lambda: version, is_held=True)
+        return Reading(reading.key, rows, lambda: version, is_complete=True)
 
     return read
 

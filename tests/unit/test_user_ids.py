@@ -49,7 +49,7 @@ def test_standard_input_names_users(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_no_line_can_carry_is_refused_without_the_id(wrong: bytes, why: str, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=rf"^--user is no user's id: .*{why}") as refused:
+    with pytest.raises(Refused, match=rf"^--user cannot be a user's id: .*{why}") as refused:
         read_user_ids(wrong.decode(errors="surrogateescape"), None, refuse)
     assert ID not in str(refused.value)
     path = tmp_path / "ids"
