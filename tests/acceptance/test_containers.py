@@ -48,8 +48,16 @@ def test_the_container_gets_every_setting() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", documents, re.MULTILINE))
     documented |= set(re.findall(r"`((?:AWS|REQUESTS)_[A-Z0-9_]+)`", documents))
     passed = {line.partition("=")[0] for line in SERVICES["etl"]["environment"]}
-    # The image holds no Spark, and the container has no terminal.
-    assert passed == documented - {"ENGINE", "NO_COLOR"}
+    # The image holds no Spark, the container has no terminal, and the file is mounted where the program looks for it.
+    assert passed == documented - {"ENGINE", "NO_COLOR", "LAKE_DEFINITION"}
+
+
+def test_no_setting_of_the_container_replaces_one_of_the_shell() -> None:
+    """podman-compose takes a variable of the file from the container's environment, if that sets it."""
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    for service in SERVICES.values():
+        for name, is_set, value in (line.partition("=") for line in service["environment"]):
+            assert not is_set or value.startswith(f"${{{name}:-") or f"${{{name}" not in text, name
 
 
 def test_every_setting_that_is_read_is_documented() -> None:
