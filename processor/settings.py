@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from processor.batches import Limits
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection
-from processor.output.lineage_facts import LineageTarget
+from processor.output.lineage_moments import LineageTarget
 from processor.output.metrics_export import Target
 
 

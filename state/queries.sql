@@ -396,7 +396,7 @@ from days
 where %(day)s::date is null or date = %(day)s
 order by session_first_at, session_id, first_at, file;
 
--- read_forgotten_at: when a user was forgotten; no row if the user was not
+-- read_forgotten_at: when a user was forgotten; no row if that is not so
 select forgotten_users.forgotten_at
 from state.forgotten_users
 cross join state.hash_key
@@ -420,12 +420,10 @@ select
     count(*) as rows,
     coalesce(sum(sessions), 0)::bigint as sessions,
     (
-        select count(*)
+        select count(distinct (lines.file_id, lines.line_number))
         from state.file_rejected_lines as lines
-        where exists (
-            select from state.find_ids(state.drop_cut_field(lines.raw)) as id
-            where id in (select convert_to(user_id, 'UTF8') from unnest(%(user_ids)s::text[]) as given (user_id))
-        )
+        cross join state.find_ids(state.drop_cut_field(lines.raw)) as id
+        where id in (select convert_to(user_id, 'UTF8') from unnest(%(user_ids)s::text[]) as given (user_id))
     ) as rejected_lines
 from public.user_performance
 where user_id in (select user_id from unnest(%(user_ids)s::text[]) as given (user_id));
@@ -694,26 +692,17 @@ days as (
 )
 
 delete from pg_temp.new_sessions where user_id in (select user_id from forgotten);
-update pg_temp.new_rejected_lines as lines
-set raw = case when named.is_forgotten then '' else named.raw end
-from (
-    select
-        present.ctid,
-        whole.raw,
-        exists (
-            select
-            from find_ids(whole.raw) as id
-            cross join hash_key
-            cross join lateral (
-                select from forgotten_users
-                where user_hash = hash_user(id, hash_key.inner_key, hash_key.outer_key)
-                offset 0
-            ) as found
-        ) as is_forgotten
-    from pg_temp.new_rejected_lines as present
-    cross join drop_cut_field(present.raw) as whole (raw)
-) as named
-where lines.ctid = named.ctid and (named.is_forgotten or lines.raw <> named.raw);
+update pg_temp.new_rejected_lines set raw = drop_cut_field(raw) where length(raw) >= 1000;
+update pg_temp.new_rejected_lines set raw = ''
+where (file_id, chunk, line) in (
+    select lines.file_id, lines.chunk, lines.line
+    from pg_temp.new_rejected_lines as lines
+    cross join find_ids(lines.raw) as id
+    cross join hash_key
+    cross join lateral (
+        select from forgotten_users where user_hash = hash_user(id, hash_key.inner_key, hash_key.outer_key) offset 0
+    ) as found
+);
 
 -- merge_new: merge the partials of files, in the order of the indexes
 insert into file_article_days
@@ -838,6 +827,7 @@ from (
     offset 0
 ) as made
 on conflict do nothing;
+update file_rejected_lines set raw = drop_cut_field(raw) where length(raw) >= 1000;
 with remembered as (
     insert into forgotten_users (user_hash)
     select hash_user(convert_to(given.user_id, 'UTF8'), hash_key.inner_key, hash_key.outer_key)
@@ -869,34 +859,23 @@ retracted_sessions as (
     select user_id, session_id, first_at, last_at from deleted_sessions
 ),
 
-named as (
-    select
-        present.file_id,
-        present.line_number,
-        whole.raw,
-        exists (
-            select from find_ids(whole.raw) as id
-            where id in (select convert_to(user_id, 'UTF8') from pg_temp.given_users)
-        ) as is_forgotten
-    from file_rejected_lines as present
-    cross join drop_cut_field(present.raw) as whole (raw)
-),
-
 emptied as (
-    update file_rejected_lines as lines
-    set raw = case when named.is_forgotten then '' else named.raw end
-    from named
-    where
-        lines.file_id = named.file_id
-        and lines.line_number = named.line_number
-        and (named.is_forgotten or lines.raw <> named.raw)
-    returning named.is_forgotten
+    update file_rejected_lines set raw = ''
+    where (file_id, line_number) in (
+        select lines.file_id, lines.line_number
+        from file_rejected_lines as lines
+        cross join find_ids(lines.raw) as id
+        where id in (select convert_to(user_id, 'UTF8') from pg_temp.given_users)
+    )
+    returning line_number
 ),
 
 errors as (
     update runs set error = 'it held the id of a user who was forgotten'
-    where exists (
-        select from find_ids(convert_to(runs.error, 'UTF8')) as id
+    where run_id in (
+        select named.run_id
+        from runs as named
+        cross join find_ids(convert_to(named.error, 'UTF8')) as id
         where id in (select convert_to(user_id, 'UTF8') from pg_temp.given_users)
     )
 )
@@ -907,7 +886,7 @@ select
     count(distinct present.user_id) as users_found,
     count(*) as rows,
     coalesce(sum(present.sessions), 0)::bigint as sessions,
-    (select count(*) from emptied where is_forgotten) as rejected_lines
+    (select count(*) from emptied) as rejected_lines
 from user_performance as present
 where present.user_id in (select user_id from pg_temp.given_users);
 
@@ -1562,7 +1541,7 @@ group by lake.run_id, changed.key;
 -- recount_articles: write every row of the articles that the batch touches as all files contribute it now, whatever it
 -- was before. Returns the days that the batch or this changed
 with touched as (
-    select article_id from file_article_days where file_id >= %(first_file_id)s
+    select article_id from file_article_days where file_id >= %(first)s
     union
     select article_id from pg_temp.old_article_days
 ),
@@ -1667,7 +1646,7 @@ select array(
     union
     select date from written
     union
-    select date from file_article_days where file_id >= %(first_file_id)s
+    select date from file_article_days where file_id >= %(first)s
     union
     select date from pg_temp.old_article_days
 ) as dates;
@@ -1676,9 +1655,9 @@ select array(
 -- user, so this reads those of all users. Keeps the days that this or recount_articles changed for the next statements
 select set_config('enable_nestloop', 'off', true);
 with touched as materialized (
-    select user_id from file_user_days where file_id >= %(first_file_id)s
+    select user_id from file_user_days where file_id >= %(first)s
     union
-    select user_id from file_sessions where file_id >= %(first_file_id)s
+    select user_id from file_sessions where file_id >= %(first)s
     union
     select user_id from pg_temp.old_user_days
     union
@@ -1743,7 +1722,7 @@ written as (
 begun as (
     select state.find_session_day(first_at) as date
     from (
-        select first_at from file_sessions where file_id >= %(first_file_id)s
+        select first_at from file_sessions where file_id >= %(first)s
         union all
         select first_at from pg_temp.old_sessions
     ) as both_versions
@@ -2137,8 +2116,8 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
--- restate_rebuilt: record the totals of published days that a rebuild changes, and the files with new content that
--- changed them. Numbers that change for another reason name no file
+-- restate_rebuilt: record the totals of published days that a rebuild changes, and the files that did it, as far as
+-- their content is another. Numbers that change for another reason name no file
 insert into state.restatements
 (
     run_id, date, restated_at, is_published,

@@ -238,11 +238,11 @@ return sha256(outer_key || sha256(inner_key || user_id));
 create function state.drop_cut_field(raw bytea) returns bytea
 language sql immutable strict parallel safe
 return case
-    when length(raw) < 1000 then raw else decode(regexp_replace(encode(raw, 'escape'), '[^\t]*$', ''), 'escape')
+    when length(raw) < 1000 then raw else decode(regexp_replace(encode(raw, 'escape'), E'[^\t]*$', ''), 'escape')
 end;
 
 -- The texts in a rejected line that may be ids: its fields, and each run of letters, digits, _ . @ + - and bytes above
--- 127, which 'escape' writes as \200 to \377.
+-- 127. 'escape' writes these bytes as \200 to \377, a NUL as \000 and a backslash as two.
 create function state.find_ids(raw bytea) returns setof bytea
 language sql immutable strict parallel safe
 begin atomic
@@ -250,7 +250,9 @@ begin atomic
     union all
     select decode(run[1], 'escape')
     from regexp_matches(
-        replace(encode(raw, 'escape'), '\\', ' '), '((?:[A-Za-z0-9_.@+-]|\\[23][0-7][0-7])+)', 'g'
+        replace(replace(encode(raw, 'escape'), E'\\\\', ' '), E'\\000', ' '),
+        E'((?:[A-Za-z0-9_.@+-]|\\\\[23][0-7][0-7])+)',
+        'g'
     ) as run;
 end;
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -69,19 +69,31 @@ def check_next_run(folder: Path, url: str, lake: Mapping[str, bytes] = LATER) ->
     Model().check(url, lake)
 
 
-def child(folder: Path, url: str) -> int:
-    """Return the process id of a child that ingests the folder, prints nothing, and ends with 0."""
+def ingest(folder: Path, url: str) -> None:
+    """Ingest the folder."""
+    ingest_folder(folder, url, PLAN)
+
+
+def forget_user(folder: Path, url: str) -> None:
+    """Forget the user `u1`."""
+    with Database(url, wait_seconds=5) as db:
+        db.record_run(str(folder), command="forget")
+        Store(db).forget_users(["u1"])
+
+
+def child(work: Callable[[Path, str], None], folder: Path, url: str) -> int:
+    """Return the process id of a child that does the work, prints nothing, and ends with 0."""
     pid = os.fork()
     if pid:
         return pid
     try:
-        ingest_folder(folder, url, PLAN)
+        work(folder, url)
     finally:
         os._exit(0)
 
 
-def ended_at(number: int, folder: Path, url: str) -> bool:
-    """Return whether a child that ingests the folder reached that statement, at which it is killed."""
+def ended_at(number: int, folder: Path, url: str, work: Callable[[Path, str], None] = ingest) -> bool:
+    """Return whether a child that works on the folder reached that statement, at which it is killed."""
     pids: list[int] = []
 
     def fault(statement: int, _: bytes) -> Cut | None:
@@ -93,7 +105,7 @@ def ended_at(number: int, folder: Path, url: str) -> bool:
         return "before"
 
     with closing(PostgresProxy(url, fault)) as proxy:
-        pids.append(child(folder, proxy.url))
+        pids.append(child(work, folder, proxy.url))
         return os.WIFSIGNALED(os.waitpid(pids[0], 0)[1])
 
 
@@ -124,6 +136,29 @@ def test_the_process_ends_at_any_statement_of_a_later_run(counted: str, tmp_path
             check_next_run(tmp_path, url)
             check_restatements(url, run_before, left, check_whole_files(url))
     assert number > 80
+
+
+@pytest.mark.slow
+def test_the_process_ends_at_any_statement_that_forgets_a_user(counted: str, tmp_path: Path) -> None:
+    number, ended, forgotten = 0, True, set[bool]()
+    while ended:
+        number += 1
+        with copy_of(counted) as url:
+            ended = ended_at(number, tmp_path, url, forget_user)
+            model = Model()
+            model.counting = dict(FIRST)
+            is_forgotten = execute(url, "select exists (select from state.forgotten_users)") == [(True,)]
+            model.forgotten = {"u1"} if is_forgotten else set()
+            model.compare(url)
+            forgotten.add(is_forgotten)
+            wait_until(lambda url=url: not holders(url))  # type: ignore[misc]
+            forget_user(tmp_path, url)
+            model.forgotten = {"u1"}
+            model.compare(url)
+            ingest_folder(tmp_path, url, PLAN)
+            model.check(url, LATER)
+    assert number > 40
+    assert forgotten == {False, True}
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.event_files import events
 from tests.support.lake_folders import write_lake
 from tests.support.paths import ROOT
 from tests.support.program_runs import read_result, run
+from tests.support.proxies import Cut, PostgresProxy
 from tests.support.tables import Model
 
 USER = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -132,6 +134,25 @@ def test_the_log_counts_what_is_gone_and_shows_no_id(lake: Path, database: str) 
     (line,) = (line for line in logged if line["event"] == "users forgotten")
     assert (line["level"], line["users"], line["rows"], line["sessions"]) == ("info", 1, 1, 4)
     assert USER not in done.stdout + done.stderr
+
+
+def test_a_user_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost(lake: Path, database: str) -> None:
+    is_forgotten = is_cut = False
+
+    def fault(_: int, text: bytes) -> Cut | None:
+        nonlocal is_forgotten, is_cut
+        is_forgotten = is_forgotten or b"insert into forgotten_users" in text
+        if is_cut or not is_forgotten or not text.startswith(b"COMMIT"):
+            return None
+        is_cut = True
+        return "after"
+
+    with closing(PostgresProxy(database, fault)) as proxy:
+        done = run("forget", "--user", USER, lake=lake, database=proxy.url)
+    assert is_cut
+    assert (done.returncode, done.stdout) == (
+        0, "forgotten 1 user: 1 row of user_performance, 4 sessions, 1 rejected line emptied\n"
+    )  # fmt: skip
 
 
 def test_the_report_is_drawn_again(lake: Path, database: str) -> None:

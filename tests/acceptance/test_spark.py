@@ -84,6 +84,21 @@ def test_a_cluster_gives_the_same_tables_and_messages(database: str, lake: Path,
     Model().check(database, contents(lake))
 
 
+def test_a_forgotten_user_stays_forgotten_on_spark(database: str, tmp_path: Path, cluster: Cluster) -> None:
+    lake = {"a.tsv": events(10, 60, "first"), "b.tsv": events(15, 60, "last") + b"yesterday\ts\tapp_opened\tu1\t\n"}
+    write_lake(tmp_path, {"a.tsv": events(7, 9, "first")})
+    assert run(lake=tmp_path, database=database).returncode == 0
+    assert run("forget", "--user", "u1", lake=tmp_path, database=database).returncode == 0
+    write_lake(tmp_path, lake)
+    model = Model()
+    model.forgotten = {"u1"}
+    for words in ([], ["verify"]):
+        done = run(*words, lake=tmp_path, database=database, **cluster.settings())
+        assert done.returncode == 0, done.stderr
+        model.check(database, lake)
+    assert not staged(database)
+
+
 def test_a_wrong_lake_gives_the_same_message(database: str, tmp_path: Path, cluster: Cluster) -> None:
     for lake in (tmp_path / "none", "s3:///nothing"):
         with_spark, without = (run(lake=lake, database=database, **settings) for settings in (cluster.settings(), {}))

@@ -38,6 +38,9 @@ union all
 select 'table', oid::regclass::text, concat_ws(' ', relkind, relpersistence, relreplident, reloptions)
 from pg_class where relnamespace in ('state'::regnamespace, 'public'::regnamespace)
 union all
+select 'function', oid::regprocedure::text, pg_get_functiondef(oid)
+from pg_proc where pronamespace in ('state'::regnamespace, 'public'::regnamespace)
+union all
 select 'comment', format('%s.%s', objoid::regclass, objsubid), ''
 from pg_description where classoid = 'pg_class'::regclass and objoid >= 16384 and objsubid = 0
 union all

@@ -20,7 +20,7 @@ from state.database import Database
 from state.files import Failure
 from state.queries import CONSTANTS
 from state.store import Store
-from tests.support.database_queries import ask
+from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
 from tests.support.ingest import SilentTally, ingest_folder
 from tests.support.lake_folders import write_lake
@@ -87,6 +87,7 @@ WRITING = (
     "change_category_days", "append_article_performance", "append_articles", "rewrite_article_performance",
     "rewrite_articles", "change_sessions", "look_up_sessions", "change_users", "change_day_totals", "delete_empty",
     "name_restating_files", "record_files", "record_same", "find_files", "begin_turn",
+    "drop_forgotten",
 )  # fmt: skip
 RECOUNTING = ("recount_articles", "recount_users", "recount_days")
 # What a watch reads after each turn, and when it draws the report.
@@ -133,7 +134,17 @@ def changed_twice(folder: Path) -> Iterator[None]:
         yield
 
 
-def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("forgotten", [0, 20_000])
+def test_a_file_is_ingested_and_replaced_without_reading_through_history(
+    counted: str, tmp_path: Path, forgotten: int
+) -> None:
+    execute(
+        counted,
+        "insert into state.hash_key (inner_key, outer_key) values ('', '')",
+        "insert into state.forgotten_users (user_hash)"
+        f" select sha256(n::text::bytea) from generate_series(1, {forgotten}) as n",
+        "analyze state.forgotten_users",
+    )
     lake, plans = open_lake(str(tmp_path)), dict[str, list[str]]()
     for _ in changed_twice(tmp_path):
         with Explained(counted) as db:
@@ -143,8 +154,9 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(counted
             assert not tally.errors
             for name, plan in db.plans.items():
                 plans.setdefault(name, []).extend(plan)
-    assert plans.keys() == set(WRITING) - {"merge_new"}
-    assert {name: read for name, plan in plans.items() if (read := GROWING.intersection(scans(plan)))} == {}
+    assert plans.keys() == set(WRITING) - (set() if forgotten else {"merge_new", "drop_forgotten"})
+    growing = GROWING | {"forgotten_users"}
+    assert {name: read for name, plan in plans.items() if (read := growing.intersection(scans(plan)))} == {}
 
 
 def test_a_recount_reads_through_the_users_only(counted: str, tmp_path: Path) -> None:

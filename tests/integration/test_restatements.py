@@ -128,6 +128,17 @@ def test_deleted_forgotten_and_replaced_files_restate_days(scene: Scene) -> None
     assert scene.ingest() == []  # it was not published any more
 
 
+def test_a_forgotten_user_restates_the_days_of_the_sessions_and_no_file_is_named(scene: Scene) -> None:
+    scene.put("b.tsv", event(FRIDAY, "v"), event(SATURDAY, "v"), event(SATURDAY, "u"))
+    scene.ingest()
+    run_before = last_run(scene.url)
+    with Database(scene.url) as db:
+        db.record_run(str(scene.folder), relocated=True)
+        assert Store(db).forget_users(["v", "nobody"])["sessions"] == 2
+    check_restatements(scene.url, run_before, scene.counted, scene.counted, forgotten=((), ("v",)))
+    assert scene.restated() == [(FRIDAY, [], 2, 2), (SATURDAY, [], 2, 2)]
+
+
 def test_a_file_that_continues_a_session_restates_the_day_on_which_it_began(scene: Scene) -> None:
     scene.put("late.tsv", event(SATURDAY, "u", session=FRIDAY))
     assert scene.ingest() == [(FRIDAY, ["late.tsv"], 1, 1)]

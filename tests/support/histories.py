@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 import psycopg2
-import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -17,8 +16,7 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.batches import LIMITS, Limits
-from processor.errors import FailedError
-from processor.lake.base import Files, Lake, LakeFile, LakeSettings
+from processor.lake.base import Files, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
@@ -29,15 +27,13 @@ from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
 from processor.verify import verify
 from state.database import Database
-from state.errors import SupersededError
 from state.staging import Staging
 from state.store import Store
 from tests.support import strategies
 from tests.support.database_queries import ask
-from tests.support.definitions import definitions, of_the_program
 from tests.support.ingest import SilentTally
 from tests.support.lake_folders import write_lake
-from tests.support.oracle import ASSIGNMENT, Definition, Unreadable, decompressed, expected, is_lake_file
+from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
 from tests.support.restatements import check_restatements, last_run
 from tests.support.tables import Model, Tables, clear, tables
 
@@ -112,7 +108,7 @@ class Histories(RuleBasedStateMachine):
         self.gone: list[tuple[str, bytes, int]] = []
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
-        self.checked: tuple[int, dict[str, bytes], Definition] = last_run(self.url), {}, ASSIGNMENT
+        self.checked: tuple[int, dict[str, bytes], set[str]] = last_run(self.url), {}, set()
         self.counted = True
         self.chunk, self.workers, self.reducing = CHUNK_BYTES, 1, self.engine
         self.drawn["histories"] += 1
@@ -162,18 +158,9 @@ class Histories(RuleBasedStateMachine):
         engine=st.sampled_from([False, False, False, True]),
         limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(text_bytes=400), Limits(seconds=0)]),
         lake=strategies.lakes(),
-        definition=st.just(ASSIGNMENT) | definitions(),
     )
-    def begin(
-        self,
-        chunk: int,
-        workers: int,
-        engine: bool,
-        limits: Limits,
-        lake: dict[str, bytes],
-        definition: Definition,
-    ) -> None:
-        self.limits, self.model.definition = limits, definition
+    def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
+        self.limits = limits
         self.reducing = self.engine if engine else None
         # a process or a task for each byte would take too long
         self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
@@ -273,17 +260,6 @@ class Histories(RuleBasedStateMachine):
 
         return Plan(plan.prune, plan.prune_all, open_reducer, self.limits, recounts=plan.recounts)
 
-    def _open(self, definition: Definition | None = None) -> Lake:
-        meaning = of_the_program(self.model.definition if definition is None else definition)
-        return open_lake(str(self.folder), LakeSettings(definition=meaning))
-
-    def _record_run(self, db: Database, lake: Lake, redefines: bool = False) -> None:
-        db.record_run(lake.url, relocated=True, definition=lake.settings.definition.changes(), redefines=redefines)
-
-    def _failing(self, definition: Definition | None = None) -> set[str]:
-        """Return the keys of the lake's files that cannot be read by a definition."""
-        return expected(self._listed(), definition=definition or self.model.definition).failed
-
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
 
@@ -292,15 +268,17 @@ class Histories(RuleBasedStateMachine):
         listed = self._listed()
         return {
             key
-            for key in listed.keys() - self._failing()
+            for key in listed.keys() - expected(listed).failed
             if key not in self.model.counting
             or decompressed(self.model.counting[key], key) != decompressed(listed[key], key)
         }
 
     def _check_restatements(self) -> None:
-        run_before, before, old = self.checked
-        check_restatements(self.url, run_before, before, self.model.counting, old, self.model.definition)
-        self.checked = last_run(self.url), dict(self.model.counting), self.model.definition
+        run_before, before, forgotten = self.checked
+        check_restatements(
+            self.url, run_before, before, self.model.counting, forgotten=(forgotten, self.model.forgotten)
+        )
+        self.checked = last_run(self.url), dict(self.model.counting), self.model.forgotten
 
     def _check(self, pruned: bool) -> Tables:
         found = self.model.check(self.url, self.lake, pruned)
@@ -313,14 +291,14 @@ class Histories(RuleBasedStateMachine):
 
     def _run(self, db: Database, plan: Plan) -> None:
         listed = self._listed()
-        counted = self.model.counting.keys() | (listed.keys() - self._failing())
+        counted = self.model.counting.keys() | (listed.keys() - expected(listed).failed)
         gone = counted - listed.keys()
-        changed = listed.keys() - self._failing() if plan.recounts else self._changed()
+        changed = listed.keys() - expected(listed).failed if plan.recounts else self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
-            lake = self._open()
-            self._record_run(db, lake)
+            lake = open_lake(str(self.folder))
+            db.record_run(lake.url, relocated=True)
             tally = SilentTally()
             try:
                 pipeline.run(lake, Store(db), self._plans(plan, db), tally)
@@ -350,23 +328,16 @@ class Histories(RuleBasedStateMachine):
     def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:
         self._run(CrashingDatabase(self.url, statement, victim), plan)
 
-    @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans(), definition=definitions() | st.none())
-    def crash(self, plan: Plan, statement: int, rebuilds: bool, definition: Definition | None) -> None:
-        definition = definition if rebuilds else None
-        lake = self._open(definition)
+    @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans())
+    def crash(self, plan: Plan, statement: int, rebuilds: bool) -> None:
+        lake = open_lake(str(self.folder))
         before = dict(self.model.counting)
         try:
             with CrashingDatabase(self.url, statement, "program") as db:
-                self._record_run(db, lake, redefines=rebuilds)
+                db.record_run(lake.url, relocated=True)
                 (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:
             pass
-        except FailedError:
-            assert definition is not None
-        if definition is not None and ask(self.url, "select definition from state.lake") == [
-            (lake.settings.definition.changes(),)
-        ]:
-            self.model.definition = definition
         self.counted = False
         self.model.counting = {}
         for key, file in tables(self.url).counting.items():
@@ -381,36 +352,12 @@ class Histories(RuleBasedStateMachine):
 
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
-        lake = self._open()
+        lake = open_lake(str(self.folder))
         with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, lake)
+            db.record_run(lake.url, relocated=True)
             rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
-
-    @rule(plan=PLANS, definition=definitions())
-    def redefine(self, plan: Plan, definition: Definition) -> None:
-        lake, old = self._open(definition), self._open()
-        counting = self.model.counting.keys()
-        unread = counting & self._failing(definition) | (set() if plan.prune_all else counting - self._listed().keys())
-        with Database(self.url, wait_seconds=5) as db:
-            is_new = ask(self.url, "select 1 from state.lake") == []
-            if not is_new and lake.settings.definition != old.settings.definition:
-                with pytest.raises(SupersededError):
-                    self._record_run(db, lake)
-            self._record_run(db, lake, redefines=True)
-            try:
-                rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
-            except FailedError:
-                assert unread
-                self.model.compare(self.url)
-                self._check_restatements()
-                self.drawn["refused definitions"] += 1
-                return
-        assert not unread or lake.settings.definition == old.settings.definition
-        self.model.definition = definition
-        self._check(plan.prune_all)
-        self.drawn["definitions"] += 1
 
     @precondition(lambda self: self.model.counting)
     @rule(pick=PICKS)
@@ -418,19 +365,40 @@ class Histories(RuleBasedStateMachine):
         keys = sorted(self.model.counting)
         key = keys[pick % len(keys)]
         with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, self._open())
+            db.record_run(str(self.folder), relocated=True)
             assert Store(db).forget(key)
         del self.model.counting[key]
         self.counted = False
         self.model.compare(self.url)
         self._check_restatements()
 
+    @rule(
+        users=st.lists(strategies.forgettable_ids(), min_size=1, max_size=2, unique=True),
+        statement=st.just(0) | st.integers(1, 60),
+        victim=st.sampled_from(["program", "work", "lock"]),
+    )
+    def forget_users(self, users: list[str], statement: int, victim: str) -> None:
+        before, after = set(self.model.forgotten), self.model.forgotten | {*users}
+        self.model.forgotten = after
+        try:
+            with CrashingDatabase(self.url, statement, victim) as db:
+                db.record_run(str(self.folder), relocated=True)
+                counts = Store(db).forget_users(users)
+                assert (counts["users"], counts["users_new"]) == (len(users), len(after - before))
+        except Crash:
+            (hashes,) = ask(self.url, "select count(*) from state.forgotten_users")[0]
+            assert hashes in (len(before), len(after))
+            self.model.forgotten = after if hashes == len(after) else before
+        self.drawn["forgotten users"] += len(self.model.forgotten - before)
+        self.model.compare(self.url)
+        self._check_restatements()
+
     @precondition(lambda self: self.counted)
     @rule()
     def verify(self) -> None:
-        lake = self._open()
+        lake = open_lake(str(self.folder))
         with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, lake)
+            db.record_run(lake.url, relocated=True)
             assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)
         self._check_restatements()

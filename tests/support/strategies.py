@@ -410,6 +410,11 @@ def user_ids() -> Strategy[str]:
     return usually(USERS, ODD_IDS)
 
 
+def forgettable_ids() -> Strategy[str]:
+    """The id of a user, which is not null."""
+    return user_ids().filter(lambda user_id: user_id not in NULL_ATTRIBUTES)
+
+
 def session_ids() -> Strategy[str]:
     """A session field: one of three ids, now and then null or an odd one."""
     return usually(SESSIONS, ODD_IDS)
