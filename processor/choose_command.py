@@ -1,4 +1,4 @@
-"""Choose the command that a command line asks for, and refuse the options that it does not take."""
+"""Chooses the command that a command line asks for, and refuses the options that it does not take."""
 
 from collections.abc import Callable
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""The port of those that a run informs of what happens: console, JSON log, metrics and run tally."""
+"""The port of listeners, which a run informs of what happens: console, JSON log, metrics, lineage and run tally."""
 
 from typing import TYPE_CHECKING
 

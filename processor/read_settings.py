@@ -1,4 +1,4 @@
-"""Read the settings of one command from its options and the environment, and check them."""
+"""Reads the settings of one command from its options and the environment, and checks them."""
 
 import datetime
 import os

@@ -1,4 +1,4 @@
-"""End a run within seconds of SIGTERM or SIGINT, whatever it is doing."""
+"""Ends a run within seconds of SIGTERM or SIGINT, whatever it is doing."""
 
 import os
 import signal

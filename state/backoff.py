@@ -1,4 +1,4 @@
-"""Try again after errors that pass, and wait longer each time; imports nothing of the program."""
+"""Tries again after errors that pass, and waits longer each time; imports nothing of the program."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""What commands get: the settings and the console, and those that take the run lock the run as well."""
+"""What commands get: settings, console and signals; those that take the run lock also get the run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager

@@ -1,4 +1,4 @@
-"""Draw the report after a run, unless it already shows the present state."""
+"""Draws the report after a run, unless it already shows the present state."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Make a client of S3 or SQS from the AWS_* settings, or report which of them is wrong."""
+"""Makes a client of S3 or SQS from the AWS_* settings, or reports which of them is wrong."""
 
 import os
 import re

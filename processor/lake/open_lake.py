@@ -1,4 +1,4 @@
-"""Open the lake that LAKE_URL names."""
+"""Opens the lake that LAKE_URL names."""
 
 import re
 

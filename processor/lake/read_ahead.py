@@ -1,4 +1,4 @@
-"""Fetch small objects before they are reduced, as an object store takes a while to answer."""
+"""Fetches small objects before they are reduced, as an object store takes a while to answer."""
 
 import io
 from collections import deque

@@ -1,4 +1,4 @@
-"""List the objects of a bucket, and check page by page that the listing is complete."""
+"""Lists the objects of a bucket, and checks page by page that the listing is complete."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Read byte ranges of one version of an object, over more than one connection if one breaks."""
+"""Reads byte ranges of one version of an object, over another connection if one breaks."""
 
 from collections.abc import Callable
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""Select files of a lake by the date in their key, or by the key."""
+"""Selects files of a lake by the date in their key, or by the key."""
 
 import re
 from collections.abc import Iterable, Mapping

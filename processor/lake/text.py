@@ -1,4 +1,4 @@
-"""Read a lake file in blocks, decompressed if it is compressed."""
+"""Reads a lake file in blocks, decompressed if it is compressed."""
 
 import gzip
 import zlib

@@ -1,4 +1,4 @@
-"""Open the console or the log that LOG_FORMAT and LOG_LEVEL ask for."""
+"""Opens the console or the log that LOG_FORMAT and LOG_LEVEL ask for."""
 
 from processor.environment import read_setting
 from processor.errors import SettingError

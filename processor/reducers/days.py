@@ -1,4 +1,4 @@
-"""The one place that turns a time into a day.
+"""Turns times into days of a time zone; no other module does.
 
 Every day that the tables have comes from here, so no other table of time zones can disagree: neither the machine's nor
 that of Postgres. The zones are those of the package tzdata.

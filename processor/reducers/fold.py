@@ -1,4 +1,4 @@
-"""Folds lines into partials, one by one: the definition that the hot loop must equal."""
+"""Folds lines into partials, one by one: the simple fold, which the hot loop must equal."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
