@@ -1788,18 +1788,23 @@ select
             ' ',
             lake.url,
             lake.definition,
-            count(files.file_id),
-            extract(epoch from max(files.counted_at)),
-            sum(files.size),
-            sum(files.events),
-            sum(files.rejected),
-            string_agg(concat_ws(' ', files.key, files.error), ' ' order by files.key) filter (where files.error is not null),
+            files.number,
+            extract(epoch from files.counted_at),
+            files.size,
+            files.events,
+            files.rejected,
+            -- by the index of failed files: an ordered aggregate over all files would sort them all
+            (select string_agg(concat_ws(' ', key, error), ' ' order by key) from state.lake_files where error is not null),
             (select count(*) from state.forgotten_users)
         )
     ) as report_state
 from state.lake as lake
-left join state.lake_files as files on true
-group by lake.url, lake.definition;
+cross join (
+    select
+        count(*) as number, max(counted_at) as counted_at,
+        sum(size) as size, sum(events) as events, sum(rejected) as rejected
+    from state.lake_files
+) as files;
 
 -- read_lake_state: what a report shows of the lake
 select

@@ -229,6 +229,23 @@ def test_files_that_share_articles_users_and_sessions_add_no_rows_to_read(databa
     assert read[1] < 1.2 * read[0]
 
 
+def test_a_report_reads_the_checkpoint_once_for_its_state_and_looks_failed_files_up(database: str) -> None:
+    with Database(database) as db, closing(psycopg2.connect(database)) as connection, connection.cursor() as cur:
+        cur.execute(
+            """
+            insert into state.lake_files (file_id, key, fingerprint, content_hash, counted_at, error)
+            select n, n || '.tsv', 'made', '', now(), case when n % 1000 = 0 then 'bad' end
+            from generate_series(1, 20000) as n;
+            analyze state.lake_files
+            """
+        )
+        connection.commit()
+        cur.execute(f"explain {db.queries['read_report_state']}")
+        plan = [line for (line,) in cur.fetchall()]
+    assert list(scans(plan)).count("lake_files") == 1
+    assert any("lake_files_failed" in line for line in plan)
+
+
 def test_the_tables_of_the_plans_are_large_enough_to_show_a_scan(counted: str) -> None:
     """The check itself can fail: without its indexes, a table is read completely."""
     with closing(psycopg2.connect(counted)) as connection, connection.cursor() as cur:
