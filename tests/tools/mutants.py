@@ -129,12 +129,12 @@ TESTS = {
     "state/roles.sql": "roles",
     "state/schema.sql": "migrations plans security views roles",
     "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_is_ingested"
-    " sql plans pipeline history",
+    " sql plans pipeline restatements recount history",
     "state/store.py": "batches rejected watch_schedule pipeline"
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost",
     "state/backoff.py": "backoff",
-    "state/comparison.py": "tables_port verify",
+    "state/comparison.py": "tables_port verify restatements",
     "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",
     "processor/reducing/in_process.py": "reducer_port",
@@ -142,7 +142,8 @@ TESTS = {
     "state/partial_rows.py": "batches pipeline",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
-    " commands::test_status_shows_what_has_changed metrics::test_a_run_exports_what_it_did rejected page",
+    " commands::test_status_shows_what_has_changed commands::test_status_shows_what_was_restated"
+    " metrics::test_a_run_exports_what_it_did rejected page",
     "state/connection.py": RUNS,
     "state/connector.py": RUNS,
     "state/queries.py": RUNS,
@@ -162,7 +163,7 @@ STATEMENTS = {
     " database_settings::test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set"
     " database_settings::test_a_dead_client_is_noticed_soon_over_a_network",
     "read_server|limit_lock_waits|discard_temporary": "database_faults database_settings doctor",
-    "read_(report|lake_state|failed|newest|category|session|busiest|cumulative|first)": "page commands",
+    "read_(report|lake_state|failed|newest_files|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|(set|check)_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
     "advance_run_numbers": "postgres_errors::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
@@ -170,6 +171,8 @@ STATEMENTS = {
     "read_columns": "lineage",
     "read_(rights|writability)|try_writes": "doctor roles",
     "read_(article|user|rejected)": "rejected commands",
+    "read_(newest|last)_restatements": "commands::test_status_shows_what_was_restated page",
+    "change_day_totals|name_restating_files|restate_rebuilt|recount_days": "restatements recount history",
     "compare_": "verify",
     "apply_comparison|create_comparison": "verify history",
     "has_staged|clear_staged|name_partial|stage_|take_": "spark",
