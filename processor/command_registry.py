@@ -134,6 +134,17 @@ COMMANDS = {
             example="rejected 2019-02-15.tsv --tsv",
         ),
         Command(
+            "check",
+            "check",
+            (JSON,),
+            summary="check that the counted events are as usual",
+            description="Check that the counted events are as usual: days, categories, event names, rejected lines, "
+            "sessions and users.\n"
+            "Each check is a line that says what is wrong and where to look. Only reads: it takes no lock, and answers "
+            "while a run\nis at work. It ends with 1 if a check is bad.",
+            example="check --json",
+        ),
+        Command(
             "doctor",
             "doctor",
             (JSON,),

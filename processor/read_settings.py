@@ -16,6 +16,7 @@ from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
 from processor.output.lineage_moments import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
+from processor.read_check_limits import read_check_limits
 from processor.read_definition import DEFAULT_FILE, read_definition
 from processor.reducers.definition import Definition
 from processor.setting_values import parse_day, parse_decimal, parse_integer
@@ -62,6 +63,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         lineage=_read_lineage(command),
         selection=Selection(options.since, options.until),
         limits=limits,
+        check_limits=read_check_limits(report),
         lake_settings=lake_settings,
         is_relocated=options.relocated,
         prints_json=options.json,

@@ -4,6 +4,7 @@ import datetime
 from dataclasses import dataclass, field, replace
 
 from processor.batches import Limits
+from processor.checks import CheckLimits
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection
 from processor.output.lineage_moments import LineageTarget
@@ -16,10 +17,11 @@ class Settings:
 
     command: its name in `COMMANDS`. lake_settings: how the lake's files are read, and what their lines mean.
     database_url: a libpq URI; empty, libpq's own variables count. is_embedded: the database is on the program's own
-    server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer. engine:
-    Spark's master; empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere. limits: the
-    most that a batch holds. errors: what is wrong with the settings, a line each, for the command that reports all of
-    it; for the others the first one ends the program.
+    server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer.
+    engine: Spark's master; empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
+    limits: the most that a batch holds. check_limits: from which values on `check` finds something. errors: what is
+    wrong with the settings, a line each, for the command that reports all of it; for the others the first one ends
+    the program.
     """
 
     command: str
@@ -34,6 +36,7 @@ class Settings:
     lineage: LineageTarget | None
     selection: Selection
     limits: Limits
+    check_limits: CheckLimits
     is_relocated: bool = False
     prints_json: bool = False
     # of the command that ingests

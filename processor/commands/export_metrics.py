@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from processor.checks import count_findings
 from processor.commands.context import Context
 from processor.errors import FAILED, EventLakeError
 from processor.output.metrics import Metrics
@@ -16,7 +17,7 @@ def run_with_metrics(context: Context, run: Callable[[Metrics], int]) -> int:
 
     context: what the command gets. run: runs the command, which informs the metrics, and returns its exit code.
     """
-    target, metrics, begun, code = context.settings.metrics, Metrics(), time.monotonic(), FAILED
+    target, metrics, begun, code, was_stopped = context.settings.metrics, Metrics(), time.monotonic(), FAILED, True
     assert target is not None
     if isinstance(target, Address):
         try:
@@ -26,19 +27,27 @@ def run_with_metrics(context: Context, run: Callable[[Metrics], int]) -> int:
             context.console.error(str(error))
             return FAILED
     try:
-        code = run(metrics)
+        code, was_stopped = run(metrics), False
     finally:
         metrics.record_end(code, time.monotonic() - begun)
-        _export(metrics, target, context)
+        _export(metrics, target, context, checks=not was_stopped)
     return code
 
 
-def _export(metrics: Metrics, target: Gateway | TextFile, context: Context) -> None:
-    """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed."""
+def _export(metrics: Metrics, target: Gateway | TextFile, context: Context, checks: bool) -> None:
+    """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed.
+
+    metrics: what the run recorded. target: where they go. context: names the database.
+    checks: whether to check the counted events as well, for which a stopped run has no time.
+    """
     with suppress(EventLakeError):  # the run has reported it; the metrics of the database stay as they were
         at_once = replace(context, settings=replace(context.settings, wait_seconds=0))
         with at_once.open_reads(at_once.open_lake()) as reads:
             metrics.record_database(reads.health(), reads.holder())
+            if checks:
+                settings = context.settings
+                timezone = settings.lake_settings.definition.timezone
+                metrics.record_checks(count_findings(reads, settings.check_limits, timezone))
     try:
         export(target, metrics.registry)
     except MetricsError as error:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from processor.checks import count_findings
 from processor.command_registry import Command
 from processor.commands.context import Context, RunContext
 from processor.commands.messages import describe_failure
@@ -92,6 +93,9 @@ def _run_recorded(
     def record_turn(seconds: float) -> None:
         if metrics is not None:
             metrics.record_turn(store.reads.health(), seconds)
+            if metrics.must_check:
+                limits, timezone = context.settings.check_limits, lake.settings.definition.timezone
+                metrics.record_checks(count_findings(store.reads, limits, timezone))
 
     run_context = RunContext(
         context.settings,

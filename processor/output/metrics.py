@@ -1,7 +1,7 @@
 """What Prometheus sees of a lake: how the last run ended, what all runs did, and the state of the database."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from processor.errors import DONE, FAILED
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # Seconds: from a small file on an empty database to a large one on a slow disk.
 HISTOGRAM_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+CHECK_SECONDS = 3600.0  # from one check of the counted events to the next, while a watch is up
 OUTCOMES = ("counted", "unchanged", "failed", "forgotten")
 
 
@@ -35,6 +36,8 @@ class Metrics(Listener):
             registry=None,
         )
         self._gauges: dict[str, tuple[str, float]] = {}  # meaning and value by name
+        self._findings: dict[str, int] = {}
+        self._check_at = 0.0
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -75,6 +78,15 @@ class Metrics(Listener):
         self.record_end(FAILED if health["failed_files"] else DONE, seconds)
         self.record_database(health, None)  # the watch itself holds the lock, and is about to release it
 
+    @property
+    def must_check(self) -> bool:
+        """Whether it is time to check the counted events again."""
+        return time.monotonic() >= self._check_at
+
+    def record_checks(self, findings: Mapping[str, int]) -> None:
+        """Set how much each check found, by the check's name."""
+        self._findings, self._check_at = dict(findings), time.monotonic() + CHECK_SECONDS
+
     def _record_success(self, at: float) -> None:
         name = "last_success_timestamp_seconds"
         _, before = self._gauges.get(name, ("", at))
@@ -89,6 +101,13 @@ class Metrics(Listener):
 
         for name, (meaning, value) in self._gauges.items():
             yield GaugeMetricFamily(f"event_lake_{name}", meaning, value=value)
+        if self._findings:
+            found = GaugeMetricFamily(
+                "event_lake_check_findings", "What run.py check finds, by check; 0 if all is right.", labels=["check"]
+            )
+            for check, findings in self._findings.items():
+                found.add_metric([check], findings)
+            yield found
         for family in self._commits.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family

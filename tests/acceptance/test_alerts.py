@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from processor.checks import CHECKS
 from processor.output.metrics import Metrics, RunCounters
 from processor.run_tally import RunTally
 from state.database import Database
@@ -38,6 +39,7 @@ class Watched:
     def run(self, code: int, database: str | None = None, **settings: str) -> dict[str, float]:
         """Return what Prometheus scrapes after a run, which must end with that exit code."""
         url = self._database if database is None else database
+        settings = {"CHECK_UNDISPLAYED_PERCENT": "100", **settings}
         done = run(lake=self.lake, database=url, METRICS=str(self.file), **settings)
         assert done.returncode == code, done.stderr
         return samples(self.file.read_text(encoding="utf-8"))
@@ -104,9 +106,9 @@ def test_a_jump_in_rejected_lines_fires_for_a_day(watched: Watched) -> None:
     check_alerts(
         Phase(23, first, set()),
         Phase(4, usual, set()),
-        Phase(10, jumped, {"EventLakeRejectedLines"}),
-        Phase(10, nothing, {"EventLakeRejectedLines"}),
-        Phase(7, nothing, {"EventLakeStale"}),
+        Phase(10, jumped, {"EventLakeRejectedLines", "EventLakeRejectingDay"}),
+        Phase(10, nothing, {"EventLakeRejectedLines", "EventLakeRejectingDay"}),
+        Phase(7, nothing, {"EventLakeStale", "EventLakeRejectingDay"}),
     )
 
 
@@ -116,7 +118,35 @@ def test_events_that_are_old_or_of_the_future_fire(watched: Watched) -> None:
     old = watched.run(0)
     (watched.lake / "b.tsv").write_bytes(HEADER + click(timedelta(days=-400)))
     ahead = watched.run(0)
-    check_alerts(Phase(1, old, {"EventLakeStale"}), Phase(1, ahead, {"EventLakeFutureEvent"}))
+    both = {"EventLakeFutureEvent", "EventLakeEventToCome", "EventLakeLongSession"}  # the same session continues
+    check_alerts(Phase(1, old, {"EventLakeStale"}), Phase(1, ahead, both))
+
+
+CHECK_ALERTS = {
+    "days": "EventLakeUnusualDay",
+    "gaps": "EventLakeEmptyDay",
+    "categories": "EventLakeSilentCategory",
+    "events": "EventLakeSilentEvent",
+    "rejected": "EventLakeRejectingDay",
+    "future": "EventLakeEventToCome",
+    "sessions": "EventLakeLongSession",
+    "users": "EventLakeBusyUser",
+    "displays": "EventLakeUndisplayedClicks",
+}
+
+
+@needs_promtool
+def test_what_a_check_finds_fires_until_it_is_right(watched: Watched) -> None:
+    right = watched.run(0)
+    assert CHECK_ALERTS.keys() == CHECKS.keys()
+    assert all(right[f'event_lake_check_findings{{check="{check}"}}'] == 0 for check in CHECKS)
+    found = watched.run(0, CHECK_UNDISPLAYED_PERCENT="0", CHECK_USER_EVENTS="999")
+    one_each = [
+        Phase(1, right | {f'event_lake_check_findings{{check="{check}"}}': 1}, {alert})
+        for check, alert in CHECK_ALERTS.items()
+    ]
+    both = {"EventLakeBusyUser", "EventLakeUndisplayedClicks"}
+    check_alerts(Phase(1, right, set()), Phase(1, found, both), *one_each, Phase(1, right, set()))
 
 
 @needs_promtool
@@ -157,6 +187,7 @@ def test_the_guide_shows_every_metric_and_every_alert() -> None:
     metrics = Metrics()
     metrics.registry.register(RunCounters({**RunTally().columns(), "reasons": {}}, RunTally()))
     metrics.record_end(0, 1)
+    metrics.record_checks({"days": 0})
     metrics.record_database({"succeeded_at": None, "newest_at": None, "failed_files": 0}, None)
     exported = {
         f"{family.name}_total" if family.type == "counter" else family.name for family in metrics.registry.collect()

@@ -35,7 +35,7 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
     first.with_name("late.tsv").write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[:500]))
     assert run(lake=tmp_path / "lake", database=database).returncode == 0
     found = tables(database)
-    assert len(QUERIES) == PAGE.count("```sql") == 15
+    assert len(QUERIES) == PAGE.count("```sql") == 16
     given = {title: ask(as_role("bi", database), query) for title, query in QUERIES.items()}
     assert all(rows for title, rows in given.items() if "came back" not in title)
 
@@ -52,6 +52,15 @@ def test_every_query_returns_what_the_guide_promises(tmp_path: Path, database: s
     ]
     sums = [sum(clicks_of(found, day) for day in DAYS[:count]) for count in (1, 2, 3)]
     assert given["Cumulative clicks of all articles together"] == list(zip(DAYS, sums, strict=True))
+    people = given["Clicks and displays day by day without bots, the users of `busy_users`"]
+    assert people == [
+        (
+            day,
+            sum(row.displays for (_, date), row in found.user_performance.items() if date == day),
+            sum(row.clicks for (_, date), row in found.user_performance.items() if date == day),
+        )
+        for day in DAYS
+    ]
     rates = [(day, clicks_of(found, day) / displays_of(found, day)) for day in DAYS]
     assert given["Click-through rate day by day"] == rates
     lengths = given["Average session length day by day, in minutes"]

@@ -14,6 +14,7 @@ from threading import Thread
 
 import pytest
 
+from processor.checks import CHECKS
 from processor.output.metrics import OUTCOMES, Metrics, RunCounters
 from processor.output.metrics_export import (
     Address,
@@ -61,6 +62,7 @@ def test_a_run_exports_what_it_did(lake: Path, database: str, tmp_path: Path) ->
     assert run("--metrics", str(file), lake=lake, database=database).returncode == 0
     exported = samples(file.read_text(encoding="utf-8"))
     size = sum(path.stat().st_size for path in lake.iterdir())
+    found = {"rejected": 1, "displays": 2}
     assert {name: exported[name] for name in exported if "_bucket" not in name and "seconds" not in name} == {
         "event_lake_last_run_exit_code{}": 0,
         "event_lake_failed_files{}": 0,
@@ -68,6 +70,7 @@ def test_a_run_exports_what_it_did(lake: Path, database: str, tmp_path: Path) ->
         "event_lake_events_total{}": 3,
         "event_lake_read_bytes_total{}": size,
         **{f'event_lake_files_total{{outcome="{outcome}"}}': 2 * (outcome == "counted") for outcome in OUTCOMES},
+        **{f'event_lake_check_findings{{check="{check}"}}': found.get(check, 0) for check in CHECKS},
         **{f'event_lake_rejected_lines_total{{reason="{code}"}}': code == "wrong_field_count" for code in REASONS},
     }
     assert exported["event_lake_newest_event_timestamp_seconds{}"] == 1550311200

@@ -6,6 +6,7 @@ A plan shows which tables a statement reads; the rows that it reads from an inde
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
@@ -13,12 +14,14 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
+from processor.checks import CheckLimits, check_all
 from processor.lake.open_lake import open_lake
 from processor.lake.selection import Selection
 from processor.plan import Plan
 from state.database import Database
 from state.files import Failure
 from state.queries import CONSTANTS
+from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
@@ -90,6 +93,10 @@ WRITING = (
     "drop_forgotten",
 )  # fmt: skip
 RECOUNTING = ("recount_articles", "recount_users", "recount_days")
+CHECKING = (
+    "find_newest_day", "sum_days", "sum_categories", "sum_event_names", "find_rejecting_days", "find_future_files",
+    "find_long_sessions", "find_busy_users", "find_clicks_without_display",
+)  # fmt: skip
 # What a watch reads after each turn, and when it draws the report.
 WATCHING = ("read_health", "read_newest_files")
 
@@ -102,7 +109,7 @@ class Explained(Database):
         self.plans: dict[str, list[str]] = {}
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
-        if name in WRITING + RECOUNTING + WATCHING:
+        if name in WRITING + RECOUNTING + WATCHING + CHECKING:
             for statement in re.split(r";\n", self.queries[name]):
                 cur.execute(f"explain {statement}", CONSTANTS | parameters)
                 self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
@@ -191,6 +198,23 @@ def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: 
         assert set(WATCHING) <= db.plans.keys()
         plans = {name: (GROWING | {"runs"}).intersection(scans(db.plans[name])) for name in WATCHING}
     assert not any(plans.values()), plans
+
+
+def test_checks_read_the_days_that_they_check(counted: str) -> None:
+    """Only the sessions of users whose sessions of a day are long are read, if there are any."""
+    with closing(psycopg2.connect(counted)) as connection, connection, connection.cursor() as cur:
+        cur.execute(
+            "insert into article_performance (article_id, date, displays, clicks, cumulative_clicks)"
+            " select article_id, date '2018-01-01' + n, 1, 1, 1"
+            " from state.articles cross join generate_series(1, 5) as n limit 200000; analyze"
+        )
+    with Explained(counted) as db:
+        list(check_all(Reads(db), CheckLimits(days=7), "UTC", datetime(2019, 3, 1, tzinfo=UTC)))
+    assert db.plans.keys() == set(CHECKING)
+    read = {name: tables for name, plan in db.plans.items() if (tables := GROWING.intersection(scans(plan)))}
+    assert read == {"find_long_sessions": {"file_sessions"}}
+    plan = "\n".join(db.plans["find_long_sessions"])
+    assert re.search(r"Hash Join.*\n.*\n *-> +Seq Scan on file_sessions", plan), plan  # skipped without such a user
 
 
 READ = """

@@ -19,7 +19,7 @@ from tests.support.tables import tables
 
 VIEWS = [
     "category_performance", "daily_overview", "weekly_overview", "article_overview", "user_retention", "freshness",
-    "restatements", "user_sessions",
+    "restatements", "user_sessions", "busy_users",
 ]  # fmt: skip
 TYPES = {"text", "date", "bigint", "double precision", "timestamp with time zone", "numeric", "ARRAY"}
 

@@ -8,6 +8,7 @@ ENOUGH = {
     "status": ["status"],
     "explain": ["explain", "a1"],
     "rejected": ["rejected"],
+    "check": ["check"],
     "doctor": ["doctor"],
     "verify": ["verify"],
     "forget": ["forget", "a.tsv"],

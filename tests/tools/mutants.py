@@ -42,6 +42,7 @@ RUNS = (
 # program is named here, as a unit test checks.
 TESTS = {
     "processor/pipeline.py": "pipeline batches verify history",
+    "processor/checks.py": "checks check",
     "processor/plan.py": "pipeline commands history",
     "processor/ingest_batch.py": "batches tables_port pipeline history",
     "processor/rebuild.py": "verify concurrent_runs history",
@@ -101,6 +102,7 @@ TESTS = {
     "processor/lake/folder_notifications.py": "notifications notifications_port",
     "processor/backoff.py": "watch_schedule sqs",
     "processor/user_ids.py": "user_ids",
+    "processor/read_check_limits.py": "options",
     "processor/read_definition.py": "read_definition",
     "processor/lake/sqs.py": "sqs",
     "processor/lake/aws_client.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",

@@ -8,6 +8,7 @@ import pytest
 
 from processor import cli, read_settings
 from processor.batches import LIMITS, Limits
+from processor.checks import CheckLimits
 from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
@@ -117,7 +118,7 @@ def test_only_a_range_of_files_is_recounted(refused: Refused) -> None:
         (["--until", "a"], {"watch", "verify"}),
         (["--metrics", "9109"], {"watch"}),
         (["--metrics", ""], {"watch"}),
-        (["--json"], {"status", "explain", "doctor", "verify", "forget"}),
+        (["--json"], {"check", "status", "explain", "doctor", "verify", "forget"}),
         (["--relocated"], {"watch", "verify", "forget"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -331,6 +332,29 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
         assert cli.parse_settings(ENOUGH[command]).metrics is None
     assert cli.parse_settings(["--dry-run"]).metrics is None
     assert "not with dry-run" in refused("--dry-run", "--metrics", "a.prom")
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "limits", "wrong"),
+    [
+        ("CHECK_DAYS", "7", CheckLimits(days=7), "0"),
+        ("CHECK_FACTOR", "1.5", CheckLimits(factor=1.5), "0.5"),
+        ("CHECK_SILENT_EVENTS", "7", CheckLimits(silent_events=7), "0"),
+        ("CHECK_REJECTED_PERCENT", "0.5", CheckLimits(rejected_percent=0.5), "1 %"),
+        ("CHECK_FUTURE_SECONDS", "0", CheckLimits(future_seconds=0), "-1"),
+        ("CHECK_SESSION_HOURS", "12.5", CheckLimits(session_hours=12.5), "x"),
+        ("CHECK_USER_EVENTS", "7", CheckLimits(user_events=7), "7.5"),
+        ("CHECK_UNDISPLAYED_PERCENT", "2.5", CheckLimits(undisplayed_percent=2.5), "many"),
+    ],
+)
+def test_the_limits_of_checks_are_settings(
+    name: str, good: str, limits: CheckLimits, wrong: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.parse_settings(["check"]).check_limits == CheckLimits()
+    monkeypatch.setenv(name, good)
+    assert cli.parse_settings(["check"]).check_limits == limits
+    monkeypatch.setenv(name, wrong)
+    assert f"{name} must be " in refused("check")
 
 
 def test_doctor_takes_metrics_of_either_kind_and_names_wrong_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,42 @@
+"""`run.py check`: tells whether the counted events are what is usual, and where to look if not."""
+
+import json
+from datetime import UTC, datetime
+
+from processor.checks import CheckResult, check_all
+from processor.commands.context import Context
+from processor.errors import DONE, FAILED
+from processor.formats import make_json_value
+from processor.output.console import RED
+
+
+def run(context: Context) -> int:
+    """Check the counted events, and return the exit code: 1 if a check found something. Nothing changes."""
+    settings, console = context.settings, context.console
+    with context.open_reads(context.open_lake()) as reads:
+        timezone = settings.lake_settings.definition.timezone
+        results = list(check_all(reads, settings.check_limits, timezone, datetime.now(UTC)))
+    is_right = not any(result.findings for result in results)
+    if settings.prints_json:
+        checks = [
+            {
+                "check": result.name,
+                "ok": not result.findings,
+                "findings": [{"day": found.day, "says": found.says} for found in result.findings],
+            }
+            for result in results
+        ]
+        console.result(json.dumps({"ok": is_right, "checks": checks}, default=make_json_value))
+    else:
+        for result in results:
+            word, style = ("bad", RED) if result.findings else ("ok", "")
+            console.show(f"{word:<4} {result.name:<10} {_describe(result)}", style)
+    return DONE if is_right else FAILED
+
+
+def _describe(result: CheckResult) -> str:
+    """Return one line about a result: what is right, or the first finding and how many more there are."""
+    if not result.findings:
+        return result.all_right
+    more = len(result.findings) - 1
+    return result.findings[0].says + (f"; and {more:,} more, which --json shows" if more else "")
