@@ -56,6 +56,7 @@ TESTS = {
     "processor/commands/doctor.py": "doctor",
     "processor/commands/draw_report.py": "commands page",
     "processor/commands/ingest.py": "run commands",
+    "processor/commands/forget": "forget_users commands",
     "processor/commands/rejected.py": "rejected",
     "processor/commands/run_command.py": "commands lineage concurrent_runs",
     "processor/commands/export_metrics.py": "metrics",
@@ -63,7 +64,7 @@ TESTS = {
     "processor/commands/verify.py": "verify commands",
     "processor/commands/watch.py": "watch",
     "processor/commands/": "commands",
-    "processor/output/console.py": "listener_port unwritable_output rejected commands run secrets",
+    "processor/output/console.py": "listener_port unwritable_output rejected commands run secrets forget_users",
     "processor/output/json_log.py": "json_log listener_port",
     "processor/output/lineage": "lineage listener_port lineage_events",
     "processor/output/metrics": "metrics listener_port",
@@ -129,10 +130,11 @@ TESTS = {
     "processor/spark/executor.py": "spark_reducer",
     "state/migrations/": "migrations",
     "state/roles.sql": "roles",
-    "state/schema.sql": "migrations plans security views roles",
+    "state/schema.sql": "migrations plans security views roles forgotten_users",
     "state/batch_writer.py": "batches rejected history::test_a_file_whose_many_rejected_lines_come_first_is_ingested"
-    " sql plans pipeline restatements recount history",
-    "state/store.py": "batches rejected watch_schedule pipeline"
+    " sql plans pipeline restatements recount forgotten_users history",
+    "state/store.py": "batches rejected watch_schedule pipeline forgotten_users"
+    " forget_users::test_a_user_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost"
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost",
     "state/backoff.py": "backoff",
@@ -145,7 +147,7 @@ TESTS = {
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
     " commands::test_status_shows_what_has_changed commands::test_status_shows_what_was_restated"
-    " metrics::test_a_run_exports_what_it_did rejected page",
+    " metrics::test_a_run_exports_what_it_did rejected page forgotten_users forget_users",
     "state/connection.py": RUNS,
     "state/connector.py": RUNS,
     "state/queries.py": RUNS,
@@ -169,6 +171,8 @@ STATEMENTS = {
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|(set|check)_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
     "advance_run_numbers": "postgres_errors::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
+    "drop_forgotten|forget_users|given_users|analyze_users|measure_users": "forgotten_users",
+    "read_forgotten|count_forgotten": "forget_users",
     "read_(last_runs|health)|sum_|measure_": "metrics commands",
     "read_columns": "lineage",
     "read_(rights|writability)|try_writes": "doctor roles",
