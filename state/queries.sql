@@ -1534,8 +1534,9 @@ from (
     from spans
     inner join pg_temp.moved_sessions as moved using (user_id, session_id)
 ) as changed
-inner join pg_temp.changed_days as days on days.date = changed.date and days.is_published
 cross join state.lake as lake
+-- an earlier transaction of the run may have left nothing of the day, so that only this row knows that it was published
+inner join restatements as days on days.run_id = lake.run_id and days.date = changed.date and days.is_published
 group by lake.run_id, changed.key;
 
 -- recount_articles: write every row of the articles that the batch touches as all files contribute it now, whatever it

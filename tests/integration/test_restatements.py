@@ -107,6 +107,17 @@ def test_the_transactions_of_a_run_restate_a_day_once(scene: Scene, limits: Limi
     assert scene.ingest(Plan(limits=limits)) == [(SATURDAY, ["b.tsv", "c.tsv"], 1, 3)]
 
 
+@pytest.mark.parametrize("limits", [LIMITS, Limits(rows=1)])
+def test_a_day_that_an_earlier_transaction_of_the_run_emptied_names_later_files_too(
+    scene: Scene, limits: Limits
+) -> None:
+    scene.put("b.tsv", event(SATURDAY, "u"))
+    scene.ingest()
+    scene.put("b.tsv")
+    scene.put("c.tsv", event(SATURDAY, "v"), event(SATURDAY, "w"))
+    assert scene.ingest(Plan(limits=limits)) == [(SATURDAY, ["b.tsv", "c.tsv"], 1, 2)]
+
+
 def test_deleted_forgotten_and_replaced_files_restate_days(scene: Scene) -> None:
     scene.put("b.tsv", event(FRIDAY, "v"))
     scene.put("c.tsv", event(FRIDAY, "w"))
@@ -221,20 +232,6 @@ def test_a_watch_is_one_run_whatever_others_do_meanwhile(scene: Scene) -> None:
 def test_the_role_for_bi_reads_restatements_and_not_their_tables(scene: Scene) -> None:
     bi = as_role("bi", scene.url)
     assert ask(bi, "select count(*) from restatements") == [(0,)]
-
-
-def test_a_forgotten_user_restates_the_days_of_its_sessions(scene: Scene) -> None:
-    """The articles keep what the user did, and no file is named."""
-    scene.put("b.tsv", event(FRIDAY, "v"), event(SATURDAY, "u"))
-    scene.ingest()
-    with Database(scene.url) as db:
-        db.record_run(str(scene.folder), relocated=True)
-        Store(db).forget_users(["u"])
-    columns = "date::text, files, clicks_before, clicks_after, sessions_before, sessions_after"
-    assert ask(scene.url, f"select {columns} from restatements where run_id = {last_run(scene.url)} order by date") == [
-        (FRIDAY, [], 2, 2, 2, 1),
-        (SATURDAY, [], 1, 1, 1, 0),
-    ]
 
 
 def test_a_recount_restates_what_it_repairs(scene: Scene) -> None:
