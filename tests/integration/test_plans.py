@@ -97,8 +97,8 @@ CHECKING = (
     "find_newest_day", "sum_days", "sum_categories", "sum_event_names", "find_rejecting_days", "find_future_files",
     "find_long_sessions", "find_busy_users", "find_clicks_without_display",
 )  # fmt: skip
-# What a watch reads after each turn, and when it draws the report.
-WATCHING = ("read_health", "read_newest_files")
+# What a watch reads after each turn, and when it draws the report, and what status shows.
+WATCHING = ("read_health", "read_newest_files", "read_last_restatements", "read_newest_restatements")
 
 
 class Explained(Database):
@@ -195,6 +195,8 @@ def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: 
         store.fail([Failure("failed.tsv", "unreadable")])
         assert {row["key"]: row["files"] for row in store.reads.newest_files(9)} == {"b.tsv": 2, "c.tsv": 2}
         assert store.reads.health()["failed_files"] == 1
+        assert [row["files"] for row in store.reads.last_restatements(9)] == [["b.tsv", "c.tsv"]]
+        assert len(store.reads.newest_restatements(5)) == 5
         assert set(WATCHING) <= db.plans.keys()
         plans = {name: (GROWING | {"runs"}).intersection(scans(db.plans[name])) for name in WATCHING}
     assert not any(plans.values()), plans
