@@ -14,7 +14,7 @@ from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
-from processor.output.lineage_moments import LineageTarget
+from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.read_check_limits import read_check_limits
 from processor.read_definition import DEFAULT_FILE, read_definition

@@ -7,7 +7,7 @@ from processor.batches import Limits
 from processor.checks import CheckLimits
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection
-from processor.output.lineage_moments import LineageTarget
+from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Target
 
 

@@ -144,7 +144,7 @@ class BatchWriter:
         self._add_up(next_id, has_retracted=True)
 
     def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """Retract what users contributed, and remember that they are forgotten; return numbers of what is gone."""
+        """Retract what users contributed, and remember that they are forgotten; return what was deleted, in numbers."""
         self._begin_batch()
         next_id, _ = self._one("next_file_id")
         rows = "".join(user_id.replace("\\", r"\\").replace("\r", r"\r") + "\n" for user_id in user_ids)
@@ -189,10 +189,10 @@ class BatchWriter:
         self._add_up_days(first, users, written or {})
 
     def _add_up_again(self, first: int, written: Mapping[int, FileVersion]) -> None:
-        """Add up what the batch touches from all files: a difference from numbers that were wrong is wrong as well."""
-        (dates,) = self._one("recount_articles", first=first)
+        """Add up what the batch touches from all files; a difference would leave a wrong number wrong."""
+        (dates,) = self._one("recount_articles", first_file_id=first)
         self._change_sessions(first)
-        self._execute("recount_users", first=first, dates=dates)
+        self._execute("recount_users", first_file_id=first, dates=dates)
         self._execute("recount_days")
         self._add_up_days(first, [], written)
 

@@ -396,7 +396,7 @@ from days
 where %(day)s::date is null or date = %(day)s
 order by session_first_at, session_id, first_at, file;
 
--- read_forgotten_at: when a user was forgotten; no row if that is not so
+-- read_forgotten_at: when a user was forgotten; no row if the user was not
 select forgotten_users.forgotten_at
 from state.forgotten_users
 cross join state.hash_key
@@ -1542,7 +1542,7 @@ group by lake.run_id, changed.key;
 -- recount_articles: write every row of the articles that the batch touches as all files contribute it now, whatever it
 -- was before. Returns the days that the batch or this changed
 with touched as (
-    select article_id from file_article_days where file_id >= %(first)s
+    select article_id from file_article_days where file_id >= %(first_file_id)s
     union
     select article_id from pg_temp.old_article_days
 ),
@@ -1647,7 +1647,7 @@ select array(
     union
     select date from written
     union
-    select date from file_article_days where file_id >= %(first)s
+    select date from file_article_days where file_id >= %(first_file_id)s
     union
     select date from pg_temp.old_article_days
 ) as dates;
@@ -1656,9 +1656,9 @@ select array(
 -- user, so this reads those of all users. Keeps the days that this or recount_articles changed for the next statements
 select set_config('enable_nestloop', 'off', true);
 with touched as materialized (
-    select user_id from file_user_days where file_id >= %(first)s
+    select user_id from file_user_days where file_id >= %(first_file_id)s
     union
-    select user_id from file_sessions where file_id >= %(first)s
+    select user_id from file_sessions where file_id >= %(first_file_id)s
     union
     select user_id from pg_temp.old_user_days
     union
@@ -1723,7 +1723,7 @@ written as (
 begun as (
     select state.find_session_day(first_at) as date
     from (
-        select first_at from file_sessions where file_id >= %(first)s
+        select first_at from file_sessions where file_id >= %(first_file_id)s
         union all
         select first_at from pg_temp.old_sessions
     ) as both_versions
@@ -2200,8 +2200,8 @@ from pg_temp.articles as wanted
 full join state.articles as found using (article_id)
 where wanted is distinct from found;
 
--- restate_rebuilt: record the totals of published days that a rebuild changes, and the files that did it, as far as
--- their content is another. Numbers that change for another reason name no file
+-- restate_rebuilt: record the totals of published days that a rebuild changes, and the files with new content that
+-- changed them. Numbers that change for another reason name no file
 insert into state.restatements
 (
     run_id, date, restated_at, is_published,

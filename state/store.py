@@ -32,8 +32,8 @@ class Store:
 
         Returns the version of each file, or None if its content is the same and it was not written. Each of `readers`
         begins to read one file, again at each call, since a transaction that fails may be retried. If one of them
-        raises, nothing has changed. If it `recounts`, files whose content is the same are written, too, and what they
-        touch is added up again. Raises LostRowsError, DatabaseError, and what `readers` raise.
+        raises, nothing has changed. If `recounts` is true, files whose content is the same are written, too, and
+        what they touch is added up again. Raises LostRowsError, DatabaseError, and what `readers` raise.
         """
         commit_id = str(uuid.uuid4())
         written: list[list[FileVersion | None]] = []
@@ -78,7 +78,7 @@ class Store:
         return self._db.retry(attempt)
 
     def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
-        """Forget users for good, in one transaction: to the tables, no line carries them, whenever it is read.
+        """Forget users for good, in one transaction: the lines that carry them count for no user, now and later.
 
         user_ids: different ids, each without tab, line feed and NUL. Returns how many `users` were given, how many of
         them are `users_new`, not forgotten before, or `users_found` in the tables, and how many `rows` of

@@ -14,7 +14,7 @@ from processor.errors import DONE, FAILED, EventLakeError
 from processor.formats import make_printable
 from processor.lake.base import Lake
 from processor.output.console import Console
-from processor.output.lineage_moments import RunFacts
+from processor.output.lineage_facts import RunFacts
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.settings import Settings

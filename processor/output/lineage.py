@@ -6,7 +6,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from processor.listener import Listener
-from processor.output.lineage_moments import Inputs, LineageTarget, Moment, RunEnd, RunFacts
+from processor.output.lineage_facts import EventFacts, Inputs, LineageTarget, RunEnd, RunFacts
 
 if TYPE_CHECKING:
     from state.files import FileVersion
@@ -16,7 +16,7 @@ MAX_SECONDS = 5.0  # for which the events may delay the end of a run
 
 
 class Lineage(Listener):
-    """Sends the events of one run, from a thread of its own: nothing about them fails the run or makes it wait."""
+    """Sends the events of one run from a separate thread, so that they neither fail nor delay the run."""
 
     def __init__(self, target: LineageTarget) -> None:
         """Prepare for a run; nothing is sent before it starts."""
@@ -25,14 +25,14 @@ class Lineage(Listener):
         self._files: list[Inputs] = []
         self._all_files = Inputs("", 0, 0, 0)
         self._failures: list[str] = []
-        self._moments = SimpleQueue[Moment | None]()
+        self._queue = SimpleQueue[EventFacts | None]()
         self._thread = Thread(target=self._send, daemon=True)
         self._problem: str | None = None
 
     def start(self, run: RunFacts) -> None:
         """Send that a run starts."""
         self._run = run
-        self._moments.put(Moment(datetime.now(UTC), run, None))
+        self._queue.put(EventFacts(datetime.now(UTC), run, None))
         self._thread.start()
 
     def ingested(self, version: "FileVersion") -> None:
@@ -52,20 +52,20 @@ class Lineage(Listener):
         assert self._run is not None
         line = error or next(iter(self._failures), "a file failed") if has_failed else None
         end = RunEnd(line, self._files, self._all_files)
-        self._moments.put(Moment(datetime.now(UTC), self._run, end))
+        self._queue.put(EventFacts(datetime.now(UTC), self._run, end))
 
     def close(self) -> str | None:
         """Wait until the events are sent, but not long; return what went wrong, in one line."""
         if self._run is None:
             return None
-        self._moments.put(None)
+        self._queue.put(None)
         self._thread.join(MAX_SECONDS)
         if self._thread.is_alive() and self._problem is None:
-            self._problem = describe(f"no answer within {MAX_SECONDS:g} s")
+            self._problem = describe_problem(f"no answer within {MAX_SECONDS:g} s")
         return self._problem
 
     def _send(self) -> None:
-        """Send each moment as it comes; only this thread imports the client, which takes as long as a small run."""
+        """Send events from the queue; only this thread imports the client, which takes as long as a small run."""
         try:
             from processor.output.lineage_events import send_event
         except ImportError:
@@ -74,12 +74,12 @@ class Lineage(Listener):
                 "run make lineage, or unset OPENLINEAGE_URL"
             )
             return
-        while (moment := self._moments.get()) is not None:
-            problem = send_event(self._target, moment, MAX_SECONDS)
+        while (facts := self._queue.get()) is not None:
+            problem = send_event(self._target, facts, MAX_SECONDS)
             if problem is not None:
-                self._problem = describe(problem)
+                self._problem = describe_problem(problem)
 
 
-def describe(problem: str) -> str:
+def describe_problem(problem: str) -> str:
     """Return why lineage is missing, in one line without the URL: it may hold a password in any of its parts."""
     return f"the lineage cannot be sent ({problem}); look at OPENLINEAGE_URL and at the service there"

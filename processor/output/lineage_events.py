@@ -17,32 +17,32 @@ from openlineage.client.generated.base import RunFacet
 from openlineage.client.naming.dataset import S3, DatasetNaming, LocalFileSystem, Postgres
 from openlineage.client.transport.http import ApiKeyTokenProvider, HttpConfig, HttpTransport, TokenProvider
 
-from processor.output.lineage_moments import LineageTarget, Moment, RunEnd, RunFacts
+from processor.output.lineage_facts import EventFacts, LineageTarget, RunEnd, RunFacts
 
 PRODUCER = "pkg:generic/event-lake"
 NO_RETRY = {"total": 0}
 NOWHERE = logging.NullHandler()
 
 
-def send_event(target: LineageTarget, moment: Moment, seconds: float) -> str | None:
+def send_event(target: LineageTarget, facts: EventFacts, seconds: float) -> str | None:
     """Send an event; return why that was not possible, in words that hold no secret.
 
-    target: where it goes. moment: what it says. seconds: how long the service may take to connect, and then to answer.
+    target: where it goes. facts: what it says. seconds: how long the service may take to connect, and then to answer.
     """
     logging.getLogger("openlineage").addHandler(NOWHERE)  # without a handler it logs to standard error
     try:
         auth = ApiKeyTokenProvider({"api_key": target.key}) if target.key else TokenProvider({})
         config = HttpConfig(target.url, timeout=seconds, auth=auth, retry=NO_RETRY)
-        HttpTransport(config).emit(make_event(target.namespace, moment))
-    except Exception as error:  # noqa: BLE001 - whatever the client raises, the run goes on
+        HttpTransport(config).emit(make_event(target.namespace, facts))
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, the run continues
         status = getattr(getattr(error, "response", None), "status_code", None)
         return f"HTTP {status}" if status else type(error).__name__
     return None
 
 
-def make_event(namespace: str, moment: Moment) -> RunEvent:
-    """Return the event of a moment; `namespace` is that of the job."""
-    at, run, end = moment
+def make_event(namespace: str, facts: EventFacts) -> RunEvent:
+    """Return an event; `namespace` is that of the job."""
+    at, run, end = facts
     return RunEvent(
         eventType=_find_state(end),
         eventTime=at.isoformat(timespec="milliseconds"),

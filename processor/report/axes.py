@@ -83,6 +83,19 @@ class Axes:
         x = min(max(self.x(position), self.left + half), self.right + 8 - half)
         add(self.svg, "text", text, class_="value middle", x=x, y=y)
 
+    def find_heights(self, values: Sequence[float], position: int, text: str) -> list[float]:
+        """Return the heights of a line where the text of a period begins, is in the middle, and ends.
+
+        values: those of the line, NaN for a gap. position: that of the period. text: what `draw_value` writes.
+        """
+        half = CHARACTER_PIXELS * len(text) / 2 / self.step
+        heights = []
+        for beside, share in ((position - 1, half), (position, 0), (position + 1, half)):
+            if 0 <= beside < len(values):
+                value = values[position] + (values[beside] - values[position]) * min(share, 1)
+                heights += [] if math.isnan(value) else [self.y(value)]
+        return heights
+
     def add_titles(self, titles: Sequence[str], bottom: float) -> None:
         """Let a pointer over a period show its title, from the upper edge of the chart to `bottom`."""
         for position, title in enumerate(titles):

@@ -12,7 +12,7 @@ from processor.report.svg import add, format_number, make_svg
 
 # Pixels, from the chart's edges.
 LEFT, RIGHT, ABOVE, BELOW = 50, 10, 18, 18
-BARS, GAP = 26, 14
+BARS, GAP, TEXT = 26, 14, 11
 
 
 class Mark(NamedTuple):
@@ -95,8 +95,12 @@ def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width
     rates.draw_scale(_label_rate)
     intervals = [wilson_interval(one) for one in counts]
     rates.draw_bars("interval", ((i, *interval) for i, interval in enumerate(intervals) if interval), 7)
+    together = [summary.overall.series.get(start, Counts()).rate for start in summary.periods]
     if len(summary.panels) > 1:
-        rates.draw_line("all", [summary.overall.series.get(start, Counts()).rate for start in summary.periods])
+        rates.draw_line("all", together)
+        if len(together) == 1:  # which is no line yet
+            y, (left, right) = rates.y(together[0]), (rates.x(0) - BARS, rates.x(0) + BARS)
+            add(svg, "path", class_="all", d=f"M{format_number(left)} {format_number(y)}H{format_number(right)}")
     rates.draw_line("line", [one.rate for one in counts])
     for position, one in enumerate(counts):
         if one.displays:
@@ -108,7 +112,8 @@ def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width
     bars.draw_bars("bars", ((i, 0, one.displays) for i, one in enumerate(counts) if one.displays), 40)
     add(svg, "path", class_="axis", d=f"M{LEFT} {format_number(foot)}H{format_number(width - RIGHT)}")
     bars.draw_periods([format_short_period(start, summary.step) for start in summary.periods], height - 4)
-    _write_values(counts, intervals, rates, bars)
+    _write_rates(counts, together if len(summary.panels) > 1 else [], rates)
+    _write_displays([one.displays for one in counts], bars)
     titles = [
         f"{format_period(start, summary.step)}: {one} = {format_rate(one.rate)}"
         + (f" (95 %: {format_interval(one)})" if interval else "")
@@ -123,17 +128,25 @@ def _label_rate(rate: float) -> str:
     return f"{format_count(round(percent)) if percent >= 1000 else f'{percent:.6g}'} %"
 
 
-def _write_values(counts: list[Counts], intervals: list[tuple[float, float] | None], rates: Axes, bars: Axes) -> None:
-    """Write the rates and displays beside their marks: all if there is room, else the most displays only."""
-    displays = [one.displays for one in counts]
+def _write_rates(counts: list[Counts], together: list[float], rates: Axes) -> None:
+    """Write the rates above their marks if there is room, and above the line of all categories where it is close."""
+    for position, one in enumerate(counts):
+        if not one.displays or len(counts) > MAX_LABELLED:
+            continue
+        interval, text = wilson_interval(one), format_rate(one.rate)
+        y = rates.y(max(one.rate, interval[1] if interval else 0)) - 6
+        line = rates.find_heights(together, position, text)
+        if any(y - TEXT <= height <= y + 3 for height in line):
+            y = min(line) - 4
+        rates.draw_value(position, y, text)
+
+
+def _write_displays(displays: list[int], bars: Axes) -> None:
+    """Write the displays above their bars: all if there is room, else the most only."""
     tallest = displays.index(max(displays))
-    for position, (one, interval) in enumerate(zip(counts, intervals, strict=True)):
-        if one.displays and len(counts) <= MAX_LABELLED:
-            rates.draw_value(
-                position, rates.y(max(one.rate, interval[1] if interval else 0)) - 6, format_rate(one.rate)
-            )
-        if one.displays and (len(counts) <= MAX_LABELLED or position == tallest):
-            bars.draw_value(position, bars.y(one.displays) - 3, format_count(one.displays))
+    for position, count in enumerate(displays):
+        if count and (len(displays) <= MAX_LABELLED or position == tallest):
+            bars.draw_value(position, bars.y(count) - 3, format_count(count))
 
 
 def _draw_point(svg: Element, x: float, y: float, radius: float, is_firm: bool, is_beyond: bool) -> None:

@@ -89,7 +89,7 @@ def draw_session_lengths(sessions: Sessions, width: float, height: float) -> Ele
 
     sessions: their numbers and lengths by period. width, height: in pixels.
     """
-    minutes = [float(length) / 60 for length in sessions.average_seconds()]
+    minutes = [sessions.average_seconds(start) / 60 for start in sessions.periods]
     axes = _begin(sessions, f"Average session length by {sessions.step}, in minutes", minutes, width, height)
     axes.draw_line("line", minutes)
     for position, value in enumerate(minutes):
@@ -125,7 +125,7 @@ def draw_sparkline(values: Sequence[float]) -> Element:
     svg = make_svg(120, 26)
     known = [value for value in values if not math.isnan(value)]
     low, high = min(known), max(known)
-    axes = Axes(svg, 0, 120, 4, 22, len(values), (high - low) or 1)
+    axes = Axes(svg, 3, 117, 4, 22, len(values), (high - low) or 1)  # the last point is inside, too
     axes.draw_line("line", [value - low for value in values])
     last = max(position for position, value in enumerate(values) if not math.isnan(value))
     add(svg, "circle", class_="point", cx=axes.x(last), cy=axes.y(values[last] - low), r=2.4)

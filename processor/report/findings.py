@@ -15,7 +15,7 @@ from processor.report.formats import (
 )
 from processor.report.page_data import ChangedArticle, RestatedDay
 from processor.report.rates import Counts, difference_interval, wilson_interval
-from processor.report.summary import FIRM_DISPLAYS, Summary
+from processor.report.summary import FIRM_DISPLAYS, Step, Summary
 
 
 def find_findings(summary: Summary, changed_article: ChangedArticle | None = None) -> list[str]:
@@ -79,7 +79,7 @@ def _name_article(summary: Summary, article: ChangedArticle | None) -> str:
     title = format_name(article.article_id if article.title is None else article.title)
     title = title if title.startswith("“") else f"“{title}”"
     return (
-        f"The largest change was that of {title}: {pluralize(article.clicks_after, 'click')} on "
+        f"{title} changed most: {pluralize(article.clicks_after, 'click')} on "
         f"{format_period(summary.last_days[0][0], 'day')}, {abs(change):,} {'more' if change > 0 else 'fewer'} than on "
         f"{format_period(summary.last_days[1][0], 'day')}."
     )
@@ -101,11 +101,11 @@ def _judge(before: Counts, after: Counts, comparisons: int = 1) -> str:
     return "Chance alone hardly explains the difference."
 
 
-def describe_change(values: Sequence[float], noun: str, are_rates: bool = False) -> str:
+def describe_change(values: Sequence[float], step: Step, are_rates: bool = False) -> str:
     """Return how much the last of some values differs from the one before it, such as "+12 % on the day before".
 
-    values: by period, NaN where there is none. noun: what a value belongs to, such as "day". are_rates: whether to
-    return the difference in percentage points. The text is empty if there is nothing to compare.
+    values: by whole period, NaN where there is none. step: the length of the periods. are_rates: whether to return the
+    difference in percentage points. The text is empty if there is nothing to compare.
     """
     known = [value for value in values if not math.isnan(value)]
     if len(known) < 2 or not (are_rates or known[-2]):
@@ -113,4 +113,4 @@ def describe_change(values: Sequence[float], noun: str, are_rates: bool = False)
     change = known[-1] - known[-2] if are_rates else known[-1] / known[-2] - 1
     size = format_points(change) if are_rates else f"{100 * abs(change):,.{0 if abs(change) >= 0.0995 else 1}f} %"
     sign = "+" if change > 0 else "\N{MINUS SIGN}" if change < 0 else "±"
-    return f"{sign}{size} on the {noun} before"
+    return f"{sign}{size} {'on the day before' if step == 'day' else f'in the last whole {step}'}"

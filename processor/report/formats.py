@@ -12,11 +12,13 @@ from processor.report.summary import Panel, Step
 
 PERIODS: dict[Step, str] = {"day": "{} %b %Y", "week": "from {} %b %Y", "month": "%B %Y", "year": "%Y"}
 SHORT_PERIODS: dict[Step, str] = {"day": "{} %b", "week": "{} %b", "month": "%b %Y", "year": "%Y"}
-# Categories of the assignment's lake whose words need more than blanks between them.
+# Categories of the assignment's lake and of the sample lake whose words need more than blanks between them.
 CATEGORIES = {
+    "business_finance": "Business & finance",
     "fashion_beauty_lifestyle": "Fashion, beauty & lifestyle",
     "money_business": "Money & business",
     "people_shows": "People & shows",
+    "science_tech": "Science & tech",
     "technology_science": "Technology & science",
 }
 PLAIN_CATEGORY = re.compile("[a-z0-9]+(_[a-z0-9]+)*")

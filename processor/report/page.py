@@ -26,7 +26,7 @@ from processor.report.charts import (
 from processor.report.findings import describe_change, describe_restatements, find_findings
 from processor.report.page_data import MOST_LINES, Article, Overview
 from processor.report.rates import Counts
-from processor.report.summary import Summary
+from processor.report.summary import Summary, find_whole_periods
 from processor.report.svg import DARK, LIGHT, STYLE, to_text
 from processor.safe_text import remove_passwords
 
@@ -75,8 +75,11 @@ def render_page(overview: Overview) -> str:
             newest=overview.newest,
             restated=overview.restated,
             findings=[
-                *(find_findings(summary, overview.changed_article) if summary else []),
-                *describe_restatements(overview.restated),
+                finding.replace(" %", "\N{NO-BREAK SPACE}%")
+                for finding in (
+                    *(find_findings(summary, overview.changed_article) if summary else ()),
+                    *describe_restatements(overview.restated),
+                )
             ],
             tiles=_tiles(overview),
             summary=summary,
@@ -178,12 +181,13 @@ def _panels(summary: Summary) -> list[dict[str, object]]:
 
 
 def _tiles(overview: Overview) -> list[dict[str, object]]:
-    """Return the totals at the top of the page, each with the change of its last period and a small line."""
+    """Return the totals at the top of the page, each with the change of its last whole period and a small line."""
     summary, sessions = overview.summary, overview.sessions
     tiles: list[tuple[str, str, str, str, list[float]]] = []
     if summary:
         total = summary.overall.total
-        counts = [summary.overall.series.get(start, Counts()) for start in summary.periods]
+        periods = find_whole_periods(summary.step, summary.periods, summary.first, summary.last)
+        counts = [summary.overall.series.get(start, Counts()) for start in periods]
         rates, clicks = [one.rate for one in counts], [float(one.clicks) for one in counts]
         tiles += [
             (
@@ -203,7 +207,9 @@ def _tiles(overview: Overview) -> list[dict[str, object]]:
         ]
     if sessions:
         count, seconds = sessions.sessions.total(), sum(sessions.seconds.values(), Decimal())
-        numbers, lengths = [float(sessions.sessions[start]) for start in sessions.periods], sessions.average_seconds()
+        periods = find_whole_periods(sessions.step, sessions.periods, sessions.first, sessions.last)
+        numbers = [float(sessions.sessions[start]) for start in periods]
+        lengths = [sessions.average_seconds(start) for start in periods]
         tiles += [
             ("Sessions", f"{count:,}", "by user and session", describe_change(numbers, sessions.step), numbers),
             (

@@ -104,19 +104,21 @@ class RestatedDay(NamedTuple):
 
 
 class Sessions(NamedTuple):
-    """Number and total seconds of the sessions that began in each period; the keys are the periods' first days."""
+    """Number and total seconds of the sessions that began in each period; the keys are the periods' first days.
+
+    first, last: the days between which sessions began.
+    """
 
     step: Step
+    first: datetime.date
+    last: datetime.date
     periods: list[datetime.date]
     sessions: Counter[datetime.date]
     seconds: "dict[datetime.date, Decimal]"
 
-    def average_seconds(self) -> list[float]:
-        """Return the average length of each period's sessions; NaN where there are none."""
-        return [
-            float(self.seconds[start]) / self.sessions[start] if self.sessions[start] else math.nan
-            for start in self.periods
-        ]
+    def average_seconds(self, start: datetime.date) -> float:
+        """Return the average length of a period's sessions; NaN without any."""
+        return float(self.seconds[start]) / self.sessions[start] if self.sessions[start] else math.nan
 
 
 class Overview(NamedTuple):
@@ -185,4 +187,4 @@ def gather_sessions(rows: "list[tuple[datetime.date, int, Decimal]]") -> Session
             start = find_period_start(date, step)
             counts[start] += count
             seconds[start] = seconds[start] + length if start in seconds else length
-    return Sessions(step, periods, counts, seconds)
+    return Sessions(step, first, last, periods, counts, seconds)

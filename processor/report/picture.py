@@ -17,7 +17,7 @@ from processor.report.svg import LIGHT, STYLE, add, fill_in_colors, make_svg, to
 
 TITLES = {"day": "day by day", "week": "weekly sums", "month": "monthly sums", "year": "yearly sums"}
 # Pixels of the SVG; the PNG has ZOOM times as many.
-WIDTH, EDGE, GAP, HEADING, ZOOM = 1200.0, 28.0, 24.0, 46.0, 1.5
+WIDTH, EDGE, GAP, HEADING, ZOOM = 1200.0, 28.0, 24.0, 46.0, 1.25
 MAX_COLUMNS = 165  # of a line in the header
 HEIGHTS = {1: 300.0, 2: 230.0, 3: 180.0, 4: 170.0}  # of a chart, by the number of columns
 PICTURE_STYLE = """\

@@ -97,6 +97,19 @@ def split_into_periods(first: datetime.date, last: datetime.date) -> tuple[Step,
     return step, sorted({find_period_start(first + datetime.timedelta(days=i), step) for i in range(span)})
 
 
+def find_whole_periods(
+    step: Step, periods: list[datetime.date], first: datetime.date, last: datetime.date
+) -> list[datetime.date]:
+    """Return the periods without the first and the last one if days of them are missing.
+
+    step: the length of the periods. periods: the first day of each. first, last: the days between which there is data.
+    """
+    whole = [start for start in periods if start >= first]
+    if last < datetime.date.max and find_period_start(last + datetime.timedelta(days=1), step) == periods[-1]:
+        return whole[:-1]
+    return whole
+
+
 def find_core_days(weights: Counter[datetime.date]) -> tuple[datetime.date, datetime.date]:
     """Return the first and last day without stray days from wrong clocks.
 

@@ -54,7 +54,7 @@ STYLE = """\
 .chart .line { stroke: var(--rate); stroke-width: 1.4px; stroke-linejoin: round; }
 .chart .point { fill: var(--rate); stroke: var(--rate); stroke-width: 1.2px; }
 .chart .thin { fill: var(--card); }
-.chart .hit { fill: transparent; }
+.chart .hit { fill: none; pointer-events: all; }
 """
 for _number in range(1, 7):
     STYLE += f".chart .s{_number} {{ stroke: var(--c{_number}); stroke-width: 2px; }}\n"

@@ -17,6 +17,7 @@ from tests.support.program_runs import run
 from tests.support.tables import Model, tables
 from tests.support.waiting import wait_until
 from tests.support.watches import is_up, watch
+from tests.support.zones import zone_lake
 
 REFUSAL = (
     "this database was counted with another lake.toml, which differs in attributes.article, attributes.category, "
@@ -116,6 +117,17 @@ def test_what_cannot_be_counted_again_is_not_guessed(lake: Path, database: str, 
     (lake / "a.tsv").unlink()
     assert run("--rebuild", "--prune", lake=lake, database=database, LAKE_DEFINITION=other).returncode == 0
     Model(definition=OTHER).check(database, contents(lake), pruned=True)
+
+
+@pytest.mark.slow
+def test_spark_counts_a_lake_as_the_file_says(lake: Path, database: str, tmp_path: Path) -> None:
+    definition = OTHER._replace(timezone="Australia/Lord_Howe")
+    path = str(write_definition(tmp_path / "zone.toml", definition))
+    (lake / "broken.tsv").unlink()
+    write_lake(lake, zone_lake(definition.timezone))
+    assert run("--engine", "local[2]", lake=lake, database=database, LAKE_DEFINITION=path).returncode == 0
+    Model(definition=definition).check(database, contents(lake))
+    assert run("verify", lake=lake, database=database, LAKE_DEFINITION=path).returncode == 0
 
 
 def test_a_watch_ends_when_a_rebuild_has_changed_the_definition(lake: Path, database: str, other: str) -> None:

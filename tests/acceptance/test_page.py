@@ -589,7 +589,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     text = page.render_page(more)
     assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
     assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
-    assert "python run.py rejected shows the rejected lines" in text
+    assert "<code>python run.py rejected</code> shows the rejected lines" in text
     assert "9,000 files could not be read" in text
     exact = page.render_page(
         more._replace(
@@ -624,10 +624,20 @@ def test_the_tiles_are_the_sums() -> None:
     assert tiles(found._replace(summary=None, sessions=None)) == {}
 
 
+def test_a_tile_compares_whole_months() -> None:
+    days = (datetime.date(2019, 1, 1) + datetime.timedelta(i) for i in range(1000))
+    found = made([CategoryDay("news", day, 1000, 40 + day.month % 2) for day in days], [])
+    changes = {str(tile["name"]): tile["change"] for tile in page._tiles(found)}
+    # The last day is 2021-09-26: August is compared with July, which has as many days.
+    assert changes["Clicks"] == "\N{MINUS SIGN}2.4 % in the last whole month"
+    assert changes["Click-through rate"] == "\N{MINUS SIGN}0.10 points in the last whole month"
+    assert changes["Sessions"] == "±0.0 % in the last whole month"
+
+
 def test_the_page_says_what_changed_most() -> None:
     some = made([CategoryDay("news", FIRST_DAY + datetime.timedelta(i), 1000, 40 + i) for i in range(2)], [])
     text = page.render_page(some._replace(changed_article=ChangedArticle("a1", HOSTILE[0], 3, 9)))
-    assert "console.error(&#39;out&#39;)&lt;/script&gt;”: 9 clicks on 16 Feb 2019, 6 more than on 15 Feb 2019." in text
+    assert "console.error(&#39;out&#39;)&lt;/script&gt;” changed most: 9 clicks on 16 Feb 2019, 6 more than on" in text
 
 
 def test_times_are_shown_in_utc() -> None:

@@ -1,7 +1,6 @@
 """Tables by the days of a time zone equal the oracle's, however their lines come into the database."""
 
 from pathlib import Path
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,9 @@ from processor.lake.base import LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.reducers.definition import Definition
+from processor.report.page import render_page
+from processor.report.page_data import read_overview
+from processor.report.picture import draw_picture
 from processor.verify import verify
 from state.database import Database
 from state.store import Store
@@ -19,7 +21,7 @@ from tests.support.ingest import SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.oracle import Definition as OracleDefinition
 from tests.support.tables import Model, clear
-from tests.support.zones import AROUND, ZONES, changes_of_offset, shifted, stamp, zone_lakes
+from tests.support.zones import ZONES, zone_lake, zone_lakes
 
 PLAN = Plan(open_reducer=local_reducer(chunk_bytes=300), prune_all=True)
 
@@ -45,21 +47,9 @@ def test_any_versions_of_any_files(zone: str, tmp_path: Path, database: str, dra
         check(draw.draw(zone_lakes(zone)), tmp_path, database, zone, model)
 
 
-def large_lake(zone: str) -> dict[str, bytes]:
-    """Return a lake of some hundred sessions that begin where days begin or clocks are set, in several files."""
-    random = Random(zone)
-    files = {f"{n}.tsv": ["\t".join(OracleDefinition()[:5])] for n in range(6)}
-    for number in range(1500):
-        moment = shifted(random.choice(changes_of_offset(zone)[-40:]), random.choice(AROUND))
-        name = random.choice(("article_viewed", "top_news_card_viewed", "app_opened"))
-        text = f'{{"id":"a{number % 9}","title":"t{number}","category":"c{number % 4}"}}'
-        files[f"{number % 6}.tsv"].append(f"{stamp(moment)}\ts{number % 70}\t{name}\tu{number % 11}\t{text}")
-    return {key: "\n".join(lines).encode() for key, lines in files.items()}
-
-
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"])
 def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path: Path, database: str) -> None:
-    lake = large_lake(zone)
+    lake = zone_lake(zone)
     model = Model(definition=OracleDefinition(timezone=zone))
     plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=3000), prune_all=True)
     check(lake, tmp_path, database, zone, model, plan)
@@ -69,5 +59,9 @@ def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path
     place = open_lake(str(tmp_path), LakeSettings(definition=Definition(timezone=zone)))
     with Database(database) as db:
         db.record_run(place.url, definition=place.settings.definition.changes())
-        assert list(verify(place, Store(db), plan, SilentTally())) == []
+        store = Store(db)
+        assert list(verify(place, store, plan, SilentTally())) == []
+        overview = read_overview(store.reads)
+    assert f"({zone})" in render_page(overview)
+    assert f"({zone})" in draw_picture(overview.summary, overview.lake.timezone)
     assert ask(database, "select definition from state.lake") == [({"days.timezone": zone},)]

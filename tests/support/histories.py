@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import psycopg2
+import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -16,7 +17,8 @@ from psycopg2.extensions import cursor
 
 from processor import pipeline
 from processor.batches import LIMITS, Limits
-from processor.lake.base import Files, LakeFile
+from processor.errors import FailedError
+from processor.lake.base import Files, Lake, LakeFile, LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan, PruneError
 from processor.rebuild import rebuild
@@ -27,13 +29,15 @@ from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
 from processor.verify import verify
 from state.database import Database
+from state.errors import SupersededError
 from state.staging import Staging
 from state.store import Store
 from tests.support import strategies
 from tests.support.database_queries import ask
+from tests.support.definitions import definitions, of_the_program
 from tests.support.ingest import SilentTally
 from tests.support.lake_folders import write_lake
-from tests.support.oracle import Unreadable, decompressed, expected, is_lake_file
+from tests.support.oracle import ASSIGNMENT, Definition, Unreadable, decompressed, expected, is_lake_file
 from tests.support.restatements import check_restatements, last_run
 from tests.support.tables import Model, Tables, clear, tables
 
@@ -108,7 +112,7 @@ class Histories(RuleBasedStateMachine):
         self.gone: list[tuple[str, bytes, int]] = []
         self.versions: dict[tuple[str, str], bytes] = {}
         self.model = Model()
-        self.checked: tuple[int, dict[str, bytes], set[str]] = last_run(self.url), {}, set()
+        self.checked: tuple[int, dict[str, bytes], Definition, set[str]] = last_run(self.url), {}, ASSIGNMENT, set()
         self.counted = True
         self.chunk, self.workers, self.reducing = CHUNK_BYTES, 1, self.engine
         self.drawn["histories"] += 1
@@ -158,9 +162,18 @@ class Histories(RuleBasedStateMachine):
         engine=st.sampled_from([False, False, False, True]),
         limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(text_bytes=400), Limits(seconds=0)]),
         lake=strategies.lakes(),
+        definition=st.just(ASSIGNMENT) | definitions(),
     )
-    def begin(self, chunk: int, workers: int, engine: bool, limits: Limits, lake: dict[str, bytes]) -> None:
-        self.limits = limits
+    def begin(
+        self,
+        chunk: int,
+        workers: int,
+        engine: bool,
+        limits: Limits,
+        lake: dict[str, bytes],
+        definition: Definition,
+    ) -> None:
+        self.limits, self.model.definition = limits, definition
         self.reducing = self.engine if engine else None
         # a process or a task for each byte would take too long
         self.chunk, self.workers = (max(chunk, 100) if workers > 1 or self.reducing else chunk), workers
@@ -260,6 +273,17 @@ class Histories(RuleBasedStateMachine):
 
         return Plan(plan.prune, plan.prune_all, open_reducer, self.limits, recounts=plan.recounts)
 
+    def _open(self, definition: Definition | None = None) -> Lake:
+        meaning = of_the_program(self.model.definition if definition is None else definition)
+        return open_lake(str(self.folder), LakeSettings(definition=meaning))
+
+    def _record_run(self, db: Database, lake: Lake, redefines: bool = False) -> None:
+        db.record_run(lake.url, relocated=True, definition=lake.settings.definition.changes(), redefines=redefines)
+
+    def _failing(self, definition: Definition | None = None) -> set[str]:
+        """Return the keys of the lake's files that cannot be read by a definition."""
+        return expected(self._listed(), definition=definition or self.model.definition).failed
+
     def _listed(self) -> dict[str, bytes]:
         return {key: data for key, data in self.lake.items() if is_lake_file(key)}
 
@@ -268,17 +292,23 @@ class Histories(RuleBasedStateMachine):
         listed = self._listed()
         return {
             key
-            for key in listed.keys() - expected(listed).failed
+            for key in listed.keys() - self._failing()
             if key not in self.model.counting
             or decompressed(self.model.counting[key], key) != decompressed(listed[key], key)
         }
 
     def _check_restatements(self) -> None:
-        run_before, before, forgotten = self.checked
+        run_before, before, old, forgotten = self.checked
         check_restatements(
-            self.url, run_before, before, self.model.counting, forgotten=(forgotten, self.model.forgotten)
+            self.url,
+            run_before,
+            before,
+            self.model.counting,
+            old,
+            self.model.definition,
+            forgotten=(forgotten, self.model.forgotten),
         )
-        self.checked = last_run(self.url), dict(self.model.counting), self.model.forgotten
+        self.checked = last_run(self.url), dict(self.model.counting), self.model.definition, self.model.forgotten
 
     def _check(self, pruned: bool) -> Tables:
         found = self.model.check(self.url, self.lake, pruned)
@@ -291,14 +321,14 @@ class Histories(RuleBasedStateMachine):
 
     def _run(self, db: Database, plan: Plan) -> None:
         listed = self._listed()
-        counted = self.model.counting.keys() | (listed.keys() - expected(listed).failed)
+        counted = self.model.counting.keys() | (listed.keys() - self._failing())
         gone = counted - listed.keys()
-        changed = listed.keys() - expected(listed).failed if plan.recounts else self._changed()
+        changed = listed.keys() - self._failing() if plan.recounts else self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         with db:
-            lake = open_lake(str(self.folder))
-            db.record_run(lake.url, relocated=True)
+            lake = self._open()
+            self._record_run(db, lake)
             tally = SilentTally()
             try:
                 pipeline.run(lake, Store(db), self._plans(plan, db), tally)
@@ -328,16 +358,23 @@ class Histories(RuleBasedStateMachine):
     def run_and_lose_a_connection(self, plan: Plan, statement: int, victim: str) -> None:
         self._run(CrashingDatabase(self.url, statement, victim), plan)
 
-    @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans())
-    def crash(self, plan: Plan, statement: int, rebuilds: bool) -> None:
-        lake = open_lake(str(self.folder))
+    @rule(plan=PLANS, statement=STATEMENTS, rebuilds=st.booleans(), definition=definitions() | st.none())
+    def crash(self, plan: Plan, statement: int, rebuilds: bool, definition: Definition | None) -> None:
+        definition = definition if rebuilds else None
+        lake = self._open(definition)
         before = dict(self.model.counting)
         try:
             with CrashingDatabase(self.url, statement, "program") as db:
-                db.record_run(lake.url, relocated=True)
+                self._record_run(db, lake, redefines=rebuilds)
                 (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
         except Crash:
             pass
+        except FailedError:
+            assert definition is not None
+        if definition is not None and ask(self.url, "select definition from state.lake") == [
+            (lake.settings.definition.changes(),)
+        ]:
+            self.model.definition = definition
         self.counted = False
         self.model.counting = {}
         for key, file in tables(self.url).counting.items():
@@ -352,12 +389,36 @@ class Histories(RuleBasedStateMachine):
 
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
-        lake = open_lake(str(self.folder))
+        lake = self._open()
         with Database(self.url, wait_seconds=5) as db:
-            db.record_run(lake.url, relocated=True)
+            self._record_run(db, lake)
             rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
+
+    @rule(plan=PLANS, definition=definitions())
+    def redefine(self, plan: Plan, definition: Definition) -> None:
+        lake, old = self._open(definition), self._open()
+        counting = self.model.counting.keys()
+        unread = counting & self._failing(definition) | (set() if plan.prune_all else counting - self._listed().keys())
+        with Database(self.url, wait_seconds=5) as db:
+            is_new = ask(self.url, "select 1 from state.lake") == []
+            if not is_new and lake.settings.definition != old.settings.definition:
+                with pytest.raises(SupersededError):
+                    self._record_run(db, lake)
+            self._record_run(db, lake, redefines=True)
+            try:
+                rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
+            except FailedError:
+                assert unread
+                self.model.compare(self.url)
+                self._check_restatements()
+                self.drawn["refused definitions"] += 1
+                return
+        assert not unread or lake.settings.definition == old.settings.definition
+        self.model.definition = definition
+        self._check(plan.prune_all)
+        self.drawn["definitions"] += 1
 
     @precondition(lambda self: self.model.counting)
     @rule(pick=PICKS)
@@ -365,7 +426,7 @@ class Histories(RuleBasedStateMachine):
         keys = sorted(self.model.counting)
         key = keys[pick % len(keys)]
         with Database(self.url, wait_seconds=5) as db:
-            db.record_run(str(self.folder), relocated=True)
+            self._record_run(db, self._open())
             assert Store(db).forget(key)
         del self.model.counting[key]
         self.counted = False
@@ -396,9 +457,9 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.counted)
     @rule()
     def verify(self) -> None:
-        lake = open_lake(str(self.folder))
+        lake = self._open()
         with Database(self.url, wait_seconds=5) as db:
-            db.record_run(lake.url, relocated=True)
+            self._record_run(db, lake)
             assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)
         self._check_restatements()

@@ -4,7 +4,17 @@ from collections.abc import Collection, Mapping
 from datetime import date
 
 from tests.support.database_queries import ask
-from tests.support.oracle import CLICK, DISPLAYS, DayTotals, decompressed, expected, read_file, restated
+from tests.support.oracle import (
+    ASSIGNMENT,
+    DayTotals,
+    Definition,
+    decompressed,
+    displays_and_clicks,
+    expected,
+    local_day,
+    read_file,
+    restated,
+)
 
 MOST_FILES = 20
 
@@ -19,12 +29,14 @@ def check_restatements(
     run_before: int,
     before: Mapping[str, bytes],
     after: Mapping[str, bytes],
+    old_definition: Definition = ASSIGNMENT,
+    definition: Definition = ASSIGNMENT,
     forgotten: tuple[Collection[str], Collection[str]] = ((), ()),
 ) -> None:
     """Fail unless the one run after `run_before` restated what the oracles say.
 
-    before, after: the bytes of the files that counted before the run, and after it. forgotten: the users who were
-    forgotten before the run, and after it.
+    before, after: the bytes of the files that counted before the run, and after it. old_definition, definition: what
+    their lines meant. forgotten: the users who were forgotten before the run, and after it.
     """
     rows = ask(
         url,
@@ -32,7 +44,10 @@ def check_restatements(
         " sessions_after)::text, session_seconds_before, session_seconds_after, files, file_count"
         f" from restatements where run_id > {run_before}",
     )
-    wanted = restated(expected(before, forgotten=forgotten[0]), expected(after, forgotten=forgotten[1]))
+    wanted = restated(
+        expected(before, forgotten=forgotten[0], definition=old_definition),
+        expected(after, forgotten=forgotten[1], definition=definition),
+    )
     assert {row[0]: (row[1:3], row[3:5]) for row in rows} == {
         day: ((whole(found), whole(left)), (found.session_seconds, left.session_seconds))
         for day, (found, left) in wanted.items()
@@ -47,9 +62,15 @@ def check_restatements(
         named = set(files)
         assert files == sorted(named)
         assert len(files) == min(int(str(file_count)), MOST_FILES)
-        assert files or forgotten[0] != forgotten[1]
         assert named <= changed
-        must = {key for key in changed if article_counts(old, key, day) != article_counts(new, key, day)}
+        if definition != old_definition:
+            continue
+        assert files or forgotten[0] != forgotten[1]
+        must = {
+            key
+            for key in changed
+            if article_counts(old, key, day, definition) != article_counts(new, key, day, definition)
+        }
         assert must <= named or len(files) == MOST_FILES
 
 
@@ -58,10 +79,10 @@ def whole(totals: DayTotals) -> str:
     return f"({totals.displays},{totals.clicks},{totals.sessions})"
 
 
-def article_counts(lake: Mapping[str, bytes], key: str, day: date) -> tuple[int, int]:
+def article_counts(lake: Mapping[str, bytes], key: str, day: date, definition: Definition) -> tuple[int, int]:
     """Return the displays and clicks of articles that a file contributes to a day."""
     if key not in lake:
         return 0, 0
-    events = read_file(lake[key], key.removesuffix(".gz").removesuffix(".zst")).events
-    its = [event for event in events if event.article is not None and event.when.date() == day]
-    return sum(event.name in DISPLAYS for event in its), sum(event.name == CLICK for event in its)
+    events = read_file(lake[key], key.removesuffix(".gz").removesuffix(".zst"), definition).events
+    its = [event for event in events if event.article is not None and local_day(event.when, definition) == day]
+    return displays_and_clicks(its, definition)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from random import Random
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -92,3 +93,15 @@ def zone_lakes(draw: st.DrawFn, zone: str) -> dict[str, bytes]:
             lines.append(f"{stamp(moment)}\t{session}\t{name}\t{user}\t{text}")
         lake[key] = "\n".join(lines).encode()
     return lake
+
+
+def zone_lake(zone: str) -> dict[str, bytes]:
+    """Return a lake of some hundred sessions that begin where days begin or clocks are set, in several files."""
+    random = Random(zone)
+    files = {f"{n}.tsv": ["\t".join(Definition()[:5])] for n in range(6)}
+    for number in range(1500):
+        moment = shifted(random.choice(changes_of_offset(zone)[-40:]), random.choice(AROUND))
+        name = random.choice(("article_viewed", "top_news_card_viewed", "app_opened"))
+        text = f'{{"id":"a{number % 9}","title":"t{number}","category":"c{number % 4}"}}'
+        files[f"{number % 6}.tsv"].append(f"{stamp(moment)}\ts{number % 70}\t{name}\tu{number % 11}\t{text}")
+    return {key: "\n".join(lines).encode() for key, lines in files.items()}

@@ -95,8 +95,8 @@ def test_a_day_without_displays_is_a_gap_and_not_a_zero() -> None:
 
 def test_few_periods_have_their_numbers_above_their_marks() -> None:
     (chart,) = charts(*(day(after=i, displays=1000 + i, clicks=40) for i in range(7)))
-    assert texts(chart, "value")[::2] == [f"{4000 / (1000 + i):.2f} %" for i in range(7)]
-    assert texts(chart, "value")[1::2] == [f"{1000 + i:,}" for i in range(7)]
+    assert texts(chart, "value")[:7] == [f"{4000 / (1000 + i):.2f} %" for i in range(7)]
+    assert texts(chart, "value")[7:] == [f"{1000 + i:,}" for i in range(7)]
     highest = min(top for _, (_, top) in paths(chart, "interval"))
     assert all(float(text.get("y", "")) < highest for text in chart.iter("text") if (text.text or "").startswith("4.0"))
     (chart,) = charts(*(day(after=i, displays=1000 + i, clicks=40) for i in range(8)))
@@ -111,6 +111,23 @@ def test_no_line_crosses_a_number() -> None:
         drawn.index(path) for path in chart.iter("path") if path.get("class") in ("all", "line", "interval", "bars")
     ]
     assert min(numbers) > max(lines)
+
+
+@pytest.mark.parametrize("clicks", range(0, 101, 4))
+def test_no_number_is_on_the_line_of_all_categories(clicks: int) -> None:
+    for chart in charts(*(day(name, i, 1000, i * clicks) for i in range(3) for name in "abc"), day("d", clicks=90)):
+        lines = paths(chart, "all")
+        rates = [text for text in chart.iter("text") if (text.text or "").endswith("%") and text.get("class") != "end"]
+        assert len(rates) in (1, 3)
+        for text in rates:
+            x, y = float(text.get("x", "")), float(text.get("y", ""))
+            assert not any(abs(x - at) < 15 and y - 8 < height < y for line in lines for at, height in line)
+
+
+def test_the_rate_of_all_categories_on_a_single_day_is_a_dash() -> None:
+    for chart in charts(day(), day("b")):
+        drawn = [path.get("d", "") for path in chart.iter("path") if path.get("class") == "all"]
+        assert any("H" in path for path in drawn)
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,12 @@ def test_many_periods_have_no_numbers() -> None:
     assert "1,001" in texts(draw_session_counts(sessions(*range(1001, 1008)), 530, 180))
 
 
-@pytest.mark.parametrize("values", [[1.0], [0.0, 0.0], [3.0, float("nan"), 4.0]])
+@pytest.mark.parametrize("values", [[1.0], [0.0, 0.0], [3.0, float("nan"), 4.0], [1.0] * 92 + [0.0]])
 def test_a_small_line_ends_in_a_point(values: list[float]) -> None:
     chart = draw_sparkline(values)
     (point,) = chart.iter("circle")
     assert float(point.get("cx", "")) > 60 * (len(values) > 1)
-    assert 0 <= float(point.get("cy", "")) <= 26
+    radius = float(point.get("r", ""))
+    assert float(point.get("cx", "")) + radius <= 120
+    assert radius <= float(point.get("cy", "")) <= 26 - radius
     assert chart.get("aria-hidden") == "true"

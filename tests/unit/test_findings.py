@@ -69,10 +69,10 @@ def test_the_last_day_is_compared_with_the_one_before(clicks: int, rate: str, ch
 def test_the_article_that_changed_most_is_named() -> None:
     some = day(), day(after=2)
     assert found(*some, article=ChangedArticle("a1", "A title", 1200, 5000))[-1] == (
-        "The largest change was that of “A title”: 5,000 clicks on 17 Feb 2019, 3,800 more than on 15 Feb 2019."
+        "“A title” changed most: 5,000 clicks on 17 Feb 2019, 3,800 more than on 15 Feb 2019."
     )
     assert found(*some, article=ChangedArticle("a1\n", None, 3, 1))[-1] == (
-        "The largest change was that of “a1\\n”: 1 click on 17 Feb 2019, 2 fewer than on 15 Feb 2019."
+        "“a1\\n” changed most: 1 click on 17 Feb 2019, 2 fewer than on 15 Feb 2019."
     )
 
 
@@ -93,7 +93,7 @@ def test_a_change_is_relative(values: list[float], said: str) -> None:
 
 
 def test_a_change_of_rates_is_in_points() -> None:
-    assert describe_change([0, 0.05], "week", are_rates=True) == "+5.00 points on the week before"
+    assert describe_change([0, 0.05], "week", are_rates=True) == "+5.00 points in the last whole week"
     assert describe_change([0.05, 0.04], "day", are_rates=True) == "−1.00 points on the day before"
 
 

@@ -14,7 +14,7 @@ from processor.listener import Listener, Listeners
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
 from processor.output.lineage import Lineage
-from processor.output.lineage_moments import Inputs, LineageTarget
+from processor.output.lineage_facts import Inputs, LineageTarget
 from processor.output.metrics import Metrics
 from processor.run_tally import RunTally
 from state.files import FileVersion

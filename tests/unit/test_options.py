@@ -13,7 +13,7 @@ from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
-from processor.output.lineage_moments import LineageTarget
+from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, Gateway, TextFile
 from processor.output.open_console import open_console
 from processor.reducers.definition import Definition

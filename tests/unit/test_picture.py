@@ -108,19 +108,19 @@ def test_more_categories_than_fit_are_gathered_and_the_picture_says_so() -> None
 )
 def test_any_counts_give_a_picture(some: list[CategoryDay]) -> None:
     width, height = size_of(some)
-    assert width == 1800
+    assert width == 1500
     assert 500 < height < 3000
 
 
 def test_no_rows_give_a_picture_that_says_so() -> None:
-    assert size_of([])[0] == 1800
+    assert size_of([])[0] == 1500
     assert "no display and no click has been counted" in words([])
 
 
 def test_hostile_names_are_shown_as_they_are(capfd: pytest.CaptureFixture[str]) -> None:
     some = [day(name, i, 2000 - j, 40) for j, name in enumerate(HOSTILE) for i in range(2)]
     width, height = size_of(some)
-    assert (width, height < 3000) == (1800, True)
+    assert (width, height < 3000) == (1500, True)
     assert capfd.readouterr() == ("", "")
     said = words(some).splitlines()
     for shown in (
@@ -145,7 +145,7 @@ def test_hostile_names_are_shown_as_they_are(capfd: pytest.CaptureFixture[str]) 
 @settings(max_examples=5, deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=12, max_size=12))
 def test_any_names_give_a_picture(names: list[str]) -> None:
-    assert size_of([day(name) for name in names])[0] == 1800
+    assert size_of([day(name) for name in names])[0] == 1500
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:

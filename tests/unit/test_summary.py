@@ -80,6 +80,24 @@ def test_periods_grow_with_what_they_cover(days: int, step: str, periods: int) -
     assert report.find_period_start(firsts[-1], found) == firsts[-1] <= FIRST_DAY + datetime.timedelta(days - 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "step", "whole"),
+    [
+        ("2019-02-15", "2019-02-17", "day", ["2019-02-15", "2019-02-16", "2019-02-17"]),
+        ("2019-02-11", "2019-02-24", "week", ["2019-02-11", "2019-02-18"]),
+        ("2019-02-12", "2019-02-23", "week", []),
+        ("2019-02-01", "2019-03-30", "month", ["2019-02-01"]),
+        ("2019-02-02", "2019-03-31", "month", ["2019-03-01"]),
+        ("9998-12-31", "9999-12-31", "year", ["9999-01-01"]),
+    ],
+)
+def test_whole_periods_have_all_their_days(first: str, last: str, step: report.Step, whole: list[str]) -> None:
+    ends = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    days = [ends[0] + datetime.timedelta(i) for i in range((ends[1] - ends[0]).days + 1)]
+    periods = sorted({report.find_period_start(one, step) for one in days})
+    assert [str(start) for start in report.find_whole_periods(step, periods, *ends)] == whole
+
+
 def test_a_period_is_named_by_its_first_day() -> None:
     day = datetime.date(2019, 2, 17)  # a Sunday
     firsts = {"day": day, "week": datetime.date(2019, 2, 11), "month": datetime.date(2019, 2, 1)}

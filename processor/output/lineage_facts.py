@@ -1,4 +1,4 @@
-"""What the events of OpenLineage are made from, without its client."""
+"""The facts that events of OpenLineage are made from, without its client."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class RunEnd(NamedTuple):
     all_files: Inputs
 
 
-class Moment(NamedTuple):
+class EventFacts(NamedTuple):
     """What an event says: when it happened, which run it is about and, once it has ended, how."""
 
     at: datetime
