@@ -1,4 +1,4 @@
-"""Checks whether the counted events are what is usual: what is missing, too much or impossible, and where to look."""
+"""Checks whether the counted events are as usual: finds what is missing, too much or impossible, and where to look."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -12,21 +12,20 @@ from processor.formats import format_time, pluralize
 from processor.reducers.days import DAY_MICROSECONDS, find_day
 from state.reads import Reads, Row
 
-WEEKS = 4  # in whose days, before a day, is what is usual for it
+WEEKS = 4  # before a day, whose days show what is usual for it
 DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLimits:
-    """From which values on the checks find something.
+    """The limits beyond which the checks find something.
 
     days: how many days are checked, up to the newest one that is over. factor: how many times more or less than usual a
-    day has. silent_events: how many events are missing of a category or a name that has none any more.
-    rejected_percent: of a day's lines. future_seconds: how far events are ahead.
-    session_hours: the length of a session.
-    user_events: the clicks and displays of a user on a day.
-    undisplayed_percent: of a day's clicks, those on articles without a display on that day.
+    day may have. silent_events: how many events may be missing of a category or a name that has none any more.
+    rejected_percent: how many of a day's lines may be rejected. future_seconds: how far an event may be ahead.
+    session_hours: how long a session may be. user_events: how many clicks and displays a user may have on a day.
+    undisplayed_percent: how many of a day's clicks may be on articles without a display on that day.
     """
 
     days: int = 28

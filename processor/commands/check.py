@@ -1,4 +1,4 @@
-"""`run.py check`: tells whether the counted events are what is usual, and where to look if not."""
+"""`run.py check`: shows whether the counted events are as usual, and where to look if they are not."""
 
 import json
 from datetime import UTC, datetime
