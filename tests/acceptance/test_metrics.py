@@ -6,11 +6,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,6 +152,17 @@ def test_a_file_that_cannot_be_written_fails_no_run(lake: Path, database: str, t
     assert done.returncode == 0
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"the metrics cannot be written to {file} (No such file or directory)")
+
+
+def test_a_watch_checks_the_counted_events_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("processor.output.metrics.time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    metrics = Metrics()
+    assert metrics.must_check
+    metrics.record_checks({"days": 2})
+    assert not metrics.must_check
+    now[0] += 3600
+    assert metrics.must_check
 
 
 def test_commands_that_do_not_ingest_export_nothing(lake: Path, database: str, tmp_path: Path) -> None:
