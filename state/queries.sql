@@ -1536,7 +1536,9 @@ from (
 ) as changed
 cross join state.lake as lake
 -- an earlier transaction of the run may have left nothing of the day, so that only this row knows that it was published
-inner join restatements as days on days.run_id = lake.run_id and days.date = changed.date and days.is_published
+cross join lateral (
+    select from restatements where run_id = lake.run_id and date = changed.date and is_published offset 0
+) as published
 group by lake.run_id, changed.key;
 
 -- recount_articles: write every row of the articles that the batch touches as all files contribute it now, whatever it
