@@ -158,11 +158,12 @@ def test_a_watch_checks_the_counted_events_once_an_hour(monkeypatch: pytest.Monk
     now = [100.0]
     monkeypatch.setattr("processor.output.metrics.time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
     metrics = Metrics()
-    assert metrics.must_check
+    asked = [metrics.must_check]
     metrics.record_checks({"days": 2})
-    assert not metrics.must_check
+    asked.append(metrics.must_check)
     now[0] += 3600
-    assert metrics.must_check
+    asked.append(metrics.must_check)
+    assert asked == [True, False, True]
 
 
 def test_commands_that_do_not_ingest_export_nothing(lake: Path, database: str, tmp_path: Path) -> None:
