@@ -5,8 +5,8 @@ python -m benchmarks.reducers LAKE
 
 import sys
 
+from processor.command_line.read_settings import count_cores
 from processor.lake.open_lake import open_lake
-from processor.read_settings import count_cores
 from processor.reducing.process_pool import open_local_reducer
 
 

@@ -6,12 +6,12 @@ import sys
 from argparse import SUPPRESS
 from typing import TYPE_CHECKING, NoReturn
 
-from processor.command_options import DATABASE, LAKE, Options
-from processor.command_registry import COMMANDS, Command
+from processor.command_line.command_options import DATABASE, LAKE, Options
+from processor.command_line.command_registry import COMMANDS, Command
 from processor.errors import DONE, EXIT_CODES, FAILED, SettingError
 
 if TYPE_CHECKING:
-    from processor.settings import Settings
+    from processor.command_line.settings import Settings
 
 MORE = "docs/commands.md shows examples of every command and lists all settings."
 # The messages of argparse that repeat a value, and what they are without it.
@@ -107,7 +107,7 @@ def parse_settings(argv: list[str]) -> "Settings":
     options, unknown = parser.parse_known_args(argv, Options())
     if unknown:
         parser.error(describe_unknown(unknown))
-    from processor.read_settings import read_settings
+    from processor.command_line.read_settings import read_settings
 
     return read_settings(options, parser.error)
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from processor.command_line.settings import Settings
 from processor.lake.base import Lake
 from processor.lake.open_lake import open_lake
 from processor.output.console import Console
 from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
-from processor.settings import Settings
 from processor.signals import Signals
 from state import embedded
 from state.read_only_database import ReadOnlyDatabase

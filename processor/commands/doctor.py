@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
+from processor.command_line.settings import Settings
 from processor.commands.context import Context
 from processor.commands.draw_report import PAGE
 from processor.commands.messages import describe_empty_lake, describe_redefinition
@@ -16,7 +17,6 @@ from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
 from processor.output.console import RED
 from processor.output.metrics_export import TextFile
-from processor.settings import Settings
 from state import embedded
 from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
 from state.read_only_database import ReadOnlyDatabase

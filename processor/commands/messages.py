@@ -1,10 +1,10 @@
 """Messages that more than one command has."""
 
+from processor.command_line.settings import Settings
 from processor.errors import EventLakeError
 from processor.lake.base import Lake, LakeError
 from processor.lake.keys import SUFFIXES
 from processor.safe_text import remove_passwords
-from processor.settings import Settings
 from state.reads import Reads
 from state.recorded_lake import describe_other_definition
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from processor.command_registry import Command
+from processor.command_line.command_registry import Command
 from processor.commands.choose_reducer import choose_reducer
 from processor.commands.context import Context
 from processor.lake.base import Lake

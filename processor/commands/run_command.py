@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from processor.checks import count_findings
-from processor.command_registry import Command
+from processor.command_line.command_registry import Command
+from processor.command_line.settings import Settings
 from processor.commands.context import Context, RunContext
 from processor.commands.messages import describe_failure
 from processor.commands.open_run import open_run
@@ -17,7 +18,6 @@ from processor.output.console import Console
 from processor.output.lineage_facts import RunFacts
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
-from processor.settings import Settings
 from processor.signals import Signals, StopRequest
 from state.database import Database
 from state.store import Store

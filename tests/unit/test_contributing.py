@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from processor.command_registry import COMMANDS
+from processor.command_line.command_registry import COMMANDS
 from processor.reducers.definition import Definition
 from tests.support.paths import ROOT
 

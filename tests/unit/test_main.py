@@ -2,7 +2,8 @@
 
 import pytest
 
-from processor import cli, settings
+from processor import cli
+from processor.command_line import settings
 from processor.output.console import Console
 from processor.signals import Signals, StopRequest
 from tests.support.command_lines import ENOUGH, set_only_a_database

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from processor import cli, read_settings
+from processor import cli
 from processor.batches import LIMITS, Limits
 from processor.checks import CheckLimits
+from processor.command_line import read_settings
 from processor.errors import SettingError
 from processor.lake.selection import Selection
 from processor.output.console import Console

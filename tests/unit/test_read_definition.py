@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from processor import cli
+from processor.command_line.read_definition import DEFAULT_FILE, read_definition
 from processor.errors import SettingError
-from processor.read_definition import DEFAULT_FILE, read_definition
 from processor.reducers.definition import Definition
 from tests.support.command_lines import set_only_a_database
 from tests.support.definitions import OTHER, of_the_program, write_definition

@@ -7,7 +7,7 @@ from processor.errors import SettingError
 from processor.reducers.days import is_timezone
 from processor.reducers.definition import SECTIONS, Definition
 
-DEFAULT_FILE = Path(__file__).resolve().parents[1] / "lake.toml"
+DEFAULT_FILE = Path(__file__).resolve().parents[2] / "lake.toml"
 # A text with one of these is in no header, and in no line.
 FORBIDDEN = frozenset("\t\n\r\0")
 

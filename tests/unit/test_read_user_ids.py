@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from processor.user_ids import read_user_ids
+from processor.command_line.read_user_ids import read_user_ids
 
 ID = "0a1b2c3d"
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NoReturn
 
-from processor.command_options import METRICS, Option, Options
-from processor.command_registry import COMMANDS, INGESTING, Command
+from processor.command_line.command_options import METRICS, Option, Options
+from processor.command_line.command_registry import COMMANDS, INGESTING, Command
 
 
 def choose_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
-from processor.choose_command import choose_command, list_takers
-from processor.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
-from processor.command_registry import Command
+from processor.command_line.choose_command import choose_command, list_takers
+from processor.command_line.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
+from processor.command_line.command_registry import Command
+from processor.command_line.read_check_limits import read_check_limits
+from processor.command_line.read_definition import DEFAULT_FILE, read_definition
+from processor.command_line.read_user_ids import read_user_ids
+from processor.command_line.settings import Settings
 from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, LakeSettings
 from processor.lake.selection import Selection
 from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
-from processor.read_check_limits import read_check_limits
-from processor.read_definition import DEFAULT_FILE, read_definition
 from processor.reducers.definition import Definition
 from processor.setting_values import parse_day, parse_decimal, parse_integer
-from processor.settings import Settings
-from processor.user_ids import read_user_ids
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 WAIT_SECONDS = 60.0

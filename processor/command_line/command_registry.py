@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from processor.command_options import (
+from processor.command_line.command_options import (
     ANY_KEY,
     ARTICLE,
     DAY,

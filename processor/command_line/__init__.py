@@ -1,0 +1,1 @@
+"""The command line and the settings: what the user may ask for, read from options and the environment, and checked."""
