@@ -443,7 +443,7 @@ class Histories(RuleBasedStateMachine):
         self.model.forgotten = after
         try:
             with CrashingDatabase(self.url, statement, victim) as db:
-                db.record_run(str(self.folder), relocated=True)
+                self._record_run(db, self._open())
                 counts = Store(db).forget_users(users)
                 assert (counts["users"], counts["users_new"]) == (len(users), len(after - before))
         except Crash:
