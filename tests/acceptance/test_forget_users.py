@@ -88,7 +88,7 @@ def test_standard_input_names_users_and_no_process_shows_them(lake: Path, databa
     environment = {**os.environ, "LAKE_URL": str(lake), "DATABASE_URL": database}
     done = subprocess.run(
         [sys.executable, str(ROOT / "run.py"), "forget", "--users", "-", "--json"],
-        cwd=lake.parent, env=environment, input=f"{USER}\nu1", capture_output=True, text=True, check=True,
+        cwd=lake.parent, env=environment, input=f"{USER}\nu1", capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     assert json.loads(done.stdout)["users_found"] == 2
 

@@ -53,7 +53,8 @@ def test_the_bi_role_sees_every_table_and_view_of_public(tmp_path: Path, counted
     )
     assert {"article_performance", "user_performance"} <= {name for (name,) in relations}
     for (name,) in relations:
-        assert len(ask(as_role("bi", counted), f"table public.{name}")) > 0
+        rows = ask(as_role("bi", counted), f"table public.{name}")
+        assert rows or name == "busy_users"  # nobody is busy here
 
 
 def test_the_bi_role_sees_tables_that_were_there_before_it(counted: str) -> None:
