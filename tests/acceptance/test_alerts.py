@@ -164,7 +164,12 @@ def test_a_lock_that_is_held_for_long_fires(watched: Watched, database: str) -> 
 def test_slow_commits_fire(watched: Watched, database: str) -> None:
     quick = watched.run(0)
     (watched.lake / "b.tsv").write_bytes(HEADER + click())
-    settings = {"lake": watched.lake, "database": database, "METRICS": str(watched.file)}
+    settings = {
+        "lake": watched.lake,
+        "database": database,
+        "METRICS": str(watched.file),
+        "CHECK_UNDISPLAYED_PERCENT": "100",
+    }
     with held(database, "lock table article_performance in access exclusive mode") as let_go, Run(**settings) as slow:  # type: ignore[arg-type]
         wait_until(lambda: is_waiting(database))
         with pytest.raises(subprocess.TimeoutExpired):
