@@ -28,7 +28,7 @@ def read_definition(path: Path) -> Definition:
         raise SettingError(f"{path} is not UTF-8; save it as UTF-8") from error
     try:
         found = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise SettingError(
             f"{path} is not TOML ({error}); write one setting a line, with text in double quotes, as in "
             f"{_example('click')}"

@@ -41,6 +41,7 @@ WRONG = {
     TEXT.replace('"id"', '"id'): "write one setting a line, with text in double quotes, as in click = [",
     TEXT.replace('title = "title"', 'article = "id"'): "is not TOML (Cannot overwrite a value (at line ",
     "x = " + "[" * 5000: "is not TOML (",
+    "x = " + "9" * 5000: "is not TOML (",
 }
 
 
