@@ -1476,9 +1476,13 @@ recorded as (
     order by date
     on conflict (run_id, date) do update set
         restated_at = excluded.restated_at,
+        displays_before = present.displays_before + excluded.displays_before - present.displays_after,
         displays_after = excluded.displays_after,
+        clicks_before = present.clicks_before + excluded.clicks_before - present.clicks_after,
         clicks_after = excluded.clicks_after,
+        sessions_before = present.sessions_before + excluded.sessions_before - present.sessions_after,
         sessions_after = excluded.sessions_after,
+        session_seconds_before = present.session_seconds_before + excluded.session_seconds_before - present.session_seconds_after,
         session_seconds_after = excluded.session_seconds_after
     returning is_published
 )
