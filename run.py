@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts a news app's event lake into Postgres; run `python run.py --help`."""
+"""Ingests a news app's event lake into Postgres; run `python run.py --help`."""
 
 import os
 import sys
@@ -8,14 +8,26 @@ from pathlib import Path
 
 from processor.environment import encode_utf8, read_command_line
 
-# `make run` installs the program's packages here; the shell's Python may lack them.
+# `make run` installs the program's packages here; the shell's Python may lack some of them.
 ENVIRONMENT = Path(__file__).resolve().with_name(".venv")
+PACKAGES = (
+    "boto3",
+    "fontpkg_inter",
+    "jinja2",
+    "orjson",
+    "prometheus_client",
+    "psycopg2",
+    "resvg_py",
+    "tzdata",
+    "watchfiles",
+)
 
 
 def run(words: list[str]) -> int:
     """Run one command and return the exit code; `words` follow the program's name."""
     python = ENVIRONMENT / "bin" / "python"
-    if find_spec("orjson") is None and python.exists() and not ENVIRONMENT.samefile(sys.prefix):
+    is_bare = any(find_spec(package) is None for package in PACKAGES)
+    if is_bare and python.exists() and not ENVIRONMENT.samefile(sys.prefix):
         os.execv(python, [bytes(python), os.fsencode(__file__), *map(encode_utf8, words)])  # noqa: S606 - it replaces this process
     try:
         from processor.cli import main

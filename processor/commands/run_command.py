@@ -20,11 +20,13 @@ from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
 from state.database import Database
+from state.errors import DatabaseError
 from state.store import Store
 
 if TYPE_CHECKING:
     from processor.output.lineage import Lineage
     from processor.output.metrics import Metrics
+    from state.connection import Place
 
 
 def run_command(command: Command, settings: Settings, console: Console, signals: Signals) -> int:
@@ -82,13 +84,6 @@ def _run_recorded(
     """Run a command that takes the lock; `state.runs` keeps what it did, however it ends."""
     tally = RunTally(*filter(None, (context.console, metrics, lineage)))
     store = Store(database)
-    if lineage is not None:
-        tables = store.reads.tables()
-        lineage.start(RunFacts(uuid4(), command.name, command.stays_up, lake.url, database.place(), tables))
-    if metrics is not None:
-        from processor.output.metrics import RunCounters
-
-        metrics.registry.register(RunCounters(store.reads.all_runs(), tally))
 
     def record_turn(seconds: float) -> None:
         if metrics is not None:
@@ -109,6 +104,12 @@ def _run_recorded(
     )
     code, error = FAILED, None
     try:
+        if lineage is not None:
+            _start_lineage(lineage, command, run_context, database.place())
+        if metrics is not None:
+            from processor.output.metrics import RunCounters
+
+            metrics.registry.register(RunCounters(store.reads.all_runs(), tally))
         code = command.load()(run_context)
     except BaseException as raised:
         code = raised.exit_code if isinstance(raised, EventLakeError) else FAILED
@@ -120,3 +121,15 @@ def _run_recorded(
             lineage.end(code != DONE, error)
         database.record_end(code, error, tally.columns())
     return code
+
+
+def _start_lineage(lineage: "Lineage", command: Command, context: RunContext, place: "Place") -> None:
+    """Send that a run starts; a database that does not say what its tables are fails no run."""
+    from processor.output.lineage import describe_problem
+
+    try:
+        tables = context.store.reads.tables()
+    except DatabaseError as error:
+        context.console.error(describe_problem(str(error)))
+        return
+    lineage.start(RunFacts(uuid4(), command.name, command.stays_up, context.lake.url, place, tables))

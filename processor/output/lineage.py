@@ -33,7 +33,10 @@ class Lineage(Listener):
         """Send that a run starts."""
         self._run = run
         self._queue.put(EventFacts(datetime.now(UTC), run, None))
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # the system has no more threads
+            self._problem = describe_problem(str(error))
 
     def ingested(self, version: "FileVersion") -> None:
         """Remember a file for the last event."""
@@ -48,8 +51,9 @@ class Lineage(Listener):
             self._failures.append(f"{key}: {error}")
 
     def end(self, has_failed: bool, error: str | None) -> None:
-        """Send that the run has ended; `error` says why it stopped, if it did."""
-        assert self._run is not None
+        """Send that the run has ended, if it was sent that it starts; `error` says why it stopped, if it did."""
+        if self._run is None:
+            return
         line = error or next(iter(self._failures), "a file failed") if has_failed else None
         end = RunEnd(line, self._files, self._all_files)
         self._queue.put(EventFacts(datetime.now(UTC), self._run, end))
@@ -59,7 +63,8 @@ class Lineage(Listener):
         if self._run is None:
             return None
         self._queue.put(None)
-        self._thread.join(MAX_SECONDS)
+        if self._thread.ident is not None:
+            self._thread.join(MAX_SECONDS)
         if self._thread.is_alive() and self._problem is None:
             self._problem = describe_problem(f"no answer within {MAX_SECONDS:g} s")
         return self._problem
@@ -73,6 +78,9 @@ class Lineage(Listener):
                 "OPENLINEAGE_URL is set, but the client of OpenLineage is not installed: "
                 "run make lineage, or unset OPENLINEAGE_URL"
             )
+            return
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the client, the run goes on
+            self._problem = describe_problem(f"{type(error).__name__} in its client")
             return
         while (facts := self._queue.get()) is not None:
             problem = send_event(self._target, facts, MAX_SECONDS)

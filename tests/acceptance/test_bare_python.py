@@ -55,8 +55,13 @@ def test_an_environment_that_lacks_packages_too_is_not_tried_again_and_again(bar
     assert run_bare(bare, checkout, "status").returncode == 2
 
 
-def test_the_environment_of_make_run_takes_over(bare: Path, checkout: Path, database: str) -> None:
+@pytest.mark.parametrize("package", [None, "orjson"])
+def test_the_environment_of_make_run_takes_over(bare: Path, checkout: Path, database: str, package: str | None) -> None:
+    """It does so as well where the shell's Python has one of the packages."""
     (checkout / ".venv").symlink_to(ROOT / ".venv")
+    if package is not None:
+        (site,) = bare.parent.glob("lib/python*/site-packages")
+        (site / f"{package}.py").touch()
     write_lake(checkout / "lake", {"été.tsv": HEADER + CLICK, "other.tsv": HEADER})
     settings = {"DATABASE_URL": database, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert run_bare(bare, checkout, **settings).returncode == 0

@@ -6,11 +6,15 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from uuid import UUID
 
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from processor.output.lineage import MAX_FILES, MAX_SECONDS
+from processor.output.lineage import MAX_FILES, MAX_SECONDS, Lineage
+from processor.output.lineage_facts import LineageTarget, RunFacts
+from state.connection import Place
 from state.database import Database
 from tests.support.certificates import make_certificate
 from tests.support.database_queries import ask, held, is_waiting
@@ -252,3 +256,28 @@ def test_a_client_that_is_not_installed_fails_no_run(
         "OPENLINEAGE_URL is set, but the client of OpenLineage is not installed: "
         "run make lineage, or unset OPENLINEAGE_URL"
     )
+
+
+def test_a_client_that_cannot_be_used_fails_no_run(
+    lake: Path, database: str, service: LineageService, tmp_path: Path
+) -> None:
+    broken = tmp_path / "packages" / "openlineage"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise AttributeError", encoding="utf-8")
+    done = run(lake=lake, database=database, OPENLINEAGE_URL=service.url, PYTHONPATH=str(broken.parent))
+    assert (done.returncode, service.events) == (0, [])
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("the lineage cannot be sent (AttributeError in its client)")
+
+
+def test_a_thread_that_cannot_start_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", refuse)
+    lineage = Lineage(LineageTarget("http://127.0.0.1:9", "", "default"))
+    lineage.end(has_failed=False, error=None)
+    assert lineage.close() is None
+    lineage.start(RunFacts(UUID(int=1), "count", False, "/lake", Place("host", "5432", "name"), {}))
+    lineage.end(has_failed=False, error=None)
+    assert "can't start new thread" in str(lineage.close())
