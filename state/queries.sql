@@ -125,8 +125,16 @@ order by restated_at desc, date desc
 limit %(most)s;
 
 -- read_last_restatements: the days that the last run which changed any numbers restated, the latest first, with sums
--- over all of them
-with last as (
+-- over all of them; a watch may have restated days after a run that began later
+with newest as (
+    select run_id, restated_at
+    from state.restatements
+    where is_restated
+    order by restated_at desc, date desc
+    limit 1
+),
+
+last as (
     select
         run_id,
         count(*) as days,
@@ -136,7 +144,15 @@ with last as (
         sum(clicks_after - clicks_before)::bigint as more_clicks,
         sum(sessions_after - sessions_before)::bigint as more_sessions
     from state.restatements
-    where run_id = (select max(run_id) from state.restatements) and is_restated
+    where run_id = (select run_id from newest) and is_restated
+    and not exists (
+        select from state.restatements as later
+        cross join newest
+        where
+            later.run_id = (select max(run_id) from state.restatements)
+            and later.run_id <> newest.run_id
+            and later.restated_at > newest.restated_at
+    )
     group by run_id
 )
 
