@@ -2,11 +2,25 @@
 
 from state.errors import BUSY, DONE, EXIT_CODES, FAILED, WRONG_SETTING, EventLakeError
 
-__all__ = ["BUSY", "DONE", "EXIT_CODES", "FAILED", "WRONG_SETTING", "EventLakeError", "FailedError", "SettingError"]
+__all__ = [
+    "BUSY",
+    "DONE",
+    "EXIT_CODES",
+    "FAILED",
+    "WRONG_SETTING",
+    "EventLakeError",
+    "FailedError",
+    "SettingError",
+    "UnknownKeyError",
+]
 
 
 class FailedError(EventLakeError):
     """The command did not do what it was asked for."""
+
+
+class UnknownKeyError(FailedError):
+    """No file is known by the given key, which may be the id of a user who is forgotten: no table may hold it."""
 
 
 class SettingError(EventLakeError):

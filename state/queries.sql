@@ -911,6 +911,7 @@ analyze file_user_days (user_id);
 analyze file_sessions (user_id);
 analyze user_performance (user_id);
 analyze file_rejected_lines (raw);
+analyze runs (error);
 
 -- find_latest_texts: the latest remaining texts of articles whose latest ones were retracted, found at the end of the index;
 -- a bitmap scan loses the order

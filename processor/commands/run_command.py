@@ -11,7 +11,7 @@ from processor.command_line.settings import Settings
 from processor.commands.context import Context, RunContext
 from processor.commands.messages import describe_failure
 from processor.commands.open_run import open_run
-from processor.errors import DONE, FAILED, EventLakeError
+from processor.errors import DONE, FAILED, EventLakeError, UnknownKeyError
 from processor.formats import make_printable
 from processor.lake.base import Lake
 from processor.output.console import Console
@@ -113,10 +113,9 @@ def _run_recorded(
         code = command.load()(run_context)
     except BaseException as raised:
         code = raised.exit_code if isinstance(raised, EventLakeError) else FAILED
-        error = f"stopped by {raised}" if isinstance(raised, StopRequest) else str(raised) or type(raised).__name__
+        error = make_printable(_describe_end(raised))
         raise
     finally:
-        error = error and make_printable(error)
         if lineage is not None:
             lineage.end(code != DONE, error)
         database.record_end(code, error, tally.columns())
@@ -133,3 +132,12 @@ def _start_lineage(lineage: "Lineage", command: Command, context: RunContext, pl
         context.console.error(describe_problem(str(error)))
         return
     lineage.start(RunFacts(uuid4(), command.name, command.stays_up, context.lake.url, place, tables))
+
+
+def _describe_end(raised: BaseException) -> str:
+    """Return what is recorded of the error that ended a run."""
+    if isinstance(raised, StopRequest):
+        return f"stopped by {raised}"
+    if isinstance(raised, UnknownKeyError):
+        return "no file is known by the given key"
+    return str(raised) or type(raised).__name__

@@ -317,10 +317,10 @@ def test_every_run_is_recorded_and_how_it_ended(lake: Path, database: str) -> No
     execute(database, "update article_performance set clicks = 9")
     run("verify", lake=lake, database=database)
     run("forget", "2019-02-16.tsv", lake=lake, database=database)
-    run("forget", "no/such.tsv", lake=lake, database=database)
+    done = run("forget", "no/such.tsv", lake=lake, database=database)
+    assert done.stderr == "no file no/such.tsv is known; a key is a path below the lake's URL\n"
     run("status", lake=lake, database=database)
     differs = "1 difference from the lake: count the lake again with python run.py --rebuild"
-    unknown = "no file no/such.tsv is known; a key is a path below the lake's URL"
     assert recorded_runs(database) == [
         ("count", 0, None, 2, 0, 0, 0, 3, 1, size),
         ("count", 0, None, 0, 2, 0, 0, 0, 0, 0),
@@ -328,7 +328,7 @@ def test_every_run_is_recorded_and_how_it_ended(lake: Path, database: str) -> No
         ("rebuild", 1, None, 2, 0, 1, 0, 3, 1, size + 7),
         ("verify", 1, differs, 2, 0, 0, 0, 3, 1, size),
         ("forget", 0, None, 0, 0, 0, 1, 0, 0, 0),
-        ("forget", 1, unknown, 0, 0, 0, 0, 0, 0, 0),
+        ("forget", 1, "no file is known by the given key", 0, 0, 0, 0, 0, 0, 0),
     ]
     times = "(seconds > 0 or files_counted = 0) and ended_at >= started_at"
     assert execute(database, f"select count(*) from state.runs where {times}") == [(7,)]

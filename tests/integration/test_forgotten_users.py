@@ -79,7 +79,11 @@ def test_a_forgotten_user_is_gone_from_every_table_and_stays_so(database: str, t
     ingest_folder(tmp_path, database, plan)
     model = Model()
     before = model.check(database, LAKE)
-    execute(database, f"update state.runs set error = 'no file {USER} is known'")
+    execute(
+        database,
+        "insert into state.runs (host, pid, command, ended_at, error) select 'h', 1, 'forget', now(),"
+        f" 'no file {USER} is known' from generate_series(1, 3)",
+    )
     execute(database, "analyze")
     assert holds(database, USER)
     assert holds(database, USER[:-1])
