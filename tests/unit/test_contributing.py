@@ -20,6 +20,8 @@ def test_every_file_that_contributing_names_exists() -> None:
 def test_every_room_is_on_the_map() -> None:
     rooms = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "processor").glob("*/__init__.py")}
     assert rooms | {"state/", "tests/", "benchmarks/"} <= set(re.findall(r"`([\w/]+/)`", CONTRIBUTING))
+    modules = {f"processor/{path.name}" for path in (ROOT / "processor").glob("*.py")} - {"processor/__init__.py"}
+    assert modules <= set(re.findall(r"`(processor/\w+\.py)`", CONTRIBUTING.partition("## The loop")[0]))
 
 
 def test_every_setting_is_in_the_files_that_contributing_names() -> None:
