@@ -14,7 +14,7 @@ DOCTESTS = --doctest-modules processor state
 .PHONY: help run test test-unit test-slow test-all soak mutants check dbt fuzz bench spark lineage audit psql requirements clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## ingest LAKE_URL, or a made sample lake, into DATABASE_URL, or a Postgres of its own
 	@.venv/bin/python run.py

@@ -19,7 +19,7 @@ from state.staging import Staging
 Shard = tuple[int, int]
 
 
-class RangeError(NamedTuple):
+class FailedRange(NamedTuple):
     """Why a byte range that begins at `start` could not be reduced."""
 
     start: int
@@ -33,7 +33,7 @@ class ShardPartial:
 
     partial: Partial
     size: int = 0  # bytes that were read for it
-    errors: list[RangeError] = field(default_factory=list)
+    errors: list[FailedRange] = field(default_factory=list)
 
     def merge(self, other: "ShardPartial") -> "ShardPartial":
         """Merge another partial of the same shard into this one and return it."""
@@ -48,7 +48,7 @@ class ShardResult(NamedTuple):
 
     shard: Shard
     reduced: ReducedPartial
-    errors: list[RangeError]
+    errors: list[FailedRange]
 
 
 class FoldTask(NamedTuple):
@@ -83,7 +83,7 @@ class FoldTask(NamedTuple):
                 for number, part in partial.split(self.shards[position]).items():
                     yield (position, number), ShardPartial(part)
         except (FileError, LakeError) as error:
-            errors.append(RangeError(byte_range.start, str(error), isinstance(error, LakeError)))
+            errors.append(FailedRange(byte_range.start, str(error), isinstance(error, LakeError)))
         yield (position, 0), ShardPartial(Partial(), sum(sizes), errors)
 
 

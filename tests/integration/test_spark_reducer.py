@@ -22,7 +22,7 @@ from processor.reducing.reducer import ReducedPartial
 from processor.spark import application as spark_application
 from processor.spark import reducer as spark
 from processor.spark.application import SparkApplication, SparkError, SparkSettingError
-from processor.spark.executor import FoldTask, RangeError, ShardPartial, ShardResult, _open_cached, make_stage_task
+from processor.spark.executor import FailedRange, FoldTask, ShardPartial, ShardResult, _open_cached, make_stage_task
 from processor.spark.reducer import Job, SparkReducer, assign_stage_tasks, group_into_jobs
 from state.partial_rows import RowsInMemory
 from state.staging import StagedRows, Staging
@@ -211,10 +211,10 @@ def test_an_unavailable_lake_does_not_fail_its_files(
 
 
 def test_the_first_error_in_a_file_is_raised() -> None:
-    def result(*errors: RangeError) -> ShardResult:
+    def result(*errors: FailedRange) -> ShardResult:
         return ShardResult((0, 0), ReducedPartial.of(Partial(), RowsInMemory({}), 7), list(errors))
 
-    early, late = RangeError(5, "early", False), RangeError(9, "late", True)
+    early, late = FailedRange(5, "early", False), FailedRange(9, "late", True)
     for all_results in ([result(late, early)], [result(late), result(early)]):
         with pytest.raises(FileError, match="early") as raised:
             list(spark._yield_results(all_results))
@@ -225,7 +225,7 @@ def test_the_first_error_in_a_file_is_raised() -> None:
 
 
 def test_partials_of_a_shard_are_merged() -> None:
-    first, second = (ShardPartial(Partial(), size, [RangeError(size, "x", False)]) for size in (3, 4))
+    first, second = (ShardPartial(Partial(), size, [FailedRange(size, "x", False)]) for size in (3, 4))
     assert first.merge(second) is first
     assert (ShardPartial(Partial()).size, ShardPartial(Partial()).errors) == (0, [])
     assert (first.size, [trouble.start for trouble in first.errors]) == (7, [3, 4])
@@ -239,7 +239,7 @@ def test_a_task_stages_its_shards_by_one_connection() -> None:
             opened.append("x")
             return super().open()
 
-    parts = [((n, 0), ShardPartial(Partial(), n, [RangeError(n, "x", False)])) for n in range(3)]
+    parts = [((n, 0), ShardPartial(Partial(), n, [FailedRange(n, "x", False)])) for n in range(3)]
     outcomes = list(make_stage_task(Counted({}, {}), "UTC")(parts))
     assert [(it.shard, it.reduced.size, len(it.errors)) for it in outcomes] == [((n, 0), n, 1) for n in range(3)]
     assert opened == ["x"]
