@@ -202,7 +202,7 @@ def _find_busy_users(scope: _Scope) -> Iterator[Finding]:
     for row in scope.reads.busy_users(scope.since, scope.limits.user_events):
         yield Finding(
             f"user {row['user_id']} has {row['events']:,} clicks and displays on {row['date']}: "
-            "if it is a bot, leave it out of reports, as busy_users does (docs/bi.md)",
+            "if it is a bot, leave it out of reports (docs/bi.md)",
             row["date"],
         )
 

@@ -59,7 +59,7 @@ def make_parser() -> Parser:
         prog="run.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=SUPPRESS,
-        description="Count the new and changed files of an event lake into article_performance and user_performance.",
+        description="Ingest the new and changed files of an event lake into article_performance and user_performance.",
         epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {describe_exit_codes()}\n{MORE}",
     )
     _add_options(parser, COMMANDS["count"])

@@ -107,12 +107,12 @@ SINCE, UNTIL = (
 )
 DRY_RUN = Option("--dry-run", action="store_true", help="show what a run would do, and change nothing")
 REBUILD = Option(
-    "--rebuild", action="store_true", help="count the whole lake again; the old tables stay until it is done"
+    "--rebuild", action="store_true", help="ingest the whole lake again; the old tables stay until it is done"
 )
 RECOUNT = Option(
     "--recount",
     action="store_true",
-    help="count the files from --since to --until again, even if they have not changed",
+    help="ingest the files from --since to --until again, even if they have not changed",
 )
 PRUNE = Option("--prune", action="store_true", help="also retract files that are missing from the lake")
 PRUNE_ALL = Option("--prune-all", action="store_true", help="the same, even if more than half are missing")

@@ -99,8 +99,8 @@ COMMANDS = {
             takes_lock=True,
             stop_code=DONE,
             stays_up=True,
-            summary="stay up and count files as they arrive",
-            description="Count new and changed files, stay up, and count files as they arrive: those that a queue or "
+            summary="stay up and ingest files as they arrive",
+            description="Ingest new and changed files, stay up, and ingest files as they arrive: those that a queue or "
             "the folder\nreports at once, and those that a listing finds at intervals. SIGTERM and ^C end it.\n"
             "Other runs can take the lock in between.",
             example="watch --interval 300",
@@ -153,7 +153,8 @@ COMMANDS = {
             summary="check everything that a run needs",
             description="Check settings, lake, database, roles, schema, lock and disk; each check is a line that says "
             "what to do.\n"
-            "Only reads: it takes no lock, and answers while a run is at work.",
+            "Changes nothing: it tries the first writes of a run and undoes them, takes no lock, and answers while a "
+            "run\nis at work.",
             example="doctor",
         ),
         Command(
@@ -175,7 +176,7 @@ COMMANDS = {
             takes_lock=True,
             stopped="run it again",
             summary="retract one file, or forget users for good",
-            description="Retract what one file contributed. While it is in the lake, the next run counts it again.\n"
+            description="Retract what one file contributed. While it is in the lake, the next run ingests it again.\n"
             "Or forget users for good: to the tables, no line ever carried their ids, whenever it is read.",
             example="forget 2019-02-15.tsv",
         ),

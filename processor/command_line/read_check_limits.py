@@ -1,4 +1,4 @@
-"""Read from which values on `run.py check` finds something wrong."""
+"""Reads the limits beyond which `run.py check` finds something wrong."""
 
 from collections.abc import Callable
 
