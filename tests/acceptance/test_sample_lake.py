@@ -20,6 +20,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_stage_of_the_image_makes_the_lake_that_the_line_names(tmp_path: Path, database: str) -> None:
     """Run the stage's command on exactly the files that the build gets."""
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -34,6 +34,7 @@ def keys_of(lake: Lake, known: list[str], selection: Selection) -> list[str]:
     return sorted(file.key for file in lake.list_files(known, selection))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     begin=st.sampled_from(BEGINNINGS),
