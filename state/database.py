@@ -93,7 +93,8 @@ class Database(Connection):
         """Record this run, the lake and the command.
 
         Raises SupersededError if the database holds another lake, or was counted by another definition. `is_redefined`
-        is then whether the definition changes: `record_definition` records it together with the tables.
+        is then whether the definition changes: `record_definition` records it together with the tables; while no file
+        is counted, this function does.
 
         lake_url: the lake's. relocated: whether the lake may be recorded under another URL.
         check_lake: called before a lake is recorded for the first time; if it raises, nothing is recorded.
@@ -108,7 +109,7 @@ class Database(Connection):
                 lake = self.fetch_one(cur, "read_lake")
                 if lake is not None and not relocated:
                     refuse_other_lake(lake.url, lake_url)
-                if lake is not None and not redefines:
+                if lake is not None and not redefines and lake.has_counted:
                     refuse_other_definition(lake.definition, definition)
                 self.is_redefined = lake is not None and lake.definition != definition
                 if lake is None or lake.url != lake_url:
@@ -117,6 +118,8 @@ class Database(Connection):
                 self.execute(cur, "advance_run_numbers")
                 run_id = int(self.fetch_one(cur, "begin_run", **process).run_id)
                 self._set_fence(cur, lake_url, run_id)
+                if lake is not None and not redefines and not lake.has_counted:
+                    self.record_definition(cur)
                 return run_id
 
         self._run_id = self.retry(attempt)
@@ -126,7 +129,7 @@ class Database(Connection):
         self.execute(cur, "set_fence", url=lake_url, run_id=run_id, definition=json.dumps(self._definition))
 
     def record_definition(self, cur: "cursor") -> None:
-        """Record the definition that `record_run` got, in the transaction that fills the tables by it."""
+        """Record the definition that `record_run` got, in the transaction that fills the tables by it, if any are."""
         self.execute(cur, "record_definition", definition=json.dumps(self._definition))
 
     def release_lock(self) -> None:

@@ -69,8 +69,11 @@ where
     and locks.objsubid = 1
     and locks.granted;
 
--- read_lake: the lake that this database holds, the definition of its lines, and the run that may write
-select url, run_id, definition from state.lake;
+-- read_lake: the lake that this database holds, the definition of its lines, whether any are counted by it, and the run
+-- that may write
+select
+    url, run_id, definition, exists (select from state.lake_files where fingerprint is not null) as has_counted
+from state.lake;
 
 -- advance_run_numbers: continue after the highest number, as a restore of the tables alone leaves the sequence behind
 select setval('state.runs_run_id_seq', present.most)

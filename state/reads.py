@@ -42,10 +42,10 @@ class Reads:
         """Return the last two runs, the latest first; it may not have ended."""
         return self._rows("read_last_runs")
 
-    def definition(self) -> Mapping[str, object]:
-        """Return what the recorded definition changes of the assignment's, by section and key."""
-        definition: Mapping[str, object] = self._rows("read_lake")[0]["definition"]
-        return definition
+    def definition(self) -> Mapping[str, object] | None:
+        """Return what the recorded definition changes of the assignment's, or None while no file is counted by it."""
+        lake = self._rows("read_lake")[0]
+        return lake["definition"] if lake["has_counted"] else None
 
     def holder(self) -> Row | None:
         """Return the run that holds the lock: `application_name`, and `xact_start`, since when; None without one."""

@@ -34,4 +34,7 @@ def describe_unknown_key(key: str) -> str:
 
 def describe_redefinition(reads: Reads, settings: Settings) -> str | None:
     """Return a warning if runs are refused until a rebuild, as the definition is another one than the recorded one."""
-    return describe_other_definition(reads.definition(), settings.lake_settings.definition.changes())
+    present = reads.definition()
+    if present is None:
+        return None
+    return describe_other_definition(present, settings.lake_settings.definition.changes())

@@ -51,8 +51,14 @@ def test_columns_that_the_lake_does_not_have_fail_every_file(lake: Path, databas
     path = write_definition(tmp_path / "typo.toml", ASSIGNMENT._replace(user="USER"))
     done = run(lake=lake, database=database, LAKE_DEFINITION=str(path))
     assert done.returncode == 1
-    assert "a.tsv: its first line is not a header: it does not name USER" in done.stderr
+    assert "a.tsv: its first line is not a header: it does not name USER; write it again, or name" in done.stderr
     assert tables(database).counting == {}
+    status = run("status", lake=lake, database=database)
+    assert (status.returncode, status.stderr) == (0, "")
+    assert run(lake=lake, database=database).returncode == 1  # one file is broken
+    Model().check(database, contents(lake))
+    done = run(lake=lake, database=database, LAKE_DEFINITION=str(path))
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
 def test_another_definition_is_refused_until_a_rebuild(lake: Path, database: str, other: str) -> None:
