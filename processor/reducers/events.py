@@ -48,6 +48,10 @@ class HeaderError(ValueError):
     """The first line of a file does not name the required columns; the message says which."""
 
 
+class MissingColumnError(HeaderError):
+    """The first line lacks a required column, unless the definition names the wrong one."""
+
+
 class Columns(NamedTuple):
     """The positions of the required columns in a file, the number of all its columns, and what its lines mean."""
 
@@ -93,7 +97,7 @@ def parse_header(header: bytes, definition: Definition) -> Columns:
         raise HeaderError("its first line is not valid UTF-8, so it is not a header") from None
     missing = [name for name in required if name not in names]
     if missing:
-        raise HeaderError(f"its first line is not a header: it does not name {', '.join(missing)}")
+        raise MissingColumnError(f"its first line is not a header: it does not name {', '.join(missing)}")
     double = [name for name in required if names.count(name) > 1]
     if double:
         raise HeaderError(f"its header names {', '.join(double)} more than once")

@@ -6,7 +6,7 @@ from typing import Self
 from processor.lake.base import FileError, Files, LakeFile
 from processor.lake.read_ahead import ReadAhead
 from processor.lake.text import BLOCK_BYTES, read_text
-from processor.reducers.events import HeaderError
+from processor.reducers.events import HeaderError, MissingColumnError
 from processor.reducers.fast_fold import FastFold
 from processor.reducers.fold import CHUNK_BYTES, read_header, reduce_text
 from processor.reducers.partial import Partial
@@ -70,6 +70,8 @@ def fold_byte_range(
         header = read_header(read_text(lake, file), definition) if start else None
         blocks = _read_blocks(lake, byte_range, count_bytes)
         yield from reduce_text(blocks, definition, start, stop, header, chunk_bytes, FastFold)
+    except MissingColumnError as error:
+        raise FileError(f"{error}; write it again, or name its columns in lake.toml") from error
     except HeaderError as error:
         raise FileError(f"{error}; write it again") from error
 
