@@ -70,9 +70,10 @@ def test_another_definition_is_refused_until_a_rebuild(lake: Path, database: str
     for words in ([], ["verify"], ["watch"], ["forget", "a.tsv"], ["--prune"]):
         done = run(*words, lake=lake, database=database, LAKE_DEFINITION=other)
         assert (done.returncode, done.stderr.splitlines()) == (2, [REFUSAL]), words
-    for words in (["status"], ["--dry-run"]):
+    for words in (["status"], ["--dry-run"], ["forget", "--user", "u", "--dry-run"]):
         done = run(*words, lake=lake, database=database, LAKE_DEFINITION=other)
         assert (done.returncode, done.stderr.splitlines()) == (0, [REFUSAL]), words
+    assert run("check", lake=lake, database=database, LAKE_DEFINITION=other).stderr.splitlines() == [REFUSAL]
     for words in (["rejected"], ["explain", "a1"], ["--dry-run", "--rebuild"]):
         done = run(*words, lake=lake, database=database, LAKE_DEFINITION=other)
         assert (done.returncode, done.stderr) == (0, ""), words
