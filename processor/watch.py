@@ -194,10 +194,10 @@ class Watch:
         self._store.begin_turn()
         try:
             yield
+            self._after_turn(time.monotonic() - begun)
         except BaseException:
             self._store.release_lock()
             raise
-        self._after_turn(time.monotonic() - begun)
         self._release_lock()
         self._backoff.end()
 

@@ -10,6 +10,8 @@ from processor.commands.context import Context
 from processor.errors import FAILED, EventLakeError
 from processor.output.metrics import Metrics
 from processor.output.metrics_export import Address, Gateway, MetricsError, TextFile, export, serve
+from state.errors import DatabaseError
+from state.reads import Reads
 
 
 def run_with_metrics(context: Context, run: Callable[[Metrics], int]) -> int:
@@ -34,6 +36,28 @@ def run_with_metrics(context: Context, run: Callable[[Metrics], int]) -> int:
     return code
 
 
+def record_turn(metrics: Metrics, reads: Reads, context: Context, seconds: float) -> None:
+    """Record a turn of a watch and, when it is time, what the checks find; a warning says why they fail.
+
+    metrics: what to export. reads: the database. context: has the limits of the checks. seconds: of the turn.
+    Raises DatabaseError if the database cannot even be asked about the turn.
+    """
+    metrics.record_turn(reads.health(), seconds)
+    if not metrics.must_check:
+        return
+    try:
+        findings = _count_findings(reads, context)
+    except DatabaseError as error:
+        context.console.warn(f"the counted events cannot be checked ({error}); the watch tries again in an hour")
+        findings = {}
+    metrics.record_checks(findings)
+
+
+def _count_findings(reads: Reads, context: Context) -> dict[str, int]:
+    settings = context.settings
+    return count_findings(reads, settings.check_limits, settings.lake_settings.definition.timezone)
+
+
 def _export(metrics: Metrics, target: Gateway | TextFile, context: Context, checks: bool) -> None:
     """Export the metrics of a run that has ended; a run whose metrics cannot be exported has not failed.
 
@@ -45,9 +69,7 @@ def _export(metrics: Metrics, target: Gateway | TextFile, context: Context, chec
         with at_once.open_reads(at_once.open_lake()) as reads:
             metrics.record_database(reads.health(), reads.holder())
             if checks:
-                settings = context.settings
-                timezone = settings.lake_settings.definition.timezone
-                metrics.record_checks(count_findings(reads, settings.check_limits, timezone))
+                metrics.record_checks(_count_findings(reads, context))
     try:
         export(target, metrics.registry)
     except MetricsError as error:

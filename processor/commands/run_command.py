@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from processor.checks import count_findings
 from processor.command_line.command_registry import Command
 from processor.command_line.settings import Settings
 from processor.commands.context import Context, RunContext
@@ -87,10 +86,9 @@ def _run_recorded(
 
     def record_turn(seconds: float) -> None:
         if metrics is not None:
-            metrics.record_turn(store.reads.health(), seconds)
-            if metrics.must_check:
-                limits, timezone = context.settings.check_limits, lake.settings.definition.timezone
-                metrics.record_checks(count_findings(store.reads, limits, timezone))
+            from processor.commands.export_metrics import record_turn as record
+
+            record(metrics, store.reads, context, seconds)
 
     run_context = RunContext(
         context.settings,

@@ -16,7 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from processor.checks import CHECKS
+from processor.checks import CHECKS, LIMITS
+from processor.commands.export_metrics import record_turn
+from processor.lake.base import LakeSettings
 from processor.output.metrics import OUTCOMES, Metrics, RunCounters
 from processor.output.metrics_export import (
     Address,
@@ -31,7 +33,7 @@ from processor.reducers.events import REASONS
 from processor.run_tally import RunTally
 from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
-from tests.support.database_queries import held, is_waiting
+from tests.support.database_queries import execute, held, is_waiting
 from tests.support.event_files import CLICK, HEADER
 from tests.support.pgbouncer import free_port
 from tests.support.program_runs import Run, run
@@ -164,6 +166,20 @@ def test_a_watch_checks_the_counted_events_once_an_hour(monkeypatch: pytest.Monk
     now[0] += 3600
     asked.append(metrics.must_check)
     assert asked == [True, False, True]
+
+
+def test_a_watch_whose_checks_fail_says_so_and_goes_on(lake: Path, database: str) -> None:
+    assert run(lake=lake, database=database).returncode == 0
+    execute(database, "alter table public.user_performance rename to moved")
+    metrics, warnings = Metrics(), list[str]()
+    console = SimpleNamespace(warn=warnings.append)
+    settings = SimpleNamespace(check_limits=LIMITS, lake_settings=LakeSettings())
+    with ReadOnlyDatabase(database) as db:
+        for _ in range(2):
+            record_turn(metrics, Reads(db), SimpleNamespace(console=console, settings=settings), 1)  # type: ignore[arg-type]
+    (line,) = warnings
+    assert line.startswith("the counted events cannot be checked (")
+    assert "event_lake_check_findings" not in [family.name for family in metrics.collect()]
 
 
 def test_commands_that_do_not_ingest_export_nothing(lake: Path, database: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -256,6 +257,19 @@ def test_a_turn_that_fails_releases_the_lock_and_is_not_counted(scene: Scene) ->
     scene.run(list, list)
     assert scene.store.turns.count("take") == scene.store.turns.count("release") - 1
     assert len(scene.batches) == scene.lake.listings
+
+
+def test_metrics_that_fail_release_the_lock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors = [DatabaseError("no right")]
+
+    def fails(_seconds: float) -> None:
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(scene, "batches", SimpleNamespace(append=fails))
+    scene.run(list, list)
+    assert scene.store.turns[-1] == "release"
+    assert scene.store.turns.count("take") == scene.store.turns.count("release") - 1
 
 
 def test_an_outage_is_reported_once_and_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
