@@ -19,16 +19,16 @@ help: ## list the targets
 run: .venv/program $(filter sample_lake,$(LAKE_URL)) ## ingest LAKE_URL, or a made sample lake, into DATABASE_URL, or a Postgres of its own
 	@.venv/bin/python run.py
 
-test-unit: .venv/tests ## run the tests that need no database: below 30 s
+test-unit: .venv/tests ## run the tests that need no database: less than a minute
 	@$(PYTEST) -m "not slow" $(DOCTESTS) tests/unit
 
-test: .venv/tests ## run the tests but the slow ones: some 6 minutes
+test: .venv/tests ## run the tests but the slow ones: some 9 minutes
 	@$(PYTEST) -m "not slow" $(DOCTESTS) tests
 
 test-slow: .venv/tests ## run the slow tests: histories, crashes at every statement, Spark, dbt, a browser
 	@$(PYTEST) -m slow
 
-test-all: test test-slow ## run all tests: some 13 minutes
+test-all: test test-slow ## run all tests: some 24 minutes
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), continuing where the last soak ended
 	@.venv/bin/python -m tests.tools.soak

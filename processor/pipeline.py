@@ -77,7 +77,7 @@ def clear_stale_errors(changes: Changes, known: Mapping[str, KnownFile], store: 
     changes: how the lake differs from the checkpoint. known: the checkpoint, by key. store: the database.
     Raises DatabaseError.
     """
-    for file in [known[file.key] for file in changes.unchanged] + changes.missing:
+    for file in changes.missing:
         if file.error is not None:
             store.clear_error(file)
     present = {file.key for file in changes.to_ingest + changes.unchanged}

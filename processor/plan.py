@@ -51,7 +51,8 @@ class Changes(NamedTuple):
 def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile], recounts: bool = False) -> Changes:
     """Return how the files that are present in the lake differ from the checkpoint.
 
-    present: the files of the lake. known: the checkpoint. recounts: whether unchanged files are taken for changed ones.
+    present: the files of the lake. known: the checkpoint. recounts: whether unchanged files are taken for changed ones,
+    as those always are whose last reading failed.
     """
     changes = Changes([], [], [], [])
     keys = set()
@@ -60,7 +61,7 @@ def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile], re
         before = known.get(file.key)
         if before is None or before.fingerprint is None:
             changes.new.append(file)
-        elif recounts or before.fingerprint != file.fingerprint:
+        elif recounts or before.error is not None or before.fingerprint != file.fingerprint:
             changes.changed.append(file)
         else:
             changes.unchanged.append(file)

@@ -38,7 +38,7 @@ comment on column state.runs.started_at is 'When it took the lock.';
 comment on column state.runs.ended_at is 'When it ended; null while it is at work, and if it was killed.';
 comment on column state.runs.host is 'Host it ran on.';
 comment on column state.runs.pid is 'Its process id on that host.';
-comment on column state.runs.command is 'Its command: count, rebuild, watch, forget or verify; unknown for runs before this was recorded.';
+comment on column state.runs.command is 'Its command: count, rebuild, recount, watch, forget or verify; unknown for runs before this was recorded.';
 comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something failed, 2 a wrong setting; null while it is at work, and if it was killed or lost its lock.';
 comment on column state.runs.error is 'The error that ended it; null without one. lake_files records why a single file failed.';
 comment on column state.runs.files_counted is 'Files that it counted; for verify, files that it read.';

@@ -26,7 +26,8 @@ def _find_command(options: Options, refuse: Callable[[str], NoReturn]) -> Comman
         refuse("--rebuild counts the whole lake: pass it without --since and --until")
     if options.recount and not (options.since or options.until):
         refuse("--recount counts a range of files again: pass --since or --until, or --rebuild to count the whole lake")
-    return COMMANDS["dry-run" if options.dry_run else "rebuild" if options.rebuild else "count"]
+    ways = {"dry-run": options.dry_run, "rebuild": options.rebuild, "recount": options.recount}
+    return COMMANDS[next((name for name, is_asked in ways.items() if is_asked), "count")]
 
 
 def list_takers(option: Option) -> str:

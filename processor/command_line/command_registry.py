@@ -88,6 +88,13 @@ COMMANDS = {
             stopped="the tables have not changed; pass --rebuild again",
         ),
         Command(
+            "recount",
+            "ingest",
+            INGESTING,
+            takes_lock=True,
+            stopped="the next run recounts no more of the range; pass --recount again",
+        ),
+        Command(
             "dry-run",
             "dry_run",
             tuple(option for option in INGESTING if option is not METRICS),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from processor.command_line.command_registry import COMMANDS
 from processor.commands.context import Context
 from processor.commands.messages import describe_redefinition
 from processor.errors import DONE
@@ -99,9 +100,8 @@ def show_status(console: Console, lake_url: str, status: "Row") -> None:
             line("Last run", f"{begun}: watch, which has not ended; it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}")
             line("", _describe_work(run))
         elif run["ended_at"] is None:
-            line(
-                "Last run", f"{begun}: {run['command']}, which did not end properly; the next run continues from there"
-            )
+            then = COMMANDS.get(run["command"], COMMANDS["count"]).describe_stop()
+            line("Last run", f"{begun}: {run['command']}, which did not end properly; {then}")
         else:
             ended = "" if run["exit_code"] is None else f", exit code {run['exit_code']}"
             line("Last run", f"{begun}: {run['command']}, {run['seconds']:.1f} s{ended}")

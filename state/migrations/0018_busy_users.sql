@@ -9,3 +9,4 @@ comment on column public.busy_users.date is 'Day of the clicks and displays, in 
 comment on column public.busy_users.displays is 'Displays of the user on that day, as in user_performance.';
 comment on column public.busy_users.clicks is 'Clicks of the user on that day, as in user_performance.';
 comment on column public.busy_users.sessions is 'Sessions of the user that began on that day.';
+comment on column state.runs.command is 'Its command: count, rebuild, recount, watch, forget or verify; unknown for runs before this was recorded.';

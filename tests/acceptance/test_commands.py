@@ -334,6 +334,16 @@ def test_every_run_is_recorded_and_how_it_ended(lake: Path, database: str) -> No
     assert execute(database, f"select count(*) from state.runs where {times}") == [(7,)]
 
 
+def test_a_recount_is_recorded_and_one_that_did_not_end_must_be_passed_again(lake: Path, database: str) -> None:
+    run(lake=lake, database=database)
+    done = run("--recount", "--since", "2019-02-16", "--json", lake=lake, database=database)
+    assert json.loads(done.stdout)["files_counted"] == 1
+    assert recorded_runs(database)[1][:4] == ("recount", 0, None, 1)
+    execute(database, "update state.runs set ended_at = null, exit_code = null where command = 'recount'")
+    shown = run("status", lake=lake, database=database).stdout
+    assert "recount, which did not end properly; the next run recounts no more of the range" in shown
+
+
 def test_the_history_records_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)

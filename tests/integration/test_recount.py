@@ -1,5 +1,6 @@
 """Unchanged files that are ingested again, as if they had changed, and the damage that this repairs."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,26 @@ def test_a_recount_may_end_at_any_statement(counted: str, tmp_path: Path, victim
         Model().check(counted, FILES)
         execute(counted, DAMAGE["other numbers"])
     assert number > 30
+
+
+def test_a_file_that_a_recount_cannot_read_is_tried_again_by_the_next_run(counted: str, tmp_path: Path) -> None:
+    path = tmp_path / "2019-02-16.tsv"
+    times, text = (path.stat().st_atime_ns, path.stat().st_mtime_ns), path.read_bytes()
+
+    def run_after(data: bytes, plan: Plan) -> list[str]:
+        path.write_bytes(data)
+        os.utime(path, ns=times)
+        tally = SilentTally()
+        lake = open_lake(str(tmp_path))
+        with Database(counted, wait_seconds=5) as db:
+            db.record_run(lake.url)
+            pipeline.run(lake, Store(db), plan, tally)
+        return list(tally.errors)
+
+    broken = b"x" * len(text)
+    for plan in (RECOUNT, Plan()):
+        assert len(run_after(broken, plan)) == 1
+        assert ask(counted, "select key from state.lake_files where error is not null") == [("2019-02-16.tsv",)]
+    assert run_after(text, Plan()) == []
+    assert ask(counted, "select key from state.lake_files where error is not null") == []
+    Model().check(counted, FILES)

@@ -42,7 +42,13 @@ def test_every_command_is_in_the_files_that_contributing_names() -> None:
     tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "acceptance").glob("test_*.py"))
     for name, command in COMMANDS.items():
         assert (ROOT / "processor" / "commands" / f"{command.module}.py").is_file(), name
-        unnamed = {"count": "run.py", "rebuild": "--rebuild", "dry-run": "--dry-run", "forget-dry-run": "--dry-run"}
+        unnamed = {
+            "count": "run.py",
+            "rebuild": "--rebuild",
+            "recount": "--recount",
+            "dry-run": "--dry-run",
+            "forget-dry-run": "--dry-run",
+        }
         word = name if command.summary else unnamed[name]
         for path in ("README.md", "docs/commands.md"):
             assert word in (ROOT / path).read_text(encoding="utf-8"), (name, path)

@@ -22,8 +22,13 @@ from tests.support.command_lines import ENOUGH, LIBPQ, set_only_a_database
 from tests.support.hostile_text import ODD
 from tests.support.secret import SECRET
 
-COUNTING = {"count": [], "rebuild": ["--rebuild"], "dry-run": ["--dry-run"]}
-REDUCING = {"count", "rebuild", "verify"}
+COUNTING = {
+    "count": [],
+    "rebuild": ["--rebuild"],
+    "recount": ["--recount", "--since", "a"],
+    "dry-run": ["--dry-run"],
+}
+REDUCING = {"count", "rebuild", "recount", "verify"}
 Refused = Callable[..., str]
 
 
@@ -98,7 +103,7 @@ def test_only_a_range_of_files_is_recounted(refused: Refused) -> None:
         assert "pass --since or --until, or --rebuild to count the whole lake" in refused("--recount", *words)
     for end in ("--since", "--until"):
         options = cli.parse_settings(["--recount", end, "2019-02-15"])
-        assert (options.command, options.recounts) == ("count", True)
+        assert (options.command, options.recounts) == ("recount", True)
         options = cli.parse_settings(["--dry-run", "--recount", end, "2019-02-15"])
         assert (options.command, options.recounts) == ("dry-run", True)
         assert "--rebuild counts the whole lake" in refused("--rebuild", "--recount", end, "2019-02-15")
