@@ -12,6 +12,7 @@ from processor.command_line.command_options import ARTICLE, ENGINE, FORGOTTEN_US
 from processor.command_line.command_registry import Command
 from processor.command_line.read_check_limits import read_check_limits
 from processor.command_line.read_definition import DEFAULT_FILE, read_definition
+from processor.command_line.read_numbers import read_decimal, read_whole
 from processor.command_line.read_user_ids import read_user_ids
 from processor.command_line.settings import Settings
 from processor.environment import read_setting
@@ -21,7 +22,7 @@ from processor.lake.selection import Selection
 from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.reducers.definition import Definition
-from processor.setting_values import parse_day, parse_decimal, parse_integer
+from processor.setting_values import parse_day, parse_integer
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
 WAIT_SECONDS = 60.0
@@ -39,9 +40,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
     user_ids = _read_forgotten(options, refuse) if FORGOTTEN_USERS in command.options else ()
     interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
-    wait = parse_decimal(read_setting("DATABASE_WAIT", f"{WAIT_SECONDS:g}"))
-    if wait is None:
-        report(f"DATABASE_WAIT must be a number of seconds, such as {WAIT_SECONDS:g}")
+    wait_seconds = read_decimal("DATABASE_WAIT", WAIT_SECONDS, report, "seconds")
     lake_settings = _read_lake_settings(report)
     limits = _read_limits(report)
     metrics = _read_metrics(command, options.metrics, report)
@@ -56,7 +55,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         lake_url=read_setting("LAKE_URL") if options.lake is None else options.lake,
         database_url=database_url,
         is_embedded=not database_url and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),
-        wait_seconds=WAIT_SECONDS if wait is None else wait,
+        wait_seconds=wait_seconds,
         workers=options.workers or count_cores(),
         engine=engine,
         metrics=metrics,
@@ -121,21 +120,12 @@ def count_cores() -> int:
 
 def _read_lake_settings(report: Callable[[str], object]) -> LakeSettings:
     default = DEFAULT_LAKE_SETTINGS
-    text_gib = parse_integer(read_setting("MAX_TEXT_GIB", str(default.max_text_gib)))
-    ahead = parse_integer(read_setting("LAKE_AHEAD", str(default.objects_ahead)))
+    max_text_gib = read_whole("MAX_TEXT_GIB", default.max_text_gib, report, "GiB")
+    objects_ahead = read_whole("LAKE_AHEAD", default.objects_ahead, report)
     payer = read_setting("AWS_REQUEST_PAYER")
-    if not text_gib:
-        report(f"MAX_TEXT_GIB must be a whole number of GiB above 0, such as {default.max_text_gib}")
-    if not ahead:
-        report(f"LAKE_AHEAD must be a whole number above 0, such as {default.objects_ahead}")
     if payer not in ("", "requester"):
         report("AWS_REQUEST_PAYER can only be requester; set it to that, or unset it")
-    return LakeSettings(
-        text_gib or default.max_text_gib,
-        ahead or default.objects_ahead,
-        payer == "requester",
-        _read_definition(report),
-    )
+    return LakeSettings(max_text_gib, objects_ahead, payer == "requester", _read_definition(report))
 
 
 def _read_definition(report: Callable[[str], object]) -> Definition:
@@ -147,16 +137,11 @@ def _read_definition(report: Callable[[str], object]) -> Definition:
 
 
 def _read_limits(report: Callable[[str], object]) -> Limits:
-    rows = parse_integer(read_setting("BATCH_ROWS", str(LIMITS.rows)))
-    size = parse_integer(read_setting("BATCH_MIB", str(LIMITS.text_bytes // MIB)))
-    seconds = parse_decimal(read_setting("BATCH_SECONDS", str(LIMITS.seconds)))
-    if not rows:
-        report(f"BATCH_ROWS must be a whole number above 0, such as {LIMITS.rows}")
-    if not size:
-        report(f"BATCH_MIB must be a whole number above 0, such as {LIMITS.text_bytes // MIB}")
-    if seconds is None:
-        report(f"BATCH_SECONDS must be a number of seconds, such as {LIMITS.seconds}")
-    return Limits(rows or LIMITS.rows, (size or 1) * MIB, seconds or 0)
+    return Limits(
+        read_whole("BATCH_ROWS", LIMITS.rows, report),
+        read_whole("BATCH_MIB", LIMITS.text_bytes // MIB, report) * MIB,
+        read_decimal("BATCH_SECONDS", LIMITS.seconds, report, "seconds"),
+    )
 
 
 def _read_metrics(command: Command, option: str | None, report: Callable[[str], object]) -> Target | None:

@@ -104,6 +104,7 @@ TESTS = {
     "processor/backoff.py": "watch_schedule sqs",
     "processor/command_line/read_user_ids.py": "read_user_ids",
     "processor/command_line/read_check_limits.py": "options",
+    "processor/command_line/read_numbers.py": "options setting_values",
     "processor/command_line/read_definition.py": "read_definition",
     "processor/lake/sqs.py": "sqs",
     "processor/lake/aws_client.py": "aws_errors aws sqs lake_s3_refusals lake_s3_faults",

@@ -26,7 +26,7 @@ def test_every_room_is_on_the_map() -> None:
 
 def test_every_setting_is_in_the_files_that_contributing_names() -> None:
     modules = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "processor").rglob("*.py")))
-    names = re.findall(r'read_setting\(\s*"(\w+)"', modules)
+    names = re.findall(r'read_(?:setting|whole|decimal)\(\s*"(\w+)"', modules)
     assert len(names) >= 15
     guide, compose, tests = (
         (ROOT / path).read_text(encoding="utf-8")
