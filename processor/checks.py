@@ -94,14 +94,6 @@ def check_all(reads: Reads, limits: CheckLimits, timezone: str, now: datetime) -
         yield CheckResult(name, list(check(scope)), all_right)
 
 
-def count_findings(reads: Reads, limits: CheckLimits, timezone: str) -> dict[str, int]:
-    """Return how much each check finds now, by its name; raises DatabaseError.
-
-    reads: the database. limits: from which values on something is found. timezone: the zone whose days are counted.
-    """
-    return {result.name: len(result.findings) for result in check_all(reads, limits, timezone, datetime.now(UTC))}
-
-
 def _find_unusual_days(scope: _Scope) -> Iterator[Finding]:
     days = scope.days
     for day in sorted(days, reverse=True):

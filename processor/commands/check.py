@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from processor.checks import CheckResult, check_all
 from processor.commands.context import Context
-from processor.commands.messages import describe_redefinition
+from processor.commands.messages import warn_of_redefinition
 from processor.errors import DONE, FAILED
 from processor.formats import make_json_value
 from processor.output.console import RED
@@ -15,9 +15,7 @@ def run(context: Context) -> int:
     """Check the counted events, and return the exit code: 1 if a check found something. Nothing changes."""
     settings, console = context.settings, context.console
     with context.open_reads(context.open_lake()) as reads:
-        warning = describe_redefinition(reads, settings)
-        if warning is not None:
-            console.warn(warning)
+        warn_of_redefinition(reads, context)
         timezone = settings.lake_settings.definition.timezone
         results = list(check_all(reads, settings.check_limits, timezone, datetime.now(UTC)))
     is_right = not any(result.findings for result in results)

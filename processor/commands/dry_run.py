@@ -3,7 +3,7 @@
 import json
 
 from processor.commands.context import Context
-from processor.commands.messages import describe_empty_lake, describe_redefinition
+from processor.commands.messages import describe_empty_lake, warn_of_redefinition
 from processor.errors import DONE
 from processor.formats import format_size, pluralize
 from processor.lake.base import Lake
@@ -54,9 +54,8 @@ def _read_known(context: Context, lake: Lake) -> dict[str, KnownFile]:
     """Return the checkpoint; it is empty if nothing was ingested yet."""
     try:
         with context.open_reads(lake) as reads:
-            warning = describe_redefinition(reads, context.settings)
-            if warning is not None and not context.settings.rebuilds:
-                context.console.warn(warning)
+            if not context.settings.rebuilds:
+                warn_of_redefinition(reads, context)
             return reads.files()
     except (UnusedDatabaseError, NoDatabaseError):
         context.console.warn("nothing was counted into this database yet: every file is new to it")

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from processor.checks import count_findings
+from processor.checks import check_all
 from processor.commands.context import Context
 from processor.errors import FAILED, EventLakeError
 from processor.output.metrics import Metrics
@@ -54,8 +55,11 @@ def record_turn(metrics: Metrics, reads: Reads, context: Context, seconds: float
 
 
 def _count_findings(reads: Reads, context: Context) -> dict[str, int]:
+    """Return how much each check finds now, by its name; raises DatabaseError."""
     settings = context.settings
-    return count_findings(reads, settings.check_limits, settings.lake_settings.definition.timezone)
+    timezone = settings.lake_settings.definition.timezone
+    results = check_all(reads, settings.check_limits, timezone, datetime.now(UTC))
+    return {result.name: len(result.findings) for result in results}
 
 
 def _export(metrics: Metrics, target: Gateway | TextFile, context: Context, checks: bool) -> None:

@@ -3,7 +3,7 @@
 import json
 
 from processor.commands.context import Context
-from processor.commands.messages import describe_redefinition
+from processor.commands.messages import warn_of_redefinition
 from processor.errors import DONE
 from processor.output.console import describe_users
 
@@ -11,9 +11,7 @@ from processor.output.console import describe_users
 def run(context: Context) -> int:
     """Show what forgetting users would delete."""
     with context.open_reads(context.open_lake()) as reads:
-        warning = describe_redefinition(reads, context.settings)
-        if warning is not None:
-            context.console.warn(warning)
+        warn_of_redefinition(reads, context)
         users = reads.users(list(context.settings.user_ids))
     if context.settings.prints_json:
         context.console.result(json.dumps(users))

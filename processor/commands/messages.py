@@ -1,6 +1,7 @@
 """Messages that more than one command has."""
 
 from processor.command_line.settings import Settings
+from processor.commands.context import Context
 from processor.errors import EventLakeError
 from processor.lake.base import Lake, LakeError
 from processor.lake.keys import SUFFIXES
@@ -38,3 +39,10 @@ def describe_redefinition(reads: Reads, settings: Settings) -> str | None:
     if present is None:
         return None
     return describe_other_definition(present, settings.lake_settings.definition.changes())
+
+
+def warn_of_redefinition(reads: Reads, context: Context) -> None:
+    """Print that warning, if there is one."""
+    warning = describe_redefinition(reads, context.settings)
+    if warning is not None:
+        context.console.warn(warning)
