@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from state.backoff import pauses, retry
+from state.retry import pauses, retry
 
 __all__ = ["Backoff", "retry"]
 

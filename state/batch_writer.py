@@ -63,9 +63,8 @@ class BatchWriter:
         A file that was not read to its end must be alone, as its rows are written before its content is known.
         """
         assert len(readings) == 1 or all(reading.is_complete for reading in readings)
-        self._begin_batch()
+        first, has_forgotten = self._begin_batch()
         known = self.find([reading.key for reading in readings])
-        first, has_forgotten = self._one("next_file_id")
         detours = FILTERED if has_forgotten else NUMBERED_LATER
         lines = defaultdict[str, list[tuple[bytes, int]]](list)
         written: dict[int, FileVersion] = {}
@@ -138,15 +137,13 @@ class BatchWriter:
 
     def retract(self, file_ids: Sequence[int]) -> None:
         """Retract what files contributed; their checkpoints stay."""
-        self._begin_batch()
-        next_id, _ = self._one("next_file_id")
+        next_id, _ = self._begin_batch()
         self._execute("retract", file_ids=list(file_ids))
         self._add_up(next_id, has_retracted=True)
 
     def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
         """Retract what users contributed, and remember that they are forgotten; return what was deleted, in numbers."""
-        self._begin_batch()
-        next_id, _ = self._one("next_file_id")
+        next_id, _ = self._begin_batch()
         rows = "".join(user_id.replace("\\", r"\\").replace("\r", r"\r") + "\n" for user_id in user_ids)
         self._execute("create_given_users")
         self._cur.copy_expert(self._db.queries["copy_given_users"], BytesIO(rows.encode()))
@@ -157,8 +154,7 @@ class BatchWriter:
 
     def keep(self, files: Sequence[KeptFile]) -> None:
         """Copy what files contributed when they were ingested, from the permanent tables into the comparison tables."""
-        self._begin_batch()
-        first, _ = self._one("next_file_id")
+        first, _ = self._begin_batch()
         self._execute(
             "copy_kept_files",
             known=[file.file.file_id for file in files],
@@ -223,14 +219,19 @@ class BatchWriter:
         else:
             self._execute("record_failed", key=failure.key, error=failure.error)
 
-    def _begin_batch(self) -> None:
-        """Have empty temporary tables: make them, unless the session has those of this version of the program."""
+    def _begin_batch(self) -> tuple[int, bool]:
+        """Return the id of the next file, and whether any user was forgotten; the temporary tables are empty then.
+
+        They are made, unless the session has those of this version of the program.
+        """
         made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
         if self._has_begun:
             self._execute("clear_new")
         elif not self._one("has_new", made_by=made_by)[0]:
             self._execute("create_new", made_by=made_by)
         self._has_begun = True
+        file_id, has_forgotten = self._one("next_file_id")
+        return file_id, has_forgotten
 
     @staticmethod
     def _recorded(version: FileVersion) -> dict[str, object]:

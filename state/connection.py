@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from state.backoff import retry
 from state.connector import Connector, close_connection, keep_server_message
 from state.errors import DatabaseError, DatabaseSettingError
 from state.postgres_errors import advise, is_temporary, shorten
 from state.queries import CONSTANTS, read_queries
+from state.retry import retry
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor

@@ -5,9 +5,9 @@ from contextlib import contextmanager, suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from state.backoff import retry
 from state.errors import DatabaseSettingError, DatabaseUnavailableError
 from state.postgres_errors import describe_wrong_url, explain_failed_connection, shorten
+from state.retry import retry
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from state.backoff import retry
 from state.partial_rows import LostRowsError
+from state.retry import retry
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor

@@ -138,7 +138,7 @@ TESTS = {
     " forget_users::test_a_user_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost"
     " history::test_a_forgotten_file_is_ingested_again_if_it_is_present"
     " commands::test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost",
-    "state/backoff.py": "backoff",
+    "state/retry.py": "backoff",
     "state/comparison.py": "tables_port verify restatements",
     "state/staging.py": "spark_reducer spark::test_staged_rows_are_deleted_by_a_later_run_unless_they_are_locked",
     "processor/reducing/copy_rows.py": "batches pipeline",

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 import pytest
 
 from processor.backoff import Backoff
-from state.backoff import ATTEMPTS, pauses, retry
+from state.retry import ATTEMPTS, pauses, retry
 
 
 class Clock:
@@ -26,9 +26,9 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of both modules, without random pauses."""
     clock = Clock()
-    monkeypatch.setattr("state.backoff.time", clock)
+    monkeypatch.setattr("state.retry.time", clock)
     monkeypatch.setattr("processor.backoff.time", clock)
-    monkeypatch.setattr("state.backoff.random.uniform", lambda _, high: high)
+    monkeypatch.setattr("state.retry.random.uniform", lambda _, high: high)
     return clock
 
 
