@@ -31,7 +31,7 @@ from tests.support.older_schemas import make_older
 from tests.support.oracle import expected
 from tests.support.paths import ROOT
 from tests.support.program_runs import on_a_terminal, read_result, run
-from tests.support.proxies import Cut, PostgresProxy
+from tests.support.proxies import LostAnswer, PostgresProxy
 from tests.support.tables import Model
 
 ASKS = (["status"], ["explain", "a1"], ["explain", "--user", "u1"], ["rejected"], ["--dry-run", "--prune"])
@@ -456,19 +456,10 @@ def test_a_file_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost(datab
     lake = tmp_path / "lake"
     write_lake(lake, {"a.tsv": HEADER + CLICK})
     assert run(lake=lake, database=database).returncode == 0
-    is_forgotten = is_cut = False
-
-    def fault(_: int, text: bytes) -> Cut | None:
-        nonlocal is_forgotten, is_cut
-        is_forgotten = is_forgotten or b"delete from lake_files" in text
-        if is_cut or not is_forgotten or not text.startswith(b"COMMIT"):
-            return None
-        is_cut = True
-        return "after"
-
+    fault = LostAnswer(b"delete from lake_files")
     with closing(PostgresProxy(database, fault)) as proxy:
         done = run("forget", "a.tsv", lake=lake, database=proxy.url)
-    assert is_cut
+    assert fault.is_cut
     assert done.returncode == 0, done.stderr
     assert ask(database, "select key from state.lake_files") == []
     assert ask(database, "select files_forgotten from state.runs where command = 'forget'") == [(1,)]

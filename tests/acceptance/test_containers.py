@@ -65,7 +65,9 @@ def test_every_setting_that_is_read_is_documented() -> None:
     read = set[str]()
     for module in (ROOT / "processor").rglob("*.py"):
         source = module.read_text(encoding="utf-8")
-        for names in re.findall(r'read_setting\("([A-Z_]+)"|"((?:AWS|REQUESTS)_[A-Z0-9_]*[A-Z0-9])"', source):
+        for names in re.findall(
+            r'read_(?:setting|whole|decimal)\("([A-Z_]+)"|"((?:AWS|REQUESTS)_[A-Z0-9_]*[A-Z0-9])"', source
+        ):
             read |= set(filter(None, names))
     assert len(read) > 15
     assert {name for name in read if f"`{name}`" not in documents} == set()

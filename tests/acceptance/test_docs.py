@@ -140,7 +140,7 @@ def settings_of_the_code() -> set[str]:
                 case (
                     ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[name, *_])
                     | ast.Subscript(value=ast.Attribute(attr="environ"), slice=name)
-                    | ast.Call(func=ast.Name(id="read_setting"), args=[name, *_])
+                    | ast.Call(func=ast.Name(id="read_setting" | "read_whole" | "read_decimal"), args=[name, *_])
                 ) if isinstance(name, ast.Constant):
                     read.add(str(name.value))
     return read - {"TERM"}  # the terminal sets it

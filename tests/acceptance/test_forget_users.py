@@ -14,7 +14,7 @@ from tests.support.event_files import events
 from tests.support.lake_folders import write_lake
 from tests.support.paths import ROOT
 from tests.support.program_runs import read_result, run
-from tests.support.proxies import Cut, PostgresProxy
+from tests.support.proxies import LostAnswer, PostgresProxy
 from tests.support.tables import Model
 
 USER = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
@@ -137,19 +137,10 @@ def test_the_log_counts_what_is_gone_and_shows_no_id(lake: Path, database: str) 
 
 
 def test_a_user_is_forgotten_once_even_if_the_answer_to_the_commit_is_lost(lake: Path, database: str) -> None:
-    is_forgotten = is_cut = False
-
-    def fault(_: int, text: bytes) -> Cut | None:
-        nonlocal is_forgotten, is_cut
-        is_forgotten = is_forgotten or b"insert into forgotten_users" in text
-        if is_cut or not is_forgotten or not text.startswith(b"COMMIT"):
-            return None
-        is_cut = True
-        return "after"
-
+    fault = LostAnswer(b"insert into forgotten_users")
     with closing(PostgresProxy(database, fault)) as proxy:
         done = run("forget", "--user", USER, lake=lake, database=proxy.url)
-    assert is_cut
+    assert fault.is_cut
     assert (done.returncode, done.stdout) == (
         0, "forgotten 1 user: 1 row of user_performance, 4 sessions, 1 rejected line emptied\n"
     )  # fmt: skip

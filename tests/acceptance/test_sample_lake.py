@@ -1,4 +1,4 @@
-"""The line that counts a sample lake with nothing but Docker, and who is told about it."""
+"""The line that counts a sample lake with nothing but Docker, and the errors that name this line."""
 
 import re
 import shlex

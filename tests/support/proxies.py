@@ -24,6 +24,22 @@ LINGER = struct.pack("ii", 1, 0)
 CODES = {"500": "InternalError", "503": "SlowDown", "403": "AccessDenied"}
 
 
+class LostAnswer:
+    """A fault of a PostgresProxy: the answer to the first COMMIT after a statement is lost, once."""
+
+    def __init__(self, words: bytes) -> None:
+        """Wait for a statement with these words."""
+        self._words, self._is_near, self.is_cut = words, False, False
+
+    def __call__(self, _: int, text: bytes) -> Cut | None:
+        """Return where the connection is cut."""
+        self._is_near = self._is_near or self._words in text
+        if self.is_cut or not self._is_near or not text.startswith(b"COMMIT"):
+            return None
+        self.is_cut = True
+        return "after"
+
+
 class PostgresProxy:
     """Counts the statements and ends of COPY that go to a server; `fault` is called with each before it is passed on.
 
