@@ -51,7 +51,7 @@ class Watch:
 
         lake: where the files are. store: the database. notifications: name files that arrive. plan: how files are
         reduced, and which.
-        interval: seconds between two listings of the whole lake, and at least so many between two drawings.
+        interval: seconds between two listings of the whole lake, and the fewest seconds between two drawings.
         tally: is informed of everything. draw: draws the report.
         after_turn: called with the seconds that a turn took, when its work is done and the lock is still held.
         """

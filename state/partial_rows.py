@@ -88,7 +88,7 @@ def add_file_id(rows: bytes, file_id: int, size: int = BLOCK_BYTES) -> Iterator[
 
     A line feed within a row is escaped in that format, so every line feed ends a row.
 
-    rows: without the id. file_id: the file's. size: about so many bytes make a block.
+    rows: without the id. file_id: the file's. size: the approximate size of a block in bytes.
 
     >>> list(add_file_id(b"a\tb\nc\td\ne\tf\n", 7, 5))
     [b'7\ta\tb\n7\tc\td\n', b'7\te\tf\n']

@@ -90,7 +90,7 @@ def reduce_text(
     header: the file's columns by that definition; needed with a later start.
     chunk_bytes: the size of a chunk.
     fold: how lines are folded; both classes give the same partials.
-    max_entries: a partial is cut off when it holds so many entries, or MAX_CHUNKS chunks.
+    max_entries: the number of entries at which a partial ends; it also ends at MAX_CHUNKS chunks.
     """
     digest, begin, number, offset = hashlib.sha256(), start, 0, max(start - 1, 0)
     source = cut_into_lines(text)

@@ -98,7 +98,7 @@ def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width
     together = [summary.overall.series.get(start, Counts()).rate for start in summary.periods]
     if len(summary.panels) > 1:
         rates.draw_line("all", together)
-        if len(together) == 1:  # which is no line yet
+        if len(together) == 1:  # one point makes no line
             y, (left, right) = rates.y(together[0]), (rates.x(0) - BARS, rates.x(0) + BARS)
             add(svg, "path", class_="all", d=f"M{format_number(left)} {format_number(y)}H{format_number(right)}")
     rates.draw_line("line", [one.rate for one in counts])

@@ -152,7 +152,7 @@ class SparkReducer:
 def group_into_jobs(files: Sequence[LakeFile], chunk_bytes: int, job_bytes: int) -> Iterator[Job]:
     """Yield jobs in the order of the files; a file that is larger than a job is a job alone.
 
-    files: the files to cut. chunk_bytes: the size of a chunk. job_bytes: about so many bytes of text make a job.
+    files: the files to cut. chunk_bytes: the size of a chunk. job_bytes: the approximate bytes of text of a job.
     """
     job, size = Job([], []), 0
     for file in files:

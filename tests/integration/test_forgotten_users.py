@@ -1,4 +1,4 @@
-"""A user who was forgotten is no user of any line, whenever the line is read, and no table holds the id."""
+"""Lines count for no forgotten user, whenever they are read, and no table holds the id."""
 
 import hmac
 from collections.abc import Iterator
