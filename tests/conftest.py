@@ -5,13 +5,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, settings
-from moto.moto_api._internal.models import moto_api_backend
-from moto.server import ThreadedMotoServer
 
 from tests.support.odd_s3 import OddS3
 from tests.support.postgres import new_database, new_server
@@ -20,9 +18,14 @@ from tests.support.servers import Server
 # Doctests are collected from everything else; a tool may need what only its own target installs.
 collect_ignore = ["tools"]
 
+# `make test-slow` draws ten times as many examples of the laws that need no database.
 settings.register_profile(
-    "default", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    "default",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=500)
 settings.load_profile("default")
 
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):
@@ -42,8 +45,21 @@ def database(server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def aws_endpoint() -> Iterator[str]:
+def botocore_models() -> Iterator[None]:
+    """Read the files of botocore itself once for all clients of this test process: most of what a client costs."""
+    from botocore.loaders import JSONFileLoader
+
+    load_file = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load_file(path))
+        yield
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(botocore_models: None) -> Iterator[str]:  # noqa: ARG001
     """The endpoint of a server over HTTP that acts as AWS, for this test process."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -54,6 +70,9 @@ def aws_endpoint() -> Iterator[str]:
 @pytest.fixture
 def bucket(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The endpoint of an S3 server over HTTP that holds the bucket `events`, empty."""
+    import boto3
+    from moto.moto_api._internal.models import moto_api_backend
+
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -65,7 +84,7 @@ def bucket(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:
+def odd(botocore_models: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddS3]:  # noqa: ARG001
     """An S3 that the settings name, with credentials from the environment and nowhere else."""
     with closing(OddS3()) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)

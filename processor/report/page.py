@@ -31,7 +31,7 @@ from processor.report.svg import DARK, LIGHT, STYLE, to_text
 from processor.safe_text import remove_passwords
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Template
     from markupsafe import Markup
 
 FOLDER = Path(__file__).parent
@@ -61,9 +61,7 @@ def render_page(overview: Overview) -> str:
     }
     clicks = overview.cumulative_clicks
     return str(
-        _environment()
-        .get_template("page.html")
-        .render(
+        load_template().render(
             state=overview.state,
             policy="; ".join(_policy(script)),
             light=LIGHT,
@@ -106,17 +104,18 @@ def render_page(overview: Overview) -> str:
 
 
 @cache
-def _environment() -> "Environment":
+def load_template() -> "Template":
+    """Return the page's template, compiled."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "change": lambda counts: _join_change(f"{count:,}" for count in counts),
         "change_duration": lambda lengths: _join_change(formats.format_duration(length) for length in lengths),
         "count": pluralize,
@@ -130,7 +129,7 @@ def _environment() -> "Environment":
         "time": lambda at: f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "title": lambda summary: TITLES[summary.step],
     }
-    return made
+    return environment.get_template("page.html")
 
 
 def _join_change(texts: Iterable[str]) -> str:

@@ -354,7 +354,7 @@ def test_a_full_disk_is_reported_and_the_files_that_fit_are_counted(
     try:
         administrate(server, "grant create on tablespace small to etl")
         configure(database, "temp_tablespaces = small")
-        lines = (CLICK.replace(b"s1", b"s%d" % i).replace(b"u1", b"u%d" % i) for i in range(30_000))
+        lines = (CLICK.replace(b"s1", b"s%0300d" % i).replace(b"u1", b"u%d" % i) for i in range(5_000))
         write_lake(lake, {"big.tsv": HEADER + b"".join(lines)})
         done = run(lake=lake, database=database)
         assert done.returncode == 1

@@ -15,7 +15,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import IO, NoReturn
 
-from processor import commands
+from processor import command_line, commands, report
+from processor.report.page import load_template
 from tests.support.paths import ROOT
 
 # Bytes of the command line, the environment and the current folder together.
@@ -96,15 +97,17 @@ def main(descriptor: int) -> None:
 
 def import_program() -> None:
     """Import what the program imports, for all runs."""
-    for module in ("boto3", "psycopg2", "processor.cli", *list_commands()):
+    for module in ("boto3", "fontpkg_inter", "psycopg2", "resvg_py", "processor.cli", *list_modules()):
         import_module(module)
+    load_template()
     gc.freeze()  # a collection in a fork leaves alone what is shared
 
 
-def list_commands() -> Iterator[str]:
-    """Yield the modules that run the commands."""
-    for module in iter_modules(commands.__path__):
-        yield f"{commands.__name__}.{module.name}"
+def list_modules() -> Iterator[str]:
+    """Yield the modules of the rooms that the program imports when a command needs them."""
+    for room in (command_line, commands, report):
+        for module in iter_modules(room.__path__):
+            yield f"{room.__name__}.{module.name}"
 
 
 def reap() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.reducers.days import MINUTE_MICROSECONDS, find_day, find_day_of_minute, is_timezone
@@ -55,14 +55,12 @@ def test_days_begin_when_the_clocks_of_the_zone_say_so(zone: str, day: str, begi
 
 
 @given(st.sampled_from(ZONES).flatmap(lambda zone: st.tuples(st.just(zone), moments(zone))))
-@settings(max_examples=1000)
 def test_a_day_is_that_of_the_standard_library(drawn: tuple[str, datetime]) -> None:
     zone, moment = drawn
     assert find_day(zone, at_of(moment)) == day_by_the_oracle(zone, moment)
 
 
 @given(st.sampled_from(ALL_ZONES), st.datetimes(timezones=st.just(UTC)))
-@settings(max_examples=500)
 def test_every_zone_of_tzdata_has_days(zone: str, moment: datetime) -> None:
     assert is_timezone(zone)
     assert find_day(zone, at_of(moment)) == day_by_the_oracle(zone, moment)

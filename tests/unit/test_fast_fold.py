@@ -45,13 +45,11 @@ def check(data: bytes, chunk: int = 2000, block: int = 700, definition: Definiti
 
 
 @given(strategies.files(), st.integers(1, 4000), st.integers(1, 2000))
-@settings(max_examples=300)
 def test_any_file(data: bytes, chunk: int, block: int) -> None:
     check(data, max(chunk, len(data) // 30 + 1), max(block, len(data) // 300 + 1))
 
 
 @given(strategies.files(), st.data())
-@settings(max_examples=300)
 def test_any_file_with_bytes_changed(data: bytes, draw: st.DataObject) -> None:
     for _ in range(draw.draw(st.integers(1, 8))):
         at = draw.draw(st.integers(min(len(HEADER), len(data)), len(data)))

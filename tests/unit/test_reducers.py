@@ -4,7 +4,7 @@ import copy
 from collections import Counter
 from datetime import date, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.reducers.definition import Definition
@@ -122,7 +122,6 @@ def ranges(data: bytes, chunk: int) -> list[Partial]:
 
 
 @given(strategies.files(), st.integers(1, 30), st.integers(1, 300), st.randoms(use_true_random=False))
-@settings(max_examples=200)
 def test_ranges_blocks_and_chunks_change_nothing(data: bytes, chunks: int, blocks_wanted: int, random: object) -> None:
     chunk, block = len(data) // chunks + 1, len(data) // blocks_wanted + 1
     blocks = [data[at : at + block] for at in range(0, len(data), block)]
