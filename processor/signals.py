@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from queue import SimpleQueue
 from types import FrameType
 from typing import Self
 
@@ -38,6 +39,8 @@ class Signals:
         self._report = report
         self._calls: list[Callable[[], None]] = []
         self._raised = False
+        # Unlike other queues and events, this one may be used where a handler interrupted its own method.
+        self._missed: SimpleQueue[signal.Signals | None] = SimpleQueue()
         self._resent = 0
         self._over = threading.Event()
 
@@ -48,6 +51,7 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
         os.register_at_fork(after_in_child=self._restore_defaults)
         threading.Thread(target=self._watch, daemon=True, name="signals").start()
+        threading.Thread(target=self._resend_missed, daemon=True, name="missed signals").start()
         for number in HANDLED:
             signal.signal(number, self._raise)
         self._unraisable_hook, sys.unraisablehook = sys.unraisablehook, self._raise_again
@@ -58,6 +62,7 @@ class Signals:
         for number in HANDLED:
             signal.signal(number, signal.SIG_IGN)
         self._over.set()
+        self._missed.put(None)
         sys.unraisablehook = self._unraisable_hook
         signal.set_wakeup_fd(-1)
         os.close(self._wakeup_writer)
@@ -69,26 +74,40 @@ class Signals:
     def _raise(self, number: int, frame: FrameType | None) -> None:
         if self._raised:
             return
-        if _is_decoding(frame):
-            # psycopg2 swallows exceptions while it decodes the server's answer to a cancelled statement.
-            threading.Timer(RESEND_SECONDS, self._resend, (number,)).start()
+        if self._is_swallowed(frame):
+            self._missed.put(signal.Signals(number))
             return
         self._raised = True
         raise StopRequest(signal.Signals(number).name)
+
+    def _is_swallowed(self, frame: FrameType | None) -> bool:
+        """Whether something swallows an exception that is raised in a frame.
+
+        psycopg2 does while a Python codec decodes the server's answer to a cancelled statement, and Python does while
+        it reports that it swallowed one.
+        """
+        while frame is not None:
+            if frame.f_globals.get("__name__", "").startswith("encodings."):
+                return True
+            if frame.f_code is self._raise_again.__code__:
+                return True
+            frame = frame.f_back
+        return False
 
     def _raise_again(self, unraisable: "sys.UnraisableHookArgs") -> None:
         """Raise a StopRequest again if Python swallowed it, as it does in `__del__` and weak reference callbacks."""
         if isinstance(unraisable.exc_value, StopRequest):
             self._raised = False
-            number = signal.Signals[str(unraisable.exc_value)]
-            threading.Timer(RESEND_SECONDS, self._resend, (number,)).start()
+            self._missed.put(signal.Signals[str(unraisable.exc_value)])
         else:
             self._unraisable_hook(unraisable)
 
-    def _resend(self, number: int) -> None:
-        self._resent += 1
-        # This also wakes the main thread if it waits in C code by now.
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    def _resend_missed(self) -> None:
+        while (number := self._missed.get()) is not None:
+            time.sleep(RESEND_SECONDS)
+            self._resent += 1
+            # This also wakes the main thread if it waits in C code by now.
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
 
     def _restore_defaults(self) -> None:
         """In a forked child, let the signals end the process again."""
@@ -128,12 +147,3 @@ class Signals:
         with suppress(Exception):
             exit_code = self._report(name)
         os._exit(exit_code)
-
-
-def _is_decoding(frame: FrameType | None) -> bool:
-    """Whether a frame or one of its callers is a Python codec, which this handler may have interrupted."""
-    while frame is not None:
-        if frame.f_globals.get("__name__", "").startswith("encodings."):
-            return True
-        frame = frame.f_back
-    return False

@@ -286,6 +286,36 @@ def test_a_signal_that_python_swallows_is_sent_again(number: signal.Signals, scr
     assert script(text, number) == (0, [f"stopped by {number.name} True"])
 
 
+def test_a_signal_that_is_sent_again_at_once_is_not_swallowed_again(script: Script) -> None:
+    """The signal arrives while Python still reports that it swallowed the first."""
+    text = """
+    from queue import SimpleQueue
+
+    class SlowOnce(SimpleQueue):
+        slow = True
+
+        def put(self, item):
+            super().put(item)
+            if self.slow:
+                self.slow = False
+                time.sleep(0.5)
+
+    class Tidied:
+        def __del__(self):
+            say("now")
+            time.sleep(2)
+
+    it._missed = SlowOnce()
+    with it:
+        try:
+            del [Tidied()][0]
+            time.sleep(20)
+        except StopRequest as stopped:
+            say(f"stopped by {stopped} {it._missed.slow}")
+    """
+    assert script(text) == (0, ["stopped by SIGTERM False"])
+
+
 def test_other_unraisable_errors_are_printed_as_usual(script: Script) -> None:
     text = """
     class Broken:
