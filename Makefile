@@ -10,7 +10,7 @@ PIP = .venv/bin/python $(INSTALL)
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make requirements"
 CODE = run.py processor state tests benchmarks
-# Tests wait more than they compute, so two cores are busy with four of them; a module stays where its fixtures are.
+# Tests wait more than they compute, so four processes keep two cores busy; worksteal moves tests only to an idle process.
 PYTEST = .venv/bin/python -X warn_default_encoding -m pytest -n 4 --dist worksteal
 DOCTESTS = --doctest-modules processor state
 

@@ -1,1 +1,1 @@
-"""The tests mirror the rooms of the program; `strategies` draws their input, and `oracle` defines what is right."""
+"""The tests mirror the packages of the program; `strategies` draws their input, and `oracle` defines what is right."""

@@ -104,10 +104,10 @@ def import_program() -> None:
 
 
 def list_modules() -> Iterator[str]:
-    """Yield the modules of the rooms that the program imports when a command needs them."""
-    for room in (command_line, commands, report):
-        for module in iter_modules(room.__path__):
-            yield f"{room.__name__}.{module.name}"
+    """Yield the modules of the packages that the program imports when a command needs them."""
+    for package in (command_line, commands, report):
+        for module in iter_modules(package.__path__):
+            yield f"{package.__name__}.{module.name}"
 
 
 def reap() -> None:

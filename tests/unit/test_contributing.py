@@ -17,9 +17,9 @@ def test_every_file_that_contributing_names_exists() -> None:
     assert [name for name in named if not (ROOT / name).exists() and "NNNN" not in name] == []
 
 
-def test_every_room_is_on_the_map() -> None:
-    rooms = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "processor").glob("*/__init__.py")}
-    assert rooms | {"state/", "tests/", "benchmarks/"} <= set(re.findall(r"`([\w/]+/)`", CONTRIBUTING))
+def test_every_package_is_on_the_map() -> None:
+    packages = {f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "processor").glob("*/__init__.py")}
+    assert packages | {"state/", "tests/", "benchmarks/"} <= set(re.findall(r"`([\w/]+/)`", CONTRIBUTING))
     modules = {f"processor/{path.name}" for path in (ROOT / "processor").glob("*.py")} - {"processor/__init__.py"}
     assert modules <= set(re.findall(r"`(processor/\w+\.py)`", CONTRIBUTING.partition("## The loop")[0]))
 
@@ -93,7 +93,7 @@ def test_the_glossary_stays_short_and_has_each_word_once() -> None:
 def test_no_module_has_more_than_300_lines() -> None:
     modules = [
         ROOT / "run.py",
-        *(path for room in ("processor", "state", "benchmarks") for path in (ROOT / room).rglob("*.py")),
+        *(path for package in ("processor", "state", "benchmarks") for path in (ROOT / package).rglob("*.py")),
     ]
     lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in modules}
     assert {name: count for name, count in lines.items() if count > 300} == {}

@@ -21,7 +21,7 @@ def imported(path: Path) -> set[str]:
 def test_no_module_imports_a_test_module() -> None:
     """Code that several test modules need is in tests/support, or a fixture in tests/conftest.py."""
     paths = [path for part in ("tests", "processor", "state", "benchmarks") for path in (ROOT / part).rglob("*.py")]
-    rooms = ("tests.unit", "tests.integration", "tests.acceptance", "tests.conftest")
-    found = {f"{path.relative_to(ROOT)}: {name}" for path in paths for name in imported(path) if name.startswith(rooms)}
+    tests = ("tests.unit", "tests.integration", "tests.acceptance", "tests.conftest")
+    found = {f"{path.relative_to(ROOT)}: {name}" for path in paths for name in imported(path) if name.startswith(tests)}
     assert len(paths) > 100
     assert found == set()
