@@ -30,7 +30,7 @@ def read_definition(path: Path) -> Definition:
         found = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise SettingError(
-            f"{path} is not TOML ({error}); write one setting a line, with text in double quotes, as in "
+            f"{path} is not TOML ({error}); write one setting per line, with text in double quotes, as in "
             f"{_example('click')}"
         ) from error
     try:

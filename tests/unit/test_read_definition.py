@@ -38,7 +38,7 @@ WRONG = {
     TEXT.replace('["article_', '["my_news_card_'): "[events] click and display have the same name, my_news_card_viewed",
     TEXT.replace('"UTC"', "false"): "[days] timezone must be text in double quotes",
     TEXT.replace('"id"', "id"): "is not TOML (Invalid value (at line ",
-    TEXT.replace('"id"', '"id'): "write one setting a line, with text in double quotes, as in click = [",
+    TEXT.replace('"id"', '"id'): "write one setting per line, with text in double quotes, as in click = [",
     TEXT.replace('title = "title"', 'article = "id"'): "is not TOML (Cannot overwrite a value (at line ",
     "x = " + "[" * 5000: "is not TOML (",
     "x = " + "9" * 5000: "is not TOML (",
