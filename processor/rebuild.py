@@ -15,8 +15,8 @@ from state.store import Store
 def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """Ingest the whole lake again, in one transaction: readers see the old tables until it commits.
 
-    Files that cannot be read keep their contributions, and so do missing files, unless the plan prunes them. But if
-    the definition changes, what they would contribute by it is unknown, which is a FailedError.
+    Failed files keep their contributions, and so do missing files, unless the plan prunes them. But if the definition
+    changes, what they would contribute under the new one is unknown, which is a FailedError.
 
     lake: where the files are. store: the database. plan: how files are reduced, and whether to prune. listener: is
     informed of every result.

@@ -1,1 +1,1 @@
-"""What Postgres keeps: the BI tables, the reducer state and the checkpoint, in one transaction for each batch."""
+"""What Postgres keeps: the BI tables, the contributions and the checkpoints, in one transaction for each batch."""

@@ -92,9 +92,9 @@ class Database(Connection):
     ) -> None:
         """Record this run, the lake and the command.
 
-        Raises SupersededError if the database holds another lake, or was counted by another definition. `is_redefined`
-        is then whether the definition changes: `record_definition` records it together with the tables; while no file
-        is counted, this function does.
+        Raises SupersededError if the database holds another lake, or was counted under another definition. Otherwise
+        `is_redefined` is whether the definition changes: `record_definition` records it together with the tables; while
+        no file is counted, this function does.
 
         lake_url: the lake's. relocated: whether the lake may be recorded under another URL.
         check_lake: called before a lake is recorded for the first time; if it raises, nothing is recorded.
@@ -129,7 +129,7 @@ class Database(Connection):
         self.execute(cur, "set_fence", url=lake_url, run_id=run_id, definition=json.dumps(self._definition))
 
     def record_definition(self, cur: "cursor") -> None:
-        """Record the definition that `record_run` got, in the transaction that fills the tables by it, if any are."""
+        """Record the definition that `record_run` got, in the transaction, if any, that fills the tables under it."""
         self.execute(cur, "record_definition", definition=json.dumps(self._definition))
 
     def release_lock(self) -> None:

@@ -62,14 +62,14 @@ class Reading(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A file whose present version cannot be read, and why."""
+    """A file whose present version cannot be ingested, and why."""
 
     key: str
     error: str
 
 
 class KeptFile(NamedTuple):
-    """A file that cannot be read now, and keeps its contribution; `error` says why, None if the file is missing."""
+    """A missing or failed file that keeps its contribution; `error` says why it failed, None if it is missing."""
 
     file: KnownFile
     error: str | None

@@ -4,8 +4,8 @@
 -- comparison tables, which have the same names. Where a statement reads a table that grows with history, a lateral
 -- subquery that the planner cannot pull up limits it to one index look-up for each row that changed.
 
--- apply_settings: for this transaction only, so that a pooler can hand the connection on. The locks of a program that
--- was killed, or whose host was lost, are released soon
+-- apply_settings: set parameters, for this transaction only, so that a pooler can hand the connection on. The locks of a
+-- program that was killed, or whose host was lost, are released soon
 select
     set_config('search_path', %(search_path)s, true),
     set_config('client_min_messages', 'warning', true),
@@ -69,7 +69,7 @@ where
     and locks.objsubid = 1
     and locks.granted;
 
--- read_lake: the lake that this database holds, the definition of its lines, whether any are counted by it, and the run
+-- read_lake: the lake that this database holds, the definition of its lines, whether any file was counted, and the run
 -- that may write
 select
     url, run_id, definition, exists (select from state.lake_files where fingerprint is not null) as has_counted
@@ -88,7 +88,7 @@ insert into state.runs (host, pid, command) values (%(host)s, %(pid)s, %(command
 insert into state.lake (url, run_id, definition) values (%(url)s, %(run_id)s, %(definition)s)
 on conflict (only_one) do update set url = excluded.url, run_id = excluded.run_id;
 
--- record_definition: by which definition the lines of the lake are counted now
+-- record_definition: the definition under which the lines of the lake are counted now
 update state.lake set definition = %(definition)s;
 
 -- check_fence: one row only while no other run took over; it makes other runs wait until the transaction ends
@@ -1843,9 +1843,9 @@ cross join public.freshness as fresh;
 -- read_failed_files: files whose present version could not be read, the last ones first
 select key, error from state.lake_files where error is not null order by failed_at desc, key limit %(most)s;
 
--- read_newest_files: the files that the last run, or the last turn of a watch, which ingested any has ingested, those
--- with the most clicks and displays first, with sums over all of them. After a rebuild, files that it could not read
--- have higher ids, but were ingested earlier
+-- read_newest_files: the files of the last run, or turn of a watch, that ingested any; those with the most clicks and
+-- displays first, with sums over all of them. After a rebuild, files that it could not read have higher ids, but were
+-- ingested earlier
 with newest as (
     select found.file_id, found.key, found.counted_at, found.events, found.rejected
     from state.lake as lake
@@ -2026,8 +2026,8 @@ cross join lateral jsonb_each_text(days.names) as names (name, events)
 where files.newest_at >= %(since_at)s and days.date::date between %(since)s and %(until)s
 group by 1, 2;
 
--- find_rejecting_days: days of whose files more lines were rejected than a share; a file belongs to the last day on which
--- it has a click or a display
+-- find_rejecting_days: days on which more than `percent` of the lines in their files were rejected; a file belongs to the
+-- last day on which it has a click or a display
 select
     date,
     sum(rejected)::bigint as rejected,
@@ -2047,7 +2047,7 @@ order by date desc;
 -- find_future_files: files with an event after a time
 select key, newest_at from state.lake_files where newest_at > %(now)s order by newest_at desc;
 
--- find_long_sessions: sessions that began from one day on and are longer than a number of seconds. Only the sessions of
+-- find_long_sessions: sessions that began from one day on and are longer than a limit in seconds. Only the sessions of
 -- users whose sessions of a day are that long together are read
 with users as materialized (
     select distinct user_id from public.user_performance where date >= %(since)s and session_seconds > %(seconds)s
@@ -2067,7 +2067,7 @@ from (
 where date >= %(since)s and last_at - first_at > %(seconds)s::numeric * 1000000
 order by first_at desc;
 
--- find_busy_users: users with more clicks and displays on a day than a number
+-- find_busy_users: users with more clicks and displays on a day than a limit
 select user_id, date, displays + clicks as events
 from public.user_performance
 where date >= %(since)s and displays + clicks > %(events)s
@@ -2143,7 +2143,7 @@ from pg_temp.day_totals as wanted
 full join state.day_totals as found using (date)
 where wanted is distinct from found;
 
--- compare_files: files whose checkpoint, rejected lines or reducer state differ, with numbers of rows
+-- compare_files: files whose checkpoint, rejected lines or other contributions differ, with numbers of rows
 with wanted as (
     select
         read.key,

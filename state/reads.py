@@ -43,7 +43,7 @@ class Reads:
         return self._rows("read_last_runs")
 
     def definition(self) -> Mapping[str, object] | None:
-        """Return what the recorded definition changes of the assignment's, or None while no file is counted by it."""
+        """Return what the recorded definition changes of the assignment's, or None while no file is counted."""
         lake = self._rows("read_lake")[0]
         return lake["definition"] if lake["has_counted"] else None
 
@@ -187,7 +187,7 @@ class Reads:
         return self._rows("sum_event_names", since=since, until=until, since_at=since_at)
 
     def rejecting_days(self, since: date, since_at: int, percent: float) -> list[Row]:
-        """Return days of whose files too many lines were rejected, with the `key` of the worst.
+        """Return days on which too many of the lines in their files were rejected, with the `key` of the worst file.
 
         since: the first day. since_at: a time before it. percent: more than this of the lines.
         """

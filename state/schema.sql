@@ -1,8 +1,8 @@
--- The schema of the database: BI tables in schema public, progress and reducer state in schema state.
+-- The schema of the database: BI tables in schema public; checkpoints, contributions and runs in schema state.
 -- Keys compare by code points (collate "C"); times in state are whole microseconds since 1970-01-01 UTC, as integers.
 
 create schema state;
-comment on schema state is 'Progress and reducer state of the event lake; for the program, not for BI.';
+comment on schema state is 'Checkpoints, contributions and runs of the event lake; for the program, not for BI.';
 
 create table state.steps (
     step integer primary key,
@@ -43,7 +43,7 @@ comment on column state.runs.exit_code is 'How it ended: 0 done, 1 something fai
 comment on column state.runs.error is 'The error that ended it; null without one. lake_files records why a single file failed.';
 comment on column state.runs.files_counted is 'Files that it counted; for verify, files that it read.';
 comment on column state.runs.files_unchanged is 'Files that were counted before and have not changed.';
-comment on column state.runs.files_failed is 'Files that could not be read.';
+comment on column state.runs.files_failed is 'Files that could not be ingested.';
 comment on column state.runs.files_forgotten is 'Files that it retracted because they were pruned or forgotten.';
 comment on column state.runs.events is 'Events in the files that it counted.';
 comment on column state.runs.rejected is 'Rejected lines in the files that it counted.';
@@ -62,7 +62,7 @@ comment on table state.lake is 'The one lake that this database holds.';
 comment on column state.lake.only_one is 'Always true, so that there is only one row.';
 comment on column state.lake.url is 'LAKE_URL, as the first run recorded it or the last --relocated changed it.';
 comment on column state.lake.run_id is 'The run that may write; another number stops a run that lost its lock.';
-comment on column state.lake.first_new_file_id is 'Number of the first file that the last run, or the last turn of a watch, which ingested any has ingested; null before the first.';
+comment on column state.lake.first_new_file_id is 'Number of the first file of the last run, or turn of a watch, that ingested any; null before there is one.';
 comment on column state.lake.definition is 'What lake.toml changed of the assignment''s definition when the lake was counted, by section and key.';
 
 create table state.lake_files (
@@ -99,7 +99,7 @@ comment on column state.lake_files.rejected is 'Its rejected lines.';
 comment on column state.lake_files.empty is 'Its empty lines.';
 comment on column state.lake_files.counted_at is 'When that version was counted.';
 comment on column state.lake_files.commit_id is 'The transaction that counted it; it shows whether a commit whose outcome is unknown took place.';
-comment on column state.lake_files.error is 'Why its present version could not be read; null if it could.';
+comment on column state.lake_files.error is 'Why its present version could not be ingested; null if it could.';
 comment on column state.lake_files.failed_at is 'When that error was found.';
 comment on column state.lake_files.newest_at is 'Time of the latest event of the counted version (microseconds since 1970-01-01 UTC); null without events, and if it was counted before this was recorded.';
 comment on column state.lake_files.event_days is 'Its clicks and displays by day and by the name of the event; null if it was counted before this was recorded.';
@@ -215,7 +215,7 @@ create table state.file_rejected_lines (
 comment on table state.file_rejected_lines is 'What each file contributes: its rejected lines.';
 comment on column state.file_rejected_lines.file_id is 'The file, in lake_files.';
 comment on column state.file_rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
-comment on column state.file_rejected_lines.reason is 'Code of the reason, as the README lists them.';
+comment on column state.file_rejected_lines.reason is 'Code of the reason; docs/tables.md lists all of them.';
 comment on column state.file_rejected_lines.raw is 'The line''s first 1,000 bytes; empty if it holds the id of a forgotten user.';
 
 create view state.rejected_lines as
@@ -225,7 +225,7 @@ inner join state.lake_files as files using (file_id);
 comment on view state.rejected_lines is 'Rejected lines by file; they are not counted.';
 comment on column state.rejected_lines.key is 'Path of the file below LAKE_URL.';
 comment on column state.rejected_lines.line_number is 'Line in the decompressed file; the header is line 1.';
-comment on column state.rejected_lines.reason is 'Code of the reason, as the README lists them.';
+comment on column state.rejected_lines.reason is 'Code of the reason; docs/tables.md lists all of them.';
 comment on column state.rejected_lines.raw is 'The line''s first 1,000 bytes; empty if it holds the id of a forgotten user.';
 
 -- HMAC-SHA-256 of an id; the key comes as the two blocks that RFC 2104 makes of it.
@@ -347,7 +347,7 @@ comment on table state.staged_rejected_lines is 'Staged: rejected lines.';
 comment on column state.staged_rejected_lines.partial_id is 'The partial, in staged_partials.';
 comment on column state.staged_rejected_lines.chunk is 'The byte of the file at which the line''s chunk begins.';
 comment on column state.staged_rejected_lines.line is 'The line''s number in that chunk, from 0.';
-comment on column state.staged_rejected_lines.reason is 'Code of the reason, as the README lists them.';
+comment on column state.staged_rejected_lines.reason is 'Code of the reason; docs/tables.md lists all of them.';
 comment on column state.staged_rejected_lines.raw is 'The line''s first 1,000 bytes.';
 
 create table public.article_performance (
@@ -684,7 +684,7 @@ select
     (select started_at from state.runs order by run_id desc limit 1) as last_run_at,
     max(counted_at) as last_counted_at,
     (select key from state.lake_files where counted_at is not null order by counted_at desc, key limit 1) as last_file,
-    -- the first column of a primary key, so one look-up: article_performance would have to be read whole
+    -- date is the first column of the primary key, so this is one look-up
     (select max(date) from public.user_performance) as newest_date,
     count(*) filter (where fingerprint is not null) as files,
     count(*) filter (where error is not null) as failed_files,
@@ -702,7 +702,7 @@ comment on column public.freshness.last_counted_at is 'When a new or changed lak
 comment on column public.freshness.last_file is 'Path of that file below LAKE_URL.';
 comment on column public.freshness.newest_date is 'Newest day in user_performance; a wrong clock may set it in the future.';
 comment on column public.freshness.files is 'Lake files that are counted.';
-comment on column public.freshness.failed_files is 'Lake files whose present version could not be read; an earlier version may be counted.';
+comment on column public.freshness.failed_files is 'Lake files whose present version could not be ingested; an earlier version may be counted.';
 comment on column public.freshness.bytes is 'Size of the counted files, in bytes as stored in the lake.';
 comment on column public.freshness.events is 'Their events, of all names.';
 comment on column public.freshness.rejected_lines is 'Their rejected lines, which could not be read and are not counted.';

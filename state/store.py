@@ -1,7 +1,7 @@
 """What a run may do to the database: ingest a batch of files in one transaction, forget files, record failures.
 
 Every promise follows from two facts: partials are a monoid (`processor.reducers.partial`), and one transaction writes
-the results, the reducer state and the checkpoints of a batch of files (`Store.ingest`).
+the results, the contributions and the checkpoints of a batch of files (`Store.ingest`).
 """
 
 import uuid
@@ -126,7 +126,7 @@ class Store:
 
     @property
     def is_redefined(self) -> bool:
-        """Whether the lake was counted by another definition than this run has."""
+        """Whether the lake was counted under another definition than this run has."""
         return self._db.is_redefined
 
     def take_lock_again(self, lake_url: str) -> bool:

@@ -50,7 +50,12 @@ class Metrics(Listener):
         at = time.time()
         self._set_gauge("last_run_timestamp_seconds", "When the last run ended.", at)
         self._set_gauge("last_run_duration_seconds", "How long the last run took.", seconds)
-        self._set_gauge("last_run_exit_code", "How the last run ended: 0 done, anything else is a failure.", exit_code)
+        self._set_gauge(
+            "last_run_exit_code",
+            "The last run's exit code: 0 done, 1 something failed, 2 a wrong option or setting, "
+            "75 another run was at work.",
+            exit_code,
+        )
         if exit_code == DONE:
             self._record_success(at)
 
@@ -60,7 +65,7 @@ class Metrics(Listener):
             self._record_success(health["succeeded_at"])
         # Postgres hides when the transaction of another role began.
         newest_at, began = health["newest_at"], holder and holder["xact_start"]
-        self._set_gauge("failed_files", "Lake files whose present version cannot be read.", health["failed_files"])
+        self._set_gauge("failed_files", "Lake files whose present version cannot be ingested.", health["failed_files"])
         self._set_gauge(
             "newest_event_timestamp_seconds",
             "When the latest event of all counted files was; a wrong clock may set it in the future.",
@@ -90,7 +95,7 @@ class Metrics(Listener):
     def _record_success(self, at: float) -> None:
         name = "last_success_timestamp_seconds"
         _, before = self._gauges.get(name, ("", at))
-        self._set_gauge(name, "When a counting run last ended with exit code 0.", max(before, at))
+        self._set_gauge(name, "When a run that ingests last ended with exit code 0.", max(before, at))
 
     def _set_gauge(self, name: str, meaning: str, value: float) -> None:
         self._gauges = {**self._gauges, name: (meaning, value)}  # another thread may be collecting the old ones

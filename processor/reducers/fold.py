@@ -87,7 +87,7 @@ def reduce_text(
     whether a line begins at `start`.
     definition: what the lines mean.
     start: the first byte, a multiple of `chunk_bytes`. stop: the byte after the last one; None for the file's end.
-    header: the file's columns by that definition; needed with a later start.
+    header: the file's columns under that definition; needed with a later start.
     chunk_bytes: the size of a chunk.
     fold: how lines are folded; both classes give the same partials.
     max_entries: the number of entries at which a partial ends; it also ends at MAX_CHUNKS chunks.

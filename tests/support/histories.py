@@ -281,7 +281,7 @@ class Histories(RuleBasedStateMachine):
         db.record_run(lake.url, relocated=True, definition=lake.settings.definition.changes(), redefines=redefines)
 
     def _failing(self, definition: Definition | None = None) -> set[str]:
-        """Return the keys of the lake's files that cannot be read by a definition."""
+        """Return the keys of the lake's files that cannot be read under a definition."""
         return expected(self._listed(), definition=definition or self.model.definition).failed
 
     def _listed(self) -> dict[str, bytes]:
