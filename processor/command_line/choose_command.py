@@ -10,12 +10,12 @@ from processor.command_line.command_registry import COMMANDS, INGESTING, Command
 def choose_command(options: Options, refuse: Callable[[str], NoReturn]) -> Command:
     """Return the command; `refuse` ends the program with a line about an option that it does not take.
 
-    Before the name of a command, the parser takes all options of counting.
+    Before the name of a command, the parser takes all options of `run.py` without a command.
     """
     command = _find_command(options, refuse)
     for option in INGESTING:
         if option.value(options) and option not in command.options and option is not METRICS:
-            refuse(f"{option} goes with {list_takers(option)}, not with {command.name}")
+            refuse(describe_takers(option, command))
     return command
 
 
@@ -30,7 +30,8 @@ def _find_command(options: Options, refuse: Callable[[str], NoReturn]) -> Comman
     return COMMANDS[next((name for name, is_asked in ways.items() if is_asked), "count")]
 
 
-def list_takers(option: Option) -> str:
-    """Return the commands that take an option, in words."""
+def describe_takers(option: Option, refused: Command) -> str:
+    """Return that a command does not take an option, and which commands do."""
     takers = [command.name for command in COMMANDS.values() if option in command.options and command.summary]
-    return f"counting{''.join(f', {name}' for name in takers[:-1])}{''.join(f' and {name}' for name in takers[-1:])}"
+    words = ", ".join(["run.py without a command", *takers[:-1]]) + "".join(f" and {name}" for name in takers[-1:])
+    return f"{refused.name} does not take {option}; {words} {'do' if takers else 'does'}"

@@ -115,7 +115,11 @@ RECOUNT = Option(
     help="ingest the files from --since to --until again, even if they have not changed",
 )
 PRUNE = Option("--prune", action="store_true", help="also retract files that are missing from the lake")
-PRUNE_ALL = Option("--prune-all", action="store_true", help="the same, even if more than half are missing")
+PRUNE_ALL = Option(
+    "--prune-all",
+    action="store_true",
+    help="like --prune, but even if the listing is empty or more than half of the files are missing",
+)
 QUEUE = Option(
     "--queue", metavar="URL", help="SQS queue that gets the event notifications of the lake's bucket (QUEUE_URL)"
 )
@@ -134,7 +138,11 @@ FORGOTTEN_USER = Option(
     metavar="ID",
     help="forget a user instead, for good. Everyone on this machine can see an id given here: --users hides it",
 )
-FORGOTTEN_USERS = Option("--users", metavar="FILE", help="the same for each id of a file, one a line; - for input")
+FORGOTTEN_USERS = Option(
+    "--users",
+    metavar="FILE",
+    help="forget each user whose id is in FILE, one per line; - reads standard input",
+)
 ANY_KEY = Option("key", metavar="KEY", nargs="?", help="show those of one file only: its path below the lake's URL")
 TSV = Option(
     "--tsv", action="store_true", help="print TSV; printf %%b turns its last column into the bytes of the line"

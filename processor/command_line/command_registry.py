@@ -44,10 +44,10 @@ class Command:
     takes_lock: it takes the run lock, and `state.runs` keeps what it did; other commands only read, whatever
     run is at work.
     verb: what it does to files, in its messages. stopped: what is true after a signal stopped it; if empty, that
-    follows from `takes_lock`. stop_code: the exit code then. reports_all_errors: also of the settings.
-    reads_metrics: it reads METRICS, although it takes no option for it. stays_up: it runs until a signal ends it, its
-    metrics are scraped, and other runs can take the lock in between. summary, description, example: its help; without
-    them it is a way to ingest and has no name of its own.
+    follows from `takes_lock`. stop_code: the exit code then. reports_all_errors: it reports every wrong setting; other
+    commands end at the first. reads_metrics: it reads METRICS, although it takes no option for it. stays_up: it runs
+    until a signal ends it, its metrics are scraped, and other runs can take the lock in between. summary, description,
+    example: its help; without them it is a way to ingest and has no name of its own.
     """
 
     name: str
@@ -92,7 +92,7 @@ COMMANDS = {
             "ingest",
             INGESTING,
             takes_lock=True,
-            stopped="the next run recounts no more of the range; pass --recount again",
+            stopped="the rest of the range was not recounted; pass --recount again",
         ),
         Command(
             "dry-run",
@@ -184,7 +184,8 @@ COMMANDS = {
             stopped="run it again",
             summary="retract one file, or forget users for good",
             description="Retract what one file contributed. While it is in the lake, the next run ingests it again.\n"
-            "Or forget users for good: to the tables, no line ever carried their ids, whenever it is read.",
+            "Or forget users for good: the tables become what they would be if no line had ever carried their ids,\n"
+            "and stay so.",
             example="forget 2019-02-15.tsv",
         ),
         Command("forget-dry-run", "forget_dry_run", FORGETTING),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from processor.batches import LIMITS, MIB, Limits
-from processor.command_line.choose_command import choose_command, list_takers
+from processor.command_line.choose_command import choose_command, describe_takers
 from processor.command_line.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
 from processor.command_line.command_registry import Command
 from processor.command_line.read_check_limits import read_check_limits
@@ -147,7 +147,7 @@ def _read_limits(report: Callable[[str], object]) -> Limits:
 def _read_metrics(command: Command, option: str | None, report: Callable[[str], object]) -> Target | None:
     if METRICS not in command.options:
         if option or (option is not None and not command.reads_metrics):
-            report(f"{METRICS} goes with {list_takers(METRICS)}, not with {command.name}")
+            report(describe_takers(METRICS, command))
         if option is not None or not command.reads_metrics:
             return None
     named = read_setting("METRICS") if option is None else option

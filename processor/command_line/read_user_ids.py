@@ -25,7 +25,10 @@ def read_user_ids(user_id: str | None, file_name: str | None, refuse: Callable[[
         data = sys.stdin.buffer.read() if file_name == STANDARD_INPUT else Path(file_name).read_bytes()
     except (OSError, ValueError) as error:  # a ValueError if the name holds a NUL
         reason = error.strerror if isinstance(error, OSError) else "its name holds a NUL"
-        refuse(f"the file of --users cannot be read ({reason}); name a file with an id on each line, or - for input")
+        refuse(
+            f"the file of --users cannot be read ({reason}); "
+            "name a file with an id on each line, or - for standard input"
+        )
     lines = map(strip_ending, data.removeprefix(BYTE_ORDER_MARK).split(b"\n"))
     user_ids = [_parse(line, f"line {number} of --users", refuse) for number, line in enumerate(lines, 1) if line]
     if not user_ids:

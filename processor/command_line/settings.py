@@ -16,12 +16,11 @@ class Settings:
     """The settings of one command.
 
     command: its name in `COMMANDS`. lake_settings: how the lake's files are read, and what their lines mean.
-    database_url: a libpq URI; empty, libpq's own variables count. is_embedded: the database is on the program's own
+    database_url: a libpq URI; if empty, libpq's own variables apply. is_embedded: the database is on the program's own
     server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer.
-    engine: Spark's master; empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
-    limits: the most that a batch holds. check_limits: from which values on `check` finds something. errors: what is
-    wrong with the settings, a line each, for the command that reports all of it; for the others the first one ends
-    the program.
+    engine: Spark's master; if empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
+    limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something. errors: a line
+    for each wrong setting, for the command that reports them all; the first one ends the other commands.
     """
 
     command: str

@@ -139,12 +139,12 @@ def test_an_option_is_refused_by_commands_that_do_not_take_it(
         options = cli.parse_settings(words)
         if option[1]:
             (line,) = options.errors
-            assert "--metrics goes with counting and watch, not with doctor" in line
+            assert "doctor does not take --metrics; run.py without a command and watch do" in line
         assert options.metrics is None
     else:
         line = refused(*words)
         assert option[0] in line
-        assert f"not with {command}" in line
+        assert f"{command} does not take {option[0]}; " in line
 
 
 @pytest.mark.parametrize("command", ENOUGH)
@@ -337,7 +337,7 @@ def test_the_metrics_of_a_run_go_to_a_file_or_a_gateway(refused: Refused, monkey
     for command in ENOUGH.keys() - {"watch", "doctor"}:
         assert cli.parse_settings(ENOUGH[command]).metrics is None
     assert cli.parse_settings(["--dry-run"]).metrics is None
-    assert "not with dry-run" in refused("--dry-run", "--metrics", "a.prom")
+    assert "dry-run does not take --metrics; " in refused("--dry-run", "--metrics", "a.prom")
 
 
 @pytest.mark.parametrize(
