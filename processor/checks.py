@@ -21,11 +21,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class CheckLimits:
     """The limits beyond which the checks find something.
 
-    days: how many days are checked, up to the newest one that is over. factor: how many times more or less than usual a
-    day may have. silent_events: how many events may be missing of a category or a name that has none any more.
-    rejected_percent: how many of a day's lines may be rejected. future_seconds: how far an event may be ahead.
-    session_hours: how long a session may be. user_events: how many clicks and displays a user may have on a day.
-    undisplayed_percent: how many of a day's clicks may be on articles without a display on that day.
+    days: how many days are checked, up to the newest complete day that has events. factor: a day is unusual if it has
+    more than this many times the usual number, or less than the usual number divided by it. silent_events: a category
+    or event name without events is reported if this many would be usual. rejected_percent: the percentage of a day's
+    lines that may be rejected. future_seconds: how many seconds an event may be ahead of the clock. session_hours: how
+    many hours a session may last. user_events: how many clicks and displays a user may have on a day.
+    undisplayed_percent: the percentage of a day's clicks that may be on articles without a display on that day.
     """
 
     days: int = 28
@@ -80,8 +81,8 @@ class _Scope(NamedTuple):
 def check_all(reads: Reads, limits: CheckLimits, timezone: str, now: datetime) -> Iterator[CheckResult]:
     """Yield the result of each check; raises DatabaseError.
 
-    reads: the database. limits: from which values on something is found. timezone: the zone whose days are counted.
-    now: its day is not over, so it is not checked for what is missing, nor is a later one.
+    reads: the database. limits: those beyond which something is reported. timezone: the zone whose days are counted.
+    now: the present time; its day and later days are not complete, so nothing is reported as missing from them.
     """
     today = find_day(timezone, (now - _EPOCH) // timedelta(microseconds=1))
     assert today is not None
@@ -175,7 +176,7 @@ def _find_future_events(scope: _Scope) -> Iterator[Finding]:
     now = (scope.now - _EPOCH) // timedelta(microseconds=1)
     for row in scope.reads.future_files(now + int(scope.limits.future_seconds * 1_000_000)):
         yield Finding(
-            f"{row['key']} has an event of {format_time(row['newest_at'])}, which is still to come: "
+            f"{row['key']} has an event of {format_time(row['newest_at'])}, which is in the future: "
             "ask whoever writes the file to set the clock"
         )
 
@@ -224,7 +225,7 @@ CHECKS: dict[str, tuple[Callable[[_Scope], Iterator[Finding]], str]] = {
     "categories": (_find_silent_categories, "no category fell silent"),
     "events": (_find_silent_names, "no event name fell silent"),
     "rejected": (_find_rejecting_days, "few lines were rejected"),
-    "future": (_find_future_events, "no event is still to come"),
+    "future": (_find_future_events, "no event is in the future"),
     "sessions": (_find_long_sessions, "no session is too long"),
     "users": (_find_busy_users, "no user has too many events"),
     "displays": (_find_clicks_without_display, "clicked articles were displayed on the same day"),

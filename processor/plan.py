@@ -51,8 +51,8 @@ class Changes(NamedTuple):
 def find_changes(present: Iterable[LakeFile], known: Mapping[str, KnownFile], recounts: bool = False) -> Changes:
     """Return how the files that are present in the lake differ from the checkpoint.
 
-    present: the files of the lake. known: the checkpoint. recounts: whether unchanged files are taken for changed ones,
-    as those always are whose last reading failed.
+    present: the files of the lake. known: the checkpoint. recounts: whether unchanged files count as changed; a
+    file whose last reading failed always does.
     """
     changes = Changes([], [], [], [])
     keys = set()

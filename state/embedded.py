@@ -118,7 +118,7 @@ def _translate_errors(home: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         raise EmbeddedError(
-            f"the embedded Postgres cannot run or stop in {home} ({reason}): fix that, {OTHERWISE}"
+            f"the embedded server cannot run or stop in {home} ({reason}): fix that, {OTHERWISE}"
         ) from error
 
 
@@ -147,9 +147,7 @@ def _make_database(sockets: str, name: str, lake_url: str, make: bool) -> None:
                 # psql's list of databases shows it.
                 cursor.execute(sql.SQL("comment on database {} is %s").format(sql.Identifier(name)), (lake_url,))
     except Error as error:
-        raise EmbeddedError(
-            f"the embedded Postgres fails ({find_reason(str(error))}): fix that, {OTHERWISE}"
-        ) from error
+        raise EmbeddedError(f"the embedded server fails ({find_reason(str(error))}): fix that, {OTHERWISE}") from error
     finally:
         database.close()
 

@@ -70,14 +70,14 @@ def start_server(home: Path, account: Account | None) -> str:
                     return running.sockets
             elif launched:
                 reason = find_reason((home / "log").read_text(encoding="utf-8", errors="replace"))
-                raise EmbeddedError(f"the embedded Postgres does not start ({reason}): fix that, {OTHERWISE}")
+                raise EmbeddedError(f"the embedded server does not start ({reason}): fix that, {OTHERWISE}")
             else:
                 _launch(home, account, lock)
                 launched = True
         finally:
             os.close(lock)
         time.sleep(0.02)
-    raise EmbeddedError(f"the embedded Postgres does not answer: look into {home / 'log'}, {OTHERWISE}")
+    raise EmbeddedError(f"the embedded server does not answer: look into {home / 'log'}, {OTHERWISE}")
 
 
 def stop_server(home: Path) -> None:
@@ -89,7 +89,7 @@ def stop_server(home: Path) -> None:
     try:
         while not try_lock(lock):
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"the embedded Postgres does not stop: look into {home / 'log'}, {OTHERWISE}")
+                raise EmbeddedError(f"the embedded server does not stop: look into {home / 'log'}, {OTHERWISE}")
             running = read_pid_file(home)
             if running is not None and not is_signalled:
                 is_signalled, sockets = True, running.sockets
@@ -149,7 +149,10 @@ def _make_data(home: Path, programs: Programs, account: Account | None, lock: in
     # initdb inherits the server's lock: if this process is killed, the next one waits for the end of initdb.
     made = run_as([str(programs.folder / "initdb"), *options, "-D", str(new)], account, subprocess.PIPE, lock)
     if made.returncode:
-        raise EmbeddedError(f"the embedded Postgres cannot be made ({find_reason(made.stdout)}): fix that, {OTHERWISE}")
+        reason = find_reason(made.stdout)
+        raise EmbeddedError(
+            f"the data folder of the embedded server cannot be created ({reason}): fix that, {OTHERWISE}"
+        )
     new.rename(home / "data")
 
 

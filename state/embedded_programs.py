@@ -42,7 +42,8 @@ def find_programs(data: Path) -> Programs:
             return programs
     if version is not None and version != str(PACKAGE_MAJOR):
         raise EmbeddedError(
-            f"{data} is of PostgreSQL {version}, which is missing here: make clean and run again, {OTHERWISE}"
+            f"{data} was made by PostgreSQL {version}, which is not installed here: install it; or run make clean, "
+            f"which deletes these tables, and run again; {OTHERWISE}"
         )
     raise EmbeddedError(
         f"PostgreSQL {version or f'{OLDEST_MAJOR} or newer'} is missing: "

@@ -1,4 +1,4 @@
-"""Which lake a database holds, and by which definition its lines were counted."""
+"""Which lake a database holds, and the definition under which its lines were counted."""
 
 from collections.abc import Mapping
 
@@ -26,8 +26,8 @@ def describe_other_definition(present: Mapping[str, object], definition: Mapping
     if not differing:
         return None
     return (
-        f"this database was counted with another lake.toml, which differs in {', '.join(differing)}: "
-        "pass --rebuild to count the whole lake again with this one, or use the other one"
+        f"the files in this database were counted with another lake.toml, which differs in {', '.join(differing)}: "
+        "pass --rebuild to count the whole lake again with the present lake.toml, or put the former one back"
     )
 
 

@@ -96,5 +96,7 @@ def _describe(holder: Any) -> str:
     """Return which process holds the lock, and since when, if the server shows that."""
     if holder is None:
         return "another run is at work on this database"
-    when = f" since {holder.xact_start:%Y-%m-%d %H:%M:%S %Z}" if holder.xact_start else ""
-    return f"another run ({holder.application_name}) is at work on this database{when}"
+    if holder.xact_start is None:
+        return f"another run ({holder.application_name}) is at work on this database"
+    since = f"{holder.xact_start:%Y-%m-%d %H:%M:%S %Z}"
+    return f"another run ({holder.application_name}) has been at work on this database since {since}"

@@ -59,7 +59,7 @@ def _check_all(context: Context) -> Iterator[Finding]:
     wrong = list(_find_wrong_settings(context.settings))
     yield from (Finding("settings", False, line) for line in wrong)
     if not wrong:
-        yield Finding("settings", True, "none is wrong")
+        yield Finding("settings", True, "all are valid")
     yield _run_check("lake", lambda: _check_lake(context))
     yield from _check_database(context)
     yield _run_check("disk", lambda: _check_disk(context.settings))
@@ -71,7 +71,7 @@ def _run_check(name: str, check: Callable[[], str | None]) -> Finding:
         line = check()
         return Finding(name, None if line is None else True, line or "the lake is not known")
     except (UnusedDatabaseError, NoDatabaseError):
-        return Finding(name, True, "nothing was counted yet; the first run makes it")
+        return Finding(name, True, "nothing was counted yet; the first run creates what is missing")
     except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
         return Finding(name, False, str(error))
     except OSError as error:
@@ -86,7 +86,7 @@ def _find_wrong_settings(settings: Settings) -> Iterator[str]:
         with suppress(OSError):  # of a current folder that is gone
             folder = folder.absolute()
         if not os.access(folder, os.W_OK | os.X_OK):
-            yield f"METRICS names a file in {folder}, which is not a writable folder; make it one"
+            yield f"METRICS names a file in {folder}, which is not a writable folder; create it, or make it writable"
 
 
 def _check_lake(context: Context) -> str:
@@ -159,10 +159,10 @@ def _check_roles(database: ReadOnlyDatabase) -> str:
     if missing:
         raise FailedError(
             f"role {rights['role']} may not {', nor '.join(missing)}; "
-            "run state/roles.sql as an administrator, and count as etl"
+            "run state/roles.sql as an administrator, and run as etl"
         )
     if not rights["has_bi"]:
-        return f"{rights['role']} may count"
+        return f"{rights['role']} has the rights that a run needs"
     if rights["bi_sees_state"]:
         raise FailedError("role bi sees more than it should: revoke usage on schema state from bi")
     if rights["bi_unread"]:
@@ -174,7 +174,7 @@ def _check_roles(database: ReadOnlyDatabase) -> str:
             f"row level security hides rows of {', '.join(rights['bi_misses'])} from role bi; "
             "disable it there, or make a policy for bi that is true"
         )
-    return f"{rights['role']} may count, and bi reads the tables and views and nothing else"
+    return f"{rights['role']} has the rights that a run needs, and bi reads the tables and views and nothing else"
 
 
 def _check_schema(database: ReadOnlyDatabase) -> str:
@@ -208,7 +208,7 @@ def _check_disk(settings: Settings) -> str:
     for what, (place, room) in places.items():
         folder = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise FailedError(f"{folder} is not a writable folder, and {what} is written there; make it one")
+            raise FailedError(f"{folder} is not a writable folder, and {what} is written there; make it a writable one")
         free = shutil.disk_usage(folder).free
         if free < room:
             raise FailedError(

@@ -48,7 +48,7 @@ class SparkApplication:
         Raises SparkSettingError if pyspark is not installed.
         """
         if find_spec("pyspark") is None:
-            raise SparkSettingError(f"ENGINE needs pyspark, which is not installed: {INSTALL}")
+            raise SparkSettingError(f"ENGINE needs pyspark, which is not installed; run make spark, or {INSTALL}")
         self._master = master
         self._starting = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="event-lake-")

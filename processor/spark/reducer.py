@@ -186,7 +186,7 @@ def assign_stage_tasks(job: Job, max_bytes: int) -> dict[Shard, int]:
 
 def _translate(error: Exception) -> SparkError:
     reason = find_reason(str(error))
-    advice = "run again, or without ENGINE"
+    advice = "run again, or run without ENGINE"
     if reason.startswith("ModuleNotFoundError"):
         advice = "give the executors the program's packages, as docs/spark.md says"
     return SparkError(f"Spark gave up a job ({reason}); {advice}")

@@ -341,7 +341,7 @@ def test_a_recount_is_recorded_and_one_that_did_not_end_must_be_passed_again(lak
     assert recorded_runs(database)[1][:4] == ("recount", 0, None, 1)
     execute(database, "update state.runs set ended_at = null, exit_code = null where command = 'recount'")
     shown = run("status", lake=lake, database=database).stdout
-    assert "recount, which did not end properly; the next run recounts no more of the range" in shown
+    assert "recount, which did not end properly; the rest of the range was not recounted" in shown
 
 
 def test_the_history_records_a_run_that_was_stopped_or_killed(lake: Path, database: str) -> None:

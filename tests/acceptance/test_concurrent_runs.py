@@ -25,7 +25,7 @@ from tests.support.proxies import Cut, PostgresProxy
 from tests.support.tables import Model
 from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
-BUSY = r"another run \(process (\d+) on \S+\) is at work on this database since (.{19}) UTC; wait for it to end\n"
+BUSY = r"another run \(process (\d+) on \S+\) has been at work on this database since (.{19}) UTC; wait for it to end\n"
 # A lock that the first statement that writes sessions waits for.
 SESSIONS = "lock table state.file_sessions in access exclusive mode"
 needs_pgbouncer = pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")
@@ -390,7 +390,7 @@ def test_a_run_that_shares_the_lock_waits_for_another_and_reports_it_once(
         pass
     assert len(said) == lines
     for line in said:
-        assert re.fullmatch(r"another run \(process \d+ on .*\) is at work .*; this one continues after it", line)
+        assert re.fullmatch(r"another run \(process \d+ on .*\) has been at work .*; this one continues after it", line)
 
 
 def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,9 +20,9 @@ from tests.support.watches import is_up, watch
 from tests.support.zones import zone_lake
 
 REFUSAL = (
-    "this database was counted with another lake.toml, which differs in attributes.article, attributes.category, "
-    "attributes.title, columns.session, columns.user, events.click, events.display: "
-    "pass --rebuild to count the whole lake again with this one, or use the other one"
+    "the files in this database were counted with another lake.toml, which differs in attributes.article, "
+    "attributes.category, attributes.title, columns.session, columns.user, events.click, events.display: "
+    "pass --rebuild to count the whole lake again with the present lake.toml, or put the former one back"
 )
 
 

@@ -58,7 +58,7 @@ def bad(found: dict[str, tuple[bool | None, str]]) -> dict[str, str]:
 def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Path, database: str) -> None:
     new = findings(lake, database)
     assert not bad(new)
-    assert new["schema"] == new["recorded"] == (True, "nothing was counted yet; the first run makes it")
+    assert new["schema"] == new["recorded"] == (True, "nothing was counted yet; the first run creates what is missing")
     assert execute(database, "select to_regnamespace('state')") == [(None,)]
     run(lake=lake, database=database)
     with Database(database) as at_work:
@@ -68,7 +68,9 @@ def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Pa
         assert everything(database) == before
     assert not bad(found)
     assert found["lake"][1] == f"{lake}: 1 file of {len(HEADER + CLICK)} B, read as files"
-    assert found["roles"][1] == "etl may count, and bi reads the tables and views and nothing else"
+    assert (
+        found["roles"][1] == "etl has the rights that a run needs, and bi reads the tables and views and nothing else"
+    )
     assert found["schema"][1] == f"step {max(list_migrations())}, as this program expects"
     assert f"a run is at work, process {os.getpid()} on" in found["lock"][1]
     assert findings(lake, database)["lock"] == (True, "free")
@@ -279,7 +281,7 @@ def test_rows_that_a_policy_hides_from_bi_are_reported(lake: Path, database: str
 def test_a_database_without_the_role_bi_is_right(lake: Path, database: str) -> None:
     name = database.rpartition("/")[2].partition("?")[0]
     administrate(as_role("postgres", database), "revoke all on database {} from bi", name)
-    assert findings(lake, database)["roles"] == (True, "etl may count")
+    assert findings(lake, database)["roles"] == (True, "etl has the rights that a run needs")
 
 
 @pytest.mark.parametrize(

@@ -314,7 +314,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest
             pass
         made = (home / "data" / "PG_VERSION").read_bytes()
         (home / "data" / "PG_VERSION").write_bytes(b"9\n")
-        with pytest.raises(EmbeddedError, match="is of PostgreSQL 9, which is missing here: make clean and run again"):
+        with pytest.raises(EmbeddedError, match="was made by PostgreSQL 9, which is not installed here: install it"):
             embedded.open_server("a", home).__enter__()
         (home / "data" / "PG_VERSION").write_bytes(made)
         with monkeypatch.context() as patched:
@@ -339,7 +339,7 @@ def test_data_that_was_half_made_is_made_again() -> None:
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(EmbeddedError, match=r"the embedded Postgres cannot run or stop in .*Not a directory"):
+    with pytest.raises(EmbeddedError, match=r"the embedded server cannot run or stop in .*Not a directory"):
         embedded.open_server("a", tmp_path / "file" / "server").__enter__()
 
 

@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 SERVERS = [
     pytest.param("pgbouncer", marks=pytest.mark.skipif(PROGRAM is None, reason="pgbouncer is not installed")),
-    pytest.param("postgres", marks=pytest.mark.skipif(not POSTGRES, reason="the embedded Postgres speaks no TLS")),
+    pytest.param("postgres", marks=pytest.mark.skipif(not POSTGRES, reason="the embedded server speaks no TLS")),
 ]
 
 

@@ -180,7 +180,7 @@ def test_events_of_the_future(check: Check) -> None:
     found = check(lake)
     assert found.keys() == {"future"}
     assert (
-        "2019-03-03.tsv has an event of 2019-03-05 12:00:00.000000 UTC, which is still to come"
+        "2019-03-03.tsv has an event of 2019-03-05 12:00:00.000000 UTC, which is in the future"
         in found["future"][0].says
     )
     assert check({}, CheckLimits(future_seconds=1e6)) == {}

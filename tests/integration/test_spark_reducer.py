@@ -280,7 +280,7 @@ def test_a_wrong_setting_of_the_database_is_not_tried_again(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("said", "advice"),
-    [("ValueError: x", "run again, or without ENGINE"), ("ModuleNotFoundError: x", r"docs/spark\.md")],
+    [("ValueError: x", "run again, or run without ENGINE"), ("ModuleNotFoundError: x", r"docs/spark\.md")],
 )
 def test_a_job_that_spark_gave_up_is_reported(
     application: SparkApplication, lake: Lake, said: str, advice: str
