@@ -102,7 +102,7 @@ def _read_forgotten(options: Options, refuse: Callable[[str], NoReturn]) -> tupl
     if sum(value is not None for value in (options.key, options.user, options.users)) != 1:
         refuse("forget takes one of a KEY, --user ID and --users FILE")
     if options.key is not None and options.dry_run:
-        refuse("--dry-run goes with forget --user and forget --users, not with forget KEY")
+        refuse("forget KEY does not take --dry-run; forget --user and forget --users do")
     return read_user_ids(options.user, options.users, refuse)
 
 
