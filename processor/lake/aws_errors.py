@@ -125,7 +125,7 @@ def explain_service_error(error: Any) -> ServiceError:
     elif re.search("requester.?pays|request-payer", text, re.IGNORECASE):
         cause, advice = Cause.SETTING, "whoever reads the bucket pays for it; set AWS_REQUEST_PAYER to requester"
     elif re.search("Server Side Encryption", text):
-        advice = "it is encrypted with its writer's own key (SSE-C); write it again with another kind of encryption"
+        advice = "it is encrypted with its writer's own key (SSE-C); write it with another kind of encryption"
         cause = Cause.OBJECT
     elif advice == _REGION:
         advice = _region_advice(answer, metadata, text)
