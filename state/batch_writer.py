@@ -146,7 +146,7 @@ class BatchWriter:
         next_id, _ = self._begin_batch()
         rows = "".join(user_id.replace("\\", r"\\").replace("\r", r"\r") + "\n" for user_id in user_ids)
         self._execute("create_given_users")
-        self._cur.copy_expert(self._db.queries["copy_given_users"], BytesIO(rows.encode()))
+        self._cur.copy_expert(self._db.statements["copy_given_users"], BytesIO(rows.encode()))
         counts: dict[str, int] = self._one("forget_users")._asdict()
         self._add_up(next_id, has_retracted=True)
         self._execute("analyze_users")
@@ -224,7 +224,7 @@ class BatchWriter:
 
         They are made, unless the session has those of this version of the program.
         """
-        made_by = hashlib.sha256(self._db.queries["create_new"].encode()).hexdigest()
+        made_by = hashlib.sha256(self._db.statements["create_new"].encode()).hexdigest()
         if self._has_begun:
             self._execute("clear_new")
         elif not self._one("has_new", made_by=made_by)[0]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from state.connector import Connector, close_connection, keep_server_message
 from state.errors import DatabaseError, DatabaseSettingError
 from state.postgres_errors import advise, is_temporary, shorten
-from state.queries import CONSTANTS, read_queries
+from state.read_statements import CONSTANTS, read_statements
 from state.retry import retry
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Connection:
         """Parse the URL without connecting; raises DatabaseSettingError for a wrong one."""
         self._connector = Connector(url, wait_seconds, is_read_only)
         self._warn, self._is_read_only = warn, is_read_only
-        self.queries = read_queries()
+        self.statements = read_statements()
         self._connection: connection | None = None
         self.connections = 0
         self._is_cancelled = False
@@ -187,9 +187,9 @@ class Connection:
     def execute(self, cur: "cursor", name: str, **parameters: object) -> None:
         """Execute a statement; raises psycopg2.Error.
 
-        cur: a cursor of a transaction. name: the statement's in `queries.sql`. parameters: those of the statement.
+        cur: a cursor of a transaction. name: that of a statement. parameters: those of the statement.
         """
-        cur.execute(self.queries[name], CONSTANTS | parameters)
+        cur.execute(self.statements[name], CONSTANTS | parameters)
 
     def fetch_one(self, cur: "cursor", name: str, **parameters: object) -> Any:
         """Execute a statement; return its first row, or None without one. The parameters are those of `execute`."""

@@ -64,11 +64,11 @@ class RowsInMemory:
 def copy(database: "Connection", cur: "cursor", name: str, rows: Iterable[tuple[bytes, int]]) -> None:
     """Execute a COPY with the rows of files.
 
-    database: its statements are used. cur: a cursor of the transaction. name: the statement's in `queries.sql`.
+    database: its statements are used. cur: a cursor of the transaction. name: that of a statement.
     rows: rows in COPY's text format, each block with the id of its file.
     """
     stream: Any = RowsWithFileId(rows)  # psycopg2 calls nothing but `read`
-    cur.copy_expert(database.queries[name], stream)
+    cur.copy_expert(database.statements[name], stream)
 
 
 class RowsWithFileId:

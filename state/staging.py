@@ -39,7 +39,7 @@ class Staging(NamedTuple):
     """What another process needs in order to stage rows: libpq's parameters, the password too, and the statements."""
 
     parameters: dict[str, Any]
-    queries: dict[str, str]
+    statements: dict[str, str]
 
     def __repr__(self) -> str:
         """Return nothing that a log must not show."""
@@ -48,8 +48,8 @@ class Staging(NamedTuple):
     @classmethod
     def of(cls, database: "Connection") -> "Staging":
         """Return what other processes need in order to stage rows in this database."""
-        names = ("name_partial", *(name for name in database.queries if name.startswith("stage_")))
-        return cls(database.process_parameters(), {name: database.queries[name] for name in names})
+        names = ("name_partial", *(name for name in database.statements if name.startswith("stage_")))
+        return cls(database.process_parameters(), {name: database.statements[name] for name in names})
 
     @contextmanager
     def open(self) -> Iterator["StagingConnection"]:
@@ -60,7 +60,7 @@ class Staging(NamedTuple):
             lambda: psycopg2.connect(**self.parameters), lambda error: isinstance(error, psycopg2.OperationalError)
         )
         try:
-            yield StagingConnection(made, self.queries)
+            yield StagingConnection(made, self.statements)
         finally:
             made.close()
 
@@ -68,15 +68,15 @@ class Staging(NamedTuple):
 class StagingConnection:
     """A connection that stages rows, each partial in a transaction of its own."""
 
-    def __init__(self, connection: "connection", queries: dict[str, str]) -> None:
-        self._connection, self.queries = connection, queries
+    def __init__(self, connection: "connection", statements: dict[str, str]) -> None:
+        self._connection, self.statements = connection, statements
 
     def stage(self, tables: Mapping[str, bytes]) -> StagedRows:
         """Stage the rows of a partial, in COPY's text format by their table; raises psycopg2.Error."""
         partial_id = str(uuid.uuid4())
         with self._connection, self._connection.cursor() as cur:
-            cur.execute(self.queries["name_partial"], {"partial_id": partial_id})
+            cur.execute(self.statements["name_partial"], {"partial_id": partial_id})
             for name, rows in tables.items():
-                cur.copy_expert(self.queries[f"stage_{name}"], BytesIO(rows))
-            cur.execute(self.queries["stage_partial"])
+                cur.copy_expert(self.statements[f"stage_{name}"], BytesIO(rows))
+            cur.execute(self.statements["stage_partial"])
         return StagedRows(partial_id, sum(rows.count(b"\n") for rows in tables.values()))

@@ -11,7 +11,7 @@ import pytest
 
 from state import embedded_process
 from state.database import Database
-from state.queries import read_queries
+from state.read_statements import read_statements
 from state.schema import list_migrations
 from tests.support.database_queries import everything, execute
 from tests.support.event_files import CLICK, HEADER
@@ -259,7 +259,7 @@ def test_the_trial_delays_no_run(lake: Path, database: str) -> None:
 
 
 def test_the_trial_writes_no_row() -> None:
-    tried = [statement.strip() for statement in read_queries()["try_writes"].split(";") if statement.strip()]
+    tried = [statement.strip() for statement in read_statements()["try_writes"].split(";") if statement.strip()]
     writes = [statement for statement in tried if not statement.startswith("select last_value from ")]
     assert len(writes) == len(tried) - 1
     assert [statement for statement in writes if not statement.endswith(" where false")] == []

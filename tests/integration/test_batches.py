@@ -344,7 +344,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     with Database(database) as db, db.transaction(is_fenced=False) as cur:
         db.execute(cur, "create_new", made_by="tests")
         for table, rows in make_copy_rows(partial, "UTC").items():
-            cur.copy_expert(db.queries[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
+            cur.copy_expert(db.statements[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
         found = {}
         for table in ("article_days", "user_days", "sessions", "rejected_lines"):
             cur.execute(f"select * from pg_temp.new_{table} order by 3")

@@ -21,7 +21,7 @@ from processor.lake.selection import Selection
 from processor.plan import Plan
 from state.database import Database
 from state.files import Failure
-from state.queries import CONSTANTS
+from state.read_statements import CONSTANTS
 from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import ask, execute
@@ -111,7 +111,7 @@ class Explained(Database):
 
     def execute(self, cur: cursor, name: str, **parameters: object) -> None:
         if name in WRITING + RECOUNTING + WATCHING + CHECKING:
-            for statement in re.split(r";\n", self.queries[name]):
+            for statement in re.split(r";\n", self.statements[name]):
                 cur.execute(f"explain {statement}", CONSTANTS | parameters)
                 self.plans.setdefault(name, []).extend(row[0] for row in cur.fetchall())
         super().execute(cur, name, **parameters)
@@ -280,7 +280,7 @@ def test_a_report_reads_the_checkpoint_once_for_its_state_and_looks_failed_files
             """
         )
         connection.commit()
-        cur.execute(f"explain {db.queries['read_report_state']}")
+        cur.execute(f"explain {db.statements['read_report_state']}")
         plan = [line for (line,) in cur.fetchall()]
     assert list(scans(plan)).count("lake_files") == 1
     assert any("lake_files_failed" in line for line in plan)

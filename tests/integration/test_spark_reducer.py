@@ -260,7 +260,7 @@ def test_an_unavailable_database_is_tried_several_times(
     monkeypatch.setattr(psycopg2, "connect", connect)
     monkeypatch.setattr(time, "sleep", waited.append)
     with pytest.raises(kind) if kind else nullcontext(), Staging({"host": "h"}, {"name": "q"}).open() as stage:
-        assert (stage.queries, closed) == ({"name": "q"}, [])
+        assert (stage.statements, closed) == ({"name": "q"}, [])
     assert (tried, len(waited), closed) == ([{"host": "h"}] * 5, 4, [] if kind else ["x"])
     assert all(waited)
 

@@ -8,7 +8,7 @@ import pytest
 
 from processor.plan import Plan
 from state.database import Database
-from state.queries import read_queries
+from state.read_statements import read_statements
 from tests.support.database_queries import execute
 from tests.support.event_files import CLICK, HEADER
 from tests.support.ingest import ingest_folder
@@ -18,15 +18,16 @@ from tests.support.postgres import as_role
 from tests.support.tables import Model
 
 SOURCES = sorted([ROOT / "run.py", *(ROOT / "processor").rglob("*.py"), *(ROOT / "state").rglob("*.py")])
+STATEMENTS = sorted((ROOT / "state" / "statements").glob("*.sql"))
 CALLS = {"execute", "executemany", "copy_expert", "copy_from", "mogrify", "callproc", "execute_values", "execute_batch"}
 
 
 def is_written_by_hand(node: ast.expr) -> bool:
-    """Whether an expression is a literal, a statement of `queries.sql`, a file of ours, or SQL with inserted names."""
+    """Whether an expression is a literal, a statement read from a file, a file of ours, or SQL with inserted names."""
     match node:
         case ast.Constant(value=str()):
             return True
-        case ast.Subscript(value=ast.Attribute(attr="queries")):
+        case ast.Subscript(value=ast.Attribute(attr="statements")):
             return True
         case ast.Call(func=ast.Attribute(attr="read_text"), args=[]):
             return True
@@ -87,9 +88,9 @@ def test_the_guard_sees_what_is_built(source: str) -> None:
     assert wrong_calls(source) == [1]
 
 
-@pytest.mark.parametrize("name", ["queries.sql", "schema.sql"])
-def test_no_statement_builds_another(name: str) -> None:
-    text = (ROOT / "state" / name).read_text(encoding="utf-8").lower()
+@pytest.mark.parametrize("path", [*STATEMENTS, ROOT / "state" / "schema.sql"], ids=lambda path: path.name)
+def test_no_statement_builds_another(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").lower()
     assert "execute" not in text
     assert "format(" not in text
 
@@ -99,7 +100,7 @@ def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_pa
     write_lake(tmp_path, {"a.tsv": HEADER + CLICK, "b.tsv": HEADER + CLICK})
     with Database(database) as db:
         made = re.findall(
-            r"create temporary table pg_temp\.(\w+) (\(.*?\n?\)) on commit", db.queries["create_new"], re.DOTALL
+            r"create temporary table pg_temp\.(\w+) (\(.*?\n?\)) on commit", db.statements["create_new"], re.DOTALL
         )
     assert len(made) == 13
     owner = as_role("postgres", database)
@@ -116,18 +117,18 @@ def test_tables_of_others_in_public_are_not_taken_for_ours(database: str, tmp_pa
 
 
 def test_every_temporary_table_of_a_batch_is_dropped_and_emptied() -> None:
-    queries = read_queries()
-    made = re.findall(r"create temporary table (pg_temp\.\w+)", queries["create_new"])
-    dropped = re.findall(r"pg_temp\.\w+", queries["create_new"].split(";")[0])
-    emptied = re.findall(r"pg_temp\.\w+", queries["clear_new"])
+    statements = read_statements()
+    made = re.findall(r"create temporary table (pg_temp\.\w+)", statements["create_new"])
+    dropped = re.findall(r"pg_temp\.\w+", statements["create_new"].split(";")[0])
+    emptied = re.findall(r"pg_temp\.\w+", statements["clear_new"])
     assert len(made) > 10
     assert made == dropped == emptied
 
 
 def test_every_comparison_table_replaces_its_table() -> None:
-    queries = read_queries()
-    made = set(re.findall(r"create temporary table (\w+) \(like", queries["create_comparison_tables"]))
-    replaced = re.findall(r"insert into (?:state|public)\.(\w+)", queries["apply_comparison_tables"])
+    statements = read_statements()
+    made = set(re.findall(r"create temporary table (\w+) \(like", statements["create_comparison_tables"]))
+    replaced = re.findall(r"insert into (?:state|public)\.(\w+)", statements["apply_comparison_tables"])
     assert len(made) > 5
     kept = {"restatements", "restating_files"}  # what earlier runs changed stays
     assert made - kept == set(replaced)

@@ -37,9 +37,9 @@ RUNS = (
     " run::test_another_lake_is_refused_unless_it_is_the_same_at_a_new_place postgres_errors doctor commands"
     " database_faults database_settings concurrent_runs"
 )
-# Which tests should notice a mutant of a file, or of some statements of `queries.sql`, the quick ones first: files of
-# tests, and single tests of those that take long. The first that a path begins with counts. Every file of the
-# program is named here, as a unit test checks.
+# Which tests should notice a mutant of a file, or of some statements, the quick ones first: files of tests, and single
+# tests of those that take long. The first that a path begins with counts. Every file of the program is named here, as a
+# unit test checks.
 TESTS = {
     "processor/pipeline.py": "pipeline batches verify history",
     "processor/checks.py": "checks check",
@@ -151,7 +151,7 @@ TESTS = {
     " metrics::test_a_run_exports_what_it_did rejected page forgotten_users forget_users",
     "state/connection.py": RUNS,
     "state/connector.py": RUNS,
-    "state/queries.py": RUNS,
+    "state/read_statements.py": "read_statements " + RUNS,
     "state/database.py": RUNS,
     "state/read_only_database.py": RUNS,
     "state/recorded_lake.py": RUNS,
@@ -162,6 +162,7 @@ TESTS = {
     " postgres_errors::test_a_broken_connection_has_no_sqlstate_and_is_made_again postgres_errors database_faults tls",
     "state/embedded": "embedded",
 }
+FOLDER = "state/statements/"
 STATEMENTS = {
     "apply_settings": "database_settings::test_the_settings_of_the_program_hold_in_every_transaction_and_only_there"
     " database_settings::test_every_transaction_has_the_right_mode_whatever_the_role_has_set"
@@ -247,7 +248,7 @@ def named(tests: str) -> list[tuple[str, str, str]]:
 
 def tests_of(mutant: Mutant) -> str:
     """Return the tests that should notice a mutant."""
-    if mutant.path != "state/queries.sql":
+    if not mutant.path.startswith(FOLDER):
         return next(tests for path, tests in TESTS.items() if mutant.path.startswith(path))
     before = (ROOT / mutant.path).read_bytes()[: mutant.start].decode()
     name = re.findall(r"^-- (\w+):", before, re.MULTILINE)[-1]
@@ -256,7 +257,7 @@ def tests_of(mutant: Mutant) -> str:
 
 def is_mutated(path: str) -> bool:
     """Whether there are tests that should notice a mutant of a file."""
-    return path == "state/queries.sql" or any(map(path.startswith, TESTS))
+    return path.startswith((FOLDER, *TESTS))
 
 
 def main() -> int:
