@@ -29,7 +29,7 @@ test: .venv/tests ## run the tests but the slow ones: some 6 minutes
 	@$(PYTEST) -m "not slow" $(DOCTESTS) tests
 
 test-slow: .venv/tests ## run the slow tests: histories, crashes at every statement, Spark, dbt, a browser; and more examples
-	@$(PYTEST) -m slow
+	@$(PYTEST) --dist loadgroup -m slow
 	@$(PYTEST) -m "not slow" --hypothesis-profile=thorough tests/unit
 
 test-all: test test-slow ## run all tests: some 24 minutes

@@ -36,6 +36,9 @@ os.environ["PYTHONWARNDEFAULTENCODING"] = "1"
 OTHERS = ("botocore.configloader", "botocore.utils")
 os.environ["PYTHONWARNINGS"] = ",".join(["error::EncodingWarning", *(f"ignore::EncodingWarning:{it}" for it in OTHERS)])
 
+# The JVMs of Spark live for seconds here: what their best compiler saves, it does not earn back.
+os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 
 @pytest.fixture
 def database(server: str) -> Iterator[str]:

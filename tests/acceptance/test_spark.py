@@ -23,7 +23,7 @@ from tests.support.spark_cluster import PATIENCE, Cluster, stop
 from tests.support.tables import Model
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("spark")]  # one cluster for all
 
 pytest.importorskip("pyspark")
 
