@@ -120,7 +120,8 @@ def main(argv: list[str]) -> int:
     from processor.signals import Signals, StopRequest
 
     def report_stop(signal_name: str) -> int:
-        line = f"stopped by {signal_name}{'' if console is None else console.remaining()}; {command.describe_stop()}"
+        remaining = "" if console is None else console.describe_remaining()
+        line = f"stopped by {signal_name}{remaining}; {command.describe_stop()}"
         if console is None:
             print(line, file=sys.stderr, flush=True)
         else:

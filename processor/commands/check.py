@@ -8,7 +8,7 @@ from processor.commands.context import Context
 from processor.commands.messages import warn_of_redefinition
 from processor.errors import DONE, FAILED
 from processor.formats import make_json_value
-from processor.output.console import RED
+from processor.output.run_output import RED
 
 
 def run(context: Context) -> int:
@@ -28,7 +28,7 @@ def run(context: Context) -> int:
             }
             for result in results
         ]
-        console.result(json.dumps({"ok": is_right, "checks": checks}, default=make_json_value))
+        console.print_result(json.dumps({"ok": is_right, "checks": checks}, default=make_json_value))
     else:
         for result in results:
             word, style = ("bad", RED) if result.findings else ("ok", "")

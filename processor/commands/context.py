@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from processor.command_line.settings import Settings
 from processor.lake.base import Lake
 from processor.lake.open_lake import open_lake
-from processor.output.console import Console
+from processor.output.run_output import RunOutput
 from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
@@ -23,7 +23,7 @@ class Context:
     """What every command gets."""
 
     settings: Settings
-    console: Console
+    console: RunOutput
     signals: Signals
 
     def open_lake(self) -> Lake:

@@ -15,8 +15,8 @@ from processor.commands.messages import describe_empty_lake, describe_redefiniti
 from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
-from processor.output.console import RED
 from processor.output.metrics_export import TextFile
+from processor.output.run_output import RED
 from state import embedded
 from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
 from state.read_only_database import ReadOnlyDatabase
@@ -48,7 +48,7 @@ def run(context: Context) -> int:
     is_bad = any(finding.is_right is False for finding in findings)
     if settings.prints_json:
         checks = [{"check": check, "ok": is_right, "says": line} for check, is_right, line in findings]
-        console.result(json.dumps({"ok": not is_bad, "checks": checks}))
+        console.print_result(json.dumps({"ok": not is_bad, "checks": checks}))
     else:
         for check, is_right, line in findings:
             console.show(f"{WORDS[is_right]:<4} {check:<9} {line}", RED if is_right is False else "")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from processor.output.console import Console
+from processor.output.run_output import RunOutput
 from state.store import Store
 
 PAGE, PICTURE = Path("report", "index.html"), Path("report", "click_through_rate.png")
 
 
-def draw_report(store: Store, console: Console) -> None:
+def draw_report(store: Store, console: RunOutput) -> None:
     """Draw the picture and the page unless they show the present state.
 
     A run does not fail if they cannot be written; the console then names the error.

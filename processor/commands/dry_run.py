@@ -32,7 +32,9 @@ def run(context: Context) -> int:
             "again": [file.key for file in changes.changed],
             "pruned": pruned,
         }
-        console.result(json.dumps({**keys, "gone": missing, "files_unchanged": len(changes.unchanged), "bytes": size}))
+        console.print_result(
+            json.dumps({**keys, "gone": missing, "files_unchanged": len(changes.unchanged), "bytes": size})
+        )
     else:
         for what, to_count in (("count", changes.new), ("count again", changes.changed)):
             for file in to_count:

@@ -7,7 +7,7 @@ from processor.commands.context import Context
 from processor.errors import DONE, FailedError
 from processor.formats import format_time, make_json_value
 from processor.lake.keys import escape_unstorable
-from processor.output.console import Console
+from processor.output.run_output import RunOutput
 from processor.safe_text import remove_passwords
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def run(context: Context) -> int:
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
     if settings.prints_json:
         forgotten = {"forgotten_at": forgotten_at} if what == "user" else {}
-        console.result(json.dumps({what: name, **forgotten, **explanation}, default=make_json_value))
+        console.print_result(json.dumps({what: name, **forgotten, **explanation}, default=make_json_value))
     elif forgotten_at is not None:
         console.show(f"user {name} was forgotten at {forgotten_at:%Y-%m-%d %H:%M:%S %Z}: their lines count for no user")
     else:
@@ -39,7 +39,7 @@ def run(context: Context) -> int:
     return DONE
 
 
-def show_article(console: Console, article: str, explanation: "Mapping[str, list[Row]]") -> None:
+def show_article(console: RunOutput, article: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of an article.
 
     console: prints them. article: the id. explanation: what `Reads.article` returns.
@@ -47,16 +47,16 @@ def show_article(console: Console, article: str, explanation: "Mapping[str, list
     for text in explanation["texts"]:
         console.show(f"{text['name']} of {format_time(text['at'])} in {text['file']}: {text['text']}")
     columns = ("date", "file", "displays", "clicks", "cumulative_clicks", "click_through_rate")
-    console.table(f"article_performance of {article}", columns, _parts_and_rows(explanation, columns))
+    console.print_table(f"article_performance of {article}", columns, _parts_and_rows(explanation, columns))
 
 
-def show_user(console: Console, user: str, explanation: "Mapping[str, list[Row]]") -> None:
+def show_user(console: RunOutput, user: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of a user, and which hold parts of the sessions.
 
     console: prints them. user: the id. explanation: what `Reads.user` returns.
     """
     columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
-    console.table(f"user_performance of {user}", columns, _parts_and_rows(explanation, columns))
+    console.print_table(f"user_performance of {user}", columns, _parts_and_rows(explanation, columns))
     if explanation["sessions"]:
         parts = (
             (
@@ -71,7 +71,7 @@ def show_user(console: Console, user: str, explanation: "Mapping[str, list[Row]]
         )
         console.show()
         names = ("date", "session_id", "file", "events", "first event", "last event")
-        console.table("The sessions that began then, by the files that hold parts of them", names, parts)
+        console.print_table("The sessions that began then, by the files that hold parts of them", names, parts)
 
 
 def _parts_and_rows(explanation: "Mapping[str, list[Row]]", columns: tuple[str, ...]) -> list[list[object]]:

@@ -14,7 +14,7 @@ def run(context: RunContext) -> int:
     settings, users = context.settings, {}
     if settings.user_ids:
         users = context.store.forget_users(settings.user_ids)
-        context.console.users_forgotten(users)
+        context.console.log_forgotten_users(users)
     else:
         assert settings.key is not None
         key = escape_unstorable(settings.key)
@@ -22,6 +22,6 @@ def run(context: RunContext) -> int:
             raise UnknownKeyError(describe_unknown_key(key))
         context.tally.forgotten(key)
     if settings.prints_json:
-        context.console.result(json.dumps({**users, **context.tally.summary()}))
+        context.console.print_result(json.dumps({**users, **context.tally.summary()}))
     draw_report(context.store, context.console)
     return DONE

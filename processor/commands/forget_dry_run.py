@@ -14,7 +14,7 @@ def run(context: Context) -> int:
         warn_of_redefinition(reads, context)
         users = reads.users(list(context.settings.user_ids))
     if context.settings.prints_json:
-        context.console.result(json.dumps(users))
+        context.console.print_result(json.dumps(users))
     else:
         for line in describe_users("would forget", users):
             context.console.show(line)

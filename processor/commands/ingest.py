@@ -23,18 +23,16 @@ def run(context: RunContext) -> int:
         refusal = error
     tally.stop_clock()
     console.end()
-    console.summary(tally)
+    console.log_summary(tally)
     if refusal is None and not tally.files_counted + tally.files_unchanged + tally.files_failed:
         console.warn(describe_empty_lake(context.lake, settings))
     if settings.prints_json:
-        console.result(json.dumps(tally.summary()))
-    elif console.shows_tables:
-        for table, columns, rows in context.store.reads.first_rows():
-            console.log()
-            console.table(f"The first rows of {table}:", columns, rows)
-        console.log()
+        console.print_result(json.dumps(tally.summary()))
+    else:
         psql = f"LAKE_URL={shlex.quote(context.lake.url)} make psql"
-        console.log(f"Open them:  {psql if settings.is_embedded else 'psql, with the same settings'}")
+        console.log_first_rows(
+            context.store.reads.first_rows(), psql if settings.is_embedded else "psql, with the same settings"
+        )
     draw_report(context.store, console)
     with suppress(OSError):  # the current folder was deleted, as `draw_report` reported
         console.log_report(str(PAGE.resolve()), str(PICTURE.resolve()))

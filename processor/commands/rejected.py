@@ -12,5 +12,5 @@ def run(context: Context) -> int:
     with context.open_reads(context.open_lake()) as reads:
         if key is not None and key not in reads.files():
             raise FailedError(describe_unknown_key(key))
-        context.console.rejected(reads.rejected_lines(key), context.settings.prints_tsv)
+        context.console.print_rejected_lines(reads.rejected_lines(key), context.settings.prints_tsv)
     return DONE

@@ -13,8 +13,8 @@ from processor.commands.open_run import open_run
 from processor.errors import DONE, FAILED, EventLakeError, UnknownKeyError
 from processor.formats import make_printable
 from processor.lake.base import Lake
-from processor.output.console import Console
 from processor.output.lineage_facts import RunFacts
+from processor.output.run_output import RunOutput
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from state.connection import Place
 
 
-def run_command(command: Command, settings: Settings, console: Console, signals: Signals) -> int:
+def run_command(command: Command, settings: Settings, console: RunOutput, signals: Signals) -> int:
     """Run one command and return its exit code; if it fails, one line on standard error says why.
 
     command: which command. settings: its settings. console: what prints its messages. signals: stop it.

@@ -11,7 +11,7 @@ from processor.commands.messages import describe_redefinition
 from processor.errors import DONE
 from processor.formats import format_size, make_json_value, pluralize
 from processor.lake.base import LakeError
-from processor.output.console import BOLD, RED, Console
+from processor.output.run_output import BOLD, RED, RunOutput
 from processor.plan import find_changes
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def add_rates(run: "Row") -> "Row":
     return {**run, **rates}
 
 
-def show_status(console: Console, lake_url: str, status: "Row") -> None:
+def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
     """Print the status on one screen.
 
     console: prints it. lake_url: the lake's. status: what `read_status` returns.
@@ -164,7 +164,7 @@ def run(context: Context) -> int:
             error = raised
         status = read_status(reads, known, present)
     if context.settings.prints_json:
-        context.console.result(json.dumps({"lake": lake.url, **status}, default=make_json_value))
+        context.console.print_result(json.dumps({"lake": lake.url, **status}, default=make_json_value))
     else:
         show_status(context.console, lake.url, status)
     if warning is not None:

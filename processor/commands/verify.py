@@ -13,13 +13,13 @@ def run(context: RunContext) -> int:
     settings, console, tally = context.settings, context.console, context.tally
     differences = 0
     for difference in verify(context.lake, context.store, context.plan, tally):
-        console.difference(difference)
+        console.print_difference(difference)
         differences += 1
     console.end()
     if settings.prints_json:
         read = {"files_read": tally.files_counted, "files_failed": tally.files_failed}
         lines = {"events": tally.events, "rejected": tally.rejected}
-        console.result(json.dumps({"differences": differences, **read, **lines}))
+        console.print_result(json.dumps({"differences": differences, **read, **lines}))
     if differences:
         raise FailedError(
             f"{pluralize(differences, 'difference')} from the lake: count the lake again with python run.py --rebuild"

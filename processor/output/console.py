@@ -1,34 +1,25 @@
 """What people read of a run: lines, and tables of rows."""
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
-from io import TextIOWrapper
-from numbers import Number
 from typing import TYPE_CHECKING, TextIO
 
-from processor.formats import escape_bytes, format_time, make_printable, pluralize
-from processor.listener import Listener
+from processor.formats import format_time, pluralize
 from processor.output.progress_bar import ProgressBar, start_progress_bar
-from processor.reducers.events import REASONS
+from processor.output.run_output import BOLD, RED, YELLOW, RunOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from processor.run_tally import RunTally
     from state.comparison import Difference
-    from state.files import FileVersion, RejectedLine
+    from state.files import FileVersion
 
 LEVELS = ("debug", "info", "warning", "error")
-RED, YELLOW, BOLD = "31", "33", "1"  # ANSI styles
-CELL_CHARACTERS = 40
 
 
-class Console(Listener):
-    """Prints the progress of a run to standard output, or to standard error if `--json` needs standard output.
-
-    `has_lost_output` is true once something could not be written, unless its reader had ended.
-    """
+class Console(RunOutput):
+    """Prints the progress of a run as text, with a progress bar on a terminal."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare standard output and standard error for one run.
@@ -36,30 +27,13 @@ class Console(Listener):
         json: whether to keep standard output for the result. level: one of LEVELS; lines below it are left out.
         verb: what happens to files, "counted" or "read".
         """
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):
-                # A terminal may lack some characters; a program gets UTF-8, whatever the locale is.
-                stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
-        self._verb = verb
-        self._out = sys.stderr if json else sys.stdout
+        super().__init__(json, verb)
         self._level = LEVELS.index(level)
         self._progress_bar: ProgressBar | None = None
-        self._left: int | None = None
-        self.has_lost_output = False
 
-    @property
-    def shows_tables(self) -> bool:
-        """Whether tables are printed after a run."""
-        return self._prints("info")
-
-    def log(self, line: str = "", style: str = "") -> None:
+    def log(self, line: str) -> None:
         """Print one line about the progress of the run."""
-        if self._prints("info"):
-            self._print(line, self._out, style)
-
-    def show(self, line: str = "", style: str = "") -> None:
-        """Print one line that the user asked for, whatever the level."""
-        self._print(line, self._out, style)
+        self._log(line)
 
     def warn(self, line: str) -> None:
         """Print one line on standard error, of something that may pass by itself."""
@@ -70,35 +44,7 @@ class Console(Listener):
         """Print one line on standard error, of something that failed."""
         self._print(line, sys.stderr, RED)
 
-    def result(self, line: str) -> None:
-        """Print the one line that `--json` promises on standard output."""
-        self._write(line, sys.stdout)
-
-    def _prints(self, level: str) -> bool:
-        return LEVELS.index(level) >= self._level
-
-    def _print(self, line: str, stream: TextIO, style: str) -> None:
-        text = make_printable(line)
-        self._write(f"\x1b[{style}m{text}\x1b[0m" if style and takes_colours(stream) else text, stream)
-
-    def _write(self, line: str, stream: TextIO) -> None:
-        if self._progress_bar is not None:
-            self._progress_bar.hide()
-        try:
-            print(line, file=stream, flush=True)
-        except OSError as error:
-            self.drop_output(stream, error)
-
-    def drop_output(self, stream: TextIO, error: OSError) -> None:
-        """Write no more to a stream that cannot be written; the run continues."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        if isinstance(error, BrokenPipeError):
-            return  # its reader has ended, as `| head` does
-        self.has_lost_output = True
-        if stream is sys.stdout:
-            self.error(f"standard output cannot be written ({error.strerror}); send it to a place with room")
-
-    def difference(self, difference: "Difference") -> None:
+    def print_difference(self, difference: "Difference") -> None:
         """Print how a row differs from the lake."""
         row = f"{difference.table} {' '.join(map(str, difference.key))}"
         wanted, found = difference.wanted, difference.found
@@ -118,17 +64,6 @@ class Console(Listener):
         )
         self.show(f"{row}: {'; '.join(differing)}")
 
-    def remaining(self) -> str:
-        """Return how many files are left, as the end of a sentence; empty before the run knows."""
-        if self._left is None:
-            return ""
-        return f" with {pluralize(self._left, 'file')} left to {'read' if self._verb == 'read' else 'count'}"
-
-    def begin(self, files: int, size: int) -> None:
-        """Start the progress bar."""
-        self._left = files
-        self._progress_bar = start_progress_bar(files, size)
-
     def read(self, size: int) -> None:
         """Move the progress bar on."""
         if self._progress_bar is not None:
@@ -147,50 +82,27 @@ class Console(Listener):
         """Print that the contribution of a file was retracted."""
         self.log(f"forgotten {key}")
 
-    def users_forgotten(self, users: "Mapping[str, int]") -> None:
+    def log_forgotten_users(self, users: "Mapping[str, int]") -> None:
         """Print what was deleted with users, in numbers by the names of `Store.forget_users`."""
         for line in describe_users("forgotten", users):
             self.log(line)
-
-    def rejected(self, lines: "Iterable[RejectedLine]", tsv: bool) -> None:
-        """Print rejected lines with their reasons: for people, or as TSV."""
-        if tsv:
-            self._write("FILE\tLINE_NUMBER\tREASON\tLINE", self._out)
-        for line in lines:
-            if tsv:
-                cells = (escape_bytes(line.key.encode()), str(line.line_number), line.reason, escape_bytes(line.raw))
-                self._write("\t".join(cells), self._out)
-            else:
-                self.show(f"{line.key}, line {line.line_number}: {REASONS[line.reason]}")
-                self.show(f"    {line.raw.decode(errors='backslashreplace')}")
 
     def failed(self, key: str, error: str) -> None:
         """Print why a file failed."""
         self._print_file(f"not {self._verb} {key}: {error}", is_error=True)
 
-    def _print_file(self, line: str, is_error: bool = False) -> None:
-        """Print the line of a file that is done."""
-        if self._left is not None:
-            self._left -= 1
-        if self._progress_bar is not None:
-            self._progress_bar.set_files_left(self._left or 0)
-        if is_error:
-            self.error(line)
-        else:
-            self.log(line)
-
     def end(self) -> None:
-        """Remove the progress bar, however the run ended."""
+        """Remove the progress bar."""
         if self._progress_bar is not None:
             self._progress_bar.hide()
             self._progress_bar = None
 
-    def summary(self, tally: "RunTally") -> None:
+    def log_summary(self, tally: "RunTally") -> None:
         """Print in one line what the run did."""
         if not tally.files_counted and not tally.files_failed and not tally.files_forgotten:
             are = "is" if tally.files_unchanged == 1 else "are"
             files = pluralize(tally.files_unchanged, "file")
-            self.log(f"Nothing new: {files} {are} counted already ({tally.seconds:.1f} s).", BOLD)
+            self._log(f"Nothing new: {files} {are} counted already ({tally.seconds:.1f} s).", BOLD)
             return
         counted = f"{pluralize(tally.events, 'event')}, {pluralize(tally.rejected, 'line')} rejected"
         parts = [
@@ -201,26 +113,48 @@ class Console(Listener):
             parts.append(f"{tally.files_forgotten:,} forgotten")
         if tally.files_failed:
             parts.append(f"{tally.files_failed:,} failed")
-        self.log(f"Done: {', '.join(parts)}, in {tally.seconds:.1f} s.", BOLD)
+        self._log(f"Done: {', '.join(parts)}, in {tally.seconds:.1f} s.", BOLD)
+
+    def log_first_rows(
+        self, tables: Iterable[tuple[str, Sequence[str], Iterable[Sequence[object]]]], psql: str
+    ) -> None:
+        """Print the first rows of tables, and how to open them; the parameters are those of `RunOutput`."""
+        if self._prints("info"):
+            for name, columns, rows in tables:
+                self.show()
+                self.print_table(f"The first rows of {name}:", columns, rows)
+            self.show()
+            self.show(f"Open them:  {psql}")
 
     def log_report(self, page: str, picture: str) -> None:
         """Print where the report is."""
         self.log(f"Page:       {page}")
         self.log(f"Picture:    {picture}")
 
-    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Print rows under their columns; each cell is on one line, and cut if it is long.
+    def _report_begin(self, files: int, size: int) -> None:
+        self._progress_bar = start_progress_bar(files, size)
 
-        title: the line above them. columns: their names. rows: a value for each column.
-        """
-        rows = list(rows)
-        cells = [list(columns), *([_format_cell(value) for value in row] for row in rows)]
-        width = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        right = [all(isinstance(row[column], Number | None) for row in rows) for column in range(len(columns))]
-        self.show(title, BOLD)
-        for line in cells:
-            aligned = [cell.rjust(width[i]) if right[i] else cell.ljust(width[i]) for i, cell in enumerate(line)]
-            self.show("  " + "  ".join(aligned).rstrip())
+    def _prints(self, level: str) -> bool:
+        return LEVELS.index(level) >= self._level
+
+    def _log(self, line: str, style: str = "") -> None:
+        if self._prints("info"):
+            self._print(line, self._out, style)
+
+    def _print_file(self, line: str, is_error: bool = False) -> None:
+        """Print the line of a file that is done."""
+        self._count_file_done()
+        if self._progress_bar is not None:
+            self._progress_bar.set_files_left(self._files_left or 0)
+        if is_error:
+            self.error(line)
+        else:
+            self.log(line)
+
+    def _write(self, line: str, stream: TextIO) -> None:
+        if self._progress_bar is not None:
+            self._progress_bar.hide()
+        super()._write(line, stream)
 
 
 def describe_users(verb: str, users: "Mapping[str, int]") -> list[str]:
@@ -239,20 +173,5 @@ def describe_users(verb: str, users: "Mapping[str, int]") -> list[str]:
     return lines
 
 
-def takes_colours(stream: TextIO) -> bool:
-    """Whether a stream takes colours: a terminal that knows them, and whose user has not set NO_COLOR."""
-    return (
-        isinstance(stream, TextIOWrapper)
-        and stream.isatty()
-        and os.environ.get("TERM") != "dumb"
-        and not os.environ.get("NO_COLOR")
-    )
-
-
 def _format_column(name: str, value: object) -> str:
     return format_time(value) if name.endswith("_at") and isinstance(value, int) else str(value)
-
-
-def _format_cell(value: object) -> str:
-    text = "" if value is None else f"{value:.4g}" if isinstance(value, float) else make_printable(str(value))
-    return text if len(text) <= CELL_CHARACTERS else f"{text[: CELL_CHARACTERS - 1]}…"

@@ -6,38 +6,28 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from processor.output.console import Console
+from processor.output.run_output import RunOutput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from processor.run_tally import RunTally
     from state.comparison import Difference
     from state.files import FileVersion
 
 
-class JsonLog(Console):
-    """A console that writes JSON lines: `time`, `level`, `event`, and details."""
+class JsonLog(RunOutput):
+    """Writes the progress of a run as JSON lines: `time`, `level`, `event`, and details."""
 
     def __init__(self, json: bool = False, level: str = "info", verb: str = "counted") -> None:
         """Prepare a log for one run. The parameters are those of `Console`."""
-        super().__init__(json, level, verb)
+        super().__init__(json, verb)
         self._logger = logging.Logger("run", level.upper())  # noqa: LOG001 one for each run, known to nobody else
-        self._logger.addHandler(_LineHandler(self))
+        self._logger.addHandler(_LineHandler(lambda line: self._write(line, sys.stderr)))
 
-    @property
-    def shows_tables(self) -> bool:
-        """Never, as a table is not a line of JSON."""
-        return False
-
-    def write(self, line: str) -> None:
-        """Write a line to standard error."""
-        self._write(line, sys.stderr)
-
-    def log(self, line: str = "", style: str = "") -> None:  # noqa: ARG002
+    def log(self, line: str) -> None:
         """Log a line that is meant for people."""
-        if line:
-            self._log_line(logging.DEBUG, "said", message=line)
+        self._log_line(logging.DEBUG, "said", message=line)
 
     def warn(self, line: str) -> None:
         """Log something that may pass by itself."""
@@ -46,11 +36,6 @@ class JsonLog(Console):
     def error(self, line: str) -> None:
         """Log something that failed."""
         self._log_line(logging.ERROR, "error", message=line)
-
-    def begin(self, files: int, size: int) -> None:
-        """Log how many files and bytes are about to be ingested."""
-        self._left = files
-        self._log_line(logging.INFO, "begin", files=files, bytes=size)
 
     def ingested(self, version: "FileVersion") -> None:
         """Log what a file held."""
@@ -64,7 +49,7 @@ class JsonLog(Console):
         """Log that the contribution of a file was retracted."""
         self._log_line(logging.INFO, "forgotten", file=key)
 
-    def users_forgotten(self, users: "Mapping[str, int]") -> None:
+    def log_forgotten_users(self, users: "Mapping[str, int]") -> None:
         """Log what was deleted with users, in numbers by the names of `Store.forget_users`."""
         self._log_line(logging.INFO, "users forgotten", **users)
 
@@ -72,22 +57,32 @@ class JsonLog(Console):
         """Log why a file failed."""
         self._log_file(logging.ERROR, "failed", file=key, error=error)
 
-    def difference(self, difference: "Difference") -> None:
+    def print_difference(self, difference: "Difference") -> None:
         """Log how a row differs from the lake."""
         self._log_line(logging.ERROR, "difference", **difference._asdict())
 
-    def summary(self, tally: "RunTally") -> None:
+    def log_summary(self, tally: "RunTally") -> None:
         """Log what the run did."""
         self._log_line(logging.INFO, "done", **tally.summary())
+
+    def log_first_rows(
+        self, tables: "Iterable[tuple[str, Sequence[str], Iterable[Sequence[object]]]]", psql: str
+    ) -> None:
+        """Log nothing, as a table is not a line of JSON."""
 
     def log_report(self, page: str, picture: str) -> None:
         """Log where the report is."""
         self._log_line(logging.DEBUG, "report", page=page, picture=picture)
 
+    def end(self) -> None:
+        """Remove nothing, as every line stays."""
+
+    def _report_begin(self, files: int, size: int) -> None:
+        self._log_line(logging.INFO, "begin", files=files, bytes=size)
+
     def _log_file(self, level: int, name: str, **about: object) -> None:
         """Log a line about a file that is done."""
-        if self._left is not None:
-            self._left -= 1
+        self._count_file_done()
         self._log_line(level, name, **about)
 
     def _log_line(self, level: int, name: str, /, **about: object) -> None:
@@ -95,11 +90,11 @@ class JsonLog(Console):
 
 
 class _LineHandler(logging.Handler):
-    def __init__(self, log: JsonLog) -> None:
+    def __init__(self, write: "Callable[[str], None]") -> None:
         super().__init__()
-        self._log = log
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": when, "level": record.levelname.lower(), "event": record.msg, **vars(record)["about"]}
-        self._log.write(json.dumps(line, default=str))  # this escapes all but ASCII, so no byte controls a terminal
+        self._write(json.dumps(line, default=str))  # this escapes all but ASCII, so no byte controls a terminal

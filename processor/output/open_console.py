@@ -3,9 +3,10 @@
 from processor.environment import read_setting
 from processor.errors import SettingError
 from processor.output.console import LEVELS, Console
+from processor.output.run_output import RunOutput
 
 
-def open_console(prints_json: bool, verb: str = "counted") -> Console:
+def open_console(prints_json: bool, verb: str = "counted") -> RunOutput:
     """Return the console or the log that LOG_FORMAT and LOG_LEVEL ask for; raises SettingError.
 
     verb: what the command does to files, in its messages.

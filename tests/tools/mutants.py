@@ -64,6 +64,7 @@ TESTS = {
     "processor/commands/verify.py": "verify commands",
     "processor/commands/watch.py": "watch",
     "processor/commands/": "commands",
+    "processor/output/run_output.py": "listener_port unwritable_output rejected commands secrets",
     "processor/output/console.py": "listener_port unwritable_output rejected commands run secrets forget_users",
     "processor/output/json_log.py": "json_log listener_port",
     "processor/output/lineage": "lineage listener_port lineage_events",

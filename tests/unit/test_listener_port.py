@@ -155,15 +155,17 @@ def test_the_tally_counts_every_event_once(names: list[str]) -> None:
 
 @pytest.mark.parametrize("make", [Console, JsonLog])
 @given(files=st.lists(st.sampled_from(FILE_DONE), max_size=6), others=st.data())
-def test_a_console_knows_how_many_files_are_left(make: type[Console], files: list[str], others: st.DataObject) -> None:
+def test_an_output_knows_how_many_files_are_left(
+    make: type[Console | JsonLog], files: list[str], others: st.DataObject
+) -> None:
     console = make(level="error")
     with redirect_stderr(io.StringIO()):
-        assert console.remaining() == ""
+        assert console.describe_remaining() == ""
         console.begin(len(files), 99)
         for done, name in enumerate(files):
             for other in others.draw(st.lists(BETWEEN, max_size=2)):
                 getattr(console, other)(*EVENTS[other])
             left = len(files) - done
-            assert console.remaining() == f" with {left} file{'' if left == 1 else 's'} left to count"
+            assert console.describe_remaining() == f" with {left} file{'' if left == 1 else 's'} left to count"
             getattr(console, name)(*EVENTS[name])
-    assert console.remaining() == " with 0 files left to count"
+    assert console.describe_remaining() == " with 0 files left to count"

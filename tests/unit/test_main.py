@@ -67,7 +67,7 @@ def test_main_reports_what_a_signal_stopped(
 ) -> None:
 
     def stopped(_: object, _settings: object, console: Console, _signals: Signals) -> int:
-        monkeypatch.setattr(console, "remaining", lambda: " with 3 files left")
+        monkeypatch.setattr(console, "describe_remaining", lambda: " with 3 files left")
         raise StopRequest("SIGTERM")
 
     monkeypatch.setattr("processor.commands.run_command.run_command", stopped)
