@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from processor.command_line.command_options import DATABASE, LAKE, Options
 from processor.command_line.command_registry import COMMANDS, Command
-from processor.errors import DONE, EXIT_CODES, FAILED, SettingError
+from processor.errors import DONE, EXIT_CODES, FAILED
 
 if TYPE_CHECKING:
     from processor.command_line.settings import Settings
@@ -29,16 +29,13 @@ class Parser(argparse.ArgumentParser):
         """End the program with one line."""
         for pattern, safe in REPEATED_VALUES:
             message = pattern.sub(safe, message)
-        from processor.output.console import Console
+        from processor.command_line.read_log_settings import read_log_settings
         from processor.output.open_console import open_console
         from processor.safe_text import remove_passwords
 
-        line = f"{remove_passwords(message)}; see python {self.prog} --help"
-        try:
-            console = open_console(False)
-        except SettingError:
-            console = Console()
-        console.error(line)
+        # This may be the message of a wrong setting of the log itself; its default counts then.
+        log = read_log_settings(lambda _: None)
+        open_console(log, prints_json=False).error(f"{remove_passwords(message)}; see python {self.prog} --help")
         self.exit(2)
 
     def print_help(self, file: object = None) -> None:  # noqa: ARG002
@@ -136,15 +133,7 @@ def main(argv: list[str]) -> int:
             command = COMMANDS[settings.command]
             from processor.output.open_console import open_console
 
-            try:
-                console = open_console(settings.prints_json, command.verb)
-            except SettingError as error:
-                if not command.reports_all_errors:
-                    make_parser().error(str(error))
-                from processor.output.console import Console
-
-                settings = settings.with_error(str(error))
-                console = Console(settings.prints_json)
+            console = open_console(settings.log, settings.prints_json, command.verb)
             from processor.commands.run_command import run_command
 
             try:

@@ -12,6 +12,7 @@ from processor.command_line.command_options import ARTICLE, ENGINE, FORGOTTEN_US
 from processor.command_line.command_registry import Command
 from processor.command_line.read_check_limits import read_check_limits
 from processor.command_line.read_definition import DEFAULT_FILE, read_definition
+from processor.command_line.read_log_settings import read_log_settings
 from processor.command_line.read_numbers import read_decimal, read_whole
 from processor.command_line.read_user_ids import read_user_ids
 from processor.command_line.settings import Settings
@@ -63,6 +64,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         selection=Selection(options.since, options.until),
         limits=limits,
         check_limits=read_check_limits(report),
+        log=read_log_settings(report),
         lake_settings=lake_settings,
         is_relocated=options.relocated,
         prints_json=options.json,

@@ -1,7 +1,7 @@
 """The settings of one command, as everything below the command line gets them."""
 
 import datetime
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from processor.batches import Limits
 from processor.checks import CheckLimits
@@ -9,6 +9,7 @@ from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection
 from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Target
+from processor.output.open_console import LogSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,9 @@ class Settings:
     command: its name in `COMMANDS`. lake_settings: how the lake's files are read, and what their lines mean.
     database_url: a libpq URI; if empty, libpq's own variables apply. is_embedded: the database is on the program's own
     server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer.
-    engine: Spark's master; if empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
-    limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something. errors: a line
-    for each wrong setting, for the command that reports them all; the first one ends the other commands.
+    limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something. log: what is
+    logged, and how. errors: a line for each wrong setting, for the command that reports them all; the first one ends
+    the other commands.
     """
 
     command: str
@@ -36,6 +37,7 @@ class Settings:
     selection: Selection
     limits: Limits
     check_limits: CheckLimits
+    log: LogSettings
     is_relocated: bool = False
     prints_json: bool = False
     # of the command that ingests
@@ -56,7 +58,3 @@ class Settings:
     user_ids: tuple[str, ...] = field(default=(), repr=False)
     prints_tsv: bool = False
     errors: tuple[str, ...] = ()
-
-    def with_error(self, line: str) -> "Settings":
-        """Return the same settings, with one more error."""
-        return replace(self, errors=(*self.errors, line))

@@ -1,24 +1,29 @@
-"""Opens the console or the log that LOG_FORMAT and LOG_LEVEL ask for."""
+"""Opens the console or the JSON log, as the settings of the log choose."""
 
-from processor.environment import read_setting
-from processor.errors import SettingError
-from processor.output.console import LEVELS, Console
+from dataclasses import dataclass
+
+from processor.output.console import Console
 from processor.output.run_output import RunOutput
 
+FORMATS = ("text", "json")
 
-def open_console(prints_json: bool, verb: str = "counted") -> RunOutput:
-    """Return the console or the log that LOG_FORMAT and LOG_LEVEL ask for; raises SettingError.
 
-    verb: what the command does to files, in its messages.
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """The settings of the log: the lowest of LEVELS that is logged, and one of FORMATS."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+def open_console(log: LogSettings, prints_json: bool, verb: str = "counted") -> RunOutput:
+    """Return the console, or the JSON log.
+
+    log: chooses between them. prints_json: whether to keep standard output for the result. verb: what the command does
+    to files, in its messages.
     """
-    level = read_setting("LOG_LEVEL", "info")
-    form = read_setting("LOG_FORMAT", "text")
-    if level not in LEVELS:
-        raise SettingError(f"LOG_LEVEL must be one of {', '.join(LEVELS)}")
-    if form == "text":
-        return Console(prints_json, level, verb)
-    if form != "json":
-        raise SettingError("LOG_FORMAT must be text or json")
+    if log.format == "text":
+        return Console(prints_json, log.level, verb)
     from processor.output.json_log import JsonLog
 
-    return JsonLog(prints_json, level, verb)
+    return JsonLog(prints_json, log.level, verb)

@@ -105,6 +105,7 @@ TESTS = {
     "processor/backoff.py": "watch_schedule sqs",
     "processor/command_line/read_user_ids.py": "read_user_ids",
     "processor/command_line/read_check_limits.py": "options",
+    "processor/command_line/read_log_settings.py": "options doctor",
     "processor/command_line/read_numbers.py": "options setting_values",
     "processor/command_line/read_definition.py": "read_definition",
     "processor/lake/sqs.py": "sqs",
