@@ -12,7 +12,7 @@ class Listener:
     def listed(self, unchanged: int) -> None:
         """The lake was listed; `unchanged` of its files have the fingerprint that was ingested."""
 
-    def begin(self, files: int, size: int) -> None:
+    def started(self, files: int, size: int) -> None:
         """`files` files of `size` bytes in total are about to be ingested."""
 
     def read(self, size: int) -> None:
@@ -47,9 +47,9 @@ class Listeners(Listener):
         for listener in self._listeners:
             listener.listed(unchanged)
 
-    def begin(self, files: int, size: int) -> None:
+    def started(self, files: int, size: int) -> None:
         for listener in self._listeners:
-            listener.begin(files, size)
+            listener.started(files, size)
 
     def read(self, size: int) -> None:
         for listener in self._listeners:

@@ -47,7 +47,7 @@ def ingest(files: list[LakeFile], lake: Lake, store: Store, plan: Plan, listener
     Raises LakeError, DatabaseError and BusyError; what was committed before stays.
     """
     failed = set[str]()
-    listener.begin(len(files), sum(file.size for file in files))
+    listener.started(len(files), sum(file.size for file in files))
     with plan.open_reducer(lake, files) as reducer:
         for batch in make_batches(files, reducer, listener, plan.limits):
             for results in ingest_batch(batch, store, listener, plan.recounts):

@@ -52,7 +52,7 @@ def fill(
     keeps: whether files may contribute what they did; otherwise the first that must raises FailedError.
     Raises LakeError, DatabaseError and BusyError.
     """
-    listener.begin(len(present), sum(file.size for file in present))
+    listener.started(len(present), sum(file.size for file in present))
     kept = [
         KeptFile(known[key], None)
         for key in known.keys() - {file.key for file in present}

@@ -4,18 +4,17 @@ import json
 import time
 from collections import Counter
 
-from processor.listener import Listener, Listeners
+from processor.listener import Listener
 from state.files import FileVersion
 
 
-class RunTally(Listeners):
-    """Adds up what a run does, and informs other listeners.
+class RunTally(Listener):
+    """Adds up what a run does.
 
     What `--json` prints, `state.runs`, the metrics and the console's last line all follow from it.
     """
 
-    def __init__(self, *listeners: Listener) -> None:
-        super().__init__(*listeners)
+    def __init__(self) -> None:
         self.files_counted = self.files_unchanged = self.files_failed = self.files_forgotten = 0
         self.events = self.rejected = self.bytes = 0
         self.reasons = Counter[str]()  # rejected lines by the code of the reason
@@ -49,27 +48,21 @@ class RunTally(Listeners):
 
     def listed(self, unchanged: int) -> None:
         self.files_unchanged = unchanged
-        super().listed(unchanged)
 
     def read(self, size: int) -> None:
         self.bytes += size
-        super().read(size)
 
     def ingested(self, version: FileVersion) -> None:
         self.files_counted += 1
         self.events += version.events
         self.rejected += version.rejected
         self.reasons.update(version.reasons)
-        super().ingested(version)
 
     def unchanged(self, key: str) -> None:
         self.files_unchanged += 1
-        super().unchanged(key)
 
     def forgotten(self, key: str) -> None:
         self.files_forgotten += 1
-        super().forgotten(key)
 
     def failed(self, key: str, error: str) -> None:
         self.files_failed += 1
-        super().failed(key, error)

@@ -11,6 +11,7 @@ from processor.ingest_batch import Results, ingest_batch, record_results
 from processor.lake.base import ChangedError, Lake, LakeError, LakeFile
 from processor.lake.keys import escape_unstorable
 from processor.lake.notifications import Notifications
+from processor.listener import Listener
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
 from processor.reducing.reducer import Reducer
@@ -44,6 +45,7 @@ class Watch:
         plan: Plan,
         interval: float,
         tally: RunTally,
+        listener: Listener,
         draw: Callable[[], None],
         after_turn: Callable[[float], None],
     ) -> None:
@@ -52,12 +54,14 @@ class Watch:
         lake: where the files are. store: the database. notifications: name files that arrive. plan: how files are
         reduced, and which.
         interval: seconds between two listings of the whole lake, and the fewest seconds between two drawings.
-        tally: is informed of everything. draw: draws the report.
+        tally: what the run did until now, which the database records whenever the lock is released.
+        listener: is informed of everything, and informs the tally. draw: draws the report.
         after_turn: called with the seconds that a turn took, when its work is done and the lock is still held.
         """
         self._lake, self._store, self._notifications, self._plan = lake, store, notifications, plan
-        self._interval, self._tally, self._draw, self._after_turn = interval, tally, draw, after_turn
-        self._backoff = Backoff(tally.warn, "watch continues")
+        self._interval, self._tally, self._listener = interval, tally, listener
+        self._draw, self._after_turn = draw, after_turn
+        self._backoff = Backoff(listener.warn, "watch continues")
         self._locked_at = time.monotonic()
         self._listing_at = self._drawing_at = 0.0
         self._listed: list[str] = []
@@ -110,7 +114,7 @@ class Watch:
             known = selection.of(self._store.reads.files())
             self._has_started = True
             changes = find_changes(present, known)
-            self._tally.listed(unchanged=len(changes.unchanged))
+            self._listener.listed(unchanged=len(changes.unchanged))
             clear_stale_errors(changes, known, self._store)
             self._ingest(changes.to_ingest)
         for key in self._failed.keys() - {file.key for file in changes.to_ingest}:
@@ -156,10 +160,10 @@ class Watch:
     def _ingest_until_interrupted(self, reducer: Reducer, files: list[LakeFile]) -> list[LakeFile]:
         """Ingest files until another run had the lock; return those that are new or changed after that run."""
         done = 0
-        for batch in make_batches(files, reducer, self._tally, self._plan.limits):
+        for batch in make_batches(files, reducer, self._listener, self._plan.limits):
             if done and time.monotonic() > self._locked_at + HOLD_LOCK_SECONDS and self._offer_lock():
                 return self._find_changed(files[done:])
-            for results in ingest_batch(batch, self._store, self._tally):
+            for results in ingest_batch(batch, self._store, self._listener):
                 self._record(results)
             done += len(batch)
         return []
@@ -170,7 +174,7 @@ class Watch:
         settled = [(file, result) for file, result in results if not isinstance(result, ChangedError)]
         for file in changed:
             self._changed.postpone(file, time.monotonic())
-        record_results(settled, self._store, self._tally)
+        record_results(settled, self._store, self._listener)
         for file, result in settled:
             if isinstance(result, Exception):
                 self._failed.postpone(file, time.monotonic())

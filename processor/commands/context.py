@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from processor.command_line.settings import Settings
 from processor.lake.base import Lake
 from processor.lake.open_lake import open_lake
+from processor.listener import Listener
 from processor.output.run_output import RunOutput
 from processor.plan import Plan
 from processor.reducing.reducer import OpenReducer
@@ -53,12 +54,14 @@ class RunContext(Context):
     """What a command gets that takes the run lock.
 
     store: the database, whose lock is held and whose run is recorded. tally: what the run did, which the history of
-    runs keeps. record_turn: called by a watch with the seconds that a turn took.
+    runs keeps. listener: is informed of the run, and informs the tally, the console, the metrics and the lineage.
+    record_turn: called by a watch with the seconds that a turn took.
     """
 
     lake: Lake
     store: Store
     tally: RunTally
+    listener: Listener
     open_reducer: OpenReducer
     record_turn: Callable[[float], None]
 

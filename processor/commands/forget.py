@@ -20,7 +20,7 @@ def run(context: RunContext) -> int:
         key = escape_unstorable(settings.key)
         if not context.store.forget(key):
             raise UnknownKeyError(describe_unknown_key(key))
-        context.tally.forgotten(key)
+        context.listener.forgotten(key)
     if settings.prints_json:
         context.console.print_result(json.dumps({**users, **context.tally.summary()}))
     draw_report(context.store, context.console)

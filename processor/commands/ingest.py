@@ -18,7 +18,7 @@ def run(context: RunContext) -> int:
     settings, console, tally = context.settings, context.console, context.tally
     refusal = None
     try:
-        (rebuild if settings.rebuilds else pipeline.run)(context.lake, context.store, context.plan, tally)
+        (rebuild if settings.rebuilds else pipeline.run)(context.lake, context.store, context.plan, context.listener)
     except PruneError as error:
         refusal = error
     tally.stop_clock()

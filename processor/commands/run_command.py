@@ -13,6 +13,7 @@ from processor.commands.open_run import open_run
 from processor.errors import DONE, FAILED, EventLakeError, UnknownKeyError
 from processor.formats import make_printable
 from processor.lake.base import Lake
+from processor.listener import Listeners
 from processor.output.lineage_facts import RunFacts
 from processor.output.run_output import RunOutput
 from processor.reducing.reducer import OpenReducer
@@ -81,7 +82,8 @@ def _run_recorded(
     lineage: "Lineage | None",
 ) -> int:
     """Run a command that takes the lock; `state.runs` keeps what it did, however it ends."""
-    tally = RunTally(*filter(None, (context.console, metrics, lineage)))
+    tally = RunTally()
+    listener = Listeners(tally, *filter(None, (context.console, metrics, lineage)))
     store = Store(database)
 
     def record_turn(seconds: float) -> None:
@@ -97,6 +99,7 @@ def _run_recorded(
         lake,
         store,
         tally,
+        listener,
         open_reducer,
         record_turn,
     )

@@ -12,7 +12,7 @@ def run(context: RunContext) -> int:
     """Read the whole lake again and name every row of the tables that differs from it."""
     settings, console, tally = context.settings, context.console, context.tally
     differences = 0
-    for difference in verify(context.lake, context.store, context.plan, tally):
+    for difference in verify(context.lake, context.store, context.plan, context.listener):
         console.print_difference(difference)
         differences += 1
     console.end()

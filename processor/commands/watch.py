@@ -21,6 +21,7 @@ def run(context: RunContext) -> int:
             context.plan,
             settings.interval_seconds,
             tally,
+            context.listener,
             lambda: draw_report(context.store, console),
             context.record_turn,
         )

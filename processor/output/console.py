@@ -131,7 +131,7 @@ class Console(RunOutput):
         self.log(f"Page:       {page}")
         self.log(f"Picture:    {picture}")
 
-    def _report_begin(self, files: int, size: int) -> None:
+    def _report_start(self, files: int, size: int) -> None:
         self._progress_bar = start_progress_bar(files, size)
 
     def _prints(self, level: str) -> bool:

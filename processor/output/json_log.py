@@ -77,7 +77,7 @@ class JsonLog(RunOutput):
     def end(self) -> None:
         """Remove nothing, as every line stays."""
 
-    def _report_begin(self, files: int, size: int) -> None:
+    def _report_start(self, files: int, size: int) -> None:
         self._log_line(logging.INFO, "begin", files=files, bytes=size)
 
     def _log_file(self, level: int, name: str, **about: object) -> None:

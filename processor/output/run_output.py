@@ -118,10 +118,10 @@ class RunOutput(Listener, ABC):
                 self.show(f"{line.key}, line {line.line_number}: {REASONS[line.reason]}")
                 self.show(f"    {line.raw.decode(errors='backslashreplace')}")
 
-    def begin(self, files: int, size: int) -> None:
+    def started(self, files: int, size: int) -> None:
         """Report how many files and bytes are about to be ingested, and count the files from now on."""
         self._files_left = files
-        self._report_begin(files, size)
+        self._report_start(files, size)
 
     def describe_remaining(self) -> str:
         """Return how many files are left, as the end of a sentence; empty before the run knows."""
@@ -139,7 +139,7 @@ class RunOutput(Listener, ABC):
             self.error(f"standard output cannot be written ({error.strerror}); send it to a place with room")
 
     @abstractmethod
-    def _report_begin(self, files: int, size: int) -> None:
+    def _report_start(self, files: int, size: int) -> None:
         """Report how many files and bytes are about to be ingested."""
 
     def _count_file_done(self) -> None:

@@ -225,7 +225,7 @@ def test_files_read_ahead_do_not_undo_another_run(
         db.record_run(place.url)
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()
-        watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, lambda: None, lambda _: None)
+        watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):
             watching.run()
     states.append(counted(database))

@@ -153,7 +153,7 @@ class Scene:
         """Run the watch; `steps` are executed while it waits for notifications."""
         self.notifications = ScriptedNotifications(self.clock, list(steps))
         self.watch = Watch(
-            self.lake, self.store, self.notifications, Plan(**plan), INTERVAL, self.tally, self.draw,
+            self.lake, self.store, self.notifications, Plan(**plan), INTERVAL, self.tally, self.tally, self.draw,
             self.batches.append,
         )  # fmt: skip
         with pytest.raises(ends):

@@ -24,7 +24,7 @@ ERROR = "it is broken; write it again"
 # Every event of the port, with its values.
 EVENTS: dict[str, tuple[Any, ...]] = {
     "listed": (3,),
-    "begin": (5, 99),
+    "started": (5, 99),
     "read": (10,),
     "ingested": (VERSION,),
     "committed": (0.5,),
@@ -44,7 +44,7 @@ LINES = {
     "warn": "the database is slow",
 }
 OBJECTS: dict[str, object] = {
-    "begin": {"level": "info", "event": "begin", "files": 5, "bytes": 99},
+    "started": {"level": "info", "event": "begin", "files": 5, "bytes": 99},
     "ingested": {"level": "info", "event": "counted", "file": "a.tsv", "events": 4, "rejected": 2},
     "unchanged": {"level": "info", "event": "same", "file": "b.tsv"},
     "forgotten": {"level": "info", "event": "forgotten", "file": "c.tsv"},
@@ -77,7 +77,7 @@ class Kind(NamedTuple):
 KINDS = {
     "nobody": Kind(lambda _: Listener(), {}, lambda *_: []),
     "Listeners": Kind(lambda other: Listeners(Listener(), other), PASSED_ON, lambda _, other, __: other.effects),
-    "RunTally": Kind(lambda other: RunTally(Listener(), other), PASSED_ON, lambda _, other, __: other.effects),
+    "RunTally": Kind(lambda _: RunTally(), {}, lambda *_: []),
     "Console": Kind(lambda _: Console(), dict(LINES), lambda _, __, text: list(text.splitlines())),
     "Console with --json": Kind(lambda _: Console(json=True), dict(LINES), lambda _, __, text: list(text.splitlines())),
     "JsonLog": Kind(lambda _: JsonLog(), OBJECTS, lambda _, __, text: [parse(line) for line in text.splitlines()]),
@@ -161,7 +161,7 @@ def test_an_output_knows_how_many_files_are_left(
     console = make(level="error")
     with redirect_stderr(io.StringIO()):
         assert console.describe_remaining() == ""
-        console.begin(len(files), 99)
+        console.started(len(files), 99)
         for done, name in enumerate(files):
             for other in others.draw(st.lists(BETWEEN, max_size=2)):
                 getattr(console, other)(*EVENTS[other])

@@ -77,7 +77,7 @@ def test_lines_push_the_bar_down(terminal: Terminal, now: list[float], monkeypat
     for name in ("stdout", "stderr"):
         monkeypatch.setattr(f"sys.{name}", terminal)
     console = Console()
-    console.begin(2, 1000)
+    console.started(2, 1000)
     console.warn("a line")
     now[0] += 1
     console.read(500)
