@@ -8,7 +8,6 @@ from processor.commands.context import Context
 from processor.commands.messages import warn_of_redefinition
 from processor.errors import DONE, FAILED
 from processor.formats import make_json_value
-from processor.output.run_output import RED
 
 
 def run(context: Context) -> int:
@@ -31,8 +30,7 @@ def run(context: Context) -> int:
         console.print_result(json.dumps({"ok": is_right, "checks": checks}, default=make_json_value))
     else:
         for result in results:
-            word, style = ("bad", RED) if result.findings else ("ok", "")
-            console.show(f"{word:<4} {result.name:<10} {_describe(result)}", style)
+            console.show_check(result.name, not result.findings, _describe(result))
     return DONE if is_right else FAILED
 
 

@@ -1,4 +1,4 @@
-"""Checks what a run needs, one thing after another: each finding is a line that says what is right, or what to do."""
+"""Checks what a run needs, one thing after another: each diagnosis is a line that says what is right, or what to do."""
 
 import json
 import os
@@ -16,13 +16,11 @@ from processor.errors import DONE, FAILED, FailedError
 from processor.formats import format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
 from processor.output.metrics_export import TextFile
-from processor.output.run_output import RED
 from state import embedded
 from state.errors import DatabaseError, EmbeddedError, NoDatabaseError, UnusedDatabaseError
 from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
 
-WORDS = {True: "ok", False: "bad", None: "?"}
 # Bytes: a report takes some megabytes; a lake in the embedded server takes more.
 REPORT_BYTES, SERVER_BYTES = 100_000_000, 1_000_000_000
 RIGHTS = {
@@ -33,7 +31,7 @@ RIGHTS = {
 }
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """The result of one check: its name, whether it passed (None if that is unknown), and a line about it."""
 
     check: str
@@ -44,39 +42,39 @@ class Finding(NamedTuple):
 def run(context: Context) -> int:
     """Check everything that a run needs, and return the exit code. Nothing changes, and no lock is taken."""
     settings, console = context.settings, context.console
-    findings = list(_check_all(context))
-    is_bad = any(finding.is_right is False for finding in findings)
+    diagnoses = list(_check_all(context))
+    is_bad = any(diagnosis.is_right is False for diagnosis in diagnoses)
     if settings.prints_json:
-        checks = [{"check": check, "ok": is_right, "says": line} for check, is_right, line in findings]
+        checks = [{"check": check, "ok": is_right, "says": line} for check, is_right, line in diagnoses]
         console.print_result(json.dumps({"ok": not is_bad, "checks": checks}))
     else:
-        for check, is_right, line in findings:
-            console.show(f"{WORDS[is_right]:<4} {check:<9} {line}", RED if is_right is False else "")
+        for diagnosis in diagnoses:
+            console.show_check(*diagnosis)
     return FAILED if is_bad else DONE
 
 
-def _check_all(context: Context) -> Iterator[Finding]:
+def _check_all(context: Context) -> Iterator[Diagnosis]:
     wrong = list(_find_wrong_settings(context.settings))
-    yield from (Finding("settings", False, line) for line in wrong)
+    yield from (Diagnosis("settings", False, line) for line in wrong)
     if not wrong:
-        yield Finding("settings", True, "all are valid")
+        yield Diagnosis("settings", True, "all are valid")
     yield _run_check("lake", lambda: _check_lake(context))
     yield from _check_database(context)
     yield _run_check("disk", lambda: _check_disk(context.settings))
 
 
-def _run_check(name: str, check: Callable[[], str | None]) -> Finding:
-    """Return the finding of a check: the line that `check` returns, or its error; None is unknown."""
+def _run_check(name: str, check: Callable[[], str | None]) -> Diagnosis:
+    """Return the diagnosis of a check: the line that `check` returns, or its error; None is unknown."""
     try:
         line = check()
-        return Finding(name, None if line is None else True, line or "the lake is not known")
+        return Diagnosis(name, None if line is None else True, line or "the lake is not known")
     except (UnusedDatabaseError, NoDatabaseError):
-        return Finding(name, True, "nothing was counted yet; the first run creates what is missing")
+        return Diagnosis(name, True, "nothing was counted yet; the first run creates what is missing")
     except (DatabaseError, EmbeddedError, FailedError, LakeError) as error:
-        return Finding(name, False, str(error))
+        return Diagnosis(name, False, str(error))
     except OSError as error:
         where = error.filename or "the current folder"
-        return Finding(name, False, f"{where} cannot be read ({error.strerror}); make it readable")
+        return Diagnosis(name, False, f"{where} cannot be read ({error.strerror}); make it readable")
 
 
 def _find_wrong_settings(settings: Settings) -> Iterator[str]:
@@ -109,7 +107,7 @@ def _check_lake(context: Context) -> str:
     return line if (warning := lake.describe_weak_fingerprints()) is None else f"{line}; {warning}"
 
 
-def _check_database(context: Context) -> Iterator[Finding]:
+def _check_database(context: Context) -> Iterator[Diagnosis]:
     lake = None
     with suppress(LakeError):  # reported already
         lake = context.open_lake()
@@ -121,16 +119,16 @@ def _check_database(context: Context) -> Iterator[Finding]:
     }
     try:
         with _open_database(lake, context) as database:
-            finding = _run_check("database", lambda: _check_server(database))
-            yield finding
-            if finding.is_right:
+            diagnosis = _run_check("database", lambda: _check_server(database))
+            yield diagnosis
+            if diagnosis.is_right:
                 yield from (_run_check(name, partial(check, database)) for name, check in checks.items())
                 return
     except NoDatabaseError:
-        yield Finding("database", True, "an embedded server, which the first run makes")
+        yield Diagnosis("database", True, "an embedded server, which the first run makes")
     except (DatabaseError, EmbeddedError, FailedError) as error:
-        yield Finding("database", False, str(error))
-    yield from (Finding(name, None, "there is no database to check") for name in checks)
+        yield Diagnosis("database", False, str(error))
+    yield from (Diagnosis(name, None, "there is no database to check") for name in checks)
 
 
 @contextmanager

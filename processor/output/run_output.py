@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from state.files import RejectedLine
 
 RED, YELLOW, BOLD = "31", "33", "1"  # ANSI styles
+CHECK_WORDS = {True: "ok", False: "bad", None: "?"}
 CELL_CHARACTERS = 40
 
 
@@ -87,6 +88,13 @@ class RunOutput(Listener, ABC):
     def show(self, line: str = "", style: str = "") -> None:
         """Print one line that the user asked for, whatever the level."""
         self._print(line, self._out, style)
+
+    def show_check(self, name: str, is_right: bool | None, line: str) -> None:
+        """Print what a check says.
+
+        name: the check's. is_right: whether it found nothing wrong; None if that is unknown. line: what it says.
+        """
+        self.show(f"{CHECK_WORDS[is_right]:<4} {name:<10} {line}", RED if is_right is False else "")
 
     def print_result(self, line: str) -> None:
         """Print the one line that `--json` promises on standard output."""

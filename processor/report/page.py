@@ -23,7 +23,7 @@ from processor.report.charts import (
     draw_session_lengths,
     draw_sparkline,
 )
-from processor.report.findings import describe_change, describe_restatements, find_findings
+from processor.report.headlines import describe_change, describe_restatements, write_headlines
 from processor.report.page_data import MOST_LINES, Article, Overview
 from processor.report.rates import Counts
 from processor.report.summary import Summary, find_whole_periods
@@ -72,10 +72,10 @@ def render_page(overview: Overview) -> str:
             failed=overview.failed,
             newest=overview.newest,
             restated=overview.restated,
-            findings=[
-                finding.replace(" %", "\N{NO-BREAK SPACE}%")
-                for finding in (
-                    *(find_findings(summary, overview.changed_article) if summary else ()),
+            headlines=[
+                headline.replace(" %", "\N{NO-BREAK SPACE}%")
+                for headline in (
+                    *(write_headlines(summary, overview.changed_article) if summary else ()),
                     *describe_restatements(overview.restated),
                 )
             ],

@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element
 
 from processor.report.axes import CHARACTER_PIXELS
 from processor.report.category_chart import Scale, draw_category, draw_mark, find_marks, find_scale
-from processor.report.findings import find_findings
 from processor.report.formats import format_days, format_rate, name_panels, shorten
+from processor.report.headlines import write_headlines
 from processor.report.summary import Panel, Summary
 from processor.report.svg import LIGHT, STYLE, add, fill_in_colors, make_svg, to_text
 
@@ -78,7 +78,7 @@ def draw_header(summary: Summary | None, timezone: str) -> Element:
     if summary is None:
         add(svg, "text", "Nothing to show yet: no display and no click has been counted.", class_="said", x=EDGE, y=y)
     else:
-        for line in (_sum_up(summary, timezone), *find_findings(summary)):
+        for line in (_sum_up(summary, timezone), *write_headlines(summary)):
             for part in textwrap.wrap(line, MAX_COLUMNS):
                 add(svg, "text", part, class_="said", x=EDGE, y=y)
                 y += 20

@@ -77,7 +77,7 @@ def test_another_definition_is_refused_until_a_rebuild(lake: Path, database: str
     for words in (["rejected"], ["explain", "a1"], ["--dry-run", "--rebuild"]):
         done = run(*words, lake=lake, database=database, LAKE_DEFINITION=other)
         assert (done.returncode, done.stderr) == (0, ""), words
-    assert f"bad  recorded  {REFUSAL}" in run("doctor", lake=lake, database=database, LAKE_DEFINITION=other).stdout
+    assert f"bad  recorded   {REFUSAL}" in run("doctor", lake=lake, database=database, LAKE_DEFINITION=other).stdout
     model.compare(database)
     assert run("--rebuild", lake=lake, database=database, LAKE_DEFINITION=other).returncode == 0
     Model(definition=OTHER).check(database, contents(lake))
@@ -156,7 +156,7 @@ def test_a_wrong_file_ends_every_command_but_doctor(lake: Path, database: str, t
         assert done.stderr.startswith(f"{path}: [columns] timestamp is missing; write it as in")
     done = run("doctor", lake=lake, database=database, LAKE_DEFINITION=str(path))
     assert done.returncode == 1
-    assert f"bad  settings  {path}: [columns] timestamp is missing" in done.stdout
+    assert f"bad  settings   {path}: [columns] timestamp is missing" in done.stdout
 
 
 def test_the_recorded_definition_is_what_differs_from_the_assignments(lake: Path, database: str, other: str) -> None:

@@ -88,7 +88,7 @@ TESTS = {
     "processor/report/axes.py": "category_chart charts",
     "processor/report/category_chart.py": "category_chart",
     "processor/report/charts.py": "charts page",
-    "processor/report/findings.py": "findings",
+    "processor/report/headlines.py": "headlines",
     "processor/report/formats.py": "report_formats",
     "processor/report/page.py": "page",
     "processor/report/page.html": "page",

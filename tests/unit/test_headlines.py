@@ -5,17 +5,17 @@ from decimal import Decimal
 
 import pytest
 
-from processor.report.findings import describe_change, describe_restatements, find_findings
+from processor.report.headlines import describe_change, describe_restatements, write_headlines
 from processor.report.page_data import ChangedArticle, RestatedDay
 from processor.report.summary import CategoryDay, summarize
 from tests.support.category_days import day
 
 
 def found(*some: CategoryDay, article: ChangedArticle | None = None) -> list[str]:
-    """The findings in some rows."""
+    """The headlines in some rows."""
     summary = summarize(some)
     assert summary is not None
-    return find_findings(summary, article)
+    return write_headlines(summary, article)
 
 
 def test_the_leader_and_the_last_are_named_with_their_uncertainty() -> None:

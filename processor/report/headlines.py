@@ -18,10 +18,10 @@ from processor.report.rates import Counts, difference_interval, wilson_interval
 from processor.report.summary import FIRM_DISPLAYS, Step, Summary
 
 
-def find_findings(summary: Summary, changed_article: ChangedArticle | None = None) -> list[str]:
+def write_headlines(summary: Summary, changed_article: ChangedArticle | None = None) -> list[str]:
     """Return sentences about the categories, the last day, and the article that changed most, as far as known."""
-    findings = [_compare_categories(summary), _compare_days(summary), _name_article(summary, changed_article)]
-    return [finding for finding in findings if finding]
+    headlines = [_compare_categories(summary), _compare_days(summary), _name_article(summary, changed_article)]
+    return [headline for headline in headlines if headline]
 
 
 def describe_restatements(restated: Sequence[RestatedDay]) -> list[str]:
