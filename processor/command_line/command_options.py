@@ -14,13 +14,18 @@ class Option:
         """Take the parameters of `ArgumentParser.add_argument`."""
         self.names, self._about = names, about
 
+    @property
+    def dest(self) -> str:
+        """The field of `Options` that it fills."""
+        return self.names[0].lstrip("-").replace("-", "_")
+
     def add_to(self, parser: argparse.ArgumentParser) -> None:
         """Let the parser take this option."""
         parser.add_argument(*self.names, **self._about)
 
     def value(self, options: "Options") -> object:
         """Return the value of this option."""
-        return getattr(options, self.names[0].lstrip("-").replace("-", "_"))
+        return getattr(options, self.dest)
 
     def __str__(self) -> str:
         """Return its name, as the command line takes it."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from processor import cli
 from processor.batches import LIMITS, Limits
 from processor.checks import CheckLimits
 from processor.command_line import read_settings
+from processor.command_line.command_options import DATABASE, LAKE, Options
+from processor.command_line.command_registry import COMMANDS
 from processor.lake.selection import Selection
 from processor.output.console import Console
 from processor.output.json_log import JsonLog
@@ -51,6 +54,11 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
         return only
 
     return line
+
+
+def test_every_option_fills_a_field_and_every_field_has_an_option() -> None:
+    options = [option for command in COMMANDS.values() for option in (LAKE, DATABASE, *command.options)]
+    assert {option.dest for option in options} == {field.name for field in fields(Options)} - {"command"}
 
 
 def test_without_arguments_the_lake_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
