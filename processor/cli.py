@@ -130,14 +130,14 @@ def main(argv: list[str]) -> int:
     try:
         with signals:
             settings = parse_settings(argv)
-            command = COMMANDS[settings.command]
+            command = settings.command
             from processor.output.open_console import open_console
 
             console = open_console(settings.log, settings.prints_json, command.verb)
             from processor.commands.run_command import run_command
 
             try:
-                code = run_command(command, settings, console, signals)
+                code = run_command(settings, console, signals)
             finally:
                 console.end()
     except StopRequest as signal_name:

@@ -11,16 +11,11 @@ __all__ = [
     "EventLakeError",
     "FailedError",
     "SettingError",
-    "UnknownKeyError",
 ]
 
 
 class FailedError(EventLakeError):
     """The command did not do what it was asked for."""
-
-
-class UnknownKeyError(FailedError):
-    """No file is known by the given key, which may be the id of a user who is forgotten: no table may hold it."""
 
 
 class SettingError(EventLakeError):

@@ -52,7 +52,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         engine = engine or read_setting("ENGINE")
     database_url = read_setting("DATABASE_URL") if options.database is None else options.database
     return Settings(
-        command=command.name,
+        command=command,
         lake_url=read_setting("LAKE_URL") if options.lake is None else options.lake,
         database_url=database_url,
         is_embedded=not database_url and not any(os.environ.get(variable) for variable in LIBPQ_VARIABLES),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from processor.batches import Limits
 from processor.checks import CheckLimits
+from processor.command_line.command_registry import Command
 from processor.lake.base import LakeSettings
 from processor.lake.selection import Selection
 from processor.output.lineage_facts import LineageTarget
@@ -16,15 +17,16 @@ from processor.output.open_console import LogSettings
 class Settings:
     """The settings of one command.
 
-    command: its name in `COMMANDS`. lake_settings: how the lake's files are read, and what their lines mean.
+    command: which one. lake_settings: how the lake's files are read, and what their lines mean.
     database_url: a libpq URI; if empty, libpq's own variables apply. is_embedded: the database is on the program's own
     server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer.
+    engine: Spark's master; if empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
     limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something. log: what is
     logged, and how. errors: a line for each wrong setting, for the command that reports them all; the first one ends
     the other commands.
     """
 
-    command: str
+    command: Command
     lake_url: str
     lake_settings: LakeSettings
     database_url: str = field(repr=False)

@@ -4,8 +4,8 @@ import json
 
 from processor.commands.context import RunContext
 from processor.commands.draw_report import draw_report
-from processor.commands.messages import describe_unknown_key
-from processor.errors import DONE, UnknownKeyError
+from processor.commands.messages import UnknownKeyError
+from processor.errors import DONE
 from processor.lake.keys import escape_unstorable
 
 
@@ -19,7 +19,7 @@ def run(context: RunContext) -> int:
         assert settings.key is not None
         key = escape_unstorable(settings.key)
         if not context.store.forget(key):
-            raise UnknownKeyError(describe_unknown_key(key))
+            raise UnknownKeyError(key)
         context.listener.forgotten(key)
     if settings.prints_json:
         context.console.print_result(json.dumps({**users, **context.tally.summary()}))

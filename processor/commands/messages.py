@@ -1,8 +1,8 @@
-"""Messages that more than one command has."""
+"""Messages and errors that more than one command has."""
 
 from processor.command_line.settings import Settings
 from processor.commands.context import Context
-from processor.errors import EventLakeError
+from processor.errors import EventLakeError, FailedError
 from processor.lake.base import Lake, LakeError
 from processor.lake.keys import SUFFIXES
 from processor.safe_text import remove_passwords
@@ -28,9 +28,12 @@ def describe_empty_lake(lake: Lake, settings: Settings) -> str:
     return f"{lake.url} holds no lake files ({', '.join(SUFFIXES)}); check LAKE_URL if that is wrong"
 
 
-def describe_unknown_key(key: str) -> str:
-    """Return the message for a key that names no known file; the key may be a URL that was given in the wrong place."""
-    return f"no file {remove_passwords(key)} is known; a key is a path below the lake's URL"
+class UnknownKeyError(FailedError):
+    """No file is known by the given key, which may be the id of a user who is forgotten: no table may hold it."""
+
+    def __init__(self, key: str) -> None:
+        shown = remove_passwords(key)  # it may be a URL that was given in the wrong place
+        super().__init__(f"no file {shown} is known; a key is a path below the lake's URL")
 
 
 def describe_redefinition(reads: Reads, settings: Settings) -> str | None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from processor.command_line.command_registry import Command
 from processor.commands.choose_reducer import choose_reducer
 from processor.commands.context import Context
 from processor.lake.base import Lake
@@ -15,10 +14,10 @@ from state.errors import DatabaseSettingError
 
 
 @contextmanager
-def open_run(command: Command, context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReducer]]:
+def open_run(context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReducer]]:
     """Open the database with its lock held and the run recorded, and the function that opens the reducer.
 
-    command: the command of the run. context: its settings, console and signals. lake: the lake that it ingests.
+    Parameters: `context` is what the command got, `lake` is the lake that it ingests.
     Raises DatabaseError, BusyError, EmbeddedError and SparkError.
     """
     settings = context.settings
@@ -31,14 +30,14 @@ def open_run(command: Command, context: Context, lake: Lake) -> Iterator[tuple[D
                     "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
                 )
             url = stack.enter_context(embedded.open_server(lake.url))
-        database = Database(url, settings.wait_seconds, context.console.warn, is_shared=command.stays_up)
+        database = Database(url, settings.wait_seconds, context.console.warn, is_shared=settings.command.stays_up)
         context.signals.call_on_signal(database.cancel)
         stack.enter_context(database)
         database.record_run(
             lake.url,
             settings.is_relocated,
             lambda: next(lake.list_files(), None),
-            command.name,
+            settings.command.name,
             lake.settings.definition.changes(),
             settings.rebuilds,
         )

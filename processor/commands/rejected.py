@@ -1,8 +1,8 @@
 """`run.py rejected`: shows the rejected lines."""
 
 from processor.commands.context import Context
-from processor.commands.messages import describe_unknown_key
-from processor.errors import DONE, FailedError
+from processor.commands.messages import UnknownKeyError
+from processor.errors import DONE
 from processor.lake.keys import escape_unstorable
 
 
@@ -11,6 +11,6 @@ def run(context: Context) -> int:
     key = None if context.settings.key is None else escape_unstorable(context.settings.key)
     with context.open_reads(context.open_lake()) as reads:
         if key is not None and key not in reads.files():
-            raise FailedError(describe_unknown_key(key))
+            raise UnknownKeyError(key)
         context.console.print_rejected_lines(reads.rejected_lines(key), context.settings.prints_tsv)
     return DONE

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from processor.command_line.command_registry import Command
 from processor.command_line.settings import Settings
 from processor.commands.context import Context, RunContext
-from processor.commands.messages import describe_failure
+from processor.commands.messages import UnknownKeyError, describe_failure
 from processor.commands.open_run import open_run
-from processor.errors import DONE, FAILED, EventLakeError, UnknownKeyError
+from processor.errors import DONE, FAILED, EventLakeError
 from processor.formats import make_printable
 from processor.lake.base import Lake
 from processor.listener import Listeners
@@ -29,18 +28,18 @@ if TYPE_CHECKING:
     from state.connection import Place
 
 
-def run_command(command: Command, settings: Settings, console: RunOutput, signals: Signals) -> int:
-    """Run one command and return its exit code; if it fails, one line on standard error says why.
+def run_command(settings: Settings, console: RunOutput, signals: Signals) -> int:
+    """Run the command that the settings name, and return its exit code; if it fails, a line on standard error says why.
 
-    command: which command. settings: its settings. console: what prints its messages. signals: stop it.
+    settings: of the command. console: what prints its messages. signals: stop it.
     """
     context = Context(settings, console, signals)
     with _open_lineage(context) as lineage:
-        if settings.metrics is None or not command.takes_lock:
-            return _run(command, context, None, lineage)
+        if settings.metrics is None or not settings.command.takes_lock:
+            return _run(context, None, lineage)
         from processor.commands.export_metrics import run_with_metrics
 
-        return run_with_metrics(context, lambda metrics: _run(command, context, metrics, lineage))
+        return run_with_metrics(context, lambda metrics: _run(context, metrics, lineage))
 
 
 @contextmanager
@@ -60,20 +59,20 @@ def _open_lineage(context: Context) -> Iterator["Lineage | None"]:
             context.console.error(problem)
 
 
-def _run(command: Command, context: Context, metrics: "Metrics | None", lineage: "Lineage | None") -> int:
+def _run(context: Context, metrics: "Metrics | None", lineage: "Lineage | None") -> int:
+    command = context.settings.command
     try:
         if not command.takes_lock:
             return command.load()(context)
         lake = context.open_lake()
-        with open_run(command, context, lake) as (database, open_reducer):
-            return _run_recorded(command, context, lake, database, open_reducer, metrics, lineage)
+        with open_run(context, lake) as (database, open_reducer):
+            return _run_recorded(context, lake, database, open_reducer, metrics, lineage)
     except EventLakeError as error:
         context.console.error(describe_failure(error, context.settings))
         return error.exit_code
 
 
 def _run_recorded(
-    command: Command,
     context: Context,
     lake: Lake,
     database: Database,
@@ -106,12 +105,12 @@ def _run_recorded(
     code, error = FAILED, None
     try:
         if lineage is not None:
-            _start_lineage(lineage, command, run_context, database.place())
+            _start_lineage(lineage, run_context, database.place())
         if metrics is not None:
             from processor.output.metrics import RunCounters
 
             metrics.registry.register(RunCounters(store.reads.all_runs(), tally))
-        code = command.load()(run_context)
+        code = context.settings.command.load()(run_context)
     except BaseException as raised:
         code = raised.exit_code if isinstance(raised, EventLakeError) else FAILED
         error = make_printable(_describe_end(raised))
@@ -123,7 +122,7 @@ def _run_recorded(
     return code
 
 
-def _start_lineage(lineage: "Lineage", command: Command, context: RunContext, place: "Place") -> None:
+def _start_lineage(lineage: "Lineage", context: RunContext, place: "Place") -> None:
     """Send that a run starts; a database that does not say what its tables are fails no run."""
     from processor.output.lineage import describe_problem
 
@@ -132,6 +131,7 @@ def _start_lineage(lineage: "Lineage", command: Command, context: RunContext, pl
     except DatabaseError as error:
         context.console.error(describe_problem(str(error)))
         return
+    command = context.settings.command
     lineage.start(RunFacts(uuid4(), command.name, command.stays_up, context.lake.url, place, tables))
 
 

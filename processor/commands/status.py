@@ -95,13 +95,15 @@ def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
     run = status["last_run"]
     if run:
         begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
-        if run["ended_at"] is None and run["command"] == "watch":
+        # An earlier release may have recorded a command that no longer exists.
+        command = COMMANDS.get(run["command"], COMMANDS["count"])
+        if run["ended_at"] is None and command.stays_up:
             at = run["started_at"] + timedelta(seconds=run["seconds"])
-            line("Last run", f"{begun}: watch, which has not ended; it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}")
+            then = f"it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}"
+            line("Last run", f"{begun}: {run['command']}, which has not ended; {then}")
             line("", _describe_work(run))
         elif run["ended_at"] is None:
-            then = COMMANDS.get(run["command"], COMMANDS["count"]).describe_stop()
-            line("Last run", f"{begun}: {run['command']}, which did not end properly; {then}")
+            line("Last run", f"{begun}: {run['command']}, which did not end properly; {command.describe_stop()}")
         else:
             ended = "" if run["exit_code"] is None else f", exit code {run['exit_code']}"
             line("Last run", f"{begun}: {run['command']}, {run['seconds']:.1f} s{ended}")

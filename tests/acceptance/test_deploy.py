@@ -61,7 +61,7 @@ def test_the_service_runs_the_program_once(service: RawConfigParser, monkeypatch
     monkeypatch.setenv("LAKE_URL", "/lake")
     python, program, *arguments = shlex.split(service["Service"]["ExecStart"])
     assert (python, program) == ("/opt/event-lake/.venv/bin/python", "/opt/event-lake/run.py")
-    assert parse_settings(arguments).command == "count"
+    assert parse_settings(arguments).command.name == "count"
     assert service["Service"]["Type"] == "oneshot"
     assert service["Service"]["SuccessExitStatus"] == str(BUSY)
 
@@ -73,7 +73,7 @@ def test_kubernetes_accepts_the_cron_job(version: str) -> None:
 
 def test_kubernetes_runs_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_URL", "/lake")
-    assert parse_settings(CONTAINER["args"]).command == "count"
+    assert parse_settings(CONTAINER["args"]).command.name == "count"
     documents = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert all(f"| `{variable['name']}` |" in documents for variable in CONTAINER["env"])
 

@@ -126,7 +126,7 @@ def test_every_help_has_an_example_that_parses(name: str, monkeypatch: pytest.Mo
     epilog = parser.epilog or ""
     (example,) = re.findall(r"python run\.py ?([^)\n]*)", epilog)
     monkeypatch.setenv("DATABASE_URL", "x")
-    assert cli.parse_settings(example.split()).command in (name, "count")
+    assert cli.parse_settings(example.split()).command.name in (name, "count")
     for action in parser._actions:
         assert action.help or isinstance(action, argparse._SubParsersAction), action
 

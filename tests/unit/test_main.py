@@ -66,7 +66,7 @@ def test_main_reports_what_a_signal_stopped(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
 
-    def stopped(_: object, _settings: object, console: Console, _signals: Signals) -> int:
+    def stopped(_: object, console: Console, _signals: Signals) -> int:
         monkeypatch.setattr(console, "describe_remaining", lambda: " with 3 files left")
         raise StopRequest("SIGTERM")
 
@@ -94,7 +94,7 @@ def test_doctor_runs_whatever_the_log_settings_are(
 ) -> None:
     wrong: list[tuple[str, ...]] = []
 
-    def performed(_: object, options: settings.Settings, console: Console, _signals: object) -> int:
+    def performed(options: settings.Settings, console: Console, _signals: object) -> int:
         wrong.append(options.errors)
         assert type(console) is Console
         return 1

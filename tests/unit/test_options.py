@@ -64,7 +64,7 @@ def test_every_option_fills_a_field_and_every_field_has_an_option() -> None:
 def test_without_arguments_the_lake_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_URL", "s3://b/l/")
     options = cli.parse_settings([])
-    assert (options.lake_url, options.database_url, options.command) == ("s3://b/l/", "postgresql://h/d", "count")
+    assert (options.lake_url, options.database_url, options.command.name) == ("s3://b/l/", "postgresql://h/d", "count")
     names = ("rebuilds", "recounts", "prunes", "prunes_all", "is_relocated", "prints_json", "prints_tsv", "is_embedded")
     assert {name: getattr(options, name) for name in names} == dict.fromkeys(names, False)
     assert (options.engine, options.metrics, options.wait_seconds, options.errors) == ("", None, 60.0, ())
@@ -90,14 +90,14 @@ def test_an_option_overrides_its_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(("command", "words"), COUNTING.items())
 def test_a_lake_is_counted_in_three_ways(command: str, words: list[str]) -> None:
     options = cli.parse_settings(words)
-    assert (options.command, options.rebuilds) == (command, command == "rebuild")
+    assert (options.command.name, options.rebuilds) == (command, command == "rebuild")
     assert cli.parse_settings([*words, "--prune"]).prunes
     assert cli.parse_settings([*words, "--prune-all"]).prunes_all
 
 
 def test_a_dry_run_of_a_rebuild_is_a_dry_run() -> None:
     options = cli.parse_settings(["--dry-run", "--rebuild"])
-    assert (options.command, options.rebuilds) == ("dry-run", True)
+    assert (options.command.name, options.rebuilds) == ("dry-run", True)
 
 
 def test_a_rebuild_of_some_files_is_refused(refused: Refused) -> None:
@@ -110,9 +110,9 @@ def test_only_a_range_of_files_is_recounted(refused: Refused) -> None:
         assert "pass --since or --until, or --rebuild to count the whole lake" in refused("--recount", *words)
     for end in ("--since", "--until"):
         options = cli.parse_settings(["--recount", end, "2019-02-15"])
-        assert (options.command, options.recounts) == ("recount", True)
+        assert (options.command.name, options.recounts) == ("recount", True)
         options = cli.parse_settings(["--dry-run", "--recount", end, "2019-02-15"])
-        assert (options.command, options.recounts) == ("dry-run", True)
+        assert (options.command.name, options.recounts) == ("dry-run", True)
         assert "--rebuild counts the whole lake" in refused("--rebuild", "--recount", end, "2019-02-15")
 
 
@@ -141,7 +141,7 @@ def test_an_option_is_refused_by_commands_that_do_not_take_it(
 ) -> None:
     words = [*option, *ENOUGH[command]]
     if command in goes_with:
-        assert cli.parse_settings(words).command == command
+        assert cli.parse_settings(words).command.name == command
     elif command == "doctor" and option[0] == "--metrics":
         options = cli.parse_settings(words)
         if option[1]:
@@ -158,7 +158,7 @@ def test_an_option_is_refused_by_commands_that_do_not_take_it(
 def test_options_may_precede_or_follow_the_command(command: str) -> None:
     for words in ([*ENOUGH[command], "--lake", "l"], ["--lake", "l", *ENOUGH[command]]):
         options = cli.parse_settings(words)
-        assert (options.lake_url, options.command, options.prints_json) == ("l", command, False)
+        assert (options.lake_url, options.command.name, options.prints_json) == ("l", command, False)
     if command not in ("watch", "rejected"):
         for words in ([*ENOUGH[command], "--json"], ["--json", *ENOUGH[command]]):
             assert cli.parse_settings(words).prints_json
