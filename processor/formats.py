@@ -55,6 +55,15 @@ def format_time(at: int) -> str:
     return f"{when.replace(tzinfo=None).isoformat(' ', 'microseconds')} UTC"
 
 
+def format_moment(when: datetime) -> str:
+    """Return a time as people write it, to the second and with its zone.
+
+    >>> format_moment(datetime(2019, 2, 15, 7, 30, tzinfo=UTC))
+    '2019-02-15 07:30:00 UTC'
+    """
+    return f"{when:%Y-%m-%d %H:%M:%S %Z}"
+
+
 def make_json_value(value: object) -> Any:
     """Return a value of the database for JSON: times and days in ISO 8601, exact numbers as numbers."""
     if isinstance(value, datetime):

@@ -1,10 +1,11 @@
 """What commands get: settings, console and signals; those that take the run lock also get the run."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from processor.command_line.settings import Settings
+from processor.errors import FailedError
 from processor.lake.base import Lake
 from processor.lake.open_lake import open_lake
 from processor.listener import Listener
@@ -32,21 +33,32 @@ class Context:
         return open_lake(self.settings.lake_url, self.settings.lake_settings)
 
     @contextmanager
+    def serve_database(self, lake: Lake | None, make: bool) -> Iterator[str]:
+        """Yield the URL of the database that the settings name; if they name none, an embedded server is up meanwhile.
+
+        lake: the lake whose database an embedded server has; None raises FailedError there. make: whether to make that
+        database if it is missing; otherwise that raises NoDatabaseError. Raises EmbeddedError.
+        """
+        if not self.settings.is_embedded:
+            yield self.settings.database_url
+            return
+        if lake is None:
+            raise FailedError("the embedded server has a database for each lake: name the lake first")
+        with embedded.open_server(lake.url, make=make) as url:
+            yield url
+
+    @contextmanager
     def open_reads(self, lake: Lake) -> Iterator[Reads]:
         """Open the database to read it only, whatever run is at work; raises DatabaseError, EmbeddedError.
 
         It raises UnusedDatabaseError or NoDatabaseError if nothing was ingested yet.
         """
-        settings = self.settings
-        with ExitStack() as stack:
-            url = settings.database_url
-            if settings.is_embedded:
-                url = stack.enter_context(embedded.open_server(lake.url, make=False))
-            database = ReadOnlyDatabase(url, settings.wait_seconds, self.console.warn)
+        with self.serve_database(lake, make=False) as url:
+            database = ReadOnlyDatabase(url, self.settings.wait_seconds, self.console.warn)
             self.signals.call_on_signal(database.cancel)
-            stack.enter_context(database)
-            database.check_lake(lake.url, settings.is_relocated)
-            yield Reads(database)
+            with database:
+                database.check_lake(lake.url, self.settings.is_relocated)
+                yield Reads(database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from processor.commands.context import Context
 from processor.commands.draw_report import PAGE
 from processor.commands.messages import describe_empty_lake, describe_redefinition
 from processor.errors import DONE, FAILED, FailedError
-from processor.formats import format_size, pluralize
+from processor.formats import format_moment, format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
 from processor.output.metrics_export import TextFile
 from state import embedded
@@ -134,13 +134,7 @@ def _check_database(context: Context) -> Iterator[Diagnosis]:
 @contextmanager
 def _open_database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyDatabase]:
     """Open the database that the settings name to read it only, whatever is in it."""
-    with ExitStack() as stack:
-        url = context.settings.database_url
-        if context.settings.is_embedded:
-            if lake is None:
-                raise FailedError("the embedded server has a database for each lake: name the lake first")
-            url = stack.enter_context(embedded.open_server(lake.url, make=False))
-        database = stack.enter_context(closing(ReadOnlyDatabase(url, 0)))
+    with context.serve_database(lake, make=False) as url, closing(ReadOnlyDatabase(url, 0)) as database:
         context.signals.call_on_signal(database.cancel)
         yield database
 
@@ -194,7 +188,7 @@ def _check_lock(database: ReadOnlyDatabase) -> str:
     holder = Reads(database).holder()
     if holder is None:
         return "free"
-    since = f" since {holder['xact_start']:%Y-%m-%d %H:%M:%S %Z}" if holder["xact_start"] else ""
+    since = f" since {format_moment(holder['xact_start'])}" if holder["xact_start"] else ""
     return f"held{since}: a run is at work, {holder['application_name'] or 'of another role'}"
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from processor.commands.context import Context
 from processor.errors import DONE, FailedError
-from processor.formats import format_time, make_json_value
+from processor.formats import format_moment, format_time, make_json_value
 from processor.lake.keys import escape_unstorable
 from processor.output.run_output import RunOutput
 from processor.safe_text import remove_passwords
@@ -33,7 +33,7 @@ def run(context: Context) -> int:
         forgotten = {"forgotten_at": forgotten_at} if what == "user" else {}
         console.print_result(json.dumps({what: name, **forgotten, **explanation}, default=make_json_value))
     elif forgotten_at is not None:
-        console.show(f"user {name} was forgotten at {forgotten_at:%Y-%m-%d %H:%M:%S %Z}: their lines count for no user")
+        console.show(f"user {name} was forgotten at {format_moment(forgotten_at)}: their lines count for no user")
     else:
         (show_article if what == "article" else show_user)(console, name, explanation)
     return DONE

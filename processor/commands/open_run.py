@@ -8,7 +8,6 @@ from processor.commands.context import Context
 from processor.lake.base import Lake
 from processor.reducing.reducer import OpenReducer
 from processor.spark.application import SparkApplication
-from state import embedded
 from state.database import Database
 from state.errors import DatabaseSettingError
 
@@ -23,13 +22,11 @@ def open_run(context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReduc
     settings = context.settings
     with ExitStack() as stack:
         spark = stack.enter_context(SparkApplication(settings.engine)) if settings.engine else None
-        url = settings.database_url
-        if settings.is_embedded:
-            if settings.is_relocated:
-                raise DatabaseSettingError(
-                    "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
-                )
-            url = stack.enter_context(embedded.open_server(lake.url))
+        if settings.is_embedded and settings.is_relocated:
+            raise DatabaseSettingError(
+                "the embedded server has a database for each lake: name one in DATABASE_URL to relocate"
+            )
+        url = stack.enter_context(context.serve_database(lake, make=True))
         database = Database(url, settings.wait_seconds, context.console.warn, is_shared=settings.command.stays_up)
         context.signals.call_on_signal(database.cancel)
         stack.enter_context(database)

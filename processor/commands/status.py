@@ -9,7 +9,7 @@ from processor.command_line.command_registry import COMMANDS
 from processor.commands.context import Context
 from processor.commands.messages import describe_redefinition
 from processor.errors import DONE
-from processor.formats import format_size, make_json_value, pluralize
+from processor.formats import format_moment, format_size, make_json_value, pluralize
 from processor.lake.base import LakeError
 from processor.output.run_output import BOLD, RED, RunOutput
 from processor.plan import find_changes
@@ -94,12 +94,12 @@ def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
         line("Forgotten", f"{pluralize(status['users_forgotten'], 'user')}, whose lines count for no user")
     run = status["last_run"]
     if run:
-        begun = f"{run['started_at']:%Y-%m-%d %H:%M:%S %Z}"
+        begun = format_moment(run["started_at"])
         # An earlier release may have recorded a command that no longer exists.
         command = COMMANDS.get(run["command"], COMMANDS["count"])
         if run["ended_at"] is None and command.stays_up:
             at = run["started_at"] + timedelta(seconds=run["seconds"])
-            then = f"it was last at work at {at:%Y-%m-%d %H:%M:%S %Z}"
+            then = f"it was last at work at {format_moment(at)}"
             line("Last run", f"{begun}: {run['command']}, which has not ended; {then}")
             line("", _describe_work(run))
         elif run["ended_at"] is None:
@@ -113,7 +113,7 @@ def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
     for position, restated in enumerate(status["restatements"]):
         line("" if position else "Restated", _describe_restatement(restated))
     if status["at_work"]:
-        line("At work", f"{status['at_work']['process']} since {status['at_work']['since']:%Y-%m-%d %H:%M:%S %Z}")
+        line("At work", f"{status['at_work']['process']} since {format_moment(status['at_work']['since'])}")
     line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in status["sizes"].items()))
 
 
@@ -129,7 +129,7 @@ def _describe_restatement(restated: "Row") -> str:
         )
         if restated[f"{name}_before"] != restated[f"{name}_after"]
     ]
-    when = f"{restated['date']} on {restated['restated_at']:%Y-%m-%d %H:%M:%S %Z}"
+    when = f"{restated['date']} on {format_moment(restated['restated_at'])}"
     files, more = restated["files"][:1], restated["file_count"] - 1
     if more > 0:
         files.append(f"{more:,} more")
