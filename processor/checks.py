@@ -58,7 +58,7 @@ class CheckResult(NamedTuple):
 
 
 class _Scope(NamedTuple):
-    """What is checked, from the first to the last day; `days` also has those before that show what is usual."""
+    """What the checks look at, from `since` to `until`; `days` also holds the earlier days that show what is usual."""
 
     reads: Reads
     limits: CheckLimits
@@ -74,7 +74,7 @@ class _Scope(NamedTuple):
 
     @property
     def before(self) -> date:
-        """The first day of those that show what is usual."""
+        """The first of the days that show what is usual."""
         return self.since - timedelta(weeks=WEEKS)
 
 

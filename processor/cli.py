@@ -13,7 +13,7 @@ from processor.errors import DONE, EXIT_CODES, FAILED
 if TYPE_CHECKING:
     from processor.command_line.settings import Settings
 
-MORE = "docs/commands.md shows examples of every command and lists all settings."
+DOCS_HINT = "docs/commands.md shows examples of every command and lists all settings."
 # The messages of argparse that repeat a value, and what they are without it.
 REPEATED_VALUES = (
     (re.compile(r"invalid choice: .*(?= \(choose from )", re.DOTALL), "invalid choice"),
@@ -57,7 +57,8 @@ def make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=SUPPRESS,
         description="Ingest the new and changed files of an event lake into article_performance and user_performance.",
-        epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\nexit code: {describe_exit_codes()}\n{MORE}",
+        epilog=f"example:\n  LAKE_URL=s3://bucket/lake/ python run.py\n\n"
+        f"exit code: {describe_exit_codes()}\n{DOCS_HINT}",
     )
     _add_options(parser, COMMANDS["count"])
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
@@ -69,7 +70,7 @@ def make_parser() -> Parser:
                 argument_default=SUPPRESS,
                 help=command.summary,
                 description=command.description,
-                epilog=f"example:\n  python run.py {command.example}\n\n{MORE}",
+                epilog=f"example:\n  python run.py {command.example}\n\n{DOCS_HINT}",
             )
             _add_options(subparser, command)
     return parser

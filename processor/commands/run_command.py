@@ -123,7 +123,7 @@ def _run_recorded(
 
 
 def _start_lineage(lineage: "Lineage", context: RunContext, place: "Place") -> None:
-    """Send that a run starts; a database that does not say what its tables are fails no run."""
+    """Send the start event; if the tables cannot be read, report that and continue."""
     from processor.output.lineage import describe_problem
 
     try:

@@ -13,7 +13,7 @@ MAX_OBJECT_BYTES = 4 * 1024 * 1024
 
 
 class ReadAhead:
-    """The files of a lake, of which the small ones that are expected next are fetched while others are read.
+    """Reads the files of a lake, and fetches small files that are expected next while others are read.
 
     It holds at most as many files as the lake's settings allow, each of at most MAX_OBJECT_BYTES; it fetches none of a
     lake that is not remote.

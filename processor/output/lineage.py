@@ -30,7 +30,7 @@ class Lineage(Listener):
         self._problem: str | None = None
 
     def start(self, run: RunFacts) -> None:
-        """Send that a run starts."""
+        """Send the start event of a run."""
         self._run = run
         self._queue.put(EventFacts(datetime.now(UTC), run, None))
         try:
@@ -51,7 +51,7 @@ class Lineage(Listener):
             self._failures.append(f"{key}: {error}")
 
     def end(self, has_failed: bool, error: str | None) -> None:
-        """Send that the run has ended, if it was sent that it starts; `error` says why it stopped, if it did."""
+        """Send the end event, unless no start event was sent; `error` says why the run stopped, or is None."""
         if self._run is None:
             return
         line = error or next(iter(self._failures), "a file failed") if has_failed else None

@@ -21,7 +21,7 @@ from processor.output.lineage_facts import EventFacts, LineageTarget, RunEnd, Ru
 
 PRODUCER = "pkg:generic/event-lake"
 NO_RETRY = {"total": 0}
-NOWHERE = logging.NullHandler()
+SILENT_HANDLER = logging.NullHandler()
 
 
 def send_event(target: LineageTarget, facts: EventFacts, seconds: float) -> str | None:
@@ -29,7 +29,7 @@ def send_event(target: LineageTarget, facts: EventFacts, seconds: float) -> str 
 
     target: where it goes. facts: what it says. seconds: how long the service may take to connect, and then to answer.
     """
-    logging.getLogger("openlineage").addHandler(NOWHERE)  # without a handler it logs to standard error
+    logging.getLogger("openlineage").addHandler(SILENT_HANDLER)  # without a handler it logs to standard error
     try:
         auth = ApiKeyTokenProvider({"api_key": target.key}) if target.key else TokenProvider({})
         config = HttpConfig(target.url, timeout=seconds, auth=auth, retry=NO_RETRY)

@@ -161,7 +161,7 @@ def _chart(svg: Element) -> "Markup":
 
 
 def _both(draw: Callable[[float, float], Element], width: float, height: float) -> "Markup":
-    """Return a chart in two widths, of which the page shows the one that fits the screen."""
+    """Return a chart in two widths; the page shows the one that fits the screen."""
     wide, narrow = draw(width, height), draw(NARROW, height)
     wide.attrib["class"] += " on-wide"
     narrow.attrib["class"] += " on-narrow"
