@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from processor.formats import format_time, pluralize
 from processor.reducers.days import DAY_MICROSECONDS, find_day
-from state.reads import Reads, Row
+from state.check_reads import CheckReads
+from state.row_reads import Row
 
 WEEKS = 4  # before a day, whose days show what is usual for it
 DAY = timedelta(days=1)
@@ -60,7 +61,7 @@ class CheckResult(NamedTuple):
 class _Scope(NamedTuple):
     """What the checks look at, from `since` to `until`; `days` also holds the earlier days that show what is usual."""
 
-    reads: Reads
+    reads: CheckReads
     limits: CheckLimits
     now: datetime
     since: date
@@ -78,7 +79,7 @@ class _Scope(NamedTuple):
         return self.since - timedelta(weeks=WEEKS)
 
 
-def check_all(reads: Reads, limits: CheckLimits, timezone: str, now: datetime) -> Iterator[CheckResult]:
+def check_all(reads: CheckReads, limits: CheckLimits, timezone: str, now: datetime) -> Iterator[CheckResult]:
     """Yield the result of each check; raises DatabaseError.
 
     reads: the database. limits: those beyond which something is reported. timezone: the zone whose days are counted.
@@ -87,9 +88,9 @@ def check_all(reads: Reads, limits: CheckLimits, timezone: str, now: datetime) -
     today = find_day(timezone, (now - _EPOCH) // timedelta(microseconds=1))
     assert today is not None
     yesterday = _EPOCH.date() + (today - 1) * DAY
-    until = reads.newest_day(yesterday + DAY) or yesterday
+    until = reads.find_newest_day(yesterday + DAY) or yesterday
     since = until - timedelta(days=limits.days - 1)
-    days = {row["date"]: row for row in reads.day_sums(since - timedelta(weeks=WEEKS), until)}
+    days = {row["date"]: row for row in reads.sum_days(since - timedelta(weeks=WEEKS), until)}
     scope = _Scope(reads, limits, now, since, until, days)
     for name, (check, all_right) in CHECKS.items():
         yield CheckResult(name, list(check(scope)), all_right)
@@ -122,13 +123,13 @@ def _find_empty_days(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_silent_categories(scope: _Scope) -> Iterator[Finding]:
-    rows = scope.reads.category_sums(scope.before, scope.until)
+    rows = scope.reads.sum_categories(scope.before, scope.until)
     advice = "look at category_performance, and ask whether it was renamed"
     yield from _find_silent("category", advice, rows, scope.days, scope)
 
 
 def _find_silent_names(scope: _Scope) -> Iterator[Finding]:
-    rows = scope.reads.event_sums(scope.before, scope.until, _microseconds(scope.before - DAY))
+    rows = scope.reads.sum_event_names(scope.before, scope.until, _microseconds(scope.before - DAY))
     days = {row["date"] for row in rows}
     yield from _find_silent("event", "ask whether the app sends it under another name (lake.toml)", rows, days, scope)
 
@@ -164,7 +165,7 @@ def _usual(events: Mapping[date, int], day: date, days: Collection[date]) -> flo
 
 
 def _find_rejecting_days(scope: _Scope) -> Iterator[Finding]:
-    for row in scope.reads.rejecting_days(scope.since, scope.since_at, scope.limits.rejected_percent):
+    for row in scope.reads.find_rejecting_days(scope.since, scope.since_at, scope.limits.rejected_percent):
         yield Finding(
             f"{row['rejected'] / row['lines']:.1%} of the {row['lines']:,} lines in files of {row['date']} were "
             f"rejected, most in {row['key']}: python run.py rejected {row['key']} shows them",
@@ -174,7 +175,7 @@ def _find_rejecting_days(scope: _Scope) -> Iterator[Finding]:
 
 def _find_future_events(scope: _Scope) -> Iterator[Finding]:
     now = (scope.now - _EPOCH) // timedelta(microseconds=1)
-    for row in scope.reads.future_files(now + int(scope.limits.future_seconds * 1_000_000)):
+    for row in scope.reads.find_future_files(now + int(scope.limits.future_seconds * 1_000_000)):
         yield Finding(
             f"{row['key']} has an event of {format_time(row['newest_at'])}, which is in the future: "
             "ask whoever writes the file to set the clock"
@@ -182,7 +183,7 @@ def _find_future_events(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_long_sessions(scope: _Scope) -> Iterator[Finding]:
-    for row in scope.reads.long_sessions(scope.since, scope.limits.session_hours * 3600):
+    for row in scope.reads.find_long_sessions(scope.since, scope.limits.session_hours * 3600):
         began = format_time(row["first_at"])
         yield Finding(
             f"user {row['user_id']} has a session of {float(row['seconds']) / 3600:,.1f} hours from {began}: "
@@ -192,7 +193,7 @@ def _find_long_sessions(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_busy_users(scope: _Scope) -> Iterator[Finding]:
-    for row in scope.reads.busy_users(scope.since, scope.limits.user_events):
+    for row in scope.reads.find_busy_users(scope.since, scope.limits.user_events):
         yield Finding(
             f"user {row['user_id']} has {row['events']:,} clicks and displays on {row['date']}: "
             "if it is a bot, leave it out of reports (docs/bi.md)",
@@ -201,7 +202,7 @@ def _find_busy_users(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_clicks_without_display(scope: _Scope) -> Iterator[Finding]:
-    for row in scope.reads.clicks_without_display(scope.since, scope.limits.undisplayed_percent):
+    for row in scope.reads.find_clicks_without_display(scope.since, scope.limits.undisplayed_percent):
         clicks = pluralize(row["clicks"], "click")
         yield Finding(
             f"{row['date']} has {clicks} of {row['all_clicks']:,} on articles without a display on that day, most on "

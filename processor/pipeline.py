@@ -23,7 +23,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """
     connections = store.connections
 
-    checkpoint = store.reads.files()
+    checkpoint = store.reads.read_checkpoint()
     present = {file.key: file for file in lake.list_files(checkpoint, plan.selection)}
 
     known = plan.selection.of(checkpoint)
@@ -62,7 +62,7 @@ def prune(present: Collection[str], store: Store, plan: Plan, listener: Listener
     present: the keys of the lake's files. store: the database. plan: which files to prune. listener: is informed of
     each forgotten file.
     """
-    keys = find_keys_to_prune(plan, present, store.reads.files())
+    keys = find_keys_to_prune(plan, present, store.reads.read_checkpoint())
     for key in keys:
         store.forget(key)
         listener.forgotten(key)
@@ -93,7 +93,7 @@ def check_commits(ingested: list[LakeFile], pruned: list[str], store: Store) -> 
 
     ingested: files that the checkpoint must name. pruned: keys that it must not name. store: the database.
     """
-    known = store.reads.files()
+    known = store.reads.read_checkpoint()
     lost = [file.key for file in find_changes(ingested, known).to_ingest] + [key for key in pruned if key in known]
     if lost:
         raise DatabaseError(f"the database lost what it had committed of {pluralize(len(lost), 'file')}; run again")

@@ -22,7 +22,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     informed of every result.
     Raises LakeError, DatabaseError, BusyError, PruneError and FailedError; nothing has changed then.
     """
-    known = store.reads.files()
+    known = store.reads.read_checkpoint()
     present = sorted(lake.list_files(known))
     pruned = find_keys_to_prune(plan, {file.key for file in present}, known)
     with store.comparison_tables() as tables:

@@ -19,7 +19,7 @@ def verify(lake: Lake, store: Store, plan: Plan, listener: Listener) -> Iterator
     lake: where the files are. store: the database. plan: how files are reduced, and which. listener: is informed of
     every result. Raises LakeError and DatabaseError.
     """
-    known = store.reads.files()
+    known = store.reads.read_checkpoint()
     present = sorted(lake.list_files(known, plan.selection))
     with store.comparison_tables() as tables:
         fill(tables, lake, present, known, plan, listener)

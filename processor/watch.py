@@ -111,7 +111,7 @@ class Watch:
         present = list(self._lake.list_files(self._listed, selection))
         self._listed = [file.key for file in present]
         with self._hold_lock():
-            known = selection.of(self._store.reads.files())
+            known = selection.of(self._store.reads.read_checkpoint())
             self._has_started = True
             changes = find_changes(present, known)
             self._listener.listed(unchanged=len(changes.unchanged))
@@ -185,7 +185,7 @@ class Watch:
 
     def _find_changed(self, files: list[LakeFile]) -> list[LakeFile]:
         """Return those of the files that are new or changed."""
-        known = self._store.reads.known([file.key for file in files])
+        known = self._store.reads.read_checkpoint([file.key for file in files])
         changes = find_changes(files, known)
         clear_stale_errors(changes, known, self._store)
         return changes.to_ingest

@@ -16,7 +16,7 @@ def run(context: Context) -> int:
     with context.open_reads(context.open_lake()) as reads:
         warn_of_redefinition(reads, context)
         timezone = settings.lake_settings.definition.timezone
-        results = list(check_all(reads, settings.check_limits, timezone, datetime.now(UTC)))
+        results = list(check_all(reads.checks, settings.check_limits, timezone, datetime.now(UTC)))
     is_right = not any(result.findings for result in results)
     if settings.prints_json:
         checks = [

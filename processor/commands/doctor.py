@@ -141,12 +141,12 @@ def _open_database(lake: Lake | None, context: Context) -> Iterator[ReadOnlyData
 
 def _check_server(database: ReadOnlyDatabase) -> str:
     version, is_encrypted = database.check_server()
-    size = format_size(Reads(database).size())
+    size = format_size(Reads(database).measure_database())
     return f"PostgreSQL {version}, {size}, {'over TLS' if is_encrypted else 'without TLS'}"
 
 
 def _check_roles(database: ReadOnlyDatabase) -> str:
-    rights = Reads(database).rights()
+    rights = Reads(database).read_rights()
     missing = [words for name, words in RIGHTS.items() if not rights[name]]
     if missing:
         raise FailedError(
@@ -185,7 +185,7 @@ def _check_recorded_lake(lake: Lake | None, settings: Settings, database: ReadOn
 
 
 def _check_lock(database: ReadOnlyDatabase) -> str:
-    holder = Reads(database).holder()
+    holder = Reads(database).read_lock_holder()
     if holder is None:
         return "free"
     since = f" since {format_moment(holder['xact_start'])}" if holder["xact_start"] else ""

@@ -17,11 +17,11 @@ def draw_report(store: Store, console: RunOutput) -> None:
     from processor.report.atomic_file import write_file
 
     try:
-        state = store.reads.report_state()
+        state = store.reads.report.read_report_state()
         svg_path = PICTURE.with_suffix(".svg")
         if page.read_page_state(PAGE) == state and PICTURE.exists() and svg_path.exists():
             return
-        overview = page_data.read_overview(store.reads)
+        overview = page_data.read_overview(store.reads.report)
         svg = picture.draw_picture(overview.summary, overview.lake.timezone)
         write_file(svg_path, svg.encode())
         write_file(PICTURE, picture.render_png(svg))

@@ -58,7 +58,7 @@ def _read_known(context: Context, lake: Lake) -> dict[str, KnownFile]:
         with context.open_reads(lake) as reads:
             if not context.settings.rebuilds:
                 warn_of_redefinition(reads, context)
-            return reads.files()
+            return reads.read_checkpoint()
     except (UnusedDatabaseError, NoDatabaseError):
         context.console.warn("nothing was counted into this database yet: every file is new to it")
         return {}

@@ -13,7 +13,7 @@ from processor.safe_text import remove_passwords
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from state.reads import Row
+    from state.row_reads import Row
 
 
 def run(context: Context) -> int:
@@ -24,8 +24,8 @@ def run(context: Context) -> int:
     assert given is not None
     name, day = escape_unstorable(given), settings.day
     with context.open_reads(context.open_lake()) as reads:
-        explanation = reads.article(name, day) if what == "article" else reads.user(name, day)
-        forgotten_at = reads.forgotten_at(name) if what == "user" else None
+        explanation = reads.read_article(name, day) if what == "article" else reads.read_user(name, day)
+        forgotten_at = reads.read_forgotten_at(name) if what == "user" else None
     if forgotten_at is None and not explanation["rows"]:
         shown = remove_passwords(name)  # it may be a URL that was given in the wrong place
         raise FailedError(f"no counted file mentions {what} {shown}{f' on {day}' if day else ''}")
@@ -42,7 +42,7 @@ def run(context: Context) -> int:
 def show_article(console: RunOutput, article: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of an article.
 
-    console: prints them. article: the id. explanation: what `Reads.article` returns.
+    console: prints them. article: the id. explanation: what `Reads.read_article` returns.
     """
     for text in explanation["texts"]:
         console.show(f"{text['name']} of {format_time(text['at'])} in {text['file']}: {text['text']}")
@@ -53,7 +53,7 @@ def show_article(console: RunOutput, article: str, explanation: "Mapping[str, li
 def show_user(console: RunOutput, user: str, explanation: "Mapping[str, list[Row]]") -> None:
     """Print which files made the rows of a user, and which hold parts of the sessions.
 
-    console: prints them. user: the id. explanation: what `Reads.user` returns.
+    console: prints them. user: the id. explanation: what `Reads.read_user` returns.
     """
     columns = ("date", "file", "displays", "clicks", "click_through_rate", "sessions", "session_seconds")
     console.print_table(f"user_performance of {user}", columns, _parts_and_rows(explanation, columns))

@@ -43,7 +43,7 @@ def record_turn(metrics: Metrics, reads: Reads, context: Context, seconds: float
     metrics: what to export. reads: the database. context: has the limits of the checks. seconds: of the turn.
     Raises DatabaseError if the database cannot even be asked about the turn.
     """
-    metrics.record_turn(reads.health(), seconds)
+    metrics.record_turn(reads.read_health(), seconds)
     if not metrics.must_check:
         return
     try:
@@ -58,7 +58,7 @@ def _count_findings(reads: Reads, context: Context) -> dict[str, int]:
     """Return how much each check finds now, by its name; raises DatabaseError."""
     settings = context.settings
     timezone = settings.lake_settings.definition.timezone
-    results = check_all(reads, settings.check_limits, timezone, datetime.now(UTC))
+    results = check_all(reads.checks, settings.check_limits, timezone, datetime.now(UTC))
     return {result.name: len(result.findings) for result in results}
 
 
@@ -71,7 +71,7 @@ def _export(metrics: Metrics, target: Gateway | TextFile, context: Context, chec
     with suppress(EventLakeError):  # the run has reported it; the metrics of the database stay as they were
         at_once = replace(context, settings=replace(context.settings, wait_seconds=0))
         with at_once.open_reads(at_once.open_lake()) as reads:
-            metrics.record_database(reads.health(), reads.holder())
+            metrics.record_database(reads.read_health(), reads.read_lock_holder())
             if checks:
                 metrics.record_checks(_count_findings(reads, context))
     try:

@@ -12,7 +12,7 @@ def run(context: Context) -> int:
     """Show what forgetting users would delete."""
     with context.open_reads(context.open_lake()) as reads:
         warn_of_redefinition(reads, context)
-        users = reads.users(list(context.settings.user_ids))
+        users = reads.measure_users(list(context.settings.user_ids))
     if context.settings.prints_json:
         context.console.print_result(json.dumps(users))
     else:

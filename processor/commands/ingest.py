@@ -31,7 +31,7 @@ def run(context: RunContext) -> int:
     else:
         psql = f"LAKE_URL={shlex.quote(context.lake.url)} make psql"
         console.log_first_rows(
-            context.store.reads.first_rows(), psql if settings.is_embedded else "psql, with the same settings"
+            context.store.reads.read_first_rows(), psql if settings.is_embedded else "psql, with the same settings"
         )
     draw_report(context.store, console)
     with suppress(OSError):  # the current folder was deleted, as `draw_report` reported

@@ -38,7 +38,7 @@ class UnknownKeyError(FailedError):
 
 def describe_redefinition(reads: Reads, settings: Settings) -> str | None:
     """Return a warning if runs are refused until a rebuild, as the definition is another one than the recorded one."""
-    present = reads.definition()
+    present = reads.read_definition()
     if present is None:
         return None
     return describe_other_definition(present, settings.lake_settings.definition.changes())

@@ -109,7 +109,7 @@ def _run_recorded(
         if metrics is not None:
             from processor.output.metrics import RunCounters
 
-            metrics.registry.register(RunCounters(store.reads.all_runs(), tally))
+            metrics.registry.register(RunCounters(store.reads.sum_runs(), tally))
         code = context.settings.command.load()(run_context)
     except BaseException as raised:
         code = raised.exit_code if isinstance(raised, EventLakeError) else FAILED
@@ -127,7 +127,7 @@ def _start_lineage(lineage: "Lineage", context: RunContext, place: "Place") -> N
     from processor.output.lineage import describe_problem
 
     try:
-        tables = context.store.reads.tables()
+        tables = context.store.reads.read_columns()
     except DatabaseError as error:
         context.console.error(describe_problem(str(error)))
         return

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from processor.lake.base import LakeFile
     from state.files import KnownFile
-    from state.reads import Reads, Row
+    from state.reads import Reads
+    from state.row_reads import Row
 
 MAX_FAILED_FILES = 5  # files that failed; more would not fit on a screen
 MAX_RESTATEMENTS = 5
@@ -33,21 +34,21 @@ def read_status(reads: "Reads", known: "Mapping[str, KnownFile]", present: "Iter
     failed = [{"file": file.key, "error": file.error} for file in known.values() if file.error is not None]
     failed_keys = {file["file"] for file in failed}
     changes = None if present is None else find_changes(present, known)
-    runs, holder = reads.runs(), reads.holder()
+    runs, holder = reads.read_last_runs(), reads.read_lock_holder()
     if holder and runs and runs[0]["ended_at"] is None:
         runs.pop(0)
     return {
-        **reads.totals(),
+        **reads.sum_files(),
         "files_new": None if changes is None else sum(file.key not in failed_keys for file in changes.new),
         "files_changed": None if changes is None else sum(file.key not in failed_keys for file in changes.changed),
         "files_gone": None if changes is None else len(changes.missing),
         "files_failed": len(failed),
         "failed": sorted(failed, key=lambda file: str(file["file"])),
-        "users_forgotten": reads.users_forgotten(),
+        "users_forgotten": reads.count_forgotten_users(),
         "last_run": add_rates(runs[0]) if runs else None,
-        "restatements": reads.newest_restatements(MAX_RESTATEMENTS),
+        "restatements": reads.read_newest_restatements(MAX_RESTATEMENTS),
         "at_work": holder and {"process": holder["application_name"], "since": holder["xact_start"]},
-        "sizes": reads.sizes(),
+        "sizes": reads.measure_tables(),
     }
 
 
@@ -158,7 +159,7 @@ def run(context: Context) -> int:
     lake = context.open_lake()
     present, error = None, None
     with context.open_reads(lake) as reads:
-        known = reads.files()
+        known = reads.read_checkpoint()
         warning = describe_redefinition(reads, context.settings)
         try:
             present = {file.key: file for file in lake.list_files(known)}.values()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from state.connection import Place
-from state.reads import Row
+from state.row_reads import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class RunFacts(NamedTuple):
     """What is known of a run when it starts.
 
     job: the command's name. stays_up: whether it runs until a signal ends it. lake_url: the lake that it reads. place:
-    where the tables are that it writes. tables: the columns of each, as `Reads.tables` returns them.
+    where the tables are that it writes. tables: the columns of each, as `Reads.read_columns` returns them.
     """
 
     run_id: UUID

@@ -12,7 +12,7 @@ from processor.run_tally import RunTally
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-    from state.reads import Row
+    from state.row_reads import Row
 
 # Seconds: from a small file on an empty database to a large one on a slow disk.
 HISTOGRAM_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -60,7 +60,7 @@ class Metrics(Listener):
             self._record_success(at)
 
     def record_database(self, health: "Row", holder: "Row | None") -> None:
-        """Set the metrics of the database, from what `Reads.health` and `Reads.holder` return."""
+        """Set the metrics of the database, from what `Reads.read_health` and `Reads.read_lock_holder` return."""
         if health["succeeded_at"] is not None:
             self._record_success(health["succeeded_at"])
         # Postgres hides when the transaction of another role began.
@@ -79,7 +79,7 @@ class Metrics(Listener):
         )
 
     def record_turn(self, health: "Row", seconds: float) -> None:
-        """Set the metrics of a turn of a watch, which took `seconds`, and what `Reads.health` returns after it."""
+        """Set the metrics of a turn of a watch, which took `seconds`, and what `Reads.read_health` returns after it."""
         self.record_end(FAILED if health["failed_files"] else DONE, seconds)
         self.record_database(health, None)  # the watch itself holds the lock, and is about to release it
 
@@ -122,7 +122,7 @@ class RunCounters:
     """What earlier runs and the present one did, summed up, so that counters grow from one nightly run to the next."""
 
     def __init__(self, earlier_runs: "Row", tally: RunTally) -> None:
-        """Start from `earlier_runs`, as `Reads.all_runs` returns them; the tally of the present run adds to them."""
+        """Start from `earlier_runs`, as `Reads.sum_runs` returns them; the tally of the present run adds to them."""
         self._earlier_runs, self._tally = earlier_runs, tally
 
     def collect(self) -> Iterator["Metric"]:

@@ -42,7 +42,7 @@ FULL, HALF, NARROW = 1090.0, 530.0, 340.0
 
 
 def read_page_state(path: Path) -> str | None:
-    """Return the state that the page at `path` shows, as `Reads.report_state` gives it; None if there is no page."""
+    """Return the state that the page at `path` shows, from `ReportReads.read_report_state`; None without a page."""
     try:
         with path.open("rb") as file:
             match = STATE.search(file.read(1000))

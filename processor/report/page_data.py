@@ -18,7 +18,7 @@ from processor.report.summary import (
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from state.reads import Reads
+    from state.report_reads import ReportReads
 
 MOST_CATEGORIES = 32
 MOST_ARTICLES, MOST_LINES = 20, 6
@@ -137,35 +137,37 @@ class Overview(NamedTuple):
     sessions: Sessions | None
 
 
-def read_overview(reads: "Reads") -> Overview:
+def read_overview(reads: "ReportReads") -> Overview:
     """Return the overview of the database's present state."""
-    state = reads.report_state()
-    summary = summarize(CategoryDay(**row) for row in reads.category_days(MOST_CATEGORIES))
+    state = reads.read_report_state()
+    summary = summarize(CategoryDay(**row) for row in reads.read_category_days(MOST_CATEGORIES))
     articles: list[Article] = []
     cumulative_clicks: list[tuple[str, datetime.date, int]] = []
     since, changed_article = None, None
     if summary is not None:
         since, until = _since(summary, NEWEST_DAYS), summary.last
-        articles = [Article(**row) for row in reads.busiest_articles(since, until, MOST_ARTICLES)]
+        articles = [Article(**row) for row in reads.read_busiest_articles(since, until, MOST_ARTICLES)]
         drawn = [article.article_id for article in articles[:MOST_LINES]]
         from_day = _since(summary, CUMULATIVE_DAYS)
-        rows = reads.cumulative_clicks(drawn, from_day, until)
+        rows = reads.read_cumulative_clicks(drawn, from_day, until)
         if len(summary.last_days) > 1:
             (after, _), (before, _) = summary.last_days
-            changed_article = next((ChangedArticle(**row) for row in reads.most_changed_article(before, after)), None)
+            changed_article = next(
+                (ChangedArticle(**row) for row in reads.read_most_changed_article(before, after)), None
+            )
         cumulative_clicks = [(row["article_id"], row["date"], row["cumulative_clicks"]) for row in rows]
     return Overview(
         state,
-        LakeTotals(**reads.lake_state()),
-        [(row["key"], row["error"]) for row in reads.failed_files(MOST_FILES)],
-        [NewFile(**row) for row in reads.newest_files(MOST_FILES)],
-        [RestatedDay(**row) for row in reads.last_restatements(MOST_RESTATED_DAYS)],
+        LakeTotals(**reads.read_lake_state()),
+        [(row["key"], row["error"]) for row in reads.read_failed_files(MOST_FILES)],
+        [NewFile(**row) for row in reads.read_files_of_last_run(MOST_FILES)],
+        [RestatedDay(**row) for row in reads.read_restatements_of_last_run(MOST_RESTATED_DAYS)],
         summary,
         articles,
         since,
         cumulative_clicks,
         changed_article,
-        gather_sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.session_days()]),
+        gather_sessions([(row["date"], row["sessions"], row["session_seconds"]) for row in reads.read_session_days()]),
     )
 
 

@@ -1,10 +1,9 @@
 -- Which versions of which files were ingested, or failed
 
--- read_files: the checkpoint
-select file_id, key, fingerprint, error from state.lake_files;
-
--- read_some_files: the checkpoint of some files
-select file_id, key, fingerprint, error from state.lake_files where key = any(%(keys)s);
+-- read_checkpoint: the checkpoint of some files, or of all files
+select file_id, key, fingerprint, error
+from state.lake_files
+where %(keys)s::text[] is null or key = any(%(keys)s);
 
 -- find_files: the id, content hash and last commit of some files
 select found.key, found.file_id, found.content_hash, found.commit_id

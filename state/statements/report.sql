@@ -36,9 +36,9 @@ cross join public.freshness as fresh;
 -- read_failed_files: files whose present version could not be read, the last ones first
 select key, error from state.lake_files where error is not null order by failed_at desc, key limit %(most)s;
 
--- read_newest_files: the files of the last run, or turn of a watch, that ingested any; those with the most clicks and
--- displays first, with sums over all of them. After a rebuild, files that it could not read have higher ids, but were
--- ingested earlier
+-- read_files_of_last_run: the files of the last run, or turn of a watch, that ingested any; those with the most clicks
+-- and displays first, with sums over all of them. After a rebuild, files that it could not read have higher ids, but
+-- were ingested earlier
 with newest as (
     select found.file_id, found.key, found.counted_at, found.events, found.rejected
     from state.lake as lake
@@ -81,7 +81,7 @@ cross join lateral (
 order by contribution.clicks desc nulls last, contribution.displays desc nulls last, newest.key
 limit %(most)s;
 
--- read_last_restatements: the days that the last run which changed any numbers restated, the latest first, with sums
+-- read_restatements_of_last_run: the days that the last run which changed any numbers restated, the latest first, with sums
 -- over all of them; a watch may have restated days after a run that began later
 with newest as (
     select run_id, restated_at

@@ -168,7 +168,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
     with ReadOnlyDatabase(database) as db:
         reads = Reads(db)
         for article in {article for article, _ in whole.article_performance}:
-            found = reads.article(article, None)
+            found = reads.read_article(article, None)
             assert [
                 (part["date"], part["file"], part["displays"], part["clicks"]) for part in found["parts"]
             ] == sorted(
@@ -182,7 +182,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
             assert (texts.get("title"), texts.get("category")) == (row.title, row.category)
         across = 0
         for user in {user for user, _ in whole.user_performance}:
-            found = reads.user(user, None)
+            found = reads.read_user(user, None)
             parts = sorted(
                 (day, key, row.displays, row.clicks)
                 for key, tables in alone.items()
@@ -191,7 +191,7 @@ def test_explain_names_the_files_that_made_every_number(tmp_path: Path, database
             )
             assert [tuple(part.values()) for part in found["parts"]] == parts
             for day in {part[0] for part in parts}:
-                one_day = reads.user(user, day)
+                one_day = reads.read_user(user, day)
                 assert [tuple(part.values()) for part in one_day["parts"]] == [part for part in parts if part[0] == day]
                 assert {row["date"] for row in one_day["rows"]} == {day}
                 assert {part["date"] for part in one_day["sessions"]} <= {day}
@@ -212,9 +212,9 @@ def test_explain_lists_in_order(tmp_path: Path, database: str) -> None:
         (tmp_path / f"{name}.tsv").write_bytes(HEADER + "".join(lines).encode() + b"bad\n" * 3)
         ingest_folder(tmp_path, database, Plan())
     with ReadOnlyDatabase(database) as db:
-        found = Reads(db).article("a", None)
-        user = Reads(db).user("u", None)
-        rejected = [(line.key, line.line_number) for line in Reads(db).rejected_lines(None)]
+        found = Reads(db).read_article("a", None)
+        user = Reads(db).read_user("u", None)
+        rejected = [(line.key, line.line_number) for line in Reads(db).read_rejected_lines(None)]
     days, files = [date(2019, 2, day) for day in (15, 16, 17)], [f"{name}.tsv" for name in "abc"]
     for parts in (found["parts"], user["parts"]):
         assert [(part["date"], part["file"]) for part in parts] == [(day, file) for day in days for file in files]

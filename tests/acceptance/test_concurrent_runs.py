@@ -416,7 +416,7 @@ def test_a_run_on_another_database_of_the_server_is_no_obstacle(server: str, dat
     with new_database(server) as other, Database(other) as at_work:
         at_work.record_run(str(tmp_path))
         with Database(database), ReadOnlyDatabase(database) as reader:
-            holder = Reads(reader).holder()
+            holder = Reads(reader).read_lock_holder()
         assert holder is not None
         with ReadOnlyDatabase(database) as reader:
-            assert Reads(reader).holder() is None
+            assert Reads(reader).read_lock_holder() is None

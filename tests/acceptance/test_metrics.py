@@ -241,8 +241,8 @@ def test_a_port_serves_the_present_metrics(lake: Path, database: str) -> None:
     with serve(address, metrics.registry):
         assert not any("_total" in name for name in scraped())
         with ReadOnlyDatabase(database) as db:
-            metrics.registry.register(RunCounters(Reads(db).all_runs(), tally))
-            metrics.record_database(Reads(db).health(), Reads(db).holder())
+            metrics.registry.register(RunCounters(Reads(db).sum_runs(), tally))
+            metrics.record_database(Reads(db).read_health(), Reads(db).read_lock_holder())
         first = scraped()
         for _ in range(2):
             tally.read(10)

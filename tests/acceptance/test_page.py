@@ -24,7 +24,7 @@ from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewF
 from processor.report.rates import Counts
 from processor.report.summary import CategoryDay
 from state.database import Database
-from state.reads import Reads
+from state.report_reads import ReportReads
 from state.store import Store
 from tests.support import made_lake
 from tests.support.browser import Parts, needs_chromium, see
@@ -363,11 +363,11 @@ def test_the_page_is_drawn_when_something_changed_and_only_then(tmp_path: Path, 
 def test_a_page_of_another_lake_is_drawn_again(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "report" / "index.html"
     assert page.read_page_state(path) is None
-    seen = page_data.read_overview(store.reads)
+    seen = page_data.read_overview(store.reads.report)
     write_file(path, page.render_page(seen).encode())
-    assert page.read_page_state(path) == seen.state == store.reads.report_state()
+    assert page.read_page_state(path) == seen.state == store.reads.report.read_report_state()
     write_file(path, page.render_page(seen._replace(state="other")).encode())
-    assert page.read_page_state(path) != store.reads.report_state()
+    assert page.read_page_state(path) != store.reads.report.read_report_state()
 
 
 def test_the_files_of_the_last_run_that_counted_any_are_new(tmp_path: Path, database: str) -> None:
@@ -378,7 +378,7 @@ def test_the_files_of_the_last_run_that_counted_any_are_new(tmp_path: Path, data
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
             db.record_run(str(lake))
-            rows = page_data.read_overview(Reads(db)).newest
+            rows = page_data.read_overview(ReportReads(db)).newest
         return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
 
     (lake / "a.tsv").write_bytes(HEADER + CLICK)
@@ -441,7 +441,7 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.record_run(str(lake))
-        seen = page_data.read_overview(Reads(db))
+        seen = page_data.read_overview(ReportReads(db))
     assert seen.articles_since == datetime.date(2019, 2, 21)
     shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
     assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
@@ -462,7 +462,7 @@ def test_the_article_whose_clicks_changed_most_is_found(tmp_path: Path, database
         assert run(tmp_path, lake, database).returncode == 0
         with Database(database) as db:
             db.record_run(str(lake))
-            return page_data.read_overview(Reads(db)).changed_article
+            return page_data.read_overview(ReportReads(db)).changed_article
 
     old = ("old", "c", 15, 50, 50)
     same = [("same", "c", day, 9, 9) for day in (17, 20)]
@@ -480,7 +480,7 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     assert run(tmp_path, lake, database).returncode == 0
     with Database(database) as db:
         db.record_run(str(lake))
-        summary = page_data.read_overview(Reads(db)).summary
+        summary = page_data.read_overview(ReportReads(db)).summary
     assert summary is not None
     assert [panel.categories for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]

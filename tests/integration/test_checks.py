@@ -8,8 +8,8 @@ import pytest
 
 from processor.checks import CHECKS, LIMITS, CheckLimits, Finding, check_all
 from processor.plan import Plan
+from state.check_reads import CheckReads
 from state.read_only_database import ReadOnlyDatabase
-from state.reads import Reads
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER
 from tests.support.ingest import ingest_folder
@@ -61,7 +61,7 @@ def check(database: str, tmp_path: Path) -> Check:
         assert errors == {}
         execute(database, damage)
         with ReadOnlyDatabase(database) as db:
-            results = list(check_all(Reads(db), limits, "UTC", now))
+            results = list(check_all(CheckReads(db), limits, "UTC", now))
         assert [result.name for result in results] == list(CHECKS)
         assert all(result.all_right for result in results)
         return {result.name: result.findings for result in results if result.findings}

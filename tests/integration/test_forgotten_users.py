@@ -58,7 +58,7 @@ def forget(folder: Path, url: str, *user_ids: str) -> dict[str, int]:
 def measure(url: str, *user_ids: str) -> dict[str, object]:
     """Return what forgetting these users would return."""
     with ReadOnlyDatabase(url) as db:
-        return Reads(db).users(list(user_ids))
+        return Reads(db).measure_users(list(user_ids))
 
 
 def holds(url: str, text: str) -> bool:

@@ -19,10 +19,10 @@ from processor.checks import CheckLimits, check_all
 from processor.lake.open_lake import open_lake
 from processor.lake.selection import Selection
 from processor.plan import Plan
+from state.check_reads import CheckReads
 from state.database import Database
 from state.files import Failure
 from state.read_statements import CONSTANTS
-from state.reads import Reads
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
@@ -99,7 +99,7 @@ CHECKING = (
     "find_long_sessions", "find_busy_users", "find_clicks_without_display",
 )  # fmt: skip
 # What a watch reads after each turn, and when it draws the report, and what status shows.
-WATCHING = ("read_health", "read_newest_files", "read_last_restatements", "read_newest_restatements")
+WATCHING = ("read_health", "read_files_of_last_run", "read_restatements_of_last_run", "read_newest_restatements")
 
 
 class Explained(Database):
@@ -207,10 +207,11 @@ def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: 
         pipeline.run(lake, store, Plan(), tally)
         assert (tally.files_counted, tally.errors) == (2, {})
         store.fail([Failure("failed.tsv", "unreadable")])
-        assert {row["key"]: row["files"] for row in store.reads.newest_files(9)} == {"b.tsv": 2, "c.tsv": 2}
-        assert store.reads.health()["failed_files"] == 1
-        assert [row["files"] for row in store.reads.last_restatements(9)] == [["b.tsv", "c.tsv"]]
-        assert len(store.reads.newest_restatements(5)) == 5
+        reads = store.reads
+        assert {row["key"]: row["files"] for row in reads.report.read_files_of_last_run(9)} == {"b.tsv": 2, "c.tsv": 2}
+        assert reads.read_health()["failed_files"] == 1
+        assert [row["files"] for row in reads.report.read_restatements_of_last_run(9)] == [["b.tsv", "c.tsv"]]
+        assert len(reads.read_newest_restatements(5)) == 5
         assert set(WATCHING) <= db.plans.keys()
         plans = {name: (GROWING | {"runs"}).intersection(scans(db.plans[name])) for name in WATCHING}
     assert not any(plans.values()), plans
@@ -225,7 +226,7 @@ def test_checks_read_the_days_that_they_check(counted: str) -> None:
             " from state.articles cross join generate_series(1, 5) as n limit 200000; analyze"
         )
     with Explained(counted) as db:
-        list(check_all(Reads(db), CheckLimits(days=7), "UTC", datetime(2019, 3, 1, tzinfo=UTC)))
+        list(check_all(CheckReads(db), CheckLimits(days=7), "UTC", datetime(2019, 3, 1, tzinfo=UTC)))
     assert db.plans.keys() == set(CHECKING)
     read = {name: tables for name, plan in db.plans.items() if (tables := GROWING.intersection(scans(plan)))}
     assert read == {"find_long_sessions": {"file_sessions"}}

@@ -223,7 +223,8 @@ def test_a_watch_is_one_run_whatever_others_do_meanwhile(scene: Scene) -> None:
                 scene.put("other.tsv", event(FRIDAY, "v"), event(SATURDAY, "v"))
                 assert scene.ingest() == [(FRIDAY, ["other.tsv"], 2, 3), (SATURDAY, ["other.tsv"], 1, 2)]
             store.take_lock_again(lake.url)
-        assert [row["clicks_before"] for row in store.reads.last_restatements(9)] == [2]  # of the watch
+        (restated,) = store.reads.report.read_restatements_of_last_run(9)  # of the watch
+        assert restated["clicks_before"] == 2
     columns = "date::text, files, file_count, clicks_before, clicks_after"
     rows = ask(scene.url, f"select {columns} from restatements where run_id = {watch}")
     assert rows == [(FRIDAY, ["a.tsv"], 1, 2, 5)]  # between its turns, the other run added a click
@@ -234,11 +235,11 @@ def test_a_run_that_only_publishes_days_is_the_last_one(scene: Scene) -> None:
     scene.put("late.tsv", event(FRIDAY, "v"))
     scene.ingest()
     with Database(scene.url) as db:
-        assert len(Store(db).reads.last_restatements(9)) == 1
+        assert len(Store(db).reads.report.read_restatements_of_last_run(9)) == 1
     scene.put("new.tsv", event(SATURDAY, "v"))
     scene.ingest()
     with Database(scene.url) as db:
-        assert Store(db).reads.last_restatements(9) == []
+        assert Store(db).reads.report.read_restatements_of_last_run(9) == []
 
 
 def test_the_role_for_bi_reads_restatements_and_not_their_tables(scene: Scene) -> None:

@@ -69,7 +69,7 @@ def test_the_files_of_the_last_turn_that_ingested_any_are_new(scene: Scene) -> N
     reads = Reads(Connection(scene.uri))
 
     def look() -> list[str]:
-        newest.append(sorted(row["key"] for row in reads.newest_files(9)))
+        newest.append(sorted(row["key"] for row in reads.report.read_files_of_last_run(9)))
         return []
 
     scene.tally.file_seconds = watch.HOLD_LOCK_SECONDS + 0.1  # so that the lock is offered within a turn

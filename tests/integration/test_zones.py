@@ -61,7 +61,7 @@ def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path
         db.record_run(place.url, definition=place.settings.definition.changes())
         store = Store(db)
         assert list(verify(place, store, plan, SilentTally())) == []
-        overview = read_overview(store.reads)
+        overview = read_overview(store.reads.report)
     assert f"({zone})" in render_page(overview)
     assert f"({zone})" in draw_picture(overview.summary, overview.lake.timezone)
     assert ask(database, "select definition from state.lake") == [({"days.timezone": zone},)]

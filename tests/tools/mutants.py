@@ -147,6 +147,9 @@ TESTS = {
     "processor/reducing/in_process.py": "reducer_port",
     "state/files.py": "batches pipeline",
     "state/partial_rows.py": "batches pipeline",
+    "state/check_reads.py": "checks check",
+    "state/report_reads.py": "page",
+    "state/row_reads.py": "checks page",
     "state/reads.py": "commands::test_explain_names_the_files_that_made_every_number"
     " commands::test_explain_shows_one_day commands::test_every_run_is_recorded_and_how_it_ended"
     " commands::test_status_shows_what_has_changed commands::test_status_shows_what_was_restated"
@@ -171,7 +174,7 @@ STATEMENTS = {
     " database_settings::test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set"
     " database_settings::test_a_dead_client_is_noticed_soon_over_a_network",
     "read_server|limit_lock_waits|discard_temporary": "database_faults database_settings doctor",
-    "read_(report|lake_state|failed|newest_files|category|session|busiest|cumulative|first)": "page commands",
+    "read_(report|lake_state|failed|files_of|category|session|busiest|cumulative|first)": "page commands",
     "try_lock|has_schema|name_lock|read_(lock|lake|step)|(set|check)_fence|begin|record_(end|prog|step)": "migrations"
     " concurrent_runs commands",
     "advance_run_numbers": "postgres_errors::test_a_sequence_that_lags_behind_after_a_restore_is_set_forward",
@@ -181,7 +184,7 @@ STATEMENTS = {
     "read_columns": "lineage",
     "read_(rights|writability)|try_writes": "doctor roles",
     "read_(article|user|rejected)": "rejected commands",
-    "read_(newest|last)_restatements": "commands::test_status_shows_what_was_restated page",
+    "read_(newest_restatements|restatements_of)": "commands::test_status_shows_what_was_restated page",
     "change_day_totals|name_restating_files|restate_rebuilt|recount_days": "restatements recount history",
     "compare_": "verify",
     "apply_comparison|create_comparison": "verify history",
