@@ -46,9 +46,12 @@ class BatchWriter:
     def find(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
         """Return what the checkpoint records of the files that are known, by their keys."""
         self._execute("find_files", keys=list(keys))
+        rows: list[Any] = self._cur.fetchall()
         return {
-            key: StoredVersion(file_id, None if content_hash is None else bytes(content_hash), commit_id)
-            for key, file_id, content_hash, commit_id in self._cur.fetchall()
+            row.key: StoredVersion(
+                row.file_id, None if row.content_hash is None else bytes(row.content_hash), row.commit_id
+            )
+            for row in rows
         }
 
     def write(
@@ -177,16 +180,16 @@ class BatchWriter:
         self._execute("change_category_days")
         self._execute("append_article_performance")
         self._execute("append_articles")
-        if self._one("has_rewritten")[0]:
+        if self._one("has_rewritten").has_rewritten:
             self._execute("rewrite_article_performance")
             self._execute("rewrite_articles")
         self._change_sessions(first)
-        (users,) = self._one("change_users", first_file_id=first)
-        self._add_up_days(first, users, written or {})
+        emptied = self._one("change_users", first_file_id=first).users
+        self._add_up_days(first, emptied, written or {})
 
     def _add_up_again(self, first: int, written: Mapping[int, FileVersion]) -> None:
         """Add up what the batch touches from all files; a difference would leave a wrong number wrong."""
-        (dates,) = self._one("recount_articles", first_file_id=first)
+        dates = self._one("recount_articles", first_file_id=first).dates
         self._change_sessions(first)
         self._execute("recount_users", first_file_id=first, dates=dates)
         self._execute("recount_days")
@@ -195,7 +198,7 @@ class BatchWriter:
     def _change_sessions(self, first: int) -> None:
         """Find the sessions that the batch touches, and their spans in other files."""
         self._execute("change_sessions", first_file_id=first)
-        is_share = self._one("is_share_of_sessions")[0]
+        is_share = self._one("is_share_of_sessions").is_share
         self._execute("join_sessions" if is_share else "look_up_sessions", first_file_id=first)
 
     def _add_up_days(self, first: int, users: Sequence[str], written: Mapping[int, FileVersion]) -> None:
@@ -204,10 +207,10 @@ class BatchWriter:
         first: the id of the batch's first file. users: rows of user_performance in which nothing is left. written: the
         new versions by their ids, which restatements name.
         """
-        dates, has_published = self._one("change_day_totals")
-        if users or dates:
-            self._execute("delete_empty", users=users, dates=dates)
-        if has_published:
+        days = self._one("change_day_totals")
+        if users or days.dates:
+            self._execute("delete_empty", users=users, dates=days.dates)
+        if days.has_published:
             keys = [version.key for version in written.values()]
             self._execute("name_restating_files", first_file_id=first, file_id=[*written], key=keys)
 
@@ -227,11 +230,11 @@ class BatchWriter:
         made_by = hashlib.sha256(self._db.statements["create_new"].encode()).hexdigest()
         if self._has_begun:
             self._execute("clear_new")
-        elif not self._one("has_new", made_by=made_by)[0]:
+        elif not self._one("has_new", made_by=made_by).has_new:
             self._execute("create_new", made_by=made_by)
         self._has_begun = True
-        file_id, has_forgotten = self._one("next_file_id")
-        return file_id, has_forgotten
+        row = self._one("next_file_id")
+        return row.file_id, row.has_forgotten
 
     @staticmethod
     def _recorded(version: FileVersion) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from state.connector import Connector, close_connection, keep_server_message
+from state.connector import DEFAULT_WAIT_SECONDS, Connector, close_connection, keep_server_message
 from state.errors import DatabaseError, DatabaseSettingError
 from state.postgres_errors import advise, is_temporary, shorten
 from state.read_statements import CONSTANTS, read_statements
@@ -41,7 +41,7 @@ class Connection:
     def __init__(
         self,
         url: str,
-        wait_seconds: float = 60,
+        wait_seconds: float = DEFAULT_WAIT_SECONDS,
         warn: Callable[[str], None] = lambda _: None,
         is_read_only: bool = False,
     ) -> None:

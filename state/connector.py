@@ -12,6 +12,7 @@ from state.retry import retry
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
+DEFAULT_WAIT_SECONDS = 60.0
 MAX_CONNECT_PAUSE_SECONDS = 3.0
 # What libpq would do otherwise, unless the URL says so.
 DEFAULT_PARAMETERS = {

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from state.connection import Connection
+from state.connector import DEFAULT_WAIT_SECONDS
 from state.errors import BusyError, DatabaseError
 from state.recorded_lake import ASSIGNMENT, refuse_other_definition, refuse_other_lake
 from state.run_lock import RunLock
@@ -28,7 +29,7 @@ class Database(Connection):
     def __init__(
         self,
         url: str,
-        wait_seconds: float = 60,
+        wait_seconds: float = DEFAULT_WAIT_SECONDS,
         warn: Callable[[str], None] = lambda _: None,
         is_shared: bool = False,
     ) -> None:

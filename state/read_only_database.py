@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Self
 
 from state.connection import Connection
+from state.connector import DEFAULT_WAIT_SECONDS
 from state.errors import UnusedDatabaseError
 from state.recorded_lake import refuse_other_lake
 from state.schema import UNUSED, Schema
@@ -12,7 +13,9 @@ from state.schema import UNUSED, Schema
 class ReadOnlyDatabase(Connection):
     """A database that is only read, without the lock: as a context, it has the present schema."""
 
-    def __init__(self, url: str, wait_seconds: float = 60, warn: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, url: str, wait_seconds: float = DEFAULT_WAIT_SECONDS, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         """Parse the URL without connecting; raises DatabaseSettingError for a wrong one.
 
         The parameters are those of `Connection`.

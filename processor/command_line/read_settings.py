@@ -24,9 +24,9 @@ from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.reducers.definition import Definition
 from processor.setting_values import parse_day, parse_integer
+from state.connector import DEFAULT_WAIT_SECONDS
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
-WAIT_SECONDS = 60.0
 INTERVAL_SECONDS = 60  # from one listing of `watch` to the next
 
 
@@ -41,7 +41,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     article, user, day = _read_explained(options, refuse) if ARTICLE in command.options else (None, None, None)
     user_ids = _read_forgotten(options, refuse) if FORGOTTEN_USERS in command.options else ()
     interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
-    wait_seconds = read_decimal("DATABASE_WAIT", WAIT_SECONDS, report, "seconds")
+    wait_seconds = read_decimal("DATABASE_WAIT", DEFAULT_WAIT_SECONDS, report, "seconds")
     lake_settings = _read_lake_settings(report)
     limits = _read_limits(report)
     metrics = _read_metrics(command, options.metrics, report)
