@@ -213,7 +213,7 @@ class Watch:
 
     def _take_lock(self) -> bool:
         """Take the lock; return whether another run had it meanwhile."""
-        others = self._store.take_lock_again(self._lake.url)
+        others = self._store.take_lock_again()
         self._locked_at = time.monotonic()
         self._is_drawn = self._is_drawn and not others
         return others

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from state.database import Database
 from state.files import Failure, FileVersion, KeptFile, Reading
 from state.partial_rows import copy
+from state.transactions import Transactions
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -39,7 +39,7 @@ class BatchWriter:
     all rows from the batch's first id on. A transaction has one writer, and any number of batches.
     """
 
-    def __init__(self, database: Database, cur: "cursor") -> None:
+    def __init__(self, database: Transactions, cur: "cursor") -> None:
         self._db, self._cur = database, cur
         self._has_begun = False
 

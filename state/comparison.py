@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.batch_writer import BatchWriter
-from state.database import Database
 from state.files import Failure, FileVersion, KeptFile, Reading
+from state.run import Run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -37,10 +37,10 @@ class Difference(NamedTuple):
 class ComparisonTables:
     """Temporary tables with the names of the permanent ones, into which the same statements ingest."""
 
-    def __init__(self, database: Database, cur: "cursor") -> None:
-        """Wrap the empty tables in the cursor's transaction."""
-        self._db, self._cur = database, cur
-        self._writer = BatchWriter(database, cur)
+    def __init__(self, run: Run, cur: "cursor") -> None:
+        """Wrap the empty tables in the cursor's transaction, which is one of the run."""
+        self._run, self._cur = run, cur
+        self._writer = BatchWriter(run, cur)
 
     def ingest(self, readers: Sequence[Callable[[], Reading]], recounts: bool = False) -> list[FileVersion | None]:
         """Ingest a batch of files into the comparison tables; if one of `readers` raises, nothing has changed."""
@@ -59,13 +59,13 @@ class ComparisonTables:
         """Yield every row of the permanent tables that differs from the comparison tables."""
         for name in COMPARE:
             with self._cur.connection.cursor("differences") as rows:
-                self._db.execute(rows, name)
+                self._run.execute(rows, name)
                 row: Any
                 for row in rows:
                     yield Difference(row.name, row.key, row.wanted, row.found)
 
     def apply(self) -> None:
         """Make the permanent tables equal to the comparison tables."""
-        self._db.execute(self._cur, "restate_rebuilt")
-        self._db.execute(self._cur, "apply_comparison_tables")
-        self._db.record_definition(self._cur)
+        self._run.execute(self._cur, "restate_rebuilt")
+        self._run.execute(self._cur, "apply_comparison_tables")
+        self._run.record_definition(self._cur)

@@ -4,21 +4,20 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.connector import DEFAULT_WAIT_SECONDS, Connector, close_connection, keep_server_message
-from state.errors import DatabaseError, DatabaseSettingError
-from state.postgres_errors import advise, is_temporary, shorten
+from state.errors import DatabaseSettingError
+from state.postgres_errors import is_temporary, shorten
 from state.read_statements import CONSTANTS, read_statements
 from state.retry import retry
+from state.transactions import T, Transactions
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
 MIN_SERVER_VERSION = 150000
 SEARCH_PATH = "state, public, pg_temp"
-
-T = TypeVar("T")
 
 
 class Place(NamedTuple):
@@ -29,7 +28,7 @@ class Place(NamedTuple):
     database: str
 
 
-class Connection:
+class Connection(Transactions):
     """A connection to one database, made at the first transaction and again after it was lost.
 
     url: a libpq URI; if it is empty, libpq's PG* variables apply.
@@ -92,15 +91,13 @@ class Connection:
 
     def place(self) -> Place:
         """Return where the database is; a server without a network address is on this machine."""
-        assert self._connection is not None
-        info = self._connection.info
+        info = self._connect().info
         is_local = not info.host or info.host.startswith(("/", "@"))
         return Place(socket.gethostname() if is_local else info.host, str(info.port), info.dbname)
 
     def process_parameters(self) -> dict[str, Any]:
         """Return libpq's parameters by which other processes can connect, including the password."""
-        assert self._connection is not None
-        info = self._connection.info
+        info = self._connect().info
         password = {"password": info.password} if info.password else {}
         return {**info.dsn_parameters, **password}
 
@@ -109,10 +106,7 @@ class Connection:
         """Open a transaction that commits at its end, or is rolled back when an error leaves it."""
         from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 
-        if self._connection is None:
-            self._connection = self.open()
-            self.connections += 1
-        connection = self._connection
+        connection = self._connect()
         assert connection.info.transaction_status == TRANSACTION_STATUS_IDLE, "a transaction within another"
         try:
             with keep_server_message(connection):
@@ -160,30 +154,6 @@ class Connection:
             time.sleep(1)  # the signal that cancelled the statement reaches this thread in a moment
         self.warn(f"the transaction failed ({shorten(error)}); trying again")
 
-    @contextmanager
-    def translate_errors(self) -> Iterator[None]:
-        """Raise errors of psycopg2 as DatabaseError, with advice."""
-        import psycopg2
-
-        try:
-            yield
-        except psycopg2.Error as error:
-            raise DatabaseError(f"the database refused: {shorten(error)}; {advise(error)}") from error
-
-    def fetch_table(self, name: str, **parameters: object) -> tuple[list[str], list[Any]]:
-        """Execute a statement in a transaction of its own; return the names of its columns, and its rows."""
-
-        def attempt() -> tuple[list[str], list[Any]]:
-            with self.transaction() as cur:
-                self.execute(cur, name, **parameters)
-                return [column.name for column in cur.description or ()], cur.fetchall()
-
-        return self.retry(attempt)
-
-    def fetch_rows(self, name: str, **parameters: object) -> list[Any]:
-        """Execute a statement in a transaction of its own; return its rows, which have their columns as attributes."""
-        return self.fetch_table(name, **parameters)[1]
-
     def execute(self, cur: "cursor", name: str, **parameters: object) -> None:
         """Execute a statement; raises psycopg2.Error.
 
@@ -191,14 +161,16 @@ class Connection:
         """
         cur.execute(self.statements[name], CONSTANTS | parameters)
 
-    def fetch_one(self, cur: "cursor", name: str, **parameters: object) -> Any:
-        """Execute a statement; return its first row, or None without one. The parameters are those of `execute`."""
-        self.execute(cur, name, **parameters)
-        return cur.fetchone()
-
     def open(self) -> "connection":
         """Return a new connection; waits until the database can be reached. Raises DatabaseError."""
         return self._connector.connect(self.warn)
+
+    def _connect(self) -> "connection":
+        """Return the connection, a new one if there is none yet or it was lost; raises DatabaseError."""
+        if self._connection is None:
+            self._connection = self.open()
+            self.connections += 1
+        return self._connection
 
     def close(self) -> None:
         """Close the connection, if one is open; the next transaction makes another."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
-    from state.connection import Connection
+    from state.transactions import Transactions
 
 BLOCK_BYTES = 65536
 
@@ -31,7 +31,7 @@ class Rows(Protocol):
     def size(self) -> int:
         """The bytes of memory that they take in this process."""
 
-    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+    def write(self, database: "Transactions", cur: "cursor", file_id: int) -> None:
         """Write the rows into the temporary tables new_*; raises LostRowsError.
 
         database: its statements are used. cur: a cursor of the transaction. file_id: that of their file, which each row
@@ -55,13 +55,13 @@ class RowsInMemory:
         """The bytes of memory that they take."""
         return sum(map(len, self.tables.values()))
 
-    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+    def write(self, database: "Transactions", cur: "cursor", file_id: int) -> None:
         """Copy the rows into the temporary tables new_*. The parameters are those of `Rows.write`."""
         for table, rows in self.tables.items():
             copy(database, cur, f"copy_new_{table}", [(rows, file_id)])
 
 
-def copy(database: "Connection", cur: "cursor", name: str, rows: Iterable[tuple[bytes, int]]) -> None:
+def copy(database: "Transactions", cur: "cursor", name: str, rows: Iterable[tuple[bytes, int]]) -> None:
     """Execute a COPY with the rows of files.
 
     database: its statements are used. cur: a cursor of the transaction. name: that of a statement.

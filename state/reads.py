@@ -5,10 +5,10 @@ from datetime import date, datetime
 from typing import Any
 
 from state.check_reads import CheckReads
-from state.connection import Connection
 from state.files import KnownFile, RejectedLine
 from state.report_reads import ReportReads
 from state.row_reads import Row, RowReads
+from state.transactions import Transactions
 
 
 class Reads(RowReads):
@@ -17,10 +17,10 @@ class Reads(RowReads):
     checks, report: what the checks and the report read from it.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self.checks = CheckReads(connection)
-        self.report = ReportReads(connection)
+    def __init__(self, database: Transactions) -> None:
+        super().__init__(database)
+        self.checks = CheckReads(database)
+        self.report = ReportReads(database)
 
     def read_checkpoint(self, keys: list[str] | None = None) -> dict[str, KnownFile]:
         """Return the checkpoint by key: every file that was ingested or failed, or those of `keys`."""

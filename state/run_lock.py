@@ -29,7 +29,7 @@ class RunLock:
 
     def __init__(self, database: Connection, is_shared: bool) -> None:
         """Name the database, to which `take` opens another connection."""
-        self._db, self._is_shared = database, is_shared
+        self._db, self.is_shared = database, is_shared
         self._holder: connection | None = None
         self.is_released = False
 
@@ -66,7 +66,7 @@ class RunLock:
         db = self._db
         with keep_server_message(holder), holder.cursor() as cur:
             db.execute(cur, "apply_settings", search_path=SEARCH_PATH)
-            process = f"{WATCH if self._is_shared else ''}process {os.getpid()} on {socket.gethostname()}"
+            process = f"{WATCH if self.is_shared else ''}process {os.getpid()} on {socket.gethostname()}"
             ours = db.fetch_one(cur, "name_lock_holder", holder=process).name
             begun = warned_at = time.monotonic()
             unseen = 0
@@ -76,7 +76,7 @@ class RunLock:
                 waited = time.monotonic() - begun
                 if unseen == 1:
                     pass  # it has probably just ended
-                elif self._is_shared:
+                elif self.is_shared:
                     if waited > WAIT_LOCK_SECONDS and warned_at == begun:
                         db.warn(f"{_describe(other)}; this one continues after it")
                         warned_at = time.monotonic()

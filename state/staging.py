@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
 
     from state.connection import Connection
+    from state.transactions import Transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class StagedRows:
     tables: ClassVar[None] = None  # they are not in memory
     size: ClassVar[int] = 0
 
-    def write(self, database: "Connection", cur: "cursor", file_id: int) -> None:
+    def write(self, database: "Transactions", cur: "cursor", file_id: int) -> None:
         """Move the rows into the temporary tables new_*; raises LostRowsError if the server lost them in a crash.
 
         The parameters are those of `Rows.write`.

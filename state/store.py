@@ -10,22 +10,21 @@ from contextlib import AbstractContextManager, contextmanager
 
 from state.batch_writer import BatchWriter
 from state.comparison import ComparisonTables
-from state.database import Database
 from state.files import Failure, FileVersion, KnownFile, Reading
 from state.reads import Reads
+from state.run import Run
 
 
 class Store:
-    """The database of a run that holds the lock.
+    """What a recorded run may do to its database.
 
     reads: what can be read of the same database.
     """
 
-    def __init__(self, database: Database) -> None:
-        """Wrap a database whose lock is held and whose run is recorded."""
-        self._db = database
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._begins_turn = True
-        self.reads = Reads(database)
+        self.reads = Reads(run)
 
     def ingest(self, readers: Sequence[Callable[[], Reading]], recounts: bool = False) -> list[FileVersion | None]:
         """Write what a batch of files contributes in place of what it contributed before, in one transaction.
@@ -42,11 +41,11 @@ class Store:
             readings = [read() for read in readers]
             if written and self._is_committed(readings[0].key, commit_id):
                 return written[-1]
-            with self._db.transaction() as cur:
-                written.append(BatchWriter(self._db, cur).write(readings, commit_id, self._begins_turn, recounts))
+            with self._run.transaction() as cur:
+                written.append(BatchWriter(self._run, cur).write(readings, commit_id, self._begins_turn, recounts))
             return written[-1]
 
-        versions = self._db.retry(attempt)
+        versions = self._run.retry(attempt)
         self._begins_turn = self._begins_turn and not any(versions)
         return versions
 
@@ -55,8 +54,8 @@ class Store:
         self._begins_turn = True
 
     def _is_committed(self, key: str, commit_id: str) -> bool:
-        with self._db.transaction() as cur:
-            found = BatchWriter(self._db, cur).find([key])
+        with self._run.transaction() as cur:
+            found = BatchWriter(self._run, cur).find([key])
         return key in found and found[key].commit_id == commit_id
 
     def forget(self, key: str) -> bool:
@@ -65,17 +64,17 @@ class Store:
 
         def attempt() -> bool:
             nonlocal was_known
-            with self._db.transaction() as cur:
-                writer = BatchWriter(self._db, cur)
+            with self._run.transaction() as cur:
+                writer = BatchWriter(self._run, cur)
                 found = writer.find([key])
                 if found:
                     file_ids = [found[key].file_id]
                     writer.retract(file_ids)
-                    self._db.execute(cur, "forget_files", file_ids=file_ids)
+                    self._run.execute(cur, "forget_files", file_ids=file_ids)
                     was_known = True  # a later attempt must know, as this one's commit may have succeeded
             return was_known
 
-        return self._db.retry(attempt)
+        return self._run.retry(attempt)
 
     def forget_users(self, user_ids: Sequence[str]) -> dict[str, int]:
         """Forget users for good, in one transaction: the lines that carry them count for no user, now and later.
@@ -87,51 +86,51 @@ class Store:
         counts: dict[str, int] = {}
 
         def attempt() -> dict[str, int]:
-            with self._db.transaction() as cur:
-                for name, count in BatchWriter(self._db, cur).forget_users(user_ids).items():
+            with self._run.transaction() as cur:
+                for name, count in BatchWriter(self._run, cur).forget_users(user_ids).items():
                     # If the commit of an earlier attempt succeeded after all, this one finds nothing.
                     counts[name] = max(count, counts.get(name, 0))
             return counts
 
-        return self._db.retry(attempt)
+        return self._run.retry(attempt)
 
     def fail(self, failures: Sequence[Failure]) -> None:
         """Record why the present versions of files cannot be ingested; contributions of earlier versions stay."""
 
         def attempt() -> None:
-            with self._db.transaction() as cur:
-                writer = BatchWriter(self._db, cur)
+            with self._run.transaction() as cur:
+                writer = BatchWriter(self._run, cur)
                 for failure in failures:
                     writer.fail(failure)
 
-        self._db.retry(attempt)
+        self._run.retry(attempt)
 
     def clear_error(self, file: KnownFile) -> None:
         """Delete the error of a file's version that is no longer in the lake."""
 
         def attempt() -> None:
-            with self._db.transaction() as cur:
-                self._db.execute(cur, "clear_error", file_id=file.file_id)
+            with self._run.transaction() as cur:
+                self._run.execute(cur, "clear_error", file_id=file.file_id)
 
-        self._db.retry(attempt)
+        self._run.retry(attempt)
 
     @property
     def connections(self) -> int:
         """How many connections were made until now: after a new one, another server may answer."""
-        return self._db.connections
+        return self._run.database.connections
 
     def redirect_warnings(self, warn: Callable[[str], None]) -> AbstractContextManager[None]:
         """Return a context that sends the database's warnings to `warn` while it lasts."""
-        return self._db.redirect_warnings(warn)
+        return self._run.database.redirect_warnings(warn)
 
     @property
     def is_redefined(self) -> bool:
         """Whether the lake was counted under another definition than this run has."""
-        return self._db.is_redefined
+        return self._run.is_redefined
 
-    def take_lock_again(self, lake_url: str) -> bool:
+    def take_lock_again(self) -> bool:
         """Take the lock after it was released; return whether another run held it meanwhile. Raises DatabaseError."""
-        return self._db.take_lock_again(lake_url)
+        return self._run.take_lock_again()
 
     def release_lock(self, columns: Mapping[str, object] | None = None) -> None:
         """Record what this run did until now, and release the lock for other runs; raises DatabaseError.
@@ -140,14 +139,14 @@ class Store:
         """
         try:
             if columns is not None:
-                self._db.record_progress(columns)
+                self._run.record_progress(columns)
         finally:
-            self._db.release_lock()
+            self._run.release_lock()
 
     @contextmanager
     def comparison_tables(self) -> Iterator[ComparisonTables]:
         """Create empty comparison tables, which the end of the block drops; all of it is one transaction."""
-        with self._db.translate_errors(), self._db.transaction() as cur:
-            self._db.execute(cur, "create_comparison_tables")
-            self._db.execute(cur, "apply_settings", search_path="pg_temp, state, public")
-            yield ComparisonTables(self._db, cur)
+        with self._run.translate_errors(), self._run.transaction() as cur:
+            self._run.execute(cur, "create_comparison_tables")
+            self._run.execute(cur, "apply_settings", search_path="pg_temp, state, public")
+            yield ComparisonTables(self._run, cur)

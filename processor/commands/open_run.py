@@ -10,11 +10,12 @@ from processor.reducing.reducer import OpenReducer
 from processor.spark.application import SparkApplication
 from state.database import Database
 from state.errors import DatabaseSettingError
+from state.run import Run, begin_run
 
 
 @contextmanager
-def open_run(context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReducer]]:
-    """Open the database with its lock held and the run recorded, and the function that opens the reducer.
+def open_run(context: Context, lake: Lake) -> Iterator[tuple[Run, OpenReducer]]:
+    """Begin the run, with the lock of its database held, and give the function that opens the reducer.
 
     Parameters: `context` is what the command got, `lake` is the lake that it ingests.
     Raises DatabaseError, BusyError, EmbeddedError and SparkError.
@@ -30,12 +31,15 @@ def open_run(context: Context, lake: Lake) -> Iterator[tuple[Database, OpenReduc
         database = Database(url, settings.wait_seconds, context.console.warn, is_shared=settings.command.stays_up)
         context.signals.call_on_signal(database.cancel)
         stack.enter_context(database)
-        database.record_run(
-            lake.url,
-            settings.is_relocated,
-            lambda: next(lake.list_files(), None),
-            settings.command.name,
-            lake.settings.definition.changes(),
-            settings.rebuilds,
+        run = stack.enter_context(
+            begin_run(
+                database,
+                lake.url,
+                settings.is_relocated,
+                lambda: next(lake.list_files(), None),
+                settings.command.name,
+                lake.settings.definition.changes(),
+                settings.rebuilds,
+            )
         )
-        yield database, choose_reducer(settings.workers, spark, database)
+        yield run, choose_reducer(settings.workers, spark, database)

@@ -18,8 +18,8 @@ from processor.output.run_output import RunOutput
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from processor.signals import Signals, StopRequest
-from state.database import Database
 from state.errors import DatabaseError
+from state.run import Run
 from state.store import Store
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def _run(context: Context, metrics: "Metrics | None", lineage: "Lineage | None")
         if not command.takes_lock:
             return command.load()(context)
         lake = context.open_lake()
-        with open_run(context, lake) as (database, open_reducer):
-            return _run_recorded(context, lake, database, open_reducer, metrics, lineage)
+        with open_run(context, lake) as (run, open_reducer):
+            return _run_recorded(context, lake, run, open_reducer, metrics, lineage)
     except EventLakeError as error:
         context.console.error(describe_failure(error, context.settings))
         return error.exit_code
@@ -75,7 +75,7 @@ def _run(context: Context, metrics: "Metrics | None", lineage: "Lineage | None")
 def _run_recorded(
     context: Context,
     lake: Lake,
-    database: Database,
+    run: Run,
     open_reducer: OpenReducer,
     metrics: "Metrics | None",
     lineage: "Lineage | None",
@@ -83,7 +83,7 @@ def _run_recorded(
     """Run a command that takes the lock; `state.runs` keeps what it did, however it ends."""
     tally = RunTally()
     listener = Listeners(tally, *filter(None, (context.console, metrics, lineage)))
-    store = Store(database)
+    store = Store(run)
 
     def record_turn(seconds: float) -> None:
         if metrics is not None:
@@ -105,7 +105,7 @@ def _run_recorded(
     code, error = FAILED, None
     try:
         if lineage is not None:
-            _start_lineage(lineage, run_context, database.place())
+            _start_lineage(lineage, run_context, run.database.place())
         if metrics is not None:
             from processor.output.metrics import RunCounters
 
@@ -118,7 +118,7 @@ def _run_recorded(
     finally:
         if lineage is not None:
             lineage.end(code != DONE, error)
-        database.record_end(code, error, tally.columns())
+        run.record_end(code, error, tally.columns())
     return code
 
 

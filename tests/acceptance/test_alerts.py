@@ -11,6 +11,7 @@ from processor.checks import CHECKS
 from processor.output.metrics import Metrics, RunCounters
 from processor.run_tally import RunTally
 from state.database import Database
+from state.run import begin_run
 from tests.support.database_queries import held, is_waiting
 from tests.support.event_files import CLICK, HEADER
 from tests.support.paths import ROOT
@@ -151,8 +152,7 @@ def test_what_a_check_finds_fires_until_it_is_right(watched: Watched) -> None:
 
 @needs_promtool
 def test_a_lock_that_is_held_for_long_fires(watched: Watched, database: str) -> None:
-    with Database(database) as at_work:
-        at_work.record_run(str(watched.lake))
+    with Database(database) as at_work, begin_run(at_work, str(watched.lake)):
         busy = watched.run(75)
     assert busy["event_lake_lock_held{}"] == 1
     free = watched.run(0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from state.database import Database
+from state.run import begin_run
 from tests.support.event_files import CLICK, HEADER
 from tests.support.program_runs import run
 
@@ -21,8 +22,7 @@ def lake(tmp_path: Path) -> Path:
 
 def test_a_check_beside_a_run_at_work_prints_a_line_each_and_changes_nothing(lake: Path, database: str) -> None:
     run(lake=lake, database=database)
-    with Database(database) as at_work:
-        at_work.record_run(str(lake))
+    with Database(database) as at_work, begin_run(at_work, str(lake)):
         done = run("check", lake=lake, database=database)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

@@ -21,6 +21,7 @@ from state.database import Database
 from state.errors import NoDatabaseError
 from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
+from state.run import begin_run
 from state.schema import list_migrations
 from tests.support import made_lake
 from tests.support.database_queries import ask, everything, execute
@@ -59,8 +60,7 @@ def read_json(*arguments: str, lake: Path, database: str) -> dict[str, Any]:
 def test_commands_that_read_answer_during_a_run_and_write_nothing(lake: Path, database: str) -> None:
     ingest_folder(lake, database, Plan())
     (lake / "2019-02-17.tsv").write_bytes(HEADER + CLICK)
-    with Database(database) as at_work:
-        at_work.record_run(str(lake))
+    with Database(database) as at_work, begin_run(at_work, str(lake)):
         before = everything(database)
         for arguments in ASKS:
             done = run(*arguments, lake=lake, database=database)

@@ -15,6 +15,7 @@ from state.database import Database
 from state.errors import BusyError, DatabaseError, SupersededError
 from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
+from state.run import begin_run
 from tests.support.database_queries import ask, execute, held, holders, is_waiting
 from tests.support.event_files import FIRST, HEADER, LATER, events
 from tests.support.lake_folders import contents, write_lake
@@ -273,14 +274,17 @@ def test_a_watch_knows_of_another_run_even_if_the_answer_to_its_commit_is_lost(d
         cuts += 1
         return "after"
 
-    with closing(PostgresProxy(database, fault)) as proxy, Database(proxy.url, is_shared=True) as watch:
-        watch.record_run(lake)
+    with (
+        closing(PostgresProxy(database, fault)) as proxy,
+        Database(proxy.url, is_shared=True) as db,
+        begin_run(db, lake) as watch,
+    ):
         watch.release_lock()
-        assert not watch.take_lock_again(lake)
+        assert not watch.take_lock_again()
         watch.release_lock()
-        with Database(database) as other:
-            other.record_run(lake)
-        assert watch.take_lock_again(lake)
+        with Database(database) as other, begin_run(other, lake):
+            pass
+        assert watch.take_lock_again()
         assert cuts == 1
 
 
@@ -319,33 +323,33 @@ def test_a_run_that_lost_its_lock_holds_off_its_successor_until_its_transaction_
 
 def test_a_watch_that_takes_the_lock_again_refuses_another_lake_or_schema(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
-    with Database(database, is_shared=True) as watch:
-        watch.record_run(lake)
+    with Database(database, is_shared=True) as db, begin_run(db, lake) as watch:
         watch.release_lock()
-        with pytest.raises(SupersededError, match="holds the lake"):
-            watch.take_lock_again("/another/lake")
+        execute(database, "update state.lake set url = '/another/lake'")
+        with pytest.raises(SupersededError, match="holds the lake /another/lake"):
+            watch.take_lock_again()
         assert holders(database) == []
+        execute(database, f"update state.lake set url = '{lake}'")
         ask(database, "insert into state.steps (step) values (9999) returning step")
         with pytest.raises(SupersededError, match="at step 9999 of the schema"):
-            watch.take_lock_again(lake)
+            watch.take_lock_again()
         assert holders(database) == []
         ask(database, "delete from state.steps where step = 9999 returning step")
-        assert not watch.take_lock_again(lake)
+        assert not watch.take_lock_again()
         assert len(holders(database)) == 1
 
 
 def test_a_watch_whose_database_lost_the_lake_reports_that(database: str, tmp_path: Path) -> None:
     lake = str(tmp_path)
-    with Database(database, is_shared=True) as watch:
-        watch.record_run(lake)
+    with Database(database, is_shared=True) as db, begin_run(db, lake) as watch:
         watch.release_lock()
         execute(database, "delete from state.lake")  # as after a failover to a server that lacked the last commits
         with pytest.raises(DatabaseError, match="records no lake any more: look at DATABASE_URL"):
-            watch.take_lock_again(lake)
+            watch.take_lock_again()
         assert holders(database) == []
-        with Database(database) as other:
-            other.record_run(lake)
-        assert watch.take_lock_again(lake)
+        with Database(database) as other, begin_run(other, lake):
+            pass
+        assert watch.take_lock_again()
 
 
 def test_a_lock_that_was_just_released_is_tried_once_more(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,8 +417,7 @@ def test_connections_are_closed_if_opening_fails(database: str, monkeypatch: pyt
 
 
 def test_a_run_on_another_database_of_the_server_is_no_obstacle(server: str, database: str, tmp_path: Path) -> None:
-    with new_database(server) as other, Database(other) as at_work:
-        at_work.record_run(str(tmp_path))
+    with new_database(server) as other, Database(other) as at_work, begin_run(at_work, str(tmp_path)):
         with Database(database), ReadOnlyDatabase(database) as reader:
             holder = Reads(reader).read_lock_holder()
         assert holder is not None

@@ -19,6 +19,7 @@ from processor import pipeline
 from processor.lake.base import LakeFile, Stream
 from processor.lake.folder import FolderLake
 from state.database import Database
+from state.run import begin_run
 from state.schema import list_migrations
 from state.store import Store
 from tests.support import made_lake
@@ -76,9 +77,8 @@ def ingest(folder: Path, url: str) -> None:
 
 def forget_user(folder: Path, url: str) -> None:
     """Forget the user `u1`."""
-    with Database(url, wait_seconds=5) as db:
-        db.record_run(str(folder), command="forget")
-        Store(db).forget_users(["u1"])
+    with Database(url, wait_seconds=5) as db, begin_run(db, str(folder), command="forget") as this_run:
+        Store(this_run).forget_users(["u1"])
 
 
 def child(work: Callable[[Path, str], None], folder: Path, url: str) -> int:
@@ -251,10 +251,9 @@ def test_the_process_ends_at_any_read_of_the_lake(counted: str, tmp_path: Path) 
             pid = os.fork()
             if not pid:
                 try:
-                    with Database(url, wait_seconds=5) as db:
-                        lake = EndingLake(tmp_path, number)
-                        db.record_run(lake.url)
-                        pipeline.run(lake, Store(db), PLAN, SilentTally())
+                    lake = EndingLake(tmp_path, number)
+                    with Database(url, wait_seconds=5) as db, begin_run(db, lake.url) as this_run:
+                        pipeline.run(lake, Store(this_run), PLAN, SilentTally())
                 finally:
                     os._exit(0)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

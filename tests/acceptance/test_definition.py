@@ -7,6 +7,7 @@ import pytest
 
 from processor.reducers.definition import Definition
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask
 from tests.support.definitions import OTHER, write_definition
@@ -92,10 +93,12 @@ def test_a_rebuild_that_ends_early_keeps_tables_and_definition(lake: Path, datab
     run(lake=lake, database=database)
     model = Model()
     model.check(database, contents(lake))
-    with Database(database) as db:
-        db.record_run(str(lake), definition={"days.timezone": "Asia/Kathmandu"}, redefines=True)
-        assert db.is_redefined
-        with suppress(KeyboardInterrupt), Store(db).comparison_tables() as comparison:
+    with (
+        Database(database) as db,
+        begin_run(db, str(lake), definition={"days.timezone": "Asia/Kathmandu"}, redefines=True) as this_run,
+    ):
+        assert this_run.is_redefined
+        with suppress(KeyboardInterrupt), Store(this_run).comparison_tables() as comparison:
             comparison.apply()
             raise KeyboardInterrupt
     assert ask(database, "select definition from state.lake") == [({},)]

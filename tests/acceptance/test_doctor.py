@@ -12,6 +12,7 @@ import pytest
 from state import embedded_process
 from state.database import Database
 from state.read_statements import read_statements
+from state.run import begin_run
 from state.schema import list_migrations
 from tests.support.database_queries import everything, execute
 from tests.support.event_files import CLICK, HEADER
@@ -61,8 +62,7 @@ def test_doctor_finds_everything_right_and_changes_nothing_during_a_run(lake: Pa
     assert new["schema"] == new["recorded"] == (True, "nothing was counted yet; the first run creates what is missing")
     assert execute(database, "select to_regnamespace('state')") == [(None,)]
     run(lake=lake, database=database)
-    with Database(database) as at_work:
-        at_work.record_run(str(lake))
+    with Database(database) as at_work, begin_run(at_work, str(lake)):
         before = everything(database)
         found = findings(lake, database)
         assert everything(database) == before
@@ -251,11 +251,9 @@ def test_the_trial_delays_no_run(lake: Path, database: str) -> None:
     with Database(database) as at_work:
         execute(database, "drop schema state cascade; drop table article_performance, user_performance cascade")
         assert not bad(findings(lake, database))
-    with Database(database) as at_work:
-        at_work.record_run(str(lake))
-        with at_work.transaction() as cur:
-            cur.execute("update state.runs set pid = 1")
-            assert not bad(findings(lake, database))
+    with Database(database) as at_work, begin_run(at_work, str(lake)) as this_run, this_run.transaction() as cur:
+        cur.execute("update state.runs set pid = 1")
+        assert not bad(findings(lake, database))
 
 
 def test_the_trial_writes_no_row() -> None:

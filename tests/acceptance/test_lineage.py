@@ -16,6 +16,7 @@ from processor.output.lineage import MAX_FILES, MAX_SECONDS, Lineage
 from processor.output.lineage_facts import LineageTarget, RunFacts
 from state.connection import Place
 from state.database import Database
+from state.run import begin_run
 from tests.support.certificates import make_certificate
 from tests.support.database_queries import ask, held, is_waiting
 from tests.support.event_files import CLICK, HEADER
@@ -153,8 +154,7 @@ def test_a_command_that_ingests_nothing_sends_nothing(lake: Path, database: str,
     run(lake=lake, database=database)
     for command in (["status"], ["verify"], ["--dry-run"], ["forget", "a.tsv"]):
         assert run(*command, lake=lake, database=database, OPENLINEAGE_URL=service.url).returncode == 0
-    with Database(database) as at_work:
-        at_work.record_run(str(lake))
+    with Database(database) as at_work, begin_run(at_work, str(lake)):
         assert run(lake=lake, database=database, OPENLINEAGE_URL=service.url).returncode == 75
     assert run(lake="", database=database, OPENLINEAGE_URL=service.url).returncode == 2
     assert service.events == []

@@ -25,6 +25,7 @@ from processor.report.rates import Counts
 from processor.report.summary import CategoryDay
 from state.database import Database
 from state.report_reads import ReportReads
+from state.run import begin_run
 from state.store import Store
 from tests.support import made_lake
 from tests.support.browser import Parts, needs_chromium, see
@@ -69,9 +70,8 @@ def index(tmp_path: Path, database: str) -> Path:
 @pytest.fixture
 def store(database: str) -> Iterator[Store]:
     """The store of a database with an empty lake."""
-    with Database(database) as db:
-        db.record_run("/lake")
-        yield Store(db)
+    with Database(database) as db, begin_run(db, "/lake") as this_run:
+        yield Store(this_run)
 
 
 def made(rows: list[CategoryDay], articles: list[Article]) -> Overview:
@@ -376,9 +376,8 @@ def test_the_files_of_the_last_run_that_counted_any_are_new(tmp_path: Path, data
 
     def newest() -> tuple[set[str], set[tuple[int, int]]]:
         assert run(tmp_path, lake, database).returncode == 0
-        with Database(database) as db:
-            db.record_run(str(lake))
-            rows = page_data.read_overview(ReportReads(db)).newest
+        with Database(database) as db, begin_run(db, str(lake)) as this_run:
+            rows = page_data.read_overview(ReportReads(this_run)).newest
         return {row.key for row in rows}, {(row.files, row.all_clicks) for row in rows}
 
     (lake / "a.tsv").write_bytes(HEADER + CLICK)
@@ -439,9 +438,8 @@ def test_the_busiest_articles_are_of_the_newest_week_with_all_their_clicks(tmp_p
         )
     )
     assert run(tmp_path, lake, database).returncode == 0
-    with Database(database) as db:
-        db.record_run(str(lake))
-        seen = page_data.read_overview(ReportReads(db))
+    with Database(database) as db, begin_run(db, str(lake)) as this_run:
+        seen = page_data.read_overview(ReportReads(this_run))
     assert seen.articles_since == datetime.date(2019, 2, 21)
     shown = [(a.article_id, a.displays, a.clicks, a.cumulative_clicks) for a in seen.articles]
     assert shown[:2] == [("steady", 7, 21, 111), ("once", 40, 20, 20)]
@@ -460,9 +458,8 @@ def test_the_article_whose_clicks_changed_most_is_found(tmp_path: Path, database
     def changed(*some: tuple[str, str | None, int, int, int]) -> ChangedArticle | None:
         (lake / "a.tsv").write_bytes(events(*some))
         assert run(tmp_path, lake, database).returncode == 0
-        with Database(database) as db:
-            db.record_run(str(lake))
-            return page_data.read_overview(ReportReads(db)).changed_article
+        with Database(database) as db, begin_run(db, str(lake)) as this_run:
+            return page_data.read_overview(ReportReads(this_run)).changed_article
 
     old = ("old", "c", 15, 50, 50)
     same = [("same", "c", day, 9, 9) for day in (17, 20)]
@@ -478,9 +475,8 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     named = [(f"a{i}", f"c{i}", 15 + i % 3, i % 2, 50 - i) for i in range(35)]
     (lake / "a.tsv").write_bytes(events(*named, ("none", None, 16, 1, 60)))
     assert run(tmp_path, lake, database).returncode == 0
-    with Database(database) as db:
-        db.record_run(str(lake))
-        summary = page_data.read_overview(ReportReads(db)).summary
+    with Database(database) as db, begin_run(db, str(lake)) as this_run:
+        summary = page_data.read_overview(ReportReads(this_run)).summary
     assert summary is not None
     assert [panel.categories for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]

@@ -24,6 +24,7 @@ from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, held, holders, is_waiting
 from tests.support.event_files import HEADER, events
@@ -175,20 +176,17 @@ def test_other_runs_get_the_lock_of_a_watch_at_work(lake: Path, database: str) -
 
 
 def test_a_watch_waits_for_another_run_and_continues_after_it(lake: Path, database: str) -> None:
-    with Database(database) as other:
-        other.record_run(str(lake))
-        with watch(lake=lake, database=database) as running:
-            wait_until(lambda: "at work on this database" in running.errors)
-            other.__exit__()
-            wait_until(lambda: is_up(database))
-            with Database(database) as third:
-                third.record_run(str(lake))
-                write_lake(lake, {"a.tsv": events(1, 9, "a")})
-                wait_until(lambda: running.errors.count("at work on this database") == 2)
-                assert counted(database) == {}
-            wait_for(database, lake)
-            stop(running)
-            assert len(running.errors.splitlines()) == 3  # two about waiting, and one that it continues
+    with Database(database) as other, begin_run(other, str(lake)), watch(lake=lake, database=database) as running:
+        wait_until(lambda: "at work on this database" in running.errors)
+        other.__exit__()
+        wait_until(lambda: is_up(database))
+        with Database(database) as third, begin_run(third, str(lake)):
+            write_lake(lake, {"a.tsv": events(1, 9, "a")})
+            wait_until(lambda: running.errors.count("at work on this database") == 2)
+            assert counted(database) == {}
+        wait_for(database, lake)
+        stop(running)
+        assert len(running.errors.splitlines()) == 3  # two about waiting, and one that it continues
     Model().check(database, contents(lake))
     assert watches(database) == [(0, None, 1)]
 
@@ -204,28 +202,26 @@ def test_files_read_ahead_do_not_undo_another_run(
     class Interrupted(Store):
         turns = 0
 
-        def take_lock_again(self, lake_url: str) -> bool:
+        def take_lock_again(self) -> bool:
             self.turns += 1
             if self.turns == 2:  # one file is ingested, and the last one was read
                 (lake / "3.tsv").unlink()
                 if change == "replaced":
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
-                with Database(database, wait_seconds=5) as other:
-                    other.record_run(lake_url)
-                    pipeline.run(place, Store(other), Plan(prune=True), SilentTally())
+                with Database(database, wait_seconds=5) as other, begin_run(other, place.url) as this_run:
+                    pipeline.run(place, Store(this_run), Plan(prune=True), SilentTally())
                 states.append(counted(database))
-            return super().take_lock_again(lake_url)
+            return super().take_lock_again()
 
     class Once(NoNotifications):
         def wait(self, seconds: float) -> list[str]:
             del seconds
             raise StopRequest("SIGTERM")
 
-    with Database(database, wait_seconds=5, is_shared=True) as db:
-        db.record_run(place.url)
+    with Database(database, wait_seconds=5, is_shared=True) as db, begin_run(db, place.url) as this_run:
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()
-        watching = Watch(place, Interrupted(db), Once(), plan, 9999, tally, tally, lambda: None, lambda _: None)
+        watching = Watch(place, Interrupted(this_run), Once(), plan, 9999, tally, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):
             watching.run()
     states.append(counted(database))

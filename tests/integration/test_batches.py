@@ -26,12 +26,13 @@ from processor.reducing.copy_rows import make_copy_rows
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
 from processor.reducing.reducer import ReducedPartial
 from state.batch_writer import BatchWriter
-from state.connection import Connection
 from state.database import Database
 from state.errors import DatabaseError
 from state.files import Reading
 from state.partial_rows import LostRowsError, Rows, add_file_id
+from state.run import begin_run
 from state.store import Store
+from state.transactions import Transactions
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events
 from tests.support.fuzzed import Memory
@@ -182,10 +183,9 @@ def test_files_with_unchanged_content_leave_the_batch_before_anything_is_written
     before = execute(database, "select file_id, key from state.lake_files order by key")
     for key in lake:
         (tmp_path / key).touch()
-    with RecordingDatabase(database) as db:
-        db.record_run(str(tmp_path), relocated=True)
+    with RecordingDatabase(database) as db, begin_run(db, str(tmp_path), relocated=True) as run:
         tally = SilentTally()
-        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
+        pipeline.run(open_lake(str(tmp_path)), Store(run), Plan(), tally)
     assert (tally.files_counted, tally.files_unchanged) == (0, 3)
     assert db.names.count("record_same") == 3
     assert not {"retract", "change_article_days", "record_files"} & set(db.names)
@@ -224,8 +224,8 @@ def test_waiting_for_a_database_is_reported_at_once(database: str, monkeypatch: 
 
 def test_a_store_knows_its_database(database: str) -> None:
     said, before = list[str](), list[str]()
-    with Database(database, warn=before.append) as db:
-        store = Store(db)
+    with Database(database, warn=before.append) as db, begin_run(db, "/lake") as run:
+        store = Store(run)
         with store.redirect_warnings(said.append):
             db.warn("x")
         db.warn("y")
@@ -251,17 +251,15 @@ def read_parts(folder: Path, key: str) -> Reading:
 def test_one_transaction_takes_any_number_of_batches(database: str, tmp_path: Path) -> None:
     lake = {f"{n}.tsv": events(n, 20, f"title {n}") + b"bad\n" * n for n in range(3)}
     write_lake(tmp_path, lake)
-    with Database(database) as db:
-        db.record_run(str(tmp_path), relocated=True)
-        with db.transaction() as cur:
-            writer = BatchWriter(db, cur)
-            assert all(writer.write([read_parts(tmp_path, "0.tsv")], None))
-            assert all(writer.write([read_parts(tmp_path, "1.tsv")], None))
-            retracted = [writer.find(["0.tsv"])["0.tsv"].file_id]
-            writer.retract(retracted)
-            assert writer.write([read_parts(tmp_path, "1.tsv")], None) == [None]
-            assert all(writer.write([read_parts(tmp_path, "2.tsv")], None))
-            db.execute(cur, "forget_files", file_ids=retracted)
+    with Database(database) as db, begin_run(db, str(tmp_path), relocated=True) as run, run.transaction() as cur:
+        writer = BatchWriter(db, cur)
+        assert all(writer.write([read_parts(tmp_path, "0.tsv")], None))
+        assert all(writer.write([read_parts(tmp_path, "1.tsv")], None))
+        retracted = [writer.find(["0.tsv"])["0.tsv"].file_id]
+        writer.retract(retracted)
+        assert writer.write([read_parts(tmp_path, "1.tsv")], None) == [None]
+        assert all(writer.write([read_parts(tmp_path, "2.tsv")], None))
+        db.execute(cur, "forget_files", file_ids=retracted)
     model = Model()
     model.counting = {key: lake[key] for key in ("1.tsv", "2.tsv")}
     model.compare(database)
@@ -275,7 +273,7 @@ class RowsElsewhere:
     def __init__(self, rows: Rows, is_lost: bool) -> None:
         self._rows, self._is_lost = rows, is_lost
 
-    def write(self, db: Connection, cur: cursor, file_id: int) -> None:
+    def write(self, db: Transactions, cur: cursor, file_id: int) -> None:
         if self._is_lost:
             raise LostRowsError("rows were lost")
         self._rows.write(db, cur, file_id)
@@ -341,7 +339,7 @@ def test_any_name_is_copied_as_it_is(database: str, tmp_path: Path, name: str) -
     )
     write_lake(tmp_path, {})
     ingest_folder(tmp_path, database, Plan())
-    with Database(database) as db, db.transaction(is_fenced=False) as cur:
+    with Database(database) as db, db.transaction() as cur:
         db.execute(cur, "create_new", made_by="tests")
         for table, rows in make_copy_rows(partial, "UTC").items():
             cur.copy_expert(db.statements[f"copy_new_{table}"], BytesIO(b"".join(add_file_id(rows, 3))))
@@ -403,10 +401,9 @@ def test_a_batch_is_joined_with_small_tables_and_looked_up_in_large_ones(
     ingest_folder(tmp_path, database, Plan())
     execute(database, ballast)
     write_lake(tmp_path, lake)
-    with RecordingDatabase(database) as db:
-        db.record_run(str(tmp_path), relocated=True)
+    with RecordingDatabase(database) as db, begin_run(db, str(tmp_path), relocated=True) as run:
         tally = SilentTally()
-        pipeline.run(open_lake(str(tmp_path)), Store(db), Plan(), tally)
+        pipeline.run(open_lake(str(tmp_path)), Store(run), Plan(), tally)
         assert not tally.errors
     assert {"join_sessions", "look_up_sessions"} & set(db.names) == {way}
     Model().check(database, lake)

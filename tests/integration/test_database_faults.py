@@ -23,6 +23,8 @@ from processor.plan import Plan
 from state.database import Database
 from state.errors import DatabaseError
 from state.files import FileVersion, Reading
+from state.run import Run as RecordedRun
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, held, is_waiting
 from tests.support.event_files import CLICK, HEADER, events
@@ -103,9 +105,9 @@ def test_a_server_that_dies_for_good_is_reported_and_the_next_run_completes(
 class LosingCommits(Store):
     """A store on a server that crashes after three commits, and comes back in the state after the first of them."""
 
-    def __init__(self, database: Database, server: Server) -> None:
-        """Wrap a database of that server."""
-        super().__init__(database)
+    def __init__(self, run: RecordedRun, server: Server) -> None:
+        """Wrap a run on that server."""
+        super().__init__(run)
         self._server, self._commits = server, 0
 
     def _commit(self) -> None:
@@ -149,10 +151,12 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
             for key in files:
                 (lake / key).unlink()
             files = {}
-        with Database(database) as db:
-            db.record_run(str(lake), relocated=True)
-            with pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"):
-                run_pipeline(open_lake(str(lake)), LosingCommits(db, Server(home)), plan, SilentTally())
+        with (
+            Database(database) as db,
+            begin_run(db, str(lake), relocated=True) as begun,
+            pytest.raises(DatabaseError, match="lost what it had committed of 2 files; run again"),
+        ):
+            run_pipeline(open_lake(str(lake)), LosingCommits(begun, Server(home)), plan, SilentTally())
         tally, errors = ingest_folder(lake, database, plan)
         assert (tally.files_counted, tally.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
         assert not errors

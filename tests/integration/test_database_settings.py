@@ -1,6 +1,7 @@
 """The settings of a role or of the database change no result, as the program sets what it relies on."""
 
 import time
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from processor.plan import Plan
 from state.connection import SEARCH_PATH
 from state.database import Database
 from state.read_only_database import ReadOnlyDatabase
+from state.run import begin_run
 from tests.support.database_queries import ask, held
 from tests.support.event_files import CLICK, HEADER, events
 from tests.support.ingest import PLAN, ingest_folder
@@ -154,7 +156,7 @@ def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
         url = f"postgresql://etl@127.0.0.1:{port}/{parse_dsn(database)['dbname']}"
         for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count"):
             configure(database, f"{name} = 77")
-        with Database(url) as db, db.transaction(is_fenced=False) as cur:
+        with Database(url) as db, db.transaction() as cur:
             assert [shown(cur, f"tcp_keepalives_{name}") for name in ("idle", "interval", "count")] == ["30", "10", "3"]
             assert db.lock._holder is not None
             with db.lock._holder.cursor() as locked:
@@ -168,7 +170,7 @@ def test_a_dead_client_is_noticed_soon_over_a_network(lake: Path) -> None:
         assert found.items() >= wanted.items()
         others = {name: "7" for name in wanted if name != "client_encoding"}
         words = "&".join(f"{name}={value}" for name, value in others.items())
-        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction(is_fenced=False):
+        with Database(f"{url}?{words}&client_encoding=LATIN1") as db, db.transaction():
             assert db._connection is not None
             assert db._connection.info.dsn_parameters.items() >= (others | {"client_encoding": "UTF8"}).items()
         assert run(lake=lake, database=url).returncode == 0
@@ -195,9 +197,8 @@ def test_rows_hidden_by_a_policy_are_reported_and_no_sum_is_wrong(database: str,
 def test_a_transaction_timeout_has_no_effect(database: str, lake: Path, setting: str) -> None:
     """The transaction that holds the lock stays open as long as the run."""
     configure(database, f"{setting} = '300ms'")
-    with Database(database) as db:
-        db.record_run(str(lake))
-        with db.transaction() as cur:
+    with Database(database) as db, begin_run(db, str(lake)) as this_run:
+        with this_run.transaction() as cur:
             cur.execute("select pg_sleep(0.4)")
             time.sleep(0.4)
         assert db.connections == 1
@@ -209,16 +210,24 @@ def test_a_transaction_timeout_has_no_effect(database: str, lake: Path, setting:
 @pytest.mark.parametrize(("setting", "found"), [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")])
 def test_a_commit_is_on_the_servers_disk_whatever_the_role_has_set(database: str, setting: str, found: str) -> None:
     configure(database, f"synchronous_commit = {setting}")
-    with Database(database) as db, db.transaction(is_fenced=False) as cur:
+    with Database(database) as db, db.transaction() as cur:
         cur.execute("show synchronous_commit")
         assert cur.fetchone() == (found,)
+
+
+def test_a_connection_that_is_not_open_yet_opens_to_say_where_the_database_is(database: str) -> None:
+    with closing(ReadOnlyDatabase(database)) as db:
+        assert db.place().database == parse_dsn(database)["dbname"]
+        db.close()
+        assert db.process_parameters()["dbname"] == parse_dsn(database)["dbname"]
+        assert db.connections == 2
 
 
 @pytest.mark.parametrize("asks", [False, True])
 def test_every_transaction_has_the_right_mode_whatever_the_role_has_set(database: str, asks: bool) -> None:
     """A lock may be held for long, and a statement sees what was committed before it began."""
-    with Database(database) as db:
-        db.record_run("/lake")
+    with Database(database) as db, begin_run(db, "/lake"):
+        pass
     for setting in (
         "default_transaction_isolation = serializable",
         "idle_in_transaction_session_timeout = '7min'",

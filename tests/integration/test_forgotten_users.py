@@ -20,6 +20,7 @@ from state.database import Database
 from state.errors import BusyError
 from state.read_only_database import ReadOnlyDatabase
 from state.reads import Reads
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, everything, execute
 from tests.support.event_files import events
@@ -50,9 +51,8 @@ PLANS = [
 
 def forget(folder: Path, url: str, *user_ids: str) -> dict[str, int]:
     """Forget users; return the counts."""
-    with Database(url, wait_seconds=5) as db:
-        db.record_run(str(folder), command="forget")
-        return Store(db).forget_users(user_ids)
+    with Database(url, wait_seconds=5) as db, begin_run(db, str(folder), command="forget") as run:
+        return Store(run).forget_users(user_ids)
 
 
 def measure(url: str, *user_ids: str) -> dict[str, object]:
@@ -120,9 +120,8 @@ def test_a_rebuild_and_verify_keep_a_user_forgotten(database: str, tmp_path: Pat
     lake, model = open_lake(str(tmp_path)), Model()
     model.counting, model.forgotten = dict(LAKE), {USER}
     for _ in range(2):
-        with Database(database) as db:
-            db.record_run(lake.url)
-            store = Store(db)
+        with Database(database) as db, begin_run(db, lake.url) as run:
+            store = Store(run)
             assert not list(verify(lake, store, plan, SilentTally()))
             rebuild(lake, store, plan, SilentTally())
         model.compare(database)
@@ -208,18 +207,16 @@ def test_the_statements_that_forget_a_user_do_not_hold_the_id(database: str, tmp
             super().execute(cur, name, **parameters)
             assert USER.encode() not in (cur.query or b"")
 
-    with Overheard(database) as db:
-        db.record_run(str(tmp_path), command="forget")
-        assert Store(db).forget_users([USER])["rows"]
+    with Overheard(database) as db, begin_run(db, str(tmp_path), command="forget") as run:
+        assert Store(run).forget_users([USER])["rows"]
 
 
 def test_a_run_that_lost_its_lock_forgets_nobody(database: str, tmp_path: Path) -> None:
     write_lake(tmp_path, LAKE)
     ingest_folder(tmp_path, database, Plan())
-    with Database(database) as db:
-        db.record_run(str(tmp_path), command="forget")
+    with Database(database) as db, begin_run(db, str(tmp_path), command="forget") as run:
         execute(database, "update state.lake set run_id = run_id + 1")
         before = everything(database)
         with pytest.raises(BusyError):
-            Store(db).forget_users([USER])
+            Store(run).forget_users([USER])
         assert everything(database) == before

@@ -20,6 +20,7 @@ from processor.run_tally import RunTally
 from state.database import Database
 from state.errors import DatabaseError
 from state.files import FileVersion
+from state.run import begin_run
 from state.store import Store
 from tests.support.histories import Histories, end_connection
 from tests.support.ingest import SilentTally, ingest_folder, local_reducer
@@ -82,9 +83,8 @@ class Lake:
 
 def rebuild(lake: Lake, url: str, plan: Plan, listener: SilentTally | None = None) -> RunTally:
     place, tally = open_lake(str(lake.folder)), listener or SilentTally()
-    with Database(url, wait_seconds=5) as db:
-        db.record_run(place.url)
-        rebuild_lake(place, Store(db), plan, tally)
+    with Database(url, wait_seconds=5) as db, begin_run(db, place.url) as run:
+        rebuild_lake(place, Store(run), plan, tally)
     return tally
 
 
@@ -190,10 +190,9 @@ def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> No
 def test_a_forgotten_file_is_ingested_again_if_it_is_present(database: str, tmp_path: Path) -> None:
     lake, model = Lake(tmp_path, one=ONE, two=TWO), Model()
     ingest_folder(tmp_path, database, Plan())
-    with Database(database) as db:
-        db.record_run(str(tmp_path))
-        assert Store(db).forget("one.tsv")
-        assert not Store(db).forget("one.tsv")
+    with Database(database) as db, begin_run(db, str(tmp_path)) as run:
+        assert Store(run).forget("one.tsv")
+        assert not Store(run).forget("one.tsv")
     model.counting = {"two.tsv": TWO}
     model.compare(database)
     assert ingest_folder(tmp_path, database, Plan())[0].files_counted == 1
@@ -271,10 +270,12 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
         lake.remove(name)
     lake.put("e", ONE)
     ingest_folder(tmp_path, database, Plan(prune_all=True))
-    with Uncommitted(database, wait_seconds=5) as db:
-        db.record_run(str(tmp_path), relocated=True)
-        with pytest.raises(DatabaseError):
-            rebuild_lake(open_lake(str(tmp_path)), Store(db), Plan(), SilentTally())
+    with (
+        Uncommitted(database, wait_seconds=5) as db,
+        begin_run(db, str(tmp_path), relocated=True) as run,
+        pytest.raises(DatabaseError),
+    ):
+        rebuild_lake(open_lake(str(tmp_path)), Store(run), Plan(), SilentTally())
     for name in "fghijk":
         lake.put(name, TWO)
     assert ingest_folder(tmp_path, database, Plan())[1] == {}

@@ -18,6 +18,7 @@ from processor.plan import Plan
 from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import fold_byte_range
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.event_files import HEADER, events
 from tests.support.ingest import SilentTally
@@ -180,14 +181,13 @@ def test_nothing_is_pruned_if_a_file_is_inaccessible(
     files = {f"{name}.tsv": events(n, 9, name) for n, name in enumerate("abcde")}
     write_lake(tmp_path, files)
     lake = open_lake(str(tmp_path))
-    with Database(database, wait_seconds=5) as db:
-        db.record_run(lake.url)
+    with Database(database, wait_seconds=5) as db, begin_run(db, lake.url) as this_run:
         tally = SilentTally()
-        pipeline.run(lake, Store(db), Plan(), tally)
+        pipeline.run(lake, Store(this_run), Plan(), tally)
         assert tally.files_counted == 5
         monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
         with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be accessed"):
-            pipeline.run(lake, Store(db), Plan(prune=True, prune_all=True), SilentTally())
+            pipeline.run(lake, Store(this_run), Plan(prune=True, prune_all=True), SilentTally())
     Model().check(database, files)
 
 

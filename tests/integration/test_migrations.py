@@ -12,6 +12,7 @@ from processor.verify import verify
 from state import schema
 from state.database import Database
 from state.errors import DatabaseError
+from state.run import begin_run
 from state.schema import list_migrations
 from state.store import Store
 from tests.support.database_queries import execute
@@ -80,10 +81,9 @@ def test_an_older_database_is_migrated_and_continues(database: str, tmp_path: Pa
     assert (tally.files_counted, tally.files_unchanged, tally.files_failed) == (0, 3, 1)
     Model(knows_newest=False).check(database, files)
     lake = open_lake(str(tmp_path / "lake"))
-    with Database(database) as db:
-        db.record_run(lake.url)
-        assert not list(verify(lake, Store(db), Plan(), SilentTally()))
-        rebuild(lake, Store(db), Plan(), SilentTally())
+    with Database(database) as db, begin_run(db, lake.url) as this_run:
+        assert not list(verify(lake, Store(this_run), Plan(), SilentTally()))
+        rebuild(lake, Store(this_run), Plan(), SilentTally())
     Model().check(database, files)
     assert execute(database, "select max(step) from state.steps") == [(max(list_migrations()),)]
 

@@ -12,6 +12,7 @@ from processor.reducing.byte_ranges import ByteRange
 from processor.reducing.in_process import reduce_byte_range
 from state.database import Database
 from state.partial_rows import LostRowsError, Rows, RowsInMemory
+from state.run import begin_run
 from state.staging import Staging
 from tests.support.event_files import events
 
@@ -25,8 +26,7 @@ Make = Callable[[Mapping[str, bytes]], Rows]
 @pytest.fixture
 def db(database: str) -> Iterator[Database]:
     """A database that a run has taken."""
-    with Database(database) as db:
-        db.record_run("/lake")
+    with Database(database) as db, begin_run(db, "/lake"):
         yield db
 
 

@@ -23,6 +23,7 @@ from state.check_reads import CheckReads
 from state.database import Database
 from state.files import Failure
 from state.read_statements import CONSTANTS
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
@@ -142,8 +143,8 @@ def counted(history: tuple[Path, str], tmp_path: Path) -> Iterator[str]:
     folder, kept = history
     shutil.copy2(folder / "a.tsv", tmp_path)
     with copy_of(kept) as url:
-        with Database(url) as db:
-            db.record_run(str(tmp_path), relocated=True)
+        with Database(url) as db, begin_run(db, str(tmp_path), relocated=True):
+            pass
         yield url
 
 
@@ -168,10 +169,9 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(
     )
     lake, plans = open_lake(str(tmp_path)), dict[str, list[str]]()
     for _ in changed_twice(tmp_path):
-        with Explained(counted) as db:
-            db.record_run(lake.url)
+        with Explained(counted) as db, begin_run(db, lake.url) as run:
             tally = SilentTally()
-            pipeline.run(lake, Store(db), Plan(), tally)
+            pipeline.run(lake, Store(run), Plan(), tally)
             assert not tally.errors
             for name, plan in db.plans.items():
                 plans.setdefault(name, []).extend(plan)
@@ -183,9 +183,8 @@ def test_a_file_is_ingested_and_replaced_without_reading_through_history(
 def test_a_recount_reads_through_the_users_only(counted: str, tmp_path: Path) -> None:
     """No index finds the sessions of a user; articles and days are looked up."""
     lake, tally = open_lake(str(tmp_path)), SilentTally()
-    with Explained(counted) as db:
-        db.record_run(lake.url)
-        pipeline.run(lake, Store(db), Plan(selection=Selection("a.tsv", "a.tsv"), recounts=True), tally)
+    with Explained(counted) as db, begin_run(db, lake.url) as run:
+        pipeline.run(lake, Store(run), Plan(selection=Selection("a.tsv", "a.tsv"), recounts=True), tally)
     assert (tally.errors, tally.files_counted) == ({}, 1)
     read = {name: GROWING.intersection(scans(db.plans[name])) for name in RECOUNTING}
     assert read == {
@@ -198,12 +197,11 @@ def test_a_recount_reads_through_the_users_only(counted: str, tmp_path: Path) ->
 def test_a_watch_reads_what_is_new_however_long_it_runs(counted: str, tmp_path: Path) -> None:
     write_lake(tmp_path, {"b.tsv": events(3, 9, "b"), "c.tsv": events(4, 9, "c")})
     lake, tally = open_lake(str(tmp_path)), SilentTally()
-    with Explained(counted) as db:
-        db.record_run(lake.url, command="watch")
+    with Explained(counted) as db, begin_run(db, lake.url, command="watch") as run:
         with closing(psycopg2.connect(counted)) as connection, connection, connection.cursor() as cur:
             # All of the history is this watch's own.
             cur.execute("update state.runs set started_at = now() - interval '1 year'")
-        store = Store(db)
+        store = Store(run)
         pipeline.run(lake, store, Plan(), tally)
         assert (tally.files_counted, tally.errors) == (2, {})
         store.fail([Failure("failed.tsv", "unreadable")])
@@ -247,10 +245,9 @@ def rows_read(url: str, folder: Path) -> int:
     (before,) = ask(url, READ)[0]
     lake = open_lake(str(folder))
     for _ in changed_twice(folder):
-        with Database(url, wait_seconds=5) as db:
-            db.record_run(lake.url)
+        with Database(url, wait_seconds=5) as db, begin_run(db, lake.url) as run:
             tally = SilentTally()
-            pipeline.run(lake, Store(db), Plan(), tally)
+            pipeline.run(lake, Store(run), Plan(), tally)
             assert not tally.errors
     wait_until(lambda: ask(url, OTHERS) == [(0,)])
     (after,) = ask(url, READ)[0]

@@ -33,6 +33,7 @@ from processor.verify import verify
 from state.database import Database
 from state.files import FileVersion
 from state.partial_rows import LostRowsError
+from state.run import begin_run
 from state.store import Store
 from tests.support import strategies
 from tests.support.event_files import events
@@ -114,11 +115,10 @@ def test_any_number_of_processes_gives_the_same_tables(database: str, tmp_path: 
     write_lake(tmp_path, later)
     ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk)))
     Model().check(database, later)
-    with Database(database, wait_seconds=5) as db:
-        lake = open_lake(str(tmp_path))
-        db.record_run(lake.url)
+    lake = open_lake(str(tmp_path))
+    with Database(database, wait_seconds=5) as db, begin_run(db, lake.url) as this_run:
         plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=chunk))
-        assert not list(verify(lake, Store(db), plan, SilentTally()))
+        assert not list(verify(lake, Store(this_run), plan, SilentTally()))
 
 
 def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # noqa: ARG001
@@ -126,9 +126,8 @@ def test_processes_read_s3_themselves(database: str, bucket: str) -> None:  # no
     for key, data in lake.items():
         boto3.client("s3").put_object(Bucket="events", Key=f"lake/{key}", Body=data)
     place, tally = open_lake("s3://events/lake/"), SilentTally()
-    with Database(database, wait_seconds=5) as db:
-        db.record_run(place.url)
-        pipeline.run(place, Store(db), Plan(open_reducer=local_reducer(workers=2, chunk_bytes=9000)), tally)
+    with Database(database, wait_seconds=5) as db, begin_run(db, place.url) as this_run:
+        pipeline.run(place, Store(this_run), Plan(open_reducer=local_reducer(workers=2, chunk_bytes=9000)), tally)
     assert (tally.files_counted, tally.errors) == (2, {})
     Model().check(database, lake)
 
@@ -153,10 +152,9 @@ def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Pa
     lake = {f"{n}.tsv": events(n, 3000, "title") for n in range(8)}
     write_lake(tmp_path, lake)
     place, listener = open_lake(str(tmp_path)), Killing()
-    with Database(database, wait_seconds=5) as db:
-        db.record_run(place.url)
+    with Database(database, wait_seconds=5) as db, begin_run(db, place.url) as this_run:
         plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
-        pipeline.run(place, Store(db), plan, listener)
+        pipeline.run(place, Store(this_run), plan, listener)
     done = listener.summary()
     assert {name: done[name] for name in done if done[name]} == {
         "files_counted": 8, "events": 24_000, "seconds": done["seconds"],

@@ -13,6 +13,7 @@ from processor.plan import Plan
 from processor.reducers.fold import CHUNK_BYTES
 from processor.verify import verify
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER, events
@@ -68,9 +69,8 @@ def file_ids(url: str) -> dict[object, object]:
 
 def differences(folder: Path, url: str) -> list[object]:
     lake = open_lake(str(folder))
-    with Database(url, wait_seconds=5) as db:
-        db.record_run(lake.url)
-        return list(verify(lake, Store(db), Plan(), SilentTally()))
+    with Database(url, wait_seconds=5) as db, begin_run(db, lake.url) as run:
+        return list(verify(lake, Store(run), Plan(), SilentTally()))
 
 
 @pytest.mark.parametrize("chunk_bytes", [500, CHUNK_BYTES])
@@ -140,9 +140,8 @@ def test_a_recount_may_end_at_any_statement(counted: str, tmp_path: Path, victim
         tally = SilentTally()
         db = CrashingDatabase(counted, number, victim)
         try:
-            with db:
-                db.record_run(lake.url)
-                pipeline.run(lake, Store(db), RECOUNT, tally)
+            with db, begin_run(db, lake.url) as run:
+                pipeline.run(lake, Store(run), RECOUNT, tally)
         except Crash:
             has_ended = True
         has_ended = db._left <= 0
@@ -164,9 +163,8 @@ def test_a_file_that_a_recount_cannot_read_is_tried_again_by_the_next_run(counte
         os.utime(path, ns=times)
         tally = SilentTally()
         lake = open_lake(str(tmp_path))
-        with Database(counted, wait_seconds=5) as db:
-            db.record_run(lake.url)
-            pipeline.run(lake, Store(db), plan, tally)
+        with Database(counted, wait_seconds=5) as db, begin_run(db, lake.url) as run:
+            pipeline.run(lake, Store(run), plan, tally)
         return list(tally.errors)
 
     broken = b"x" * len(text)

@@ -21,6 +21,7 @@ from processor.reducing.reducer import ReducedPartial, Reducer
 from processor.spark.application import SparkApplication
 from processor.spark.reducer import SparkReducer
 from state.database import Database
+from state.run import begin_run
 from state.staging import Staging
 from tests.support.event_files import events
 from tests.support.fuzzed import of_the_program
@@ -54,8 +55,7 @@ def application() -> Iterator[SparkApplication]:
 @pytest.fixture
 def db(database: str) -> Iterator[Database]:
     """The database of a run."""
-    with Database(database, wait_seconds=5) as opened:
-        opened.record_run("lake")
+    with Database(database, wait_seconds=5) as opened, begin_run(opened, "lake"):
         yield opened
 
 

@@ -13,6 +13,8 @@ from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
 from state.database import Database
+from state.reads import Reads
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask, execute
 from tests.support.event_files import HEADER
@@ -55,9 +57,8 @@ class Scene:
     def a_run(self) -> Iterator[Store]:
         """Begin a run; once the block has ended, check what it restated, by the oracle."""
         run_before, before = last_run(self.url), dict(self.counted)
-        with Database(self.url, wait_seconds=5) as db:
-            db.record_run(str(self.folder), relocated=True)
-            yield Store(db)
+        with Database(self.url, wait_seconds=5) as db, begin_run(db, str(self.folder), relocated=True) as run:
+            yield Store(run)
         check_restatements(self.url, run_before, before, self.counted)
 
     def ingest(self, plan: Plan | None = None, rebuilds: bool = False) -> list[tuple[object, ...]]:
@@ -143,9 +144,8 @@ def test_a_forgotten_user_restates_the_days_of_the_sessions_and_no_file_is_named
     scene.put("b.tsv", event(FRIDAY, "v"), event(SATURDAY, "v"), event(SATURDAY, "u"))
     scene.ingest()
     run_before = last_run(scene.url)
-    with Database(scene.url) as db:
-        db.record_run(str(scene.folder), relocated=True)
-        assert Store(db).forget_users(["v", "nobody"])["sessions"] == 2
+    with Database(scene.url) as db, begin_run(db, str(scene.folder), relocated=True) as run:
+        assert Store(run).forget_users(["v", "nobody"])["sessions"] == 2
     check_restatements(scene.url, run_before, scene.counted, scene.counted, forgotten=((), ("v",)))
     assert scene.restated() == [(FRIDAY, [], 2, 2), (SATURDAY, [], 2, 2)]
 
@@ -200,18 +200,16 @@ def test_a_rebuild_restates_what_it_changes(scene: Scene) -> None:
 def test_numbers_that_no_file_changed_name_none(scene: Scene) -> None:
     """So it is where a rebuild counts other events, or puts damaged numbers right."""
     execute(scene.url, "update state.day_totals set clicks = 7; update article_performance set clicks = 7")
-    with Database(scene.url) as db:
-        db.record_run(str(scene.folder), relocated=True)
-        rebuild(open_lake(str(scene.folder)), Store(db), Plan(), SilentTally())
+    with Database(scene.url) as db, begin_run(db, str(scene.folder), relocated=True) as run:
+        rebuild(open_lake(str(scene.folder)), Store(run), Plan(), SilentTally())
     assert scene.restated() == [(FRIDAY, [], 7, 1)]
     assert ask(scene.url, "select file_count from restatements") == [(0,)]
 
 
 def test_a_watch_is_one_run_whatever_others_do_meanwhile(scene: Scene) -> None:
     lake, tally = open_lake(str(scene.folder)), SilentTally()
-    with Database(scene.url, is_shared=True) as db:
-        db.record_run(lake.url, relocated=True, command="watch")
-        store = Store(db)
+    with Database(scene.url, is_shared=True) as db, begin_run(db, lake.url, relocated=True, command="watch") as run:
+        store = Store(run)
         watch = last_run(scene.url)
         for number in (1, 2):
             scene.put("a.tsv", *[event(FRIDAY, "u")] * (2 * number))
@@ -222,7 +220,7 @@ def test_a_watch_is_one_run_whatever_others_do_meanwhile(scene: Scene) -> None:
             if number == 1:
                 scene.put("other.tsv", event(FRIDAY, "v"), event(SATURDAY, "v"))
                 assert scene.ingest() == [(FRIDAY, ["other.tsv"], 2, 3), (SATURDAY, ["other.tsv"], 1, 2)]
-            store.take_lock_again(lake.url)
+            store.take_lock_again()
         (restated,) = store.reads.report.read_restatements_of_last_run(9)  # of the watch
         assert restated["clicks_before"] == 2
     columns = "date::text, files, file_count, clicks_before, clicks_after"
@@ -235,11 +233,11 @@ def test_a_run_that_only_publishes_days_is_the_last_one(scene: Scene) -> None:
     scene.put("late.tsv", event(FRIDAY, "v"))
     scene.ingest()
     with Database(scene.url) as db:
-        assert len(Store(db).reads.report.read_restatements_of_last_run(9)) == 1
+        assert len(Reads(db).report.read_restatements_of_last_run(9)) == 1
     scene.put("new.tsv", event(SATURDAY, "v"))
     scene.ingest()
     with Database(scene.url) as db:
-        assert Store(db).reads.report.read_restatements_of_last_run(9) == []
+        assert Reads(db).report.read_restatements_of_last_run(9) == []
 
 
 def test_the_role_for_bi_reads_restatements_and_not_their_tables(scene: Scene) -> None:
@@ -254,7 +252,6 @@ def test_a_recount_restates_what_it_repairs(scene: Scene) -> None:
         "update state.file_article_days set clicks = 7; update article_performance set clicks = 7;"
         " update state.day_totals set clicks = 7",
     )
-    with Database(scene.url) as db:
-        db.record_run(str(scene.folder), relocated=True)
-        pipeline.run(open_lake(str(scene.folder)), Store(db), Plan(recounts=True), SilentTally())
+    with Database(scene.url) as db, begin_run(db, str(scene.folder), relocated=True) as run:
+        pipeline.run(open_lake(str(scene.folder)), Store(run), Plan(recounts=True), SilentTally())
     assert scene.restated() == [(FRIDAY, ["a.tsv"], 7, 1)]

@@ -14,6 +14,7 @@ from processor.reducing.in_process import InProcessReducer
 from state.database import Database
 from state.files import Failure, Reading
 from state.partial_rows import LostRowsError, Rows
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.event_files import HEADER, events
@@ -32,9 +33,8 @@ def open_tables(request: pytest.FixtureRequest, database: str) -> Open:
 
     @contextmanager
     def opened() -> Iterator[Tables]:
-        with Database(database) as db:
-            db.record_run("/lake", relocated=True)
-            store = Store(db)
+        with Database(database) as db, begin_run(db, "/lake", relocated=True) as run:
+            store = Store(run)
             if request.param == "permanent":
                 yield store
             else:

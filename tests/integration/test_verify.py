@@ -15,6 +15,7 @@ from processor.rebuild import rebuild
 from processor.verify import verify
 from state.comparison import Difference
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import execute
 from tests.support.ingest import SilentTally, ingest_folder
@@ -66,17 +67,15 @@ def lake(tmp_path: Path) -> Path:
 def differences(lake: Path, url: str) -> list[Difference]:
     """Return what `verify` finds."""
     place = open_lake(str(lake))
-    with Database(url) as db:
-        db.record_run(place.url)
-        return list(verify(place, Store(db), Plan(), SilentTally()))
+    with Database(url) as db, begin_run(db, place.url) as this_run:
+        return list(verify(place, Store(this_run), Plan(), SilentTally()))
 
 
 def rebuild_tables(lake: Path, url: str) -> None:
     """Rebuild the tables."""
     place = open_lake(str(lake))
-    with Database(url) as db:
-        db.record_run(place.url)
-        rebuild(place, Store(db), Plan(), SilentTally())
+    with Database(url) as db, begin_run(db, place.url) as this_run:
+        rebuild(place, Store(this_run), Plan(), SilentTally())
 
 
 def written(url: str, table: str) -> list[tuple[object, ...]]:
@@ -201,10 +200,9 @@ def test_differences_come_in_flat_memory(lake: Path, database: str) -> None:
         " select 'user ' || n, '2019-02-15', 0, 0, 1, 0 from generate_series(1, 40000) as n",
     )
     place = open_lake(str(lake))
-    with Database(database) as db:
-        db.record_run(place.url)
+    with Database(database) as db, begin_run(db, place.url) as this_run:
         tracemalloc.start()
-        found = sum(1 for _ in verify(place, Store(db), Plan(), SilentTally()))
+        found = sum(1 for _ in verify(place, Store(this_run), Plan(), SilentTally()))
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert found == 40000

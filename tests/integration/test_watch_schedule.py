@@ -14,6 +14,7 @@ from state.connection import Connection
 from state.database import Database
 from state.errors import BusyError, DatabaseError, DatabaseUnavailableError, SupersededError
 from state.reads import Reads
+from state.run import begin_run
 from tests.support.database_queries import execute
 from tests.support.lake_folders import contents, write_lake
 from tests.support.tables import Model
@@ -28,9 +29,8 @@ def scene(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setattr(watch, "time", clock)
     monkeypatch.setattr(backoff, "time", clock)
     lake = FlakyLake(tmp_path / "lake")
-    with Database(database, wait_seconds=5, is_shared=True) as db:
-        db.record_run(lake.url)
-        yield Scene(database, clock, lake, RecordingStore(db))
+    with Database(database, wait_seconds=5, is_shared=True) as db, begin_run(db, lake.url) as run:
+        yield Scene(database, clock, lake, RecordingStore(run))
 
 
 def test_the_lake_is_listed_at_intervals(scene: Scene) -> None:

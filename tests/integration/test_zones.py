@@ -15,6 +15,7 @@ from processor.report.page_data import read_overview
 from processor.report.picture import draw_picture
 from processor.verify import verify
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 from tests.support.database_queries import ask
 from tests.support.ingest import SilentTally, ingest_folder, local_reducer
@@ -57,9 +58,8 @@ def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path
     del lake["3.tsv"]
     check(lake, tmp_path, database, zone, model, plan)
     place = open_lake(str(tmp_path), LakeSettings(definition=Definition(timezone=zone)))
-    with Database(database) as db:
-        db.record_run(place.url, definition=place.settings.definition.changes())
-        store = Store(db)
+    with Database(database) as db, begin_run(db, place.url, definition=place.settings.definition.changes()) as run:
+        store = Store(run)
         assert list(verify(place, store, plan, SilentTally())) == []
         overview = read_overview(store.reads.report)
     assert f"({zone})" in render_page(overview)

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -30,6 +30,7 @@ from processor.spark.reducer import SparkReducer
 from processor.verify import verify
 from state.database import Database
 from state.errors import SupersededError
+from state.run import Run, begin_run
 from state.staging import Staging
 from state.store import Store
 from tests.support import strategies
@@ -62,8 +63,8 @@ class CrashingDatabase(Database):
         self._url, self._left, self._victim = url, statement, victim
 
     @contextmanager
-    def transaction(self, is_fenced: bool = True) -> Iterator[cursor]:
-        with super().transaction(is_fenced) as cur:
+    def transaction(self) -> Iterator[cursor]:
+        with super().transaction() as cur:
             yield cur
             self._count_statement(cur)
 
@@ -75,14 +76,12 @@ class CrashingDatabase(Database):
         self._left -= 1
         if self._left == 0 and self._victim == "program":
             Histories.drawn["crashes"] += 1
+            self.close()
             raise Crash
         if self._left == 0:
             Histories.drawn["lost connections"] += 1
             victim = (self.lock._holder if self._victim == "lock" else self._connection) or cur.connection
             end_connection(self._url, victim.info.backend_pid)
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def end_connection(url: str, pid: int) -> None:
@@ -277,8 +276,9 @@ class Histories(RuleBasedStateMachine):
         meaning = of_the_program(self.model.definition if definition is None else definition)
         return open_lake(str(self.folder), LakeSettings(definition=meaning))
 
-    def _record_run(self, db: Database, lake: Lake, redefines: bool = False) -> None:
-        db.record_run(lake.url, relocated=True, definition=lake.settings.definition.changes(), redefines=redefines)
+    def _begin_run(self, db: Database, lake: Lake, redefines: bool = False) -> AbstractContextManager[Run]:
+        definition = lake.settings.definition.changes()
+        return begin_run(db, lake.url, relocated=True, definition=definition, redefines=redefines)
 
     def _failing(self, definition: Definition | None = None) -> set[str]:
         """Return the keys of the lake's files that cannot be read under a definition."""
@@ -326,12 +326,11 @@ class Histories(RuleBasedStateMachine):
         changed = listed.keys() - self._failing() if plan.recounts else self._changed()
         prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
-        with db:
-            lake = self._open()
-            self._record_run(db, lake)
+        lake = self._open()
+        with db, self._begin_run(db, lake) as run:
             tally = SilentTally()
             try:
-                pipeline.run(lake, Store(db), self._plans(plan, db), tally)
+                pipeline.run(lake, Store(run), self._plans(plan, db), tally)
             except PruneError:
                 assert plan.prune
                 assert not prune
@@ -364,9 +363,11 @@ class Histories(RuleBasedStateMachine):
         lake = self._open(definition)
         before = dict(self.model.counting)
         try:
-            with CrashingDatabase(self.url, statement, "program") as db:
-                self._record_run(db, lake, redefines=rebuilds)
-                (rebuild if rebuilds else pipeline.run)(lake, Store(db), self._plans(plan, db), SilentTally())
+            with (
+                CrashingDatabase(self.url, statement, "program") as db,
+                self._begin_run(db, lake, redefines=rebuilds) as run,
+            ):
+                (rebuild if rebuilds else pipeline.run)(lake, Store(run), self._plans(plan, db), SilentTally())
         except Crash:
             pass
         except FailedError:
@@ -390,9 +391,8 @@ class Histories(RuleBasedStateMachine):
     @rule(plan=PLANS)
     def rebuild(self, plan: Plan) -> None:
         lake = self._open()
-        with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, lake)
-            rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
+        with Database(self.url, wait_seconds=5) as db, self._begin_run(db, lake) as run:
+            rebuild(lake, Store(run), self._plans(plan, db), SilentTally())
         self._check(plan.prune_all)
         self.drawn["rebuilds"] += 1
 
@@ -403,11 +403,11 @@ class Histories(RuleBasedStateMachine):
         unread = counting & self._failing(definition) | (set() if plan.prune_all else counting - self._listed().keys())
         with Database(self.url, wait_seconds=5) as db:
             if counting and lake.settings.definition != old.settings.definition:
-                with pytest.raises(SupersededError):
-                    self._record_run(db, lake)
-            self._record_run(db, lake, redefines=True)
+                with pytest.raises(SupersededError), self._begin_run(db, lake):
+                    pass
             try:
-                rebuild(lake, Store(db), self._plans(plan, db), SilentTally())
+                with self._begin_run(db, lake, redefines=True) as run:
+                    rebuild(lake, Store(run), self._plans(plan, db), SilentTally())
             except FailedError:
                 assert unread
                 self.model.compare(self.url)
@@ -424,9 +424,8 @@ class Histories(RuleBasedStateMachine):
     def forget(self, pick: int) -> None:
         keys = sorted(self.model.counting)
         key = keys[pick % len(keys)]
-        with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, self._open())
-            assert Store(db).forget(key)
+        with Database(self.url, wait_seconds=5) as db, self._begin_run(db, self._open()) as run:
+            assert Store(run).forget(key)
         del self.model.counting[key]
         self.counted = False
         self.model.compare(self.url)
@@ -441,9 +440,8 @@ class Histories(RuleBasedStateMachine):
         before, after = set(self.model.forgotten), self.model.forgotten | {*users}
         self.model.forgotten = after
         try:
-            with CrashingDatabase(self.url, statement, victim) as db:
-                self._record_run(db, self._open())
-                counts = Store(db).forget_users(users)
+            with CrashingDatabase(self.url, statement, victim) as db, self._begin_run(db, self._open()) as run:
+                counts = Store(run).forget_users(users)
                 assert (counts["users"], counts["users_new"]) == (len(users), len(after - before))
         except Crash:
             (hashes,) = ask(self.url, "select count(*) from state.forgotten_users")[0]
@@ -457,8 +455,7 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def verify(self) -> None:
         lake = self._open()
-        with Database(self.url, wait_seconds=5) as db:
-            self._record_run(db, lake)
-            assert not list(verify(lake, Store(db), self._plans(Plan(), db), SilentTally()))
+        with Database(self.url, wait_seconds=5) as db, self._begin_run(db, lake) as run:
+            assert not list(verify(lake, Store(run), self._plans(Plan(), db), SilentTally()))
         self.model.compare(self.url)
         self._check_restatements()

@@ -12,6 +12,7 @@ from processor.reducing.process_pool import open_local_reducer
 from processor.reducing.reducer import OpenReducer
 from processor.run_tally import RunTally
 from state.database import Database
+from state.run import begin_run
 from state.store import Store
 
 
@@ -41,7 +42,9 @@ def ingest_folder(
 ) -> tuple[RunTally, dict[str, str]]:
     """Run once over a folder; return the tally and the errors by file."""
     lake, tally = open_lake(str(folder), settings), SilentTally()
-    with Database(url, wait_seconds=5) as db:
-        db.record_run(lake.url, relocated=True, definition=settings.definition.changes())
-        pipeline.run(lake, Store(db), plan, tally)
+    with (
+        Database(url, wait_seconds=5) as db,
+        begin_run(db, lake.url, relocated=True, definition=settings.definition.changes()) as run,
+    ):
+        pipeline.run(lake, Store(run), plan, tally)
     return tally, tally.errors

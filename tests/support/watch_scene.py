@@ -14,9 +14,9 @@ from processor.lake.selection import EVERY_FILE, Selection
 from processor.plan import Plan
 from processor.signals import StopRequest
 from processor.watch import Watch
-from state.database import Database
 from state.errors import DatabaseError
 from state.files import FileVersion
+from state.run import Run
 from state.store import Store
 from tests.support.event_files import events
 from tests.support.ingest import SilentTally
@@ -93,16 +93,16 @@ class SlowTally(SilentTally):
 class RecordingStore(Store):
     """A store that records when the lock is taken and released."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
         self.turns: list[str] = []
         self.errors: list[Exception] = []
 
-    def take_lock_again(self, lake_url: str) -> bool:
+    def take_lock_again(self) -> bool:
         if self.errors:
             raise self.errors.pop()
         self.turns.append("take")
-        return super().take_lock_again(lake_url)
+        return super().take_lock_again()
 
     def release_lock(self, numbers: Any = None) -> None:
         self.turns.append("release")

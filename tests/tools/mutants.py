@@ -158,6 +158,8 @@ TESTS = {
     "state/connector.py": RUNS,
     "state/read_statements.py": "read_statements " + RUNS,
     "state/database.py": RUNS,
+    "state/run.py": RUNS,
+    "state/transactions.py": RUNS,
     "state/read_only_database.py": RUNS,
     "state/recorded_lake.py": RUNS,
     "state/schema.py": RUNS,
