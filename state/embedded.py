@@ -31,7 +31,7 @@ from state.embedded_process import (
     stop_server,
     try_lock,
 )
-from state.embedded_programs import OTHERWISE, find_programs
+from state.embedded_programs import OR_ANOTHER_DATABASE, find_programs
 from state.errors import EmbeddedError, NoDatabaseError
 
 HOME = Path(__file__).resolve().parent.parent / ".postgres"
@@ -118,7 +118,7 @@ def _translate_errors(home: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         raise EmbeddedError(
-            f"the embedded server cannot run or stop in {home} ({reason}): fix that, {OTHERWISE}"
+            f"the embedded server cannot run or stop in {home} ({reason}): fix that, {OR_ANOTHER_DATABASE}"
         ) from error
 
 
@@ -147,7 +147,9 @@ def _make_database(sockets: str, name: str, lake_url: str, make: bool) -> None:
                 # psql's list of databases shows it.
                 cursor.execute(sql.SQL("comment on database {} is %s").format(sql.Identifier(name)), (lake_url,))
     except Error as error:
-        raise EmbeddedError(f"the embedded server fails ({find_reason(str(error))}): fix that, {OTHERWISE}") from error
+        raise EmbeddedError(
+            f"the embedded server fails ({find_reason(str(error))}): fix that, {OR_ANOTHER_DATABASE}"
+        ) from error
     finally:
         database.close()
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from state.embedded_programs import OTHERWISE, Programs
+from state.embedded_programs import OR_ANOTHER_DATABASE, Programs
 from state.errors import EmbeddedError
 
 
@@ -45,7 +45,9 @@ def make_folder(folder: Path, account: Account | None) -> None:
     except FileExistsError:
         status = folder.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != (account.uid if account else os.geteuid()):
-            raise EmbeddedError(f"{folder} belongs to another account: run as that one, {OTHERWISE}") from None
+            raise EmbeddedError(
+                f"{folder} belongs to another account: run as that one, {OR_ANOTHER_DATABASE}"
+            ) from None
 
 
 def open_file(path: Path, account: Account | None) -> int:
@@ -76,7 +78,8 @@ def grant_access(home: Path, programs: Programs, account: Account) -> None:
             path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
     if run_as(trial, account).returncode != 0:
         raise EmbeddedError(
-            f"Postgres will not run as root, and no other account can enter {home}: run as another account, {OTHERWISE}"
+            f"Postgres will not run as root, and no other account can enter {home}: "
+            f"run as another account, {OR_ANOTHER_DATABASE}"
         )
 
 

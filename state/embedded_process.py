@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from state.embedded_account import Account, grant_access, make_folder, open_file, run_as
-from state.embedded_programs import OTHERWISE, Programs, find_programs
+from state.embedded_programs import OR_ANOTHER_DATABASE, Programs, find_programs
 from state.errors import EmbeddedError
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ def start_server(home: Path, account: Account | None) -> str:
                     return running.sockets
             elif launched:
                 reason = find_reason((home / "log").read_text(encoding="utf-8", errors="replace"))
-                raise EmbeddedError(f"the embedded server does not start ({reason}): fix that, {OTHERWISE}")
+                raise EmbeddedError(f"the embedded server does not start ({reason}): fix that, {OR_ANOTHER_DATABASE}")
             else:
                 _launch(home, account, lock)
                 launched = True
         finally:
             os.close(lock)
         time.sleep(0.02)
-    raise EmbeddedError(f"the embedded server does not answer: look into {home / 'log'}, {OTHERWISE}")
+    raise EmbeddedError(f"the embedded server does not answer: look into {home / 'log'}, {OR_ANOTHER_DATABASE}")
 
 
 def stop_server(home: Path) -> None:
@@ -89,7 +89,9 @@ def stop_server(home: Path) -> None:
     try:
         while not try_lock(lock):
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"the embedded server does not stop: look into {home / 'log'}, {OTHERWISE}")
+                raise EmbeddedError(
+                    f"the embedded server does not stop: look into {home / 'log'}, {OR_ANOTHER_DATABASE}"
+                )
             running = read_pid_file(home)
             if running is not None and not is_signalled:
                 is_signalled, sockets = True, running.sockets
@@ -151,7 +153,7 @@ def _make_data(home: Path, programs: Programs, account: Account | None, lock: in
     if made.returncode:
         reason = find_reason(made.stdout)
         raise EmbeddedError(
-            f"the data folder of the embedded server cannot be created ({reason}): fix that, {OTHERWISE}"
+            f"the data folder of the embedded server cannot be created ({reason}): fix that, {OR_ANOTHER_DATABASE}"
         )
     new.rename(home / "data")
 

