@@ -16,7 +16,7 @@ def rebuild(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     """Ingest the whole lake again, in one transaction: readers see the old tables until it commits.
 
     Failed files keep their contributions, and so do missing files, unless the plan prunes them. But if the definition
-    changes, what they would contribute under the new one is unknown, which is a FailedError.
+    changes, it is unknown what they would contribute under the new one: such a file then raises FailedError.
 
     lake: where the files are. store: the database. plan: how files are reduced, and whether to prune. listener: is
     informed of every result.
