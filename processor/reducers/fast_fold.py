@@ -25,7 +25,7 @@ _SECONDS = {b"%02d." % second: 1_000_000 * second for second in range(60)}
 _RESTS = {b"%03d +0000" % millisecond: 1_000 * millisecond for millisecond in range(1_000)}
 
 
-class Article:
+class ArticleDay:
     """An article on one day: its events by kind, and its latest texts with their times."""
 
     __slots__ = ("category", "category_at", "counts", "title", "title_at")
@@ -40,7 +40,7 @@ class Day(NamedTuple):
     """One day: its events of each kind by user, and its articles."""
 
     users: dict[bytes, list[int]]
-    articles: dict[str, Article]
+    articles: dict[str, ArticleDay]
 
 
 class FastFold(Fold):
@@ -57,7 +57,7 @@ class FastFold(Fold):
         self._kinds = {name.encode(): kind for kind, name in enumerate(self._names)}
         self._sessions: dict[tuple[bytes, bytes], list[int]] = {}
         self._days: dict[int, Day] = {}
-        self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, Article]]] = {}
+        self._minutes: dict[bytes, tuple[int, dict[bytes, list[int]], dict[str, ArticleDay]]] = {}
 
     def add(self, lines: bytes, number: int) -> int:
         """Fold whole lines and return how many they are; `number` is the first one's, in its chunk from 0."""
@@ -125,7 +125,7 @@ class FastFold(Fold):
                         continue
                     article = articles.get(article_name)
                     if article is None:
-                        article = articles[article_name] = Article(size)
+                        article = articles[article_name] = ArticleDay(size)
                     article.counts[kind] += 1
                     title = get(title_key)
                     if (

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from processor.report.axes import MAX_LABELLED, Axes
 from processor.report.formats import format_count, format_interval, format_period, format_rate, format_short_period
-from processor.report.rates import Counts, wilson_interval
+from processor.report.rates import ClickThrough, wilson_interval
 from processor.report.summary import FIRM_DISPLAYS, Panel, Summary
 from processor.report.svg import add, format_number, make_svg
 
@@ -86,7 +86,7 @@ def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width
     panel: the category. name: its name in words. summary: where the panel is from. scale: what `find_scale` returns for
     all categories. width, height: in pixels.
     """
-    counts = [panel.series.get(start, Counts()) for start in summary.periods]
+    counts = [panel.series.get(start, ClickThrough()) for start in summary.periods]
     svg = make_svg(width, height, _describe(panel, name, summary))
     foot = height - BELOW
     rates = Axes(svg, LEFT, width - RIGHT, ABOVE, foot - BARS - GAP, len(counts), scale.top_rate)
@@ -95,7 +95,7 @@ def draw_category(panel: Panel, name: str, summary: Summary, scale: Scale, width
     rates.draw_scale(_label_rate)
     intervals = [wilson_interval(one) for one in counts]
     rates.draw_bars("interval", ((i, *interval) for i, interval in enumerate(intervals) if interval), 7)
-    together = [summary.overall.series.get(start, Counts()).rate for start in summary.periods]
+    together = [summary.overall.series.get(start, ClickThrough()).rate for start in summary.periods]
     if len(summary.panels) > 1:
         rates.draw_line("all", together)
         if len(together) == 1:  # one point makes no line
@@ -128,7 +128,7 @@ def _label_rate(rate: float) -> str:
     return f"{format_count(round(percent)) if percent >= 1000 else f'{percent:.6g}'} %"
 
 
-def _write_rates(counts: list[Counts], together: list[float], rates: Axes) -> None:
+def _write_rates(counts: list[ClickThrough], together: list[float], rates: Axes) -> None:
     """Write the rates above their marks if there is room, and above the line of all categories where it is close."""
     for position, one in enumerate(counts):
         if not one.displays or len(counts) > MAX_LABELLED:

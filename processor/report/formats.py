@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 
-from processor.report.rates import Counts, wilson_interval
+from processor.report.rates import ClickThrough, wilson_interval
 from processor.report.summary import Panel, Step
 
 PERIODS: dict[Step, str] = {"day": "{} %b %Y", "week": "from {} %b %Y", "month": "%B %Y", "year": "%Y"}
@@ -93,7 +93,7 @@ def format_rate(rate: float) -> str:
     return f"{100 * rate:,.{digits}f} %"
 
 
-def format_interval(counts: Counts) -> str:
+def format_interval(counts: ClickThrough) -> str:
     """Return the 95 % interval of a rate in per cent, or a dash if there is none."""
     interval = wilson_interval(counts)
     if interval is None:

@@ -14,7 +14,7 @@ from processor.report.formats import (
     name_panels,
 )
 from processor.report.page_data import ChangedArticle, RestatedDay
-from processor.report.rates import Counts, difference_interval, wilson_interval
+from processor.report.rates import ClickThrough, difference_interval, wilson_interval
 from processor.report.summary import FIRM_DISPLAYS, Step, Summary
 
 
@@ -85,12 +85,12 @@ def _name_article(summary: Summary, article: ChangedArticle | None) -> str:
     )
 
 
-def _quote(counts: Counts) -> str:
+def _quote(counts: ClickThrough) -> str:
     interval = f" (95 %: {format_interval(counts)})" if wilson_interval(counts) else ""
     return f"{format_rate(counts.rate)}{interval}"
 
 
-def _judge(before: Counts, after: Counts, comparisons: int = 1) -> str:
+def _judge(before: ClickThrough, after: ClickThrough, comparisons: int = 1) -> str:
     """Say whether two rates differ by more than chance."""
     interval = difference_interval(before, after, comparisons)
     if interval is None:

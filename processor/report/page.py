@@ -25,7 +25,7 @@ from processor.report.charts import (
 )
 from processor.report.headlines import describe_change, describe_restatements, write_headlines
 from processor.report.page_data import MOST_LINES, Article, Overview
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 from processor.report.summary import Summary, find_whole_periods
 from processor.report.svg import DARK, LIGHT, STYLE, to_text
 from processor.safe_text import remove_passwords
@@ -88,7 +88,7 @@ def render_page(overview: Overview) -> str:
                 {
                     "label": _label(article),
                     "category": "no category" if article.category is None else formats.name_category(article.category),
-                    "counts": Counts(article.displays, article.clicks),
+                    "counts": ClickThrough(article.displays, article.clicks),
                     "cumulative_clicks": article.cumulative_clicks,
                 }
                 for article in overview.articles
@@ -186,7 +186,7 @@ def _tiles(overview: Overview) -> list[dict[str, object]]:
     if summary:
         total = summary.overall.total
         periods = find_whole_periods(summary.step, summary.periods, summary.first, summary.last)
-        counts = [summary.overall.series.get(start, Counts()) for start in periods]
+        counts = [summary.overall.series.get(start, ClickThrough()) for start in periods]
         rates, clicks = [one.rate for one in counts], [float(one.clicks) for one in counts]
         tiles += [
             (

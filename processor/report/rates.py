@@ -9,8 +9,8 @@ from processor.formats import pluralize
 CONFIDENCE = 0.95
 
 
-class Counts(NamedTuple):
-    """Numbers of displays and clicks."""
+class ClickThrough(NamedTuple):
+    """Displays and clicks, of which a report shows the rate."""
 
     displays: int = 0
     clicks: int = 0
@@ -24,7 +24,7 @@ class Counts(NamedTuple):
         return f"{pluralize(self.clicks, 'click')} / {pluralize(self.displays, 'display')}"
 
 
-def wilson_interval(counts: Counts, comparisons: int = 1) -> tuple[float, float] | None:
+def wilson_interval(counts: ClickThrough, comparisons: int = 1) -> tuple[float, float] | None:
     """Return the 95 % interval of a rate as two fractions; None without displays or if clicks outnumber them.
 
     The score interval of E. B. Wilson, "Probable inference, the law of succession, and statistical
@@ -43,7 +43,7 @@ def wilson_interval(counts: Counts, comparisons: int = 1) -> tuple[float, float]
     return low if clicks else 0.0, high if clicks < displays else 1.0
 
 
-def difference_interval(before: Counts, after: Counts, comparisons: int = 1) -> tuple[float, float] | None:
+def difference_interval(before: ClickThrough, after: ClickThrough, comparisons: int = 1) -> tuple[float, float] | None:
     """Return the 95 % interval of the difference of two rates, after minus before; None if one has no interval.
 
     Method 10 of R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 
 Step = Literal["day", "week", "month", "year"]
 
@@ -31,8 +31,8 @@ class Panel(NamedTuple):
 
     name: str | None
     categories: int
-    total: Counts
-    series: dict[datetime.date, Counts]
+    total: ClickThrough
+    series: dict[datetime.date, ClickThrough]
 
 
 class Summary(NamedTuple):
@@ -47,8 +47,8 @@ class Summary(NamedTuple):
     periods: list[datetime.date]
     overall: Panel
     panels: list[Panel]
-    left_out: Counts
-    last_days: list[tuple[datetime.date, Counts]]
+    left_out: ClickThrough
+    last_days: list[tuple[datetime.date, ClickThrough]]
 
 
 def find_period_start(day: datetime.date, step: Step) -> datetime.date:
@@ -134,5 +134,5 @@ def _panel(name: str | None, categories: int, step: Step, days: list[CategoryDay
         start = find_period_start(day.date, step)
         displays[start] += day.displays
         clicks[start] += day.clicks
-    series = {start: Counts(displays[start], clicks[start]) for start in displays}
-    return Panel(name, categories, Counts(displays.total(), clicks.total()), series)
+    series = {start: ClickThrough(displays[start], clicks[start]) for start in displays}
+    return Panel(name, categories, ClickThrough(displays.total(), clicks.total()), series)

@@ -21,7 +21,7 @@ from processor.report import summary as report
 from processor.report.atomic_file import write_file
 from processor.report.formats import format_duration, format_interval, format_name, format_rate, name_category
 from processor.report.page_data import Article, ChangedArticle, LakeTotals, NewFile, Overview, RestatedDay
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 from processor.report.summary import CategoryDay
 from state.database import Database
 from state.report_reads import ReportReads
@@ -131,7 +131,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
         if ": click-through rate by day" in chart
     )
     assert shown_days == Counter(
-        f"{date.day} Feb 2019: {Counts(many, some)}" for (_, date), (some, many) in days.items()
+        f"{date.day} Feb 2019: {ClickThrough(many, some)}" for (_, date), (some, many) in days.items()
     )
 
     order = sorted(clicks, key=lambda article: (-clicks[article], -displays[article], article))[:20]
@@ -267,14 +267,14 @@ def test_categories_and_days_can_be_chosen(tmp_path: Path) -> None:
 
     def wanted(names: str, first: int, last: int, order: str, text: str | None) -> list[object]:
         sums = {
-            name: Counts(
+            name: ClickThrough(
                 sum(day[0] for day in counts[name][first : last + 1]),
                 sum(day[1] for day in counts[name][first : last + 1]),
             )
             for name in names.split()
         }
         titles = {name: name_category(name) for name in sums}
-        everything = Counts(sum(one.displays for one in sums.values()), sum(one.clicks for one in sums.values()))
+        everything = ClickThrough(sum(one.displays for one in sums.values()), sum(one.clicks for one in sums.values()))
         return [
             [[titles[name], f"{one} = {format_rate(one.rate)}", 3 - (last - first + 1)] for name, one in sums.items()],
             [
@@ -480,9 +480,9 @@ def test_categories_beyond_what_fits_are_gathered(tmp_path: Path, database: str)
     assert summary is not None
     assert [panel.categories for panel in summary.panels] == [1] * 31 + [5]
     assert [panel.name for panel in summary.panels] == [None, *(f"c{i}" for i in range(30)), None]
-    assert summary.panels[-1].total == Counts(sum(50 - i for i in range(30, 35)), 2)
+    assert summary.panels[-1].total == ClickThrough(sum(50 - i for i in range(30, 35)), 2)
     assert summary.overall.categories == 36
-    assert summary.overall.total == Counts(sum(50 - i for i in range(35)) + 60, 18)
+    assert summary.overall.total == ClickThrough(sum(50 - i for i in range(35)) + 60, 18)
 
 
 def everywhere() -> Overview:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.report.picture import draw_picture, render_png
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 from processor.report.summary import CategoryDay, find_period_start, summarize
 from tests.support.category_days import FIRST_DAY, day
 from tests.support.hostile_text import HOSTILE
@@ -63,7 +63,7 @@ def test_days_of_a_wrong_clock_do_not_stretch_the_picture() -> None:
     some = [*(day(after=i) for i in range(3)), CategoryDay("news", datetime.date(1970, 1, 1), 2, 1)]
     summary = summarize(some)
     assert summary is not None
-    assert (summary.first, summary.step, summary.left_out) == (FIRST_DAY, "day", Counts(2, 1))
+    assert (summary.first, summary.step, summary.left_out) == (FIRST_DAY, "day", ClickThrough(2, 1))
     assert "not shown: 1 click / 2 displays on stray days" in words(some)
 
 

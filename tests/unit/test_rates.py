@@ -6,23 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.report.rates import Counts, difference_interval, wilson_interval
+from processor.report.rates import ClickThrough, difference_interval, wilson_interval
 
 counted = st.builds(
-    lambda displays, share: Counts(displays, int(displays * share)), st.integers(1, 10**9), st.floats(0, 1)
+    lambda displays, share: ClickThrough(displays, int(displays * share)), st.integers(1, 10**9), st.floats(0, 1)
 )
 
 
 @pytest.mark.parametrize(
     ("counts", "rate", "shown"),
     [
-        (Counts(1, 1), 1.0, "1 click / 1 display"),
-        (Counts(1000, 2000), 2.0, "2,000 clicks / 1,000 displays"),
-        (Counts(4, 0), 0.0, "0 clicks / 4 displays"),
-        (Counts(0, 1), None, "1 click / 0 displays"),
+        (ClickThrough(1, 1), 1.0, "1 click / 1 display"),
+        (ClickThrough(1000, 2000), 2.0, "2,000 clicks / 1,000 displays"),
+        (ClickThrough(4, 0), 0.0, "0 clicks / 4 displays"),
+        (ClickThrough(0, 1), None, "1 click / 0 displays"),
     ],
 )
-def test_counts_in_words(counts: Counts, rate: float | None, shown: str) -> None:
+def test_counts_in_words(counts: ClickThrough, rate: float | None, shown: str) -> None:
     assert str(counts) == shown
     assert math.isnan(counts.rate) if rate is None else counts.rate == rate
 
@@ -39,12 +39,12 @@ def test_counts_in_words(counts: Counts, rate: float | None, shown: str) -> None
     ],
 )
 def test_wilson_intervals_are_the_published_ones(clicks: int, displays: int, low: float, high: float) -> None:
-    assert wilson_interval(Counts(displays, clicks)) == pytest.approx((low, high), abs=5.1e-5)
+    assert wilson_interval(ClickThrough(displays, clicks)) == pytest.approx((low, high), abs=5.1e-5)
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
 def test_a_wilson_interval_contains_its_rate_or_is_none(clicks: int, displays: int) -> None:
-    interval = wilson_interval(Counts(displays, clicks))
+    interval = wilson_interval(ClickThrough(displays, clicks))
     if displays == 0 or clicks > displays:
         assert interval is None
     else:
@@ -53,14 +53,14 @@ def test_a_wilson_interval_contains_its_rate_or_is_none(clicks: int, displays: i
 
 
 def test_a_rate_over_five_displays_is_wider_than_one_over_five_thousand() -> None:
-    few, many = wilson_interval(Counts(5, 1)), wilson_interval(Counts(5000, 1000))
+    few, many = wilson_interval(ClickThrough(5, 1)), wilson_interval(ClickThrough(5000, 1000))
     assert few is not None
     assert many is not None
     assert few[1] - few[0] > 25 * (many[1] - many[0])
 
 
 def test_intervals_that_must_hold_together_are_wider() -> None:
-    counts = Counts(1000, 40)
+    counts = ClickThrough(1000, 40)
     alone, ten = wilson_interval(counts), wilson_interval(counts, comparisons=10)
     assert alone is not None
     assert ten is not None
@@ -71,24 +71,24 @@ def test_intervals_that_must_hold_together_are_wider() -> None:
     ("after", "before", "low", "high"),
     [  # R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
         # Medicine 17 (1998), 873-890, table II, method 10
-        (Counts(70, 56), Counts(80, 48), 0.0524, 0.3339),
-        (Counts(10, 9), Counts(10, 3), 0.1705, 0.8090),
-        (Counts(7, 6), Counts(7, 2), 0.0582, 0.8062),
-        (Counts(56, 5), Counts(29, 0), -0.0381, 0.1926),
-        (Counts(10, 0), Counts(20, 0), -0.1611, 0.2775),
-        (Counts(10, 0), Counts(10, 0), -0.2775, 0.2775),
-        (Counts(10, 10), Counts(20, 0), 0.6791, 1.0),
-        (Counts(10, 10), Counts(10, 0), 0.6075, 1.0),
+        (ClickThrough(70, 56), ClickThrough(80, 48), 0.0524, 0.3339),
+        (ClickThrough(10, 9), ClickThrough(10, 3), 0.1705, 0.8090),
+        (ClickThrough(7, 6), ClickThrough(7, 2), 0.0582, 0.8062),
+        (ClickThrough(56, 5), ClickThrough(29, 0), -0.0381, 0.1926),
+        (ClickThrough(10, 0), ClickThrough(20, 0), -0.1611, 0.2775),
+        (ClickThrough(10, 0), ClickThrough(10, 0), -0.2775, 0.2775),
+        (ClickThrough(10, 10), ClickThrough(20, 0), 0.6791, 1.0),
+        (ClickThrough(10, 10), ClickThrough(10, 0), 0.6075, 1.0),
     ],
 )
 def test_intervals_of_differences_are_the_published_ones(
-    after: Counts, before: Counts, low: float, high: float
+    after: ClickThrough, before: ClickThrough, low: float, high: float
 ) -> None:
     assert difference_interval(before, after) == pytest.approx((low, high), abs=5.1e-5)
 
 
 @given(counted, counted)
-def test_a_difference_changes_its_sign_with_its_rates(one: Counts, other: Counts) -> None:
+def test_a_difference_changes_its_sign_with_its_rates(one: ClickThrough, other: ClickThrough) -> None:
     there, back = difference_interval(one, other), difference_interval(other, one)
     assert there is not None
     assert back == pytest.approx((-there[1], -there[0]))
@@ -96,6 +96,6 @@ def test_a_difference_changes_its_sign_with_its_rates(one: Counts, other: Counts
 
 
 def test_a_rate_without_an_interval_has_no_difference() -> None:
-    for counts in (Counts(0, 0), Counts(1, 2)):
-        assert difference_interval(counts, Counts(10, 1)) is None
-        assert difference_interval(Counts(10, 1), counts) is None
+    for counts in (ClickThrough(0, 0), ClickThrough(1, 2)):
+        assert difference_interval(counts, ClickThrough(10, 1)) is None
+        assert difference_interval(ClickThrough(10, 1), counts) is None

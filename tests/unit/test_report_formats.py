@@ -19,7 +19,7 @@ from processor.report.formats import (
     name_panels,
     shorten,
 )
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 from processor.report.summary import Panel
 from tests.support.category_days import FIRST_DAY
 
@@ -91,14 +91,14 @@ def test_what_is_invisible_is_escaped(name: str, shown: str) -> None:
 
 def test_categories_read_as_words() -> None:
     def names(*categories: str | None) -> list[str]:
-        return name_panels([Panel(name, 1, Counts(), {}) for name in categories])
+        return name_panels([Panel(name, 1, ClickThrough(), {}) for name in categories])
 
     assert names("people_shows", "digital_life", "news", "Sport", "_x", "straße", "a b", None) == [
         "People & shows", "Digital life", "News", "Sport", "_x", "straße", "a b", "(no category)",
     ]  # fmt: skip
     assert names("news\n", "", " news") == ["“news\\n”", "“”", "“ news”"]
     assert names("top_news", "top news", "Top news") == ["top_news", "top news", "Top news"]
-    assert name_panels([Panel(None, 1234, Counts(), {})]) == ["(other 1,234 categories)"]
+    assert name_panels([Panel(None, 1234, ClickThrough(), {})]) == ["(other 1,234 categories)"]
 
 
 def test_a_text_is_cut_to_its_columns() -> None:
@@ -138,5 +138,5 @@ def test_a_day_and_a_span_of_days() -> None:
 
 
 def test_an_interval_is_a_dash_where_there_is_none() -> None:
-    assert format_interval(Counts(0, 0)) == format_interval(Counts(1, 2)) == "–"
-    assert format_interval(Counts(100, 50)) == "40.4–59.6 %"
+    assert format_interval(ClickThrough(0, 0)) == format_interval(ClickThrough(1, 2)) == "–"
+    assert format_interval(ClickThrough(100, 50)) == "40.4–59.6 %"

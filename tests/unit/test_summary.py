@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.report import summary as report
-from processor.report.rates import Counts
+from processor.report.rates import ClickThrough
 from processor.report.summary import CategoryDay
 from tests.support.category_days import FIRST_DAY, day
 
@@ -58,7 +58,7 @@ def test_the_order_of_the_rows_does_not_matter(some: list[CategoryDay]) -> None:
 def test_a_far_day_that_weighs_is_shown() -> None:
     summary = report.summarize([day(), day(after=400, displays=10)])
     assert summary is not None
-    assert (summary.step, summary.left_out) == ("week", Counts())
+    assert (summary.step, summary.left_out) == ("week", ClickThrough())
 
 
 @pytest.mark.parametrize(
@@ -131,17 +131,17 @@ def test_panels_stand_by_displays_then_clicks_then_name_and_the_gathered_last() 
     assert [(panel.name, panel.categories) for panel in summary.panels] == [
         ("d", 1), ("c", 1), ("a", 1), ("b", 1), (None, 1), (None, 5),
     ]  # fmt: skip
-    assert summary.overall == report.Panel(None, 10, Counts(25, 5), {FIRST_DAY: Counts(25, 5)})
+    assert summary.overall == report.Panel(None, 10, ClickThrough(25, 5), {FIRST_DAY: ClickThrough(25, 5)})
 
 
 def test_the_last_two_days_with_displays_are_named_with_their_counts() -> None:
-    def last_days(*some: CategoryDay) -> list[tuple[datetime.date, Counts]]:
+    def last_days(*some: CategoryDay) -> list[tuple[datetime.date, ClickThrough]]:
         summary = report.summarize(some)
         assert summary is not None
         return summary.last_days
 
     later, latest = FIRST_DAY + datetime.timedelta(1), FIRST_DAY + datetime.timedelta(3)
     some = [day(), day("b", 1, 10, 1), day("c", 1, 20, 2), day("b", 3, 5, 1), day("b", 4, 0, 7)]
-    assert last_days(*some) == [(latest, Counts(5, 1)), (later, Counts(30, 3))]
-    assert last_days(*some[:1]) == [(FIRST_DAY, Counts(1000, 40))]
+    assert last_days(*some) == [(latest, ClickThrough(5, 1)), (later, ClickThrough(30, 3))]
+    assert last_days(*some[:1]) == [(FIRST_DAY, ClickThrough(1000, 40))]
     assert last_days(day(displays=0)) == []
