@@ -21,7 +21,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     lake: where the files are. store: the database. plan: what else to do, and how. listener: is informed of everything.
     Raises LakeError, DatabaseError, BusyError and PruneError; what was committed before stays.
     """
-    connections = store.connections
+    connection_count = store.connections
 
     checkpoint = store.reads.read_checkpoint()
     present = {file.key: file for file in lake.list_files(checkpoint, plan.selection)}
@@ -34,7 +34,7 @@ def run(lake: Lake, store: Store, plan: Plan, listener: Listener) -> None:
     failed = ingest(changes.to_ingest, lake, store, plan, listener)
     pruned = prune(present, store, plan, listener) if plan.prunes else []
 
-    if store.connections != connections:
+    if store.connections != connection_count:
         expected = [file for key, file in present.items() if key not in failed]
         check_commits(expected, pruned, store)
 

@@ -21,17 +21,12 @@ class PruneError(EventLakeError):
 class Plan:
     """What a run does besides ingesting new and changed files, and how."""
 
-    prune: bool = False
-    prune_all: bool = False
+    prunes: bool = False  # missing files are retracted
+    prunes_all: bool = False  # even if more than half of the files are missing
     open_reducer: OpenReducer = open_local_reducer
     limits: Limits = LIMITS  # of a batch
     selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
     recounts: bool = False  # the unchanged files are ingested again, as if they had changed
-
-    @property
-    def prunes(self) -> bool:
-        """Whether the run retracts missing files."""
-        return self.prune or self.prune_all
 
 
 class Changes(NamedTuple):
@@ -73,15 +68,15 @@ def find_keys_to_prune(plan: Plan, present: Collection[str], known: Mapping[str,
     """Return the keys of the ingested files to retract, in order; none unless the plan prunes.
 
     plan: whether to prune, and which files. present: the keys of the lake's files. known: the checkpoint, by key.
-    Raises PruneError if so many files are missing that LAKE_URL may be wrong, unless the plan has `prune_all`.
+    Raises PruneError if so many files are missing that LAKE_URL may be wrong, unless the plan has `prunes_all`.
     """
     if not plan.prunes:
         return []
     ingested = {key for key, file in plan.selection.of(known).items() if file.fingerprint is not None}
     missing = ingested.difference(present)
-    if not present and not plan.prune_all:
+    if not present and not plan.prunes_all:
         raise PruneError("nothing was pruned: the lake's listing is empty; pass --prune-all if that is right")
-    if 2 * len(missing) > len(ingested) and not plan.prune_all:
+    if 2 * len(missing) > len(ingested) and not plan.prunes_all:
         raise PruneError(
             f"nothing was pruned: {len(missing)} of {len(ingested)} counted files are missing, more than half; "
             "look at LAKE_URL, and pass --prune-all if that is right"

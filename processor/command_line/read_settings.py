@@ -70,7 +70,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         prints_json=options.json,
         rebuilds=options.rebuild,
         recounts=options.recount,
-        prunes=options.prune,
+        prunes=options.prune or options.prune_all,
         prunes_all=options.prune_all,
         queue_url=read_setting("QUEUE_URL") if options.queue is None else options.queue,
         interval_seconds=interval,

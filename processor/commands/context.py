@@ -82,10 +82,10 @@ class RunContext(Context):
         """What the settings plan for the run."""
         settings = self.settings
         return Plan(
-            settings.prunes,
-            settings.prunes_all,
-            self.open_reducer,
-            settings.limits,
-            settings.selection,
-            settings.recounts,
+            prunes=settings.prunes,
+            prunes_all=settings.prunes_all,
+            open_reducer=self.open_reducer,
+            limits=settings.limits,
+            selection=settings.selection,
+            recounts=settings.recounts,
         )

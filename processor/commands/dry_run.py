@@ -16,7 +16,7 @@ def run(context: Context) -> int:
     """Show what a run would ingest, retract and prune."""
     settings, console, lake = context.settings, context.console, context.open_lake()
     known = _read_known(context, lake)
-    plan = Plan(settings.prunes, settings.prunes_all, selection=settings.selection)
+    plan = Plan(prunes=settings.prunes, prunes_all=settings.prunes_all, selection=settings.selection)
     present = {file.key: file for file in lake.list_files(known, plan.selection)}
     changes = find_changes(present.values(), plan.selection.of(known), recounts=settings.rebuilds or settings.recounts)
     size = sum(file.size for file in changes.to_ingest)

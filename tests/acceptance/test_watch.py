@@ -209,7 +209,7 @@ def test_files_read_ahead_do_not_undo_another_run(
                 if change == "replaced":
                     write_lake(lake, {"3.tsv": events(3, 50, "after")})
                 with Database(database, wait_seconds=5) as other, begin_run(other, place.url) as this_run:
-                    pipeline.run(place, Store(this_run), Plan(prune=True), SilentTally())
+                    pipeline.run(place, Store(this_run), Plan(prunes=True), SilentTally())
                 states.append(counted(database))
             return super().take_lock_again()
 

@@ -135,7 +135,7 @@ class LosingCommits(Store):
     [
         Plan(limits=ONE),
         Plan(limits=ONE, open_reducer=local_reducer(workers=2)),
-        Plan(prune_all=True),
+        Plan(prunes=True, prunes_all=True),
     ],
 )
 def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path, plan: Plan) -> None:
@@ -145,7 +145,7 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
     write_lake(lake, files)
     with new_server() as (uri, home), new_database(uri) as database:
         model = Model()
-        if plan.prune_all:
+        if plan.prunes:
             ingest_folder(lake, database, Plan())
             model.check(database, files)
             for key in files:
@@ -158,9 +158,9 @@ def test_lost_commits_are_reported_and_the_next_run_ingests_them(tmp_path: Path,
         ):
             run_pipeline(open_lake(str(lake)), LosingCommits(begun, Server(home)), plan, SilentTally())
         tally, errors = ingest_folder(lake, database, plan)
-        assert (tally.files_counted, tally.files_forgotten) == ((0, 2) if plan.prune_all else (2, 0))
+        assert (tally.files_counted, tally.files_forgotten) == ((0, 2) if plan.prunes else (2, 0))
         assert not errors
-        model.check(database, files, pruned=plan.prune_all)
+        model.check(database, files, pruned=plan.prunes)
 
 
 @pytest.mark.parametrize("before", [b"", events(3, 8, "before")])

@@ -160,17 +160,17 @@ def test_pruning_is_refused_if_more_than_half_are_missing(database: str, tmp_pat
     for name in "abc":
         lake.remove(name)
     with pytest.raises(PruneError, match="3 of 4 counted files are missing"):
-        run(Plan(prune=True))
+        run(Plan(prunes=True))
     model.check(database, lake.files)
     lake.put("a", ONE)
-    assert run(Plan(prune=True)).files_forgotten == 2
+    assert run(Plan(prunes=True)).files_forgotten == 2
     model.check(database, lake.files, pruned=True)
     for name in "ad":
         lake.remove(name)
     with pytest.raises(PruneError, match="empty"):
-        run(Plan(prune=True))
+        run(Plan(prunes=True))
     model.check(database, lake.files)
-    assert run(Plan(prune_all=True)).files_forgotten == 2
+    assert run(Plan(prunes=True, prunes_all=True)).files_forgotten == 2
     assert not model.check(database, lake.files, pruned=True).user_performance
 
 
@@ -183,7 +183,7 @@ def test_a_refused_pruning_is_refused_again(database: str, tmp_path: Path) -> No
     lake.put("d", TWO)
     for _ in range(2):
         with pytest.raises(PruneError, match="3 of 4 counted files are missing"):
-            ingest_folder(tmp_path, database, Plan(prune=True))
+            ingest_folder(tmp_path, database, Plan(prunes=True))
         model.check(database, lake.files)
 
 
@@ -269,7 +269,7 @@ def test_a_rebuild_that_does_not_commit_changes_nothing_for_the_next_run(databas
     for name in "abcd":
         lake.remove(name)
     lake.put("e", ONE)
-    ingest_folder(tmp_path, database, Plan(prune_all=True))
+    ingest_folder(tmp_path, database, Plan(prunes=True, prunes_all=True))
     with (
         Uncommitted(database, wait_seconds=5) as db,
         begin_run(db, str(tmp_path), relocated=True) as run,
@@ -293,7 +293,7 @@ def test_sessions_of_thousands_of_years_add_up(database: str, tmp_path: Path) ->
     model.check(database, lake.files)
     lake.remove("first")
     lake.remove("whole")
-    ingest_folder(tmp_path, database, Plan(prune=True))
+    ingest_folder(tmp_path, database, Plan(prunes=True))
     model.check(database, lake.files, pruned=True)
     lake.put("first", text(*whole))
     rebuild(lake, database, Plan())
@@ -377,7 +377,9 @@ def test_readers_see_whole_files_only(database: str, tmp_path: Path) -> None:
         ingest_folder(tmp_path, database, Plan(open_reducer=local_reducer(chunk_bytes=100)))
         for n in range(0, files, 2):
             lake.remove(f"f{n}")
-        ingest_folder(tmp_path, database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=100)))
+        ingest_folder(
+            tmp_path, database, Plan(prunes=True, prunes_all=True, open_reducer=local_reducer(chunk_bytes=100))
+        )
     finally:
         done.set()
         reader.join()

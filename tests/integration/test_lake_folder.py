@@ -187,7 +187,7 @@ def test_nothing_is_pruned_if_a_file_is_inaccessible(
         assert tally.files_counted == 5
         monkeypatch.setattr(os, "lstat", failing(os.lstat, b"/c.tsv", code))
         with pytest.raises(LakeError, match=r"c\.tsv in the lake cannot be accessed"):
-            pipeline.run(lake, Store(this_run), Plan(prune=True, prune_all=True), SilentTally())
+            pipeline.run(lake, Store(this_run), Plan(prunes=True, prunes_all=True), SilentTally())
     Model().check(database, files)
 
 

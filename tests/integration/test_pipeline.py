@@ -25,10 +25,14 @@ def test_any_lake_is_ingested_as_one_pass_over_it(database: str, lakes: int) -> 
     def check(lake: dict[str, bytes], later: dict[str, bytes]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_lake(Path(folder), lake)
-            ingest_folder(Path(folder), database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=4096)))
+            ingest_folder(
+                Path(folder), database, Plan(prunes=True, prunes_all=True, open_reducer=local_reducer(chunk_bytes=4096))
+            )
             model.check(database, lake, pruned=True)
             write_lake(Path(folder), later)
-            ingest_folder(Path(folder), database, Plan(prune_all=True, open_reducer=local_reducer(chunk_bytes=300)))
+            ingest_folder(
+                Path(folder), database, Plan(prunes=True, prunes_all=True, open_reducer=local_reducer(chunk_bytes=300))
+            )
             model.check(database, lake | later, pruned=True)
 
     check()

@@ -117,7 +117,7 @@ def test_new_changed_and_broken_files_of_the_range_are_ingested_as_always(counte
         "2019-02-19.tsv": events(9, 20, "new"),
     }
     write_lake(tmp_path, lake)
-    plan = Plan(selection=Selection("2019-02-16"), recounts=True, prune=True)
+    plan = Plan(selection=Selection("2019-02-16"), recounts=True, prunes=True)
     (tmp_path / "2019-02-15.tsv").unlink()  # outside
     tally, errors = ingest_folder(tmp_path, counted, plan)
     assert (tally.files_counted, tally.files_failed, tally.files_forgotten, list(errors)) == (

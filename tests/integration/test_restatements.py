@@ -124,7 +124,7 @@ def test_deleted_forgotten_and_replaced_files_restate_days(scene: Scene) -> None
     scene.put("c.tsv", event(FRIDAY, "w"))
     scene.ingest()
     scene.remove("b.tsv")
-    assert scene.ingest(Plan(prune=True)) == [(FRIDAY, ["b.tsv"], 3, 2)]
+    assert scene.ingest(Plan(prunes=True)) == [(FRIDAY, ["b.tsv"], 3, 2)]
     scene.put("c.tsv", event(FRIDAY, "w"), event(FRIDAY, "w"))
     assert scene.ingest() == [(FRIDAY, ["c.tsv"], 2, 3)]
     with scene.a_run() as store:
@@ -191,7 +191,7 @@ def test_a_rebuild_restates_what_it_changes(scene: Scene) -> None:
     scene.put("c.tsv", event(FRIDAY, "w"), event("2019-02-17", "w"))
     assert scene.ingest(rebuilds=True) == [(FRIDAY, ["a.tsv", "c.tsv"], 1, 2), (SATURDAY, ["a.tsv"], 1, 2)]
     scene.remove("c.tsv")
-    assert scene.ingest(Plan(prune=True), rebuilds=True) == [
+    assert scene.ingest(Plan(prunes=True), rebuilds=True) == [
         (FRIDAY, ["c.tsv"], 2, 1),
         ("2019-02-17", ["c.tsv"], 1, 0),
     ]

@@ -24,7 +24,7 @@ from tests.support.oracle import Definition as OracleDefinition
 from tests.support.tables import Model, clear
 from tests.support.zones import ZONES, zone_lake, zone_lakes
 
-PLAN = Plan(open_reducer=local_reducer(chunk_bytes=300), prune_all=True)
+PLAN = Plan(open_reducer=local_reducer(chunk_bytes=300), prunes=True, prunes_all=True)
 
 
 def check(lake: dict[str, bytes], folder: Path, database: str, zone: str, model: Model, plan: Plan = PLAN) -> None:
@@ -52,7 +52,7 @@ def test_any_versions_of_any_files(zone: str, tmp_path: Path, database: str, dra
 def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path: Path, database: str) -> None:
     lake = zone_lake(zone)
     model = Model(definition=OracleDefinition(timezone=zone))
-    plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=3000), prune_all=True)
+    plan = Plan(open_reducer=local_reducer(workers=2, chunk_bytes=3000), prunes=True, prunes_all=True)
     check(lake, tmp_path, database, zone, model, plan)
     lake["1.tsv"], lake["2.tsv"] = lake["2.tsv"], lake["1.tsv"][: len(lake["1.tsv"]) // 2].rpartition(b"\n")[0]
     del lake["3.tsv"]

@@ -5,6 +5,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,7 +44,9 @@ from tests.support.restatements import check_restatements, last_run
 from tests.support.tables import Model, Tables, clear, tables
 
 PICKS = st.integers(0, 7)
-PLANS = st.builds(Plan, prune_all=st.booleans(), recounts=st.booleans())
+PLANS = st.builds(
+    lambda prunes, recounts: Plan(prunes=prunes, prunes_all=prunes, recounts=recounts), st.booleans(), st.booleans()
+)
 WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
 STATEMENTS = st.integers(1, 150)
 MOST_TASKS = 50
@@ -270,7 +273,7 @@ class Histories(RuleBasedStateMachine):
                 return open_local_reducer(lake, files, self.workers, self.chunk)
             return SparkReducer(lake, files, self.reducing, Staging.of(db), self.chunk)
 
-        return Plan(plan.prune, plan.prune_all, open_reducer, self.limits, recounts=plan.recounts)
+        return replace(plan, open_reducer=open_reducer, limits=self.limits)
 
     def _open(self, definition: Definition | None = None) -> Lake:
         meaning = of_the_program(self.model.definition if definition is None else definition)
@@ -324,7 +327,7 @@ class Histories(RuleBasedStateMachine):
         counted = self.model.counting.keys() | (listed.keys() - self._failing())
         gone = counted - listed.keys()
         changed = listed.keys() - self._failing() if plan.recounts else self._changed()
-        prune = plan.prune_all or (plan.prune and bool(listed) and 2 * len(gone) <= len(counted))
+        prune = plan.prunes and (plan.prunes_all or (bool(listed) and 2 * len(gone) <= len(counted)))
         self.drawn["runs" if self.reducing is None else "runs on Spark"] += 1
         lake = self._open()
         with db, self._begin_run(db, lake) as run:
@@ -332,11 +335,11 @@ class Histories(RuleBasedStateMachine):
             try:
                 pipeline.run(lake, Store(run), self._plans(plan, db), tally)
             except PruneError:
-                assert plan.prune
+                assert plan.prunes
                 assert not prune
                 self._check(False)
                 return
-        assert prune or not plan.prune
+        assert prune or not plan.prunes
         found = self._check(prune)
         assert tally.files_failed == len(found.failed)
         assert tally.files_forgotten == (len(gone) if prune else 0)
@@ -345,7 +348,7 @@ class Histories(RuleBasedStateMachine):
         assert tally.events == sum(found.counting[key].events for key in changed)
         assert tally.rejected == sum(found.counting[key].rejected for key in changed)
 
-    @rule(plan=st.builds(Plan, prune=st.booleans(), prune_all=st.booleans(), recounts=st.booleans()))
+    @rule(plan=st.builds(Plan, prunes=st.booleans(), prunes_all=st.booleans(), recounts=st.booleans()))
     def run(self, plan: Plan) -> None:
         self._run(Database(self.url, wait_seconds=5), plan)
 
@@ -383,7 +386,7 @@ class Histories(RuleBasedStateMachine):
             assert data in (before.get(key), self.lake.get(key))
             self.model.counting[key] = data
         assert before.keys() - self.model.counting.keys() <= (
-            before.keys() - self.lake.keys() if plan.prune_all else set()
+            before.keys() - self.lake.keys() if plan.prunes else set()
         )
         self.model.compare(self.url)
         self._check_restatements()
@@ -393,14 +396,14 @@ class Histories(RuleBasedStateMachine):
         lake = self._open()
         with Database(self.url, wait_seconds=5) as db, self._begin_run(db, lake) as run:
             rebuild(lake, Store(run), self._plans(plan, db), SilentTally())
-        self._check(plan.prune_all)
+        self._check(plan.prunes)
         self.drawn["rebuilds"] += 1
 
     @rule(plan=PLANS, definition=definitions())
     def redefine(self, plan: Plan, definition: Definition) -> None:
         lake, old = self._open(definition), self._open()
         counting = self.model.counting.keys()
-        unread = counting & self._failing(definition) | (set() if plan.prune_all else counting - self._listed().keys())
+        unread = counting & self._failing(definition) | (set() if plan.prunes else counting - self._listed().keys())
         with Database(self.url, wait_seconds=5) as db:
             if counting and lake.settings.definition != old.settings.definition:
                 with pytest.raises(SupersededError), self._begin_run(db, lake):
@@ -416,7 +419,7 @@ class Histories(RuleBasedStateMachine):
                 return
         assert not unread or lake.settings.definition == old.settings.definition
         self.model.definition = definition
-        self._check(plan.prune_all)
+        self._check(plan.prunes)
         self.drawn["definitions"] += 1
 
     @precondition(lambda self: self.model.counting)

@@ -91,8 +91,9 @@ def test_an_option_overrides_its_setting(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_lake_is_counted_in_three_ways(command: str, words: list[str]) -> None:
     options = cli.parse_settings(words)
     assert (options.command.name, options.rebuilds) == (command, command == "rebuild")
-    assert cli.parse_settings([*words, "--prune"]).prunes
-    assert cli.parse_settings([*words, "--prune-all"]).prunes_all
+    for option, prunes_all in (("--prune", False), ("--prune-all", True)):
+        options = cli.parse_settings([*words, option])
+        assert (options.prunes, options.prunes_all) == (True, prunes_all)
 
 
 def test_a_dry_run_of_a_rebuild_is_a_dry_run() -> None:
