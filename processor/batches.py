@@ -20,22 +20,22 @@ from state.partial_rows import LostRowsError, Rows
 # The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
 # database's disk, and the file is most likely to fail.
 MAX_REJECTED_LINES = 1_000_000
-MIB = 1024 * 1024
+MIB_BYTES = 1024 * 1024
 
 
 class RowsWithheldError(Exception):
     """The rows of a file were withheld because of its rejected lines, but all its lines together are good enough."""
 
 
-class Limits(NamedTuple):
+class BatchLimits(NamedTuple):
     """The most that a batch holds; a larger file is a batch of its own, written as it is read."""
 
     rows: int = 200_000  # for the database
-    text_bytes: int = 64 * MIB  # in the lake
+    text_bytes: int = 64 * MIB_BYTES  # in the lake
     seconds: float = 0.5  # since its first file
 
 
-LIMITS = Limits()
+DEFAULT_BATCH_LIMITS = BatchLimits()
 
 
 class BatchFile:
@@ -44,7 +44,7 @@ class BatchFile:
     `rows` is the number of its rows, or None for a file that is too large to be held in memory.
     """
 
-    def __init__(self, file: LakeFile, reducer: Reducer, listener: Listener, limits: Limits) -> None:
+    def __init__(self, file: LakeFile, reducer: Reducer, listener: Listener, limits: BatchLimits) -> None:
         """Read the file, as far as the limits allow; raises LakeError.
 
         file: one of those that the reducer was opened for. reducer: what reduces it. listener: is informed of the bytes
@@ -94,7 +94,7 @@ class BatchFile:
             return
 
 
-def _collect_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
+def _collect_rows(begun: Reading, limits: BatchLimits) -> tuple[Reading, int | None]:
     """Return the reading with its rows in memory, and their number; None if they take too much memory or time."""
     end = time.monotonic() + limits.seconds
     collected: list[Rows] = []
@@ -110,7 +110,7 @@ def _collect_rows(begun: Reading, limits: Limits) -> tuple[Reading, int | None]:
 
 
 def make_batches(
-    files: Sequence[LakeFile], reducer: Reducer, listener: Listener, limits: Limits
+    files: Sequence[LakeFile], reducer: Reducer, listener: Listener, limits: BatchLimits
 ) -> Iterator[list[BatchFile]]:
     """Read files in their order and yield them in batches.
 

@@ -40,7 +40,7 @@ class CheckLimits:
     undisplayed_percent: float = 0
 
 
-LIMITS = CheckLimits()
+DEFAULT_CHECK_LIMITS = CheckLimits()
 
 
 class Finding(NamedTuple):

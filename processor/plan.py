@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from processor.batches import LIMITS, Limits
+from processor.batches import DEFAULT_BATCH_LIMITS, BatchLimits
 from processor.errors import EventLakeError
 from processor.lake.base import LakeFile
 from processor.lake.selection import EVERY_FILE, Selection
@@ -24,7 +24,7 @@ class Plan:
     prunes: bool = False  # missing files are retracted
     prunes_all: bool = False  # even if more than half of the files are missing
     open_reducer: OpenReducer = open_local_reducer
-    limits: Limits = LIMITS  # of a batch
+    limits: BatchLimits = DEFAULT_BATCH_LIMITS  # of a batch
     selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
     recounts: bool = False  # the unchanged files are ingested again, as if they had changed
 

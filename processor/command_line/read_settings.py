@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from processor.batches import LIMITS, MIB, Limits
+from processor.batches import DEFAULT_BATCH_LIMITS, MIB_BYTES, BatchLimits
 from processor.command_line.choose_command import choose_command, describe_takers
 from processor.command_line.command_options import ARTICLE, ENGINE, FORGOTTEN_USERS, INTERVAL, METRICS, Options
 from processor.command_line.command_registry import Command
@@ -43,7 +43,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
     interval = _read_interval(options, refuse) if INTERVAL in command.options else 0
     wait_seconds = read_decimal("DATABASE_WAIT", DEFAULT_WAIT_SECONDS, report, "seconds")
     lake_settings = _read_lake_settings(report)
-    limits = _read_limits(report)
+    batch_limits = _read_batch_limits(report)
     metrics = _read_metrics(command, options.metrics, report)
     if options.workers and options.engine:
         refuse("--workers and --engine are two ways to reduce: pass one of them")
@@ -62,7 +62,7 @@ def read_settings(options: Options, refuse: Callable[[str], NoReturn]) -> Settin
         metrics=metrics,
         lineage=_read_lineage(command),
         selection=Selection(options.since, options.until),
-        limits=limits,
+        batch_limits=batch_limits,
         check_limits=read_check_limits(report),
         log=read_log_settings(report),
         lake_settings=lake_settings,
@@ -138,11 +138,11 @@ def _read_definition(report: Callable[[str], object]) -> Definition:
         return Definition()
 
 
-def _read_limits(report: Callable[[str], object]) -> Limits:
-    return Limits(
-        read_whole("BATCH_ROWS", LIMITS.rows, report),
-        read_whole("BATCH_MIB", LIMITS.text_bytes // MIB, report) * MIB,
-        read_decimal("BATCH_SECONDS", LIMITS.seconds, report, "seconds"),
+def _read_batch_limits(report: Callable[[str], object]) -> BatchLimits:
+    return BatchLimits(
+        read_whole("BATCH_ROWS", DEFAULT_BATCH_LIMITS.rows, report),
+        read_whole("BATCH_MIB", DEFAULT_BATCH_LIMITS.text_bytes // MIB_BYTES, report) * MIB_BYTES,
+        read_decimal("BATCH_SECONDS", DEFAULT_BATCH_LIMITS.seconds, report, "seconds"),
     )
 
 

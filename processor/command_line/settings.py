@@ -3,7 +3,7 @@
 import datetime
 from dataclasses import dataclass, field
 
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.checks import CheckLimits
 from processor.command_line.command_registry import Command
 from processor.lake.base import LakeSettings
@@ -21,9 +21,9 @@ class Settings:
     database_url: a libpq URI; if empty, libpq's own variables apply. is_embedded: the database is on the program's own
     server, as nothing names another one. wait_seconds: how long to wait for a database that does not answer.
     engine: Spark's master; if empty, `workers` processes reduce. metrics, lineage: where they go; None for nowhere.
-    limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something. log: what is
-    logged, and how. errors: a line for each wrong setting, for the command that reports them all; the first one ends
-    the other commands.
+    batch_limits: the most that a batch holds. check_limits: the limits beyond which `check` reports something.
+    log: what is logged, and how. errors: a line for each wrong setting, for the command that reports them all; the
+    first one ends the other commands.
     """
 
     command: Command
@@ -37,7 +37,7 @@ class Settings:
     metrics: Target | None
     lineage: LineageTarget | None
     selection: Selection
-    limits: Limits
+    batch_limits: BatchLimits
     check_limits: CheckLimits
     log: LogSettings
     is_relocated: bool = False

@@ -85,7 +85,7 @@ class RunContext(Context):
             prunes=settings.prunes,
             prunes_all=settings.prunes_all,
             open_reducer=self.open_reducer,
-            limits=settings.limits,
+            limits=settings.batch_limits,
             selection=settings.selection,
             recounts=settings.recounts,
         )

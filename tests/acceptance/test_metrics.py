@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from processor.checks import CHECKS, LIMITS
+from processor.checks import CHECKS, DEFAULT_CHECK_LIMITS
 from processor.commands.export_metrics import record_turn
 from processor.lake.base import LakeSettings
 from processor.output.metrics import OUTCOMES, Metrics, RunCounters
@@ -173,7 +173,7 @@ def test_a_watch_whose_checks_fail_says_so_and_goes_on(lake: Path, database: str
     execute(database, "alter table public.user_performance rename to moved")
     metrics, warnings = Metrics(), list[str]()
     console = SimpleNamespace(warn=warnings.append)
-    settings = SimpleNamespace(check_limits=LIMITS, lake_settings=LakeSettings())
+    settings = SimpleNamespace(check_limits=DEFAULT_CHECK_LIMITS, lake_settings=LakeSettings())
     with ReadOnlyDatabase(database) as db:
         for _ in range(2):
             record_turn(metrics, Reads(db), SimpleNamespace(console=console, settings=settings), 1)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ import boto3
 import pytest
 
 from processor import pipeline
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.notifications import NoNotifications
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
@@ -219,7 +219,7 @@ def test_files_read_ahead_do_not_undo_another_run(
             raise StopRequest("SIGTERM")
 
     with Database(database, wait_seconds=5, is_shared=True) as db, begin_run(db, place.url) as this_run:
-        plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
+        plan = Plan(limits=BatchLimits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=4000))
         tally = SilentTally()
         watching = Watch(place, Interrupted(this_run), Once(), plan, 9999, tally, tally, lambda: None, lambda _: None)
         with pytest.raises(StopRequest):

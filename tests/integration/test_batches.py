@@ -14,7 +14,7 @@ import pytest
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.batches import LIMITS, MAX_REJECTED_LINES, Limits, make_batches, read_file
+from processor.batches import DEFAULT_BATCH_LIMITS, MAX_REJECTED_LINES, BatchLimits, make_batches, read_file
 from processor.lake.base import FileError, LakeError, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
@@ -40,7 +40,7 @@ from tests.support.ingest import PLAN, SilentTally, ingest_folder, local_reducer
 from tests.support.lake_folders import write_lake
 from tests.support.tables import Model
 
-MANY = Limits(rows=10**9, text_bytes=10**9, seconds=10**9)
+MANY = BatchLimits(rows=10**9, text_bytes=10**9, seconds=10**9)
 
 
 class Lines:
@@ -64,7 +64,7 @@ class Lines:
         yield from reduce_byte_range(Memory(events(0, self._sizes[number], "t")), ByteRange(file), 1000)
 
 
-def gathered(lines: Lines, limits: Limits) -> list[list[str]]:
+def gathered(lines: Lines, limits: BatchLimits) -> list[list[str]]:
     """Return the keys of the files of each batch."""
     return [[item.file.key for item in batch] for batch in make_batches(lines.files, lines, SilentTally(), limits)]
 
@@ -111,7 +111,7 @@ def test_a_large_file_that_comes_first_is_the_first_batch() -> None:
 
 
 def test_the_default_limits_of_a_batch() -> None:
-    assert Limits() == LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
+    assert BatchLimits() == DEFAULT_BATCH_LIMITS == (200_000, 64 * 1024 * 1024, 0.5)
     assert MAX_REJECTED_LINES == 1_000_000
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.checks import CHECKS, LIMITS, CheckLimits, Finding, check_all
+from processor.checks import CHECKS, DEFAULT_CHECK_LIMITS, CheckLimits, Finding, check_all
 from processor.plan import Plan
 from state.check_reads import CheckReads
 from state.read_only_database import ReadOnlyDatabase
@@ -53,7 +53,10 @@ def check(database: str, tmp_path: Path) -> Check:
     """Return a function that ingests a lake and returns what each check finds."""
 
     def found(
-        lake: Mapping[str, bytes], limits: CheckLimits = LIMITS, now: datetime = NOW, damage: str = "select"
+        lake: Mapping[str, bytes],
+        limits: CheckLimits = DEFAULT_CHECK_LIMITS,
+        now: datetime = NOW,
+        damage: str = "select",
     ) -> dict[str, list[Finding]]:
         for key, data in lake.items():
             (tmp_path / key).write_bytes(data)

@@ -16,7 +16,7 @@ import pytest
 from psycopg2.errors import DeadlockDetected
 from psycopg2.extensions import parse_dsn
 
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.open_lake import open_lake
 from processor.pipeline import run as run_pipeline
 from processor.plan import Plan
@@ -38,7 +38,7 @@ from tests.support.tables import Model
 from tests.support.waiting import DEADLINE_SECONDS, wait_until
 
 BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
-ONE = Limits(rows=1)  # each file is a batch of its own
+ONE = BatchLimits(rows=1)  # each file is a batch of its own
 LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(10, 30, "c")}
 
 

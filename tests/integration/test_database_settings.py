@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import cursor, parse_dsn
 
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.plan import Plan
 from state.connection import SEARCH_PATH
 from state.database import Database
@@ -25,7 +25,7 @@ from tests.support.servers import oldest_server
 from tests.support.tables import Model
 
 BAD = CLICK.replace(b"\tu1\t", b"\tbad\t")
-ONE = Limits(rows=1)  # each file is a batch of its own
+ONE = BatchLimits(rows=1)  # each file is a batch of its own
 LAKE = {"a.tsv": HEADER + BAD * 3, "b.tsv": events(5, 20, "b"), "c.tsv": events(10, 30, "c")}
 
 

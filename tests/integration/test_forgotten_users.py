@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg2 import sql
 
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
@@ -43,9 +43,9 @@ LAKE = {
 }
 PLANS = [
     Plan(),
-    Plan(limits=Limits(rows=1)),
+    Plan(limits=BatchLimits(rows=1)),
     Plan(open_reducer=local_reducer(chunk_bytes=500)),
-    Plan(limits=Limits(rows=1), open_reducer=local_reducer(chunk_bytes=500)),
+    Plan(limits=BatchLimits(rows=1), open_reducer=local_reducer(chunk_bytes=500)),
 ]
 
 

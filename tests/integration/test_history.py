@@ -334,7 +334,7 @@ def test_ingesting_into_comparison_tables_takes_no_lock_for_each_file(database: 
         "select count(*) from pg_locks join pg_stat_activity using (pid)"
         " where datname = current_database() and application_name <> ''",  # not those of a reader that is ending
     )
-    rebuild(lake, database, Plan(limits=batches.Limits(rows=1)), onlooker)
+    rebuild(lake, database, Plan(limits=batches.BatchLimits(rows=1)), onlooker)
     assert onlooker.seen[1:-1] == onlooker.seen[2:]
 
 

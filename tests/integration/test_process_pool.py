@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor import pipeline
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.base import FileError, Lake, LakeFile
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
@@ -153,7 +153,7 @@ def test_files_of_killed_processes_are_reduced_again(database: str, tmp_path: Pa
     write_lake(tmp_path, lake)
     place, listener = open_lake(str(tmp_path)), Killing()
     with Database(database, wait_seconds=5) as db, begin_run(db, place.url) as this_run:
-        plan = Plan(limits=Limits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
+        plan = Plan(limits=BatchLimits(rows=1), open_reducer=local_reducer(workers=2, chunk_bytes=10_000))
         pipeline.run(place, Store(this_run), plan, listener)
     done = listener.summary()
     assert {name: done[name] for name in done if done[name]} == {

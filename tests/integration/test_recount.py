@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from processor import pipeline
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.open_lake import open_lake
 from processor.lake.selection import Selection
 from processor.plan import Plan
@@ -81,7 +81,7 @@ def test_the_files_of_the_range_are_written_once_and_no_others(
     before = file_ids(counted)
     plan = Plan(
         open_reducer=local_reducer(1, chunk_bytes),
-        limits=Limits(rows=rows),
+        limits=BatchLimits(rows=rows),
         selection=Selection("2019-02-16"),
         recounts=True,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processor import pipeline
-from processor.batches import LIMITS, Limits
+from processor.batches import DEFAULT_BATCH_LIMITS, BatchLimits
 from processor.lake.open_lake import open_lake
 from processor.plan import Plan
 from processor.rebuild import rebuild
@@ -96,8 +96,8 @@ def test_a_late_file_restates_the_days_that_were_published(scene: Scene) -> None
     assert ask(scene.url, "select count(*) from restatements") == [(1,)]
 
 
-@pytest.mark.parametrize("limits", [LIMITS, Limits(rows=1)])
-def test_the_transactions_of_a_run_restate_a_day_once(scene: Scene, limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [DEFAULT_BATCH_LIMITS, BatchLimits(rows=1)])
+def test_the_transactions_of_a_run_restate_a_day_once(scene: Scene, limits: BatchLimits) -> None:
     """Days that the run itself publishes are none, nor are those that end as they were."""
     scene.put("b.tsv", event(SATURDAY, "u"))
     scene.ingest()
@@ -108,9 +108,9 @@ def test_the_transactions_of_a_run_restate_a_day_once(scene: Scene, limits: Limi
     assert scene.ingest(Plan(limits=limits)) == [(SATURDAY, ["b.tsv", "c.tsv"], 1, 3)]
 
 
-@pytest.mark.parametrize("limits", [LIMITS, Limits(rows=1)])
+@pytest.mark.parametrize("limits", [DEFAULT_BATCH_LIMITS, BatchLimits(rows=1)])
 def test_a_day_that_an_earlier_transaction_of_the_run_emptied_names_later_files_too(
-    scene: Scene, limits: Limits
+    scene: Scene, limits: BatchLimits
 ) -> None:
     scene.put("b.tsv", event(SATURDAY, "u"))
     scene.ingest()
@@ -163,8 +163,8 @@ def test_a_file_that_continues_a_session_restates_the_day_on_which_it_began(scen
     assert scene.restated() == [("2019-02-14", ["later.tsv"], 2, 1), (FRIDAY, ["later.tsv"], 1, 1)]
 
 
-@pytest.mark.parametrize("limits", [LIMITS, Limits(rows=1)])
-def test_a_day_without_articles_and_sessions_was_published_all_the_same(scene: Scene, limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [DEFAULT_BATCH_LIMITS, BatchLimits(rows=1)])
+def test_a_day_without_articles_and_sessions_was_published_all_the_same(scene: Scene, limits: BatchLimits) -> None:
     bare = event(SATURDAY, "u", attributes="{}", session="")
     scene.put("bare.tsv", bare)
     assert scene.ingest() == []

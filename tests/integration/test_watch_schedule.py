@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from processor import backoff, watch
-from processor.batches import Limits
+from processor.batches import BatchLimits
 from processor.lake.base import LakeError
 from processor.lake.selection import Selection
 from state.connection import Connection
@@ -57,7 +57,7 @@ def test_the_lock_is_offered_to_others_between_batches(scene: Scene, seconds: fl
     scene.tally.file_seconds = seconds
     scene.write(*"abcd")
     scene.write("a.tsv", "b.tsv", "c.tsv", "d.tsv")()
-    scene.run(limits=Limits(rows=1))
+    scene.run(limits=BatchLimits(rows=1))
     assert scene.clock.slept == [watch.RELEASE_SECONDS] * releases
     assert scene.store.turns[: 3 + 2 * releases] == ["release", "take", *["release", "take"] * releases, "release"]
     assert scene.tally.counts["counted"] == 4
@@ -74,7 +74,9 @@ def test_the_files_of_the_last_turn_that_ingested_any_are_new(scene: Scene) -> N
 
     scene.tally.file_seconds = watch.HOLD_LOCK_SECONDS + 0.1  # so that the lock is offered within a turn
     scene.write("a.tsv", "b.tsv")()
-    scene.run(look, scene.write("c.tsv"), look, scene.write("d.tsv", "e.tsv"), look, None, look, limits=Limits(rows=1))
+    scene.run(
+        look, scene.write("c.tsv"), look, scene.write("d.tsv", "e.tsv"), look, None, look, limits=BatchLimits(rows=1)
+    )
     assert newest == [["a.tsv", "b.tsv"], ["c.tsv"], ["d.tsv", "e.tsv"], ["d.tsv", "e.tsv"]]
 
 

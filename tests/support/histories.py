@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from psycopg2.extensions import cursor
 
 from processor import pipeline
-from processor.batches import LIMITS, Limits
+from processor.batches import DEFAULT_BATCH_LIMITS, BatchLimits
 from processor.errors import FailedError
 from processor.lake.base import Files, Lake, LakeFile, LakeSettings
 from processor.lake.open_lake import open_lake
@@ -162,7 +162,15 @@ class Histories(RuleBasedStateMachine):
         chunk=st.sampled_from([CHUNK_BYTES, 1, 100, 1000, 10_000]),
         workers=WORKERS,
         engine=st.sampled_from([False, False, False, True]),
-        limits=st.sampled_from([LIMITS, Limits(rows=1), Limits(rows=12), Limits(text_bytes=400), Limits(seconds=0)]),
+        limits=st.sampled_from(
+            [
+                DEFAULT_BATCH_LIMITS,
+                BatchLimits(rows=1),
+                BatchLimits(rows=12),
+                BatchLimits(text_bytes=400),
+                BatchLimits(seconds=0),
+            ]
+        ),
         lake=strategies.lakes(),
         definition=st.just(ASSIGNMENT) | definitions(),
     )
@@ -171,7 +179,7 @@ class Histories(RuleBasedStateMachine):
         chunk: int,
         workers: int,
         engine: bool,
-        limits: Limits,
+        limits: BatchLimits,
         lake: dict[str, bytes],
         definition: Definition,
     ) -> None:

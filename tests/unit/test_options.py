@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from processor import cli
-from processor.batches import LIMITS, Limits
+from processor.batches import DEFAULT_BATCH_LIMITS, BatchLimits
 from processor.checks import CheckLimits
 from processor.command_line import read_settings
 from processor.command_line.command_options import DATABASE, LAKE, Options
@@ -283,29 +283,35 @@ def test_only_the_reader_can_pay_for_requests(refused: Refused, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "good", "limits", "wrong", "message"),
     [
-        ("BATCH_ROWS", "7", LIMITS._replace(rows=7), "0", "BATCH_ROWS must be a whole number above 0"),
+        ("BATCH_ROWS", "7", DEFAULT_BATCH_LIMITS._replace(rows=7), "0", "BATCH_ROWS must be a whole number above 0"),
         (
             "BATCH_MIB",
             "7",
-            LIMITS._replace(text_bytes=7 * 1024 * 1024),
+            DEFAULT_BATCH_LIMITS._replace(text_bytes=7 * 1024 * 1024),
             "0",
             "BATCH_MIB must be a whole number above 0",
         ),
-        ("BATCH_SECONDS", "0.25", LIMITS._replace(seconds=0.25), "-1", "BATCH_SECONDS must be a number of seconds"),
+        (
+            "BATCH_SECONDS",
+            "0.25",
+            DEFAULT_BATCH_LIMITS._replace(seconds=0.25),
+            "-1",
+            "BATCH_SECONDS must be a number of seconds",
+        ),
     ],
 )
 def test_the_limits_of_a_batch_are_settings(
     name: str,
     good: str,
-    limits: Limits,
+    limits: BatchLimits,
     wrong: str,
     message: str,
     refused: Refused,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert cli.parse_settings([]).limits == LIMITS
+    assert cli.parse_settings([]).batch_limits == DEFAULT_BATCH_LIMITS
     monkeypatch.setenv(name, good)
-    assert cli.parse_settings([]).limits == limits
+    assert cli.parse_settings([]).batch_limits == limits
     monkeypatch.setenv(name, wrong)
     assert refused().startswith(message)
 
