@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from state.errors import SupersededError
 
-# What the assignment's definition changes of itself: nothing.
-ASSIGNMENT: Mapping[str, object] = {}
+NO_OVERRIDES: Mapping[str, object] = {}
 
 
 def refuse_other_lake(present: str, lake_url: str) -> None:
@@ -20,7 +19,7 @@ def refuse_other_lake(present: str, lake_url: str) -> None:
 def describe_other_definition(present: Mapping[str, object], definition: Mapping[str, object]) -> str | None:
     """Return what to do if the recorded definition is another one, or None.
 
-    present, definition: what each changes of the assignment's definition, by section and key.
+    present, definition: what each overrides of the assignment's definition, by section and key.
     """
     differing = sorted(key for key in present.keys() | definition.keys() if present.get(key) != definition.get(key))
     if not differing:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from state.database import Database
 from state.errors import BusyError, DatabaseError
-from state.recorded_lake import ASSIGNMENT, refuse_other_definition, refuse_other_lake
+from state.recorded_lake import NO_OVERRIDES, refuse_other_definition, refuse_other_lake
 from state.transactions import T, Transactions
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def begin_run(
     relocated: bool = False,
     check_lake: Callable[[], object] = lambda: None,
     command: str = "count",
-    definition: Mapping[str, object] = ASSIGNMENT,
+    definition: Mapping[str, object] = NO_OVERRIDES,
     redefines: bool = False,
 ) -> Iterator["Run"]:
     """Record a run, its lake and its command; the end of the context records its end, unless that was done.
@@ -32,8 +32,8 @@ def begin_run(
 
     database: opened, with its lock held. lake_url: the lake's. relocated: whether the lake may be recorded under
     another URL. check_lake: called before a lake is recorded for the first time; if it raises, nothing is recorded.
-    command: the name of the run's command. definition: what the definition changes of the assignment's, by section and
-    key. redefines: whether the run counts the whole lake again, so that the definition may be another one.
+    command: the name of the run's command. definition: what the definition overrides of the assignment's, by section
+    and key. redefines: whether the run counts the whole lake again, so that the definition may be another one.
     """
 
     def attempt() -> Run:

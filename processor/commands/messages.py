@@ -41,7 +41,7 @@ def describe_redefinition(reads: Reads, settings: Settings) -> str | None:
     present = reads.read_definition()
     if present is None:
         return None
-    return describe_other_definition(present, settings.lake_settings.definition.changes())
+    return describe_other_definition(present, settings.lake_settings.definition.overrides())
 
 
 def warn_of_redefinition(reads: Reads, context: Context) -> None:

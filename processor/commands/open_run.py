@@ -38,7 +38,7 @@ def open_run(context: Context, lake: Lake) -> Iterator[tuple[Run, OpenReducer]]:
                 settings.is_relocated,
                 lambda: next(lake.list_files(), None),
                 settings.command.name,
-                lake.settings.definition.changes(),
+                lake.settings.definition.overrides(),
                 settings.rebuilds,
             )
         )

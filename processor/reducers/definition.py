@@ -37,7 +37,7 @@ class Definition:
         """The names of the columns that a header must have, in the order of the fields."""
         return self.timestamp, self.session, self.event, self.user, self.attributes
 
-    def changes(self) -> dict[str, object]:
+    def overrides(self) -> dict[str, object]:
         """Return the settings that differ from the assignment's, as JSON can hold them; equal for equal definitions."""
         default = Definition()
         return {

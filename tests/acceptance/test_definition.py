@@ -167,4 +167,4 @@ def test_the_recorded_definition_is_what_differs_from_the_assignments(lake: Path
     ((recorded,),) = ask(database, "select definition from state.lake")
     assert isinstance(recorded, dict)
     assert recorded["columns.user"] == "MD5(SESSION_ID)"
-    assert Definition().changes() == {}
+    assert Definition().overrides() == {}

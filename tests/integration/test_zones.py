@@ -58,7 +58,7 @@ def test_worker_processes_count_a_lake_by_the_days_of_a_zone(zone: str, tmp_path
     del lake["3.tsv"]
     check(lake, tmp_path, database, zone, model, plan)
     place = open_lake(str(tmp_path), LakeSettings(definition=Definition(timezone=zone)))
-    with Database(database) as db, begin_run(db, place.url, definition=place.settings.definition.changes()) as run:
+    with Database(database) as db, begin_run(db, place.url, definition=place.settings.definition.overrides()) as run:
         store = Store(run)
         assert list(verify(place, store, plan, SilentTally())) == []
         overview = read_overview(store.reads.report)

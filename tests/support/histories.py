@@ -288,7 +288,7 @@ class Histories(RuleBasedStateMachine):
         return open_lake(str(self.folder), LakeSettings(definition=meaning))
 
     def _begin_run(self, db: Database, lake: Lake, redefines: bool = False) -> AbstractContextManager[Run]:
-        definition = lake.settings.definition.changes()
+        definition = lake.settings.definition.overrides()
         return begin_run(db, lake.url, relocated=True, definition=definition, redefines=redefines)
 
     def _failing(self, definition: Definition | None = None) -> set[str]:
@@ -384,7 +384,7 @@ class Histories(RuleBasedStateMachine):
         except FailedError:
             assert definition is not None
         if definition is not None and ask(self.url, "select definition from state.lake") == [
-            (lake.settings.definition.changes(),)
+            (lake.settings.definition.overrides(),)
         ]:
             self.model.definition = definition
         self.counted = False

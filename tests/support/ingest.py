@@ -44,7 +44,7 @@ def ingest_folder(
     lake, tally = open_lake(str(folder), settings), SilentTally()
     with (
         Database(url, wait_seconds=5) as db,
-        begin_run(db, lake.url, relocated=True, definition=settings.definition.changes()) as run,
+        begin_run(db, lake.url, relocated=True, definition=settings.definition.overrides()) as run,
     ):
         pipeline.run(lake, Store(run), plan, tally)
     return tally, tally.errors

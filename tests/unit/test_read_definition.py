@@ -71,8 +71,8 @@ def test_the_order_of_lists_and_comments_change_nothing(tmp_path: Path) -> None:
         TEXT.replace("[days]", "# a comment\n[days]").replace('["top', '["my_news_card_viewed", "top'), "utf-8"
     )
     assert read_definition(path) == Definition()
-    assert read_definition(path).changes() == {}
-    assert of_the_program(OTHER).changes() == {
+    assert read_definition(path).overrides() == {}
+    assert of_the_program(OTHER).overrides() == {
         "columns.session": "MD5(USER_ID)",
         "columns.user": "MD5(SESSION_ID)",
         "events.click": ["app_opened", "my_news_card_viewed"],
