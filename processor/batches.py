@@ -1,30 +1,18 @@
 """Gathers files into batches, each of which one transaction commits."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from math import inf
 from typing import NamedTuple
 
+from processor.file_reading import MAX_REJECTED_LINES, FileReading, RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.lake.text import estimate_text_size
 from processor.listener import Listener
-from processor.reducers.events import REASONS
-from processor.reducers.partial import Chunk, hash_content, pick_later
-from processor.reducing.copy_rows import make_event_days
-from processor.reducing.reducer import ReducedPartial, Reducer
-from state.files import FileVersion, Reading
-from state.partial_rows import LostRowsError, Rows
+from processor.reducing.reducer import Reducer
+from state.partial_rows import LostRowsError
 
-# The rows of a file with more rejected lines than this, and with fewer events, are withheld: they would fill the
-# database's disk, and the file is most likely to fail.
-MAX_REJECTED_LINES = 1_000_000
 MIB_BYTES = 1024 * 1024
-
-
-class RowsWithheldError(Exception):
-    """The rows of a file were withheld because of its rejected lines, but all its lines together are good enough."""
 
 
 class BatchLimits(NamedTuple):
@@ -53,12 +41,12 @@ class BatchFile:
         self.file = file
         self.error: FileError | None = None
         self.rows: int | None = 0
-        self._reading: Reading | None = None
+        self._reading: FileReading | None = None
         self._reducer, self._listener, self._limits = reducer, listener, limits
         self._max_rejected: float = MAX_REJECTED_LINES
         self._read_within_limits()
 
-    def read(self) -> Reading:
+    def read(self) -> FileReading:
         """Return the reading of the file; one that is not held in memory is read again at each call but the first."""
         if self._reading is None:
             return self._begin()
@@ -75,14 +63,16 @@ class BatchFile:
             self._listener.warn(f"{reason}; its file is reduced again in this process")
         self._read_within_limits()
 
-    def _begin(self) -> Reading:
-        return read_file(self.file, self._reducer.results(self.file), self._listener, self._max_rejected)
+    def _begin(self) -> FileReading:
+        return FileReading(self.file, self._reducer.results(self.file), self._listener, self._max_rejected)
 
     def _read_within_limits(self) -> None:
         """Read the file until all of it is in memory, or the limits are reached."""
         while True:  # at a second call, the reducer uses this process, which cannot be lost
             try:
-                self._reading, self.rows = _collect_rows(self._begin(), self._limits)
+                reading = self._begin()
+                self.rows = _hold_rows(reading, self._limits)
+                self._reading = reading
             except FileError as error:
                 self.error = error
             except LostRowsError as error:
@@ -94,19 +84,16 @@ class BatchFile:
             return
 
 
-def _collect_rows(begun: Reading, limits: BatchLimits) -> tuple[Reading, int | None]:
-    """Return the reading with its rows in memory, and their number; None if they take too much memory or time."""
+def _hold_rows(reading: FileReading, limits: BatchLimits) -> int | None:
+    """Hold the rows of a file in memory and return their number; None if they take too much memory or time."""
     end = time.monotonic() + limits.seconds
-    collected: list[Rows] = []
-    count, size, rows = 0, 0, iter(begun.rows)
-    for part in rows:
-        collected.append(part)
-        count += part.count
-        size += part.size
-        if count > limits.rows or size > limits.text_bytes or (collected[1:] and time.monotonic() > end):
-            return Reading(begun.key, chain(collected, rows), begun.version), None
-    version = begun.version()
-    return Reading(begun.key, collected, lambda: version, is_complete=True), count
+    count, size = 0, 0
+    for part, rows in enumerate(reading.hold()):
+        count += rows.count
+        size += rows.size
+        if count > limits.rows or size > limits.text_bytes or (part and time.monotonic() > end):
+            return None
+    return count
 
 
 def make_batches(
@@ -141,66 +128,3 @@ def make_batches(
             batch, rows, size = [], 0, 0
     if batch:
         yield batch
-
-
-def read_file(
-    file: LakeFile, results: Iterator[ReducedPartial], listener: Listener, max_rejected: float = MAX_REJECTED_LINES
-) -> Reading:
-    """Return the rows of a file, which are read as they are used, and then its version; using them raises FileError.
-
-    file: as it was listed. results: its partials. listener: is informed of the bytes that were read.
-    max_rejected: after more rejected lines than this, and more of them than events, the other rows are withheld; if all
-    lines together have more events, using the rows raises RowsWithheldError at the end.
-    """
-    chunks: dict[int, Chunk] = {}
-    counts, reasons = Counter(events=0, empty=0), Counter[str]()
-    event_days = Counter[tuple[str, int]]()
-    newest_at: int | None = None
-
-    def rows() -> Iterator[Rows]:
-        nonlocal newest_at
-        withholds = False
-        try:
-            for result in results:
-                listener.read(result.size)
-                chunks.update(result.chunks)
-                counts.update(events=result.events, empty=result.empty)
-                reasons.update(result.reasons)
-                newest_at = pick_later(newest_at, result.newest_at)
-                event_days.update(result.event_days)
-                withholds = withholds or reasons.total() > max(max_rejected, counts["events"])
-                if not withholds:
-                    yield result.rows
-        except FileError as error:
-            listener.read(error.size)
-            raise
-        events, rejected = counts["events"], reasons.total()
-        if rejected > events:
-            reason, _ = reasons.most_common(1)[0]
-            raise FileError(
-                f"{rejected} of its {events + rejected} lines were rejected, more than half, most often because "
-                f"{REASONS[reason]}; write it again"
-            )
-        if withholds:
-            raise RowsWithheldError
-
-    def version() -> FileVersion:
-        before, lines_before = 0, {}
-        for begin, chunk in sorted(chunks.items()):
-            lines_before[begin] = before
-            before += chunk.lines
-        return FileVersion(
-            file.key,
-            file.fingerprint,
-            file.size,
-            hash_content(chunks),
-            before - 1,  # without the header
-            rejected=reasons.total(),
-            newest_at=newest_at,
-            event_days=make_event_days(event_days),
-            reasons=reasons,
-            lines_before=lines_before,
-            **counts,
-        )
-
-    return Reading(file.key, rows(), version)

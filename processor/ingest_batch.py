@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from processor.batches import BatchFile, RowsWithheldError
+from processor.batches import BatchFile
+from processor.file_reading import RowsWithheldError
 from processor.lake.base import FileError, LakeFile
 from processor.listener import Listener
 from state.errors import DatabaseError, DatabaseUnavailableError

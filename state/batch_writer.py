@@ -116,12 +116,12 @@ class BatchWriter:
         `detours` names other tables than file_* into which `lines` go first.
         """
         if reading.is_complete:
-            partials = list(reading.rows)
+            partials = list(reading)
             if len(partials) == 1 and (tables := partials[0].tables) is not None:
                 for table, rows in tables.items():
                     lines[detours.get(table, table)].append((rows, file_id))
                 return False
-        for partial_rows in reading.rows:
+        for partial_rows in reading:
             partial_rows.write(self._db, self._cur, file_id)
         return True
 

@@ -1,7 +1,7 @@
 """The values that stand for files: as the checkpoint knows them, as they are read, and as they fail."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 from state.partial_rows import Rows
 
@@ -47,18 +47,22 @@ class FileVersion(NamedTuple):
     lines_before: Mapping[int, int]
 
 
-class Reading(NamedTuple):
-    """A file that is being read: its rows, and its version once they are read.
+class Reading(Protocol):
+    """A file that is being read: the rows of each partial, in the file's order, and after the last one its version."""
 
-    rows: those of each partial; unless `is_complete`, they are read as they are used, once, and raise FileError.
-    version: returns the version after the last row.
-    is_complete: whether the file was read to its end, so that its rows and its version are known already.
-    """
+    @property
+    def key(self) -> str:
+        """The file's key."""
 
-    key: str
-    rows: Iterable[Rows]
-    version: Callable[[], FileVersion]
-    is_complete: bool = False
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file was read to its end, and all its rows are in memory; otherwise they can be taken once."""
+
+    def __iter__(self) -> Iterator[Rows]:
+        """Yield the rows, which are read meanwhile unless the reading is complete; raises what reading raises."""
+
+    def version(self) -> FileVersion:
+        """Return the version that was read; raises RuntimeError before the last row was."""
 
 
 class Failure(NamedTuple):

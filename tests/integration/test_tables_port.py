@@ -1,12 +1,12 @@
 """What all tables that files are ingested into promise: the same cases for the permanent and the comparison tables."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from processor.batches import read_file
+from processor.file_reading import FileReading
 from processor.ingest_batch import Tables
 from processor.lake.base import FileError
 from processor.lake.open_lake import open_lake
@@ -24,7 +24,7 @@ from tests.support.tables import Model
 
 LAKE = {f"{name}.tsv": events(number, 20, name) + b"bad\n" for number, name in enumerate("abc")}
 Open = Callable[[], AbstractContextManager[Tables]]
-Read = Callable[[], Reading]
+Read = Callable[[], FileReading]
 
 
 @pytest.fixture(params=["permanent", "comparison"])
@@ -54,7 +54,7 @@ def begin(tmp_path: Path) -> Callable[[str], Read]:
         lake = open_lake(str(tmp_path))
         file = lake.find(key)
         assert file is not None
-        return lambda: read_file(file, InProcessReducer(lake, []).results(file), SilentTally())
+        return lambda: FileReading(file, InProcessReducer(lake, []).results(file), SilentTally())
 
     return reader
 
@@ -62,11 +62,10 @@ def begin(tmp_path: Path) -> Callable[[str], Read]:
 def hold(reader: Read) -> Read:
     """Return the same reader with its rows held, as those of files that share a batch are."""
 
-    def read() -> Reading:
+    def read() -> FileReading:
         reading = reader()
-        rows = list(reading.rows)
-        version = reading.version()
-        return Reading(reading.key, rows, lambda: version, is_complete=True)
+        assert list(reading.hold())
+        return reading
 
     return read
 
@@ -114,14 +113,25 @@ def raise_file_error() -> Reading:
     raise FileError("it is broken")
 
 
-def break_after_rows(reader: Read) -> Read:
+class OtherRows:
+    """A reading with other rows."""
+
+    def __init__(self, reading: Reading, rows: Iterable[Rows]) -> None:
+        self.key, self.is_complete, self.version = reading.key, reading.is_complete, reading.version
+        self._rows = rows
+
+    def __iter__(self) -> Iterator[Rows]:
+        return iter(self._rows)
+
+
+def break_after_rows(reader: Read) -> Callable[[], Reading]:
     """Return a reader whose file breaks after its first rows."""
 
     def rows() -> Iterator[Rows]:
-        yield from reader().rows
+        yield from reader()
         raise FileError("it is broken")
 
-    return lambda: reader()._replace(rows=rows())
+    return lambda: OtherRows(reader(), rows())
 
 
 class LostRows:
@@ -137,10 +147,10 @@ class LostRows:
 def test_a_file_that_cannot_be_read_changes_nothing(
     database: str, open_tables: Open, begin: Callable[[str], Read], how: str
 ) -> None:
-    bad: dict[str, list[Read]] = {
+    bad: dict[str, list[Callable[[], Reading]]] = {
         "at once": [hold(begin("a.tsv")), raise_file_error],
         "after its rows": [break_after_rows(begin("a.tsv"))],
-        "rows lost": [hold(begin("a.tsv")), lambda: hold(begin("b.tsv"))()._replace(rows=[LostRows()])],
+        "rows lost": [hold(begin("a.tsv")), lambda: OtherRows(hold(begin("b.tsv"))(), [LostRows()])],
     }
     with open_tables() as tables:
         with pytest.raises((FileError, LostRowsError)):

@@ -14,7 +14,7 @@ from itertools import chain
 
 from backports import zstd
 
-from processor import batches
+from processor.file_reading import FileReading
 from processor.formats import make_printable
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile
 from processor.lake.text import is_compressed, read_text
@@ -124,8 +124,8 @@ def check_file(data: bytes) -> None:
     try:
         long = max(chunk, len(stored) // 20)
         results = chain.from_iterable(reduce_byte_range(lake, one, long) for one in cut_into_byte_ranges(file, long))
-        reading = batches.read_file(file, results, SilentTally())
-        list(reading.rows)
+        reading = FileReading(file, results, SilentTally())
+        list(reading)
     except FileError:
         assert wanted is None
     else:

@@ -127,7 +127,9 @@ TESTS = {
     "processor/lake/s3_object.py": "lake_s3_versions lake_s3_refusals lake_s3_faults",
     "processor/lake/s3_version.py": "lake_s3_versions",
     "processor/lake/read_ahead.py": "read_ahead lake_port",
-    "processor/batches.py": "batches limits history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
+    "processor/batches.py": "batches history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
+    "processor/file_reading.py": "file_reading batches limits"
+    " history::test_a_file_whose_many_rejected_lines_come_first_is_ingested",
     "processor/spark/reducer.py": "spark_reducer reducer_port",
     "processor/spark/application.py": "spark_application",
     "processor/spark/executor.py": "spark_reducer",

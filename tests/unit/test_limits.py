@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from processor import batches
-from processor.batches import MAX_REJECTED_LINES
+from processor.file_reading import MAX_REJECTED_LINES, FileReading
 from processor.lake.base import DEFAULT_LAKE_SETTINGS, FileError, LakeFile, LakeSettings
 from processor.lake.open_lake import open_lake
 from processor.lake.text import BLOCK_BYTES, read_text
@@ -67,10 +66,8 @@ def version(
     tracemalloc.start()
     try:
         file = LakeFile(key, "1-1", 1 << 50)
-        reading = batches.read_file(
-            file, reduce_byte_range(Made(make, settings), ByteRange(file), 32 * MIB), SilentTally()
-        )
-        for _ in reading.rows:
+        reading = FileReading(file, reduce_byte_range(Made(make, settings), ByteRange(file), 32 * MIB), SilentTally())
+        for _ in reading:
             pass
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -112,12 +109,12 @@ def test_no_partial_of_short_lines_grows_past_its_bound(reduce: Callable[..., It
 def test_at_most_a_million_rejected_lines_of_a_file_are_written() -> None:
     lines = 2_500_000
     file, made = LakeFile("a.tsv", "1-1", 1 << 50), Made(lambda: [HEADER, *repeat(b"x\n" * 1000, lines // 1000)])
-    reading = batches.read_file(file, reduce_byte_range(made, ByteRange(file), 32 * MIB), SilentTally())
+    reading = FileReading(file, reduce_byte_range(made, ByteRange(file), 32 * MIB), SilentTally())
     written = 0
 
     def write() -> None:
         nonlocal written
-        for rows in reading.rows:
+        for rows in reading:
             assert rows.tables is not None
             written += rows.tables["rejected_lines"].count(b"\n")
 
