@@ -14,8 +14,8 @@ from processor.lake.notifications import Notifications
 from processor.listener import Listener
 from processor.pipeline import clear_stale_errors
 from processor.plan import Plan, find_changes
+from processor.postponed_files import PostponedFiles
 from processor.reducing.reducer import Reducer
-from processor.retries import Retries
 from processor.run_tally import RunTally
 from state.errors import BusyError, DatabaseError, SupersededError
 from state.store import Store
@@ -67,8 +67,8 @@ class Watch:
         self._listed: list[str] = []
         self._has_started = False
         self._is_drawn, self._drawing_seconds = False, 0.0
-        self._changed = Retries(CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS)
-        self._failed = Retries(interval / 2, MAX_FAILED_PAUSE_SECONDS)
+        self._changed = PostponedFiles(CHANGED_PAUSE_SECONDS, MAX_CHANGED_PAUSE_SECONDS)
+        self._failed = PostponedFiles(interval / 2, MAX_FAILED_PAUSE_SECONDS)
 
     def run(self) -> NoReturn:
         """Ingest the present files and those that arrive.
@@ -117,14 +117,13 @@ class Watch:
             self._listener.listed(unchanged=len(changes.unchanged))
             clear_stale_errors(changes, known, self._store)
             self._ingest(changes.to_ingest)
-        for key in self._failed.keys() - {file.key for file in changes.to_ingest}:
-            del self._failed[key]
+        self._failed.keep({file.key for file in changes.to_ingest})
         self._listing_at = time.monotonic() + self._interval
 
     def _ingest_notified(self) -> None:
         """Ingest files as soon as a notification names them or their pause is over; meanwhile draw the report."""
         now = time.monotonic()
-        due = [self._listing_at, *(retry.at for retry in self._changed.values())]
+        due = [self._listing_at, self._changed.next_at()]
         if not self._is_drawn:
             due.append(self._drawing_at)
         names = self._notifications.wait(max(0.0, min(due) - now))
@@ -138,16 +137,16 @@ class Watch:
 
     def _ingest_named(self, names: list[str]) -> None:
         keys = set(map(escape_unstorable, names))
-        before = {key: self._changed.get(key) for key in keys}
+        before = {key: self._changed.find(key) for key in keys}
         found = (self._lake.find(name) for name in names if self._plan.selection.includes(escape_unstorable(name)))
         present = [file for file in found if file is not None]
         if present:
             with self._hold_lock():
                 self._ingest(self._find_changed(present))
         for key in keys:
-            if self._changed.get(key) is before[key]:  # it did not change once more while it was read
-                self._changed.pop(key, None)
-        self._notifications.acknowledge(keys - self._changed.keys())
+            if self._changed.find(key) is before[key]:  # it did not change once more while it was read
+                self._changed.remove(key)
+        self._notifications.acknowledge({key for key in keys if self._changed.find(key) is None})
 
     def _ingest(self, files: list[LakeFile]) -> None:
         """Ingest files, except those whose pause is not over; the lock is held."""
@@ -180,8 +179,8 @@ class Watch:
                 self._failed.postpone(file, time.monotonic())
             else:
                 self._is_drawn = False
-                self._failed.pop(file.key, None)
-            self._changed.pop(file.key, None)
+                self._failed.remove(file.key)
+            self._changed.remove(file.key)
 
     def _find_changed(self, files: list[LakeFile]) -> list[LakeFile]:
         """Return those of the files that are new or changed."""

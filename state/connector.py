@@ -57,7 +57,7 @@ class Connector:
             warn_once,
             attempts=inf,
             seconds=self._wait_seconds,
-            longest=MAX_CONNECT_PAUSE_SECONDS,
+            max_pause_seconds=MAX_CONNECT_PAUSE_SECONDS,
         )
 
     def _connect(self) -> "connection":

@@ -12,12 +12,13 @@ FIRST_SECONDS, MAX_SECONDS = 0.2, 10.0
 T = TypeVar("T")
 
 
-def pauses(first: float = FIRST_SECONDS, longest: float = MAX_SECONDS) -> Iterator[float]:
-    """Yield how many seconds to wait after each failure, about twice as many each time: from `first` to `longest`."""
+def pauses(first_seconds: float = FIRST_SECONDS, max_seconds: float = MAX_SECONDS) -> Iterator[float]:
+    """Yield how long to wait after each failure, about twice as long each time: `first_seconds` to `max_seconds`."""
+    seconds = first_seconds
     while True:
         # The random factor keeps many processes from trying again at once.
-        yield first * random.uniform(0.5, 1)  # noqa: S311
-        first = min(2 * first, longest)
+        yield seconds * random.uniform(0.5, 1)  # noqa: S311
+        seconds = min(2 * seconds, max_seconds)
 
 
 def retry(
@@ -27,17 +28,17 @@ def retry(
     *,
     attempts: float = ATTEMPTS,
     seconds: float = inf,
-    longest: float = MAX_SECONDS,
+    max_pause_seconds: float = MAX_SECONDS,
 ) -> T:
     """Return what an attempt returns; raises its error if that does not pass.
 
     attempt: called until it succeeds. may_pass: whether another attempt may succeed after an error.
     before_pause: called with the error before each pause.
-    attempts: how many there are at most. seconds: how long they take at most, besides the last attempt. longest: the
-    most seconds between two of them.
+    attempts: how many there are at most. seconds: how long they take at most, besides the last attempt.
+    max_pause_seconds: the most seconds between two of them.
     """
     deadline = time.monotonic() + seconds
-    waits = pauses(longest=longest)
+    waits = pauses(max_seconds=max_pause_seconds)
     while True:
         try:
             return attempt()

@@ -1,6 +1,7 @@
 """When a watch lists, ingests, retries, draws and releases its lock: on a clock of the test, with a real database."""
 
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,7 +92,7 @@ def test_a_changed_file_is_tried_at_its_time_and_then_acknowledged(scene: Scene)
     assert scene.notifications.acknowledged == [set(), set(), set(), {"a.tsv"}]
     assert (scene.tally.counts["counted"], scene.tally.errors) == (1, {})
     assert scene.lake.listings == 1
-    assert scene.watch._changed == {}
+    assert scene.watch._changed.next_at() == inf
 
 
 def test_a_file_that_cannot_be_read_is_tried_at_the_next_listing_and_later_each_time(scene: Scene) -> None:
@@ -137,7 +138,7 @@ def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
         return []
 
     def return_() -> list[str]:
-        assert scene.watch._failed == {}
+        assert scene.watch._failed.next_at() == inf
         path.with_name("kept").rename(path)
         return ["a.tsv"]
 
@@ -148,7 +149,7 @@ def test_a_failure_is_forgotten_with_its_file(scene: Scene) -> None:
 def test_an_ingested_file_is_no_longer_a_failure(scene: Scene) -> None:
     write_lake(Path(scene.lake.url), {"a.tsv": b"no header\n"})
     scene.run(scene.write("a.tsv"))
-    assert scene.watch._failed == scene.watch._changed == {}
+    assert scene.watch._failed.next_at() == scene.watch._changed.next_at() == inf
 
 
 def test_files_outside_the_selection_are_ignored(scene: Scene) -> None:

@@ -98,7 +98,7 @@ TESTS = {
     "processor/signals.py": "signals",
     "processor/listener.py": "listener_port",
     "processor/run_tally.py": "run_tally listener_port",
-    "processor/retries.py": "retries watch_schedule",
+    "processor/postponed_files.py": "postponed_files watch_schedule",
     "processor/watch.py": "watch_schedule watch::test_files_read_ahead_do_not_undo_another_run",
     "processor/lake/notifications.py": "notifications notifications_port",
     "processor/lake/folder_notifications.py": "notifications notifications_port",

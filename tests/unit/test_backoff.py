@@ -84,7 +84,7 @@ def test_lasting_errors_are_not_retried(clock: Clock) -> None:
 def test_attempts_end_with_the_time_for_them(clock: Clock) -> None:
     attempts = failing(1000)
     with pytest.raises(OSError, match=r"\d"):
-        retry(attempts, passes, attempts=float("inf"), seconds=20, longest=3)
+        retry(attempts, passes, attempts=float("inf"), seconds=20, max_pause_seconds=3)
     assert clock.now == 20
     assert max(clock.slept) == 3
     assert attempts.made == len(clock.slept) + 1
