@@ -3,19 +3,18 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from statistics import fmean, median
 from typing import NamedTuple
 
 from processor.formats import format_time, pluralize
-from processor.reducers.days import DAY_MICROSECONDS, find_day
+from processor.reducers.days import find_day, first_microsecond, to_date, to_microseconds
 from state.check_reads import CheckReads
 from state.row_reads import Row
 
 WEEKS = 4  # before a day, whose days show what is usual for it
 DAY = timedelta(days=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class _Scope(NamedTuple):
     @property
     def since_at(self) -> int:
         """A time before the first day, in whichever zone its days are, in microseconds since 1970-01-01 UTC."""
-        return _microseconds(self.since - DAY)
+        return first_microsecond(self.since - DAY)
 
     @property
     def before(self) -> date:
@@ -85,9 +84,9 @@ def check_all(reads: CheckReads, limits: CheckLimits, timezone: str, now: dateti
     reads: the database. limits: those beyond which something is reported. timezone: the zone whose days are counted.
     now: the present time; its day and later days are not complete, so nothing is reported as missing from them.
     """
-    today = find_day(timezone, (now - _EPOCH) // timedelta(microseconds=1))
+    today = find_day(timezone, to_microseconds(now))
     assert today is not None
-    yesterday = _EPOCH.date() + (today - 1) * DAY
+    yesterday = to_date(today - 1)
     until = reads.find_newest_day(yesterday + DAY) or yesterday
     since = until - timedelta(days=limits.days - 1)
     days = {row["date"]: row for row in reads.sum_days(since - timedelta(weeks=WEEKS), until)}
@@ -129,7 +128,7 @@ def _find_silent_categories(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_silent_names(scope: _Scope) -> Iterator[Finding]:
-    rows = scope.reads.sum_event_names(scope.before, scope.until, _microseconds(scope.before - DAY))
+    rows = scope.reads.sum_event_names(scope.before, scope.until, first_microsecond(scope.before - DAY))
     days = {row["date"] for row in rows}
     yield from _find_silent("event", "ask whether the app sends it under another name (lake.toml)", rows, days, scope)
 
@@ -174,8 +173,8 @@ def _find_rejecting_days(scope: _Scope) -> Iterator[Finding]:
 
 
 def _find_future_events(scope: _Scope) -> Iterator[Finding]:
-    now = (scope.now - _EPOCH) // timedelta(microseconds=1)
-    for row in scope.reads.find_future_files(now + int(scope.limits.future_seconds * 1_000_000)):
+    latest = to_microseconds(scope.now) + int(scope.limits.future_seconds * 1_000_000)
+    for row in scope.reads.find_future_files(latest):
         yield Finding(
             f"{row['key']} has an event of {format_time(row['newest_at'])}, which is in the future: "
             "ask whoever writes the file to set the clock"
@@ -214,10 +213,6 @@ def _find_clicks_without_display(scope: _Scope) -> Iterator[Finding]:
 def _same_weekdays(day: date) -> list[date]:
     """Return the same weekday in each of the weeks before."""
     return [day - timedelta(weeks=week) for week in range(1, WEEKS + 1)]
-
-
-def _microseconds(day: date) -> int:
-    return (day - _EPOCH.date()).days * DAY_MICROSECONDS
 
 
 CHECKS: dict[str, tuple[Callable[[_Scope], Iterator[Finding]], str]] = {

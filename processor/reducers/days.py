@@ -1,10 +1,11 @@
-"""Turns times into days of a time zone; no other module does.
+"""Turns times into days of a time zone, and dates into the numbers that stand for them; no other module does.
 
-Every day that the tables have comes from here, so no other table of time zones can disagree: neither the machine's nor
-that of Postgres. The zones are those of the package tzdata.
+A time is a number of microseconds since 1970-01-01 UTC, and a day a number of days since 1970-01-01. Every day that
+the tables have comes from here, so no other table of time zones can disagree: neither the machine's nor that of
+Postgres. The zones are those of the package tzdata.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
@@ -13,9 +14,28 @@ MINUTE_MICROSECONDS = 60_000_000
 DAY_MICROSECONDS = 86_400_000_000
 # Minutes whose day is remembered: those of 45 days.
 MOST_MINUTES = 65_536
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY = _EPOCH.toordinal()
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+_EPOCH_DAY = EPOCH.toordinal()
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return a moment, given with its zone, in microseconds since 1970-01-01 UTC."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def first_microsecond(day: date) -> int:
+    """Return the beginning of a day of UTC, in microseconds since 1970-01-01 UTC."""
+    return (day.toordinal() - _EPOCH_DAY) * DAY_MICROSECONDS
+
+
+def to_date(day: int) -> date:
+    """Return the date of a day, given in days since 1970-01-01.
+
+    >>> to_date(17942)
+    datetime.date(2019, 2, 15)
+    """
+    return date.fromordinal(_EPOCH_DAY + day)
 
 
 def find_day(timezone: str, at: int) -> int | None:
@@ -47,7 +67,7 @@ def find_day_of_minute(timezone: str, minute: int) -> int | None:
         return minute // 1440
     at = minute * MINUTE_MICROSECONDS
     first, last = _to_local(timezone, at), _to_local(timezone, at + MINUTE_MICROSECONDS - 1)
-    if first is None or last is None or last - first != (MINUTE_MICROSECONDS - 1) * _MICROSECOND:
+    if first is None or last is None or last - first != (MINUTE_MICROSECONDS - 1) * MICROSECOND:
         return None  # or the clock was set within this minute
     return first.toordinal() - _EPOCH_DAY if first.date() == last.date() else None
 
@@ -60,7 +80,7 @@ def is_timezone(name: str) -> bool:
 def _to_local(timezone: str, at: int) -> datetime | None:
     """Return the date and time that the clocks of a zone show, without the zone; None outside the years 1 to 9999."""
     try:
-        return (_EPOCH + at * _MICROSECOND).astimezone(_load_zone(timezone)).replace(tzinfo=None)
+        return (EPOCH + at * MICROSECOND).astimezone(_load_zone(timezone)).replace(tzinfo=None)
     except OverflowError:
         return None
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from processor.reducers.days import find_day
+from processor.reducers.days import EPOCH, MICROSECOND, find_day
 from processor.reducers.definition import Definition
 
 # The most bytes of a line, of an id, and of the part of a rejected line that is kept.
@@ -32,8 +32,6 @@ REASONS = {
     "nul_in_text": "an article id, title or category holds the character U+0000",
 }
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _TIMESTAMP = re.compile(
     "([0-9]{4})-([0-9]{2})-([0-9]{2})[ T]([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])"
     r"(?:\.([0-9]{1,9}))?"
@@ -199,7 +197,7 @@ def parse_timestamp(text: str) -> int | None:
             moment = moment - offset if sign == "+" else moment + offset
     except (ValueError, OverflowError):
         return None
-    return (moment - _EPOCH) // _MICROSECOND + int((fraction or "")[:6].ljust(6, "0"))
+    return (moment - EPOCH) // MICROSECOND + int((fraction or "")[:6].ljust(6, "0"))
 
 
 def parse_object(text: str) -> dict[str, object] | None:

@@ -3,16 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from processor.reducers.days import DAY_MICROSECONDS, find_day
+from processor.reducers.days import DAY_MICROSECONDS, find_day, to_date
 
 if TYPE_CHECKING:
     from processor.reducers.partial import Partial, Text
 
-EPOCH = date(1970, 1, 1).toordinal()
 NULL = r"\N"
 
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -87,7 +85,7 @@ def _mark_day(at: int, timezone: str) -> int:
 
 @lru_cache(10_000)
 def _iso(day: int) -> str:
-    return date.fromordinal(EPOCH + day).isoformat()
+    return to_date(day).isoformat()
 
 
 def _escaped(text: str) -> str:

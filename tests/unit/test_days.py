@@ -1,13 +1,21 @@
 """Days in time zones: by the standard library's arithmetic, and some that were worked out by hand."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.reducers.days import MINUTE_MICROSECONDS, find_day, find_day_of_minute, is_timezone
+from processor.reducers.days import (
+    MINUTE_MICROSECONDS,
+    find_day,
+    find_day_of_minute,
+    first_microsecond,
+    is_timezone,
+    to_date,
+    to_microseconds,
+)
 from tests.support import oracle
 from tests.support.zones import ZONES, moments
 
@@ -52,6 +60,15 @@ def day_by_the_oracle(zone: str, moment: datetime) -> int | None:
 def test_days_begin_when_the_clocks_of_the_zone_say_so(zone: str, day: str, beginning: str, days: int) -> None:
     at, last = at_of(datetime.fromisoformat(f"{beginning}+00:00")), (date.fromisoformat(day) - EPOCH.date()).days
     assert (find_day(zone, at - 1), find_day(zone, at)) == (last, last + days)
+
+
+@given(st.dates(), st.timedeltas(timedelta(0), timedelta(days=1) - timedelta.resolution))
+def test_a_date_is_the_day_that_begins_at_its_first_microsecond(day: date, within: timedelta) -> None:
+    moment = datetime.combine(day, time(), UTC) + within
+    at = first_microsecond(day) + within // timedelta.resolution
+    assert to_microseconds(moment) == at == at_of(moment)
+    assert find_day("UTC", at) == (day - EPOCH.date()).days
+    assert to_date((day - EPOCH.date()).days) == day
 
 
 @given(st.sampled_from(ZONES).flatmap(lambda zone: st.tuples(st.just(zone), moments(zone))))
