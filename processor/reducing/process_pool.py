@@ -11,7 +11,6 @@ from typing import Self
 
 from processor.child_process import start_module
 from processor.lake.base import Files, LakeFile
-from processor.lake.read_ahead import ReadAhead
 from processor.reducers.fold import CHUNK_BYTES
 from processor.reducing.byte_ranges import ByteRange, choose_range_size, cut_into_byte_ranges, group_into_tasks
 from processor.reducing.in_process import InProcessReducer, reduce_byte_range
@@ -75,7 +74,7 @@ class ProcessPool:
         lake: where the files are. files: in the order in which `results` will get them. workers: the most processes.
         chunk_bytes: the size of a chunk.
         """
-        self._lake = ReadAhead(lake)
+        self._lake = lake
         self._chunk_bytes = chunk_bytes
         cut = self._cut(files, workers)
         ranges = chain.from_iterable(ranges for _, ranges in cut)
@@ -108,7 +107,6 @@ class ProcessPool:
     def __exit__(self, *_: object) -> None:
         """End the processes, even in the middle of a task."""
         self._closed.set()
-        self._lake.close()
         for worker in list(self._workers):
             worker.process.kill()
         for thread in self._threads:
