@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from processor.environment import encode_utf8, read_command_line
+from processor.errors import WRONG_SETTING
 
 # `make run` installs the program's packages here; the shell's Python may lack some of them.
 ENVIRONMENT = Path(__file__).resolve().with_name(".venv")
@@ -36,7 +37,7 @@ def run(words: list[str]) -> int:
     except ModuleNotFoundError as error:
         advice = "make run installs all packages, or pip install -r requirements.txt"
         print(f"error: the Python package {error.name} is missing: {advice}", file=sys.stderr)
-        return 2
+        return WRONG_SETTING
 
 
 if __name__ == "__main__":

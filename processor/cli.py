@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from processor.command_line.command_options import DATABASE, LAKE, Options
 from processor.command_line.command_registry import COMMANDS, Command
-from processor.errors import DONE, EXIT_CODES, FAILED
+from processor.errors import DONE, EXIT_CODES, FAILED, WRONG_SETTING
 
 if TYPE_CHECKING:
     from processor.command_line.settings import Settings
@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         # This may be the message of a wrong setting of the log itself; its default counts then.
         log = read_log_settings(lambda _: None)
         open_console(log, prints_json=False).error(f"{remove_passwords(message)}; see python {self.prog} --help")
-        self.exit(2)
+        self.exit(WRONG_SETTING)
 
     def print_help(self, file: object = None) -> None:  # noqa: ARG002
         """Print the help to standard output; end the program if that cannot be written."""

@@ -10,7 +10,16 @@ PASSWORD_PARAMETER = re.compile(r"""(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&'"
 
 def describe_error(error: BaseException) -> str:
     """Return an error's message in one short line without passwords."""
-    return remove_passwords(" ".join(str(error).split()))[:MESSAGE_CHARACTERS] or type(error).__name__
+    return make_safe_line(str(error)) or type(error).__name__
+
+
+def make_safe_line(text: str) -> str:
+    r"""Return a text in one short line without passwords.
+
+    >>> make_safe_line("no answer from\n  http://u:p@h/")
+    'no answer from http://h/'
+    """
+    return remove_passwords(" ".join(text.split()))[:MESSAGE_CHARACTERS]
 
 
 def remove_passwords(text: str) -> str:

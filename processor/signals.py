@@ -11,6 +11,8 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Self
 
+from state.errors import FAILED
+
 HANDLED = (signal.SIGTERM, signal.SIGINT)
 GRACE_SECONDS = 8.0
 # `timeout` of coreutils signals the process and then its group, so the process gets the same signal twice.
@@ -143,7 +145,7 @@ class Signals:
             self._end(name)
 
     def _end(self, name: str) -> None:
-        exit_code = 1
+        exit_code = FAILED
         with suppress(Exception):
             exit_code = self._report(name)
         os._exit(exit_code)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from processor.errors import WRONG_SETTING, EventLakeError
-from processor.safe_text import remove_passwords
+from processor.safe_text import make_safe_line, remove_passwords
 from processor.setting_values import parse_integer
 
 if TYPE_CHECKING:
@@ -173,4 +173,4 @@ def find_reason(words: str) -> str:
     )
     python = [line for line in raised if not line.startswith(("org.", "java.", "py4j.", "scala."))]
     line = (python or raised or words.strip().splitlines() or ["it does not say why"])[-1]
-    return remove_passwords(" ".join(line.split()))[:300]
+    return make_safe_line(line)
