@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 MINUTE_MICROSECONDS = 60_000_000
 DAY_MICROSECONDS = 86_400_000_000
 # Minutes whose day is remembered: those of 45 days.
-MOST_MINUTES = 65_536
+MAX_MINUTES = 65_536
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _EPOCH_DAY = EPOCH.toordinal()
@@ -55,7 +55,7 @@ def find_day(timezone: str, at: int) -> int | None:
     return day
 
 
-@lru_cache(MOST_MINUTES)
+@lru_cache(MAX_MINUTES)
 def find_day_of_minute(timezone: str, minute: int) -> int | None:
     """Return the day of all times of a minute; None if they are of two days, or one of them has none.
 

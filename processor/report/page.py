@@ -24,7 +24,7 @@ from processor.report.charts import (
     draw_sparkline,
 )
 from processor.report.headlines import describe_change, describe_restatements, write_headlines
-from processor.report.page_data import MOST_LINES, Article, Overview
+from processor.report.page_data import MAX_LINES, Article, Overview
 from processor.report.rates import ClickThrough
 from processor.report.summary import Summary, find_whole_periods
 from processor.report.svg import DARK, LIGHT, STYLE, to_text
@@ -57,7 +57,7 @@ def render_page(overview: Overview) -> str:
     script = (FOLDER / "page.js").read_text(encoding="utf-8")  # it holds no data
     names = {
         article.article_id: f"{rank}. {_label(article)}"
-        for rank, article in enumerate(overview.articles[:MOST_LINES], 1)
+        for rank, article in enumerate(overview.articles[:MAX_LINES], 1)
     }
     clicks = overview.cumulative_clicks
     return str(

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from state.report_reads import ReportReads
 
-MOST_CATEGORIES = 32
-MOST_ARTICLES, MOST_LINES = 20, 6
-MOST_FILES = 10
-MOST_RESTATED_DAYS = 10
+MAX_CATEGORIES = 32
+MAX_ARTICLES, MAX_LINES = 20, 6
+MAX_FILES = 10
+MAX_RESTATED_DAYS = 10
 NEWEST_DAYS = 7  # of the busiest articles
 CUMULATIVE_DAYS = 28
 
@@ -140,14 +140,14 @@ class Overview(NamedTuple):
 def read_overview(reads: "ReportReads") -> Overview:
     """Return the overview of the database's present state."""
     state = reads.read_report_state()
-    summary = summarize(CategoryDay(**row) for row in reads.read_category_days(MOST_CATEGORIES))
+    summary = summarize(CategoryDay(**row) for row in reads.read_category_days(MAX_CATEGORIES))
     articles: list[Article] = []
     cumulative_clicks: list[tuple[str, datetime.date, int]] = []
     since, changed_article = None, None
     if summary is not None:
         since, until = _since(summary, NEWEST_DAYS), summary.last
-        articles = [Article(**row) for row in reads.read_busiest_articles(since, until, MOST_ARTICLES)]
-        drawn = [article.article_id for article in articles[:MOST_LINES]]
+        articles = [Article(**row) for row in reads.read_busiest_articles(since, until, MAX_ARTICLES)]
+        drawn = [article.article_id for article in articles[:MAX_LINES]]
         from_day = _since(summary, CUMULATIVE_DAYS)
         rows = reads.read_cumulative_clicks(drawn, from_day, until)
         if len(summary.last_days) > 1:
@@ -159,9 +159,9 @@ def read_overview(reads: "ReportReads") -> Overview:
     return Overview(
         state,
         LakeTotals(**reads.read_lake_state()),
-        [(row["key"], row["error"]) for row in reads.read_failed_files(MOST_FILES)],
-        [NewFile(**row) for row in reads.read_files_of_last_run(MOST_FILES)],
-        [RestatedDay(**row) for row in reads.read_restatements_of_last_run(MOST_RESTATED_DAYS)],
+        [(row["key"], row["error"]) for row in reads.read_failed_files(MAX_FILES)],
+        [NewFile(**row) for row in reads.read_files_of_last_run(MAX_FILES)],
+        [RestatedDay(**row) for row in reads.read_restatements_of_last_run(MAX_RESTATED_DAYS)],
         summary,
         articles,
         since,

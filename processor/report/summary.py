@@ -9,7 +9,7 @@ from processor.report.rates import ClickThrough
 
 Step = Literal["day", "week", "month", "year"]
 
-MOST_DAYS: dict[Step, int] = {"day": 92, "week": 644, "month": 3660}
+MAX_DAYS: dict[Step, int] = {"day": 92, "week": 644, "month": 3660}
 FIRM_DISPLAYS = 100  # displays; a rate over fewer is drawn as a hollow point
 
 
@@ -91,7 +91,7 @@ def summarize(rows: Iterable[CategoryDay]) -> Summary | None:
 def split_into_periods(first: datetime.date, last: datetime.date) -> tuple[Step, list[datetime.date]]:
     """Return the length of the periods between two days, and the first day of each."""
     span = (last - first).days + 1
-    step: Step = next((step for step, most in MOST_DAYS.items() if span <= most), "year")
+    step: Step = next((step for step, most in MAX_DAYS.items() if span <= most), "year")
     if step == "year":
         return step, [datetime.date(year, 1, 1) for year in range(first.year, last.year + 1)]
     return step, sorted({find_period_start(first + datetime.timedelta(days=i), step) for i in range(span)})

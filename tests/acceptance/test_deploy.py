@@ -25,7 +25,7 @@ POD = JOB["template"]["spec"]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["etl"]
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(SYSTEMD_ANALYZE is None, reason="systemd is not installed")
-MOST_EXPOSURE = 20  # tenths: systemd says "OK" below 3.0, and most services have 9.0 and more
+MAX_EXPOSURE = 20  # tenths: systemd says "OK" below 3.0, and most services have 9.0 and more
 
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 @needs_systemd
 def test_the_service_has_few_rights() -> None:
-    done = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", DEPLOY / "event-lake.service")
+    done = analyze("security", "--offline=true", f"--threshold={MAX_EXPOSURE}", DEPLOY / "event-lake.service")
     assert done.returncode == 0, done.stdout
 
 

@@ -49,7 +49,7 @@ PLANS = st.builds(
 )
 WORKERS = st.sampled_from([1, 1, 1, 1, 2, 3])
 STATEMENTS = st.integers(1, 150)
-MOST_TASKS = 50
+MAX_TASKS = 50
 CLOCK = 1_550_000_000_000_000_000
 
 
@@ -130,7 +130,7 @@ class Histories(RuleBasedStateMachine):
     # The lake
 
     def _write(self, key: str, data: bytes, time: int | None = None) -> None:
-        if (self.workers > 1 or self.reducing) and len(data) > MOST_TASKS * self.chunk:
+        if (self.workers > 1 or self.reducing) and len(data) > MAX_TASKS * self.chunk:
             return  # a long line would take thousands of tasks of a few bytes each, for minutes
         if time is None:
             self.clock += 1_000_000_000

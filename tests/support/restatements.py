@@ -16,7 +16,7 @@ from tests.support.oracle import (
     restated,
 )
 
-MOST_FILES = 20
+MAX_FILES = 20
 
 
 def last_run(url: str) -> int:
@@ -61,7 +61,7 @@ def check_restatements(
         assert isinstance(files, list)
         named = set(files)
         assert files == sorted(named)
-        assert len(files) == min(int(str(file_count)), MOST_FILES)
+        assert len(files) == min(int(str(file_count)), MAX_FILES)
         assert named <= changed
         if definition != old_definition:
             continue
@@ -71,7 +71,7 @@ def check_restatements(
             for key in changed
             if article_counts(old, key, day, definition) != article_counts(new, key, day, definition)
         }
-        assert must <= named or len(files) == MOST_FILES
+        assert must <= named or len(files) == MAX_FILES
 
 
 def whole(totals: DayTotals) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
-MOST_UNNAMED = 2
+MAX_UNNAMED = 2
 ELSEWHERE = re.compile(r"[Tt]he (?:other )?parameters(?: and errors)? are\s+those\s+of `[\w.]+`")
 
 
@@ -32,7 +32,7 @@ def unnamed(path: Path) -> Iterator[str]:
     for name, arguments, doc in functions(tree.body, str(path.relative_to(ROOT))):
         names = parameters(arguments)
         left = [one for one in names if not re.search(rf"(?<![\w`]){one}(?:, \w+)*: ", doc)]
-        if len(names) > MOST_UNNAMED and left and not ELSEWHERE.search(doc):
+        if len(names) > MAX_UNNAMED and left and not ELSEWHERE.search(doc):
             yield f"{name}: {', '.join(left)}"
 
 
