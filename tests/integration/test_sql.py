@@ -53,17 +53,16 @@ def wrong_calls(source: str) -> list[int]:
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        # Connection.execute takes the cursor and the name of a statement.
+        # Transactions.execute takes the cursor and the name of a statement.
         if called in CALLS and not (called == "execute" and len(node.args) == 2 and is_name(node)):
             wrong += [] if node.args and is_written_by_hand(node.args[0]) else [node.lineno]
     return wrong
 
 
 def is_name(node: ast.Call) -> bool:
-    """Whether a call is of `Connection.execute`, which looks up the statement by its name."""
+    """Whether a call is of `Transactions.execute`, which looks up the statement by its name."""
     assert isinstance(node.func, ast.Attribute)
-    owner = node.func.value
-    return isinstance(owner, ast.Name | ast.Attribute) and ast.unparse(owner) in ("self", "self._db", "database", "db")
+    return ast.unparse(node.func.value) in ("self", "self._db", "self._run", "self.database", "database", "db")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
