@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("statements")
-# Every statement may use these as named parameters. `epoch`: the microseconds from the year 1 to 1970.
-CONSTANTS = {"epoch": (datetime(1970, 1, 1) - datetime(1, 1, 1)) // timedelta(microseconds=1)}  # noqa: DTZ001 both UTC
+_BEFORE_1970 = datetime(1970, 1, 1) - datetime(1, 1, 1)  # noqa: DTZ001 both UTC
+# Every statement may use these as named parameters; the time is counted from the year 1.
+CONSTANTS = {"microseconds_before_1970": _BEFORE_1970 // timedelta(microseconds=1)}
 
 
 def read_statements(folder: Path = FOLDER) -> dict[str, str]:

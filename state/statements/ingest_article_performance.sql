@@ -23,8 +23,8 @@ on conflict (article_id, date) do update set
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     article_id,
-    left(title, 18)::bigint - %(epoch)s,
-    left(category, 18)::bigint - %(epoch)s,
+    left(title, 18)::bigint - %(microseconds_before_1970)s,
+    left(category, 18)::bigint - %(microseconds_before_1970)s,
     clicks_after,
     last_date,
     substr(title, 19),
@@ -110,8 +110,8 @@ where ctid = any (array(
 insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
 select
     touched.article_id,
-    left(touched.title, 18)::bigint - %(epoch)s,
-    left(touched.category, 18)::bigint - %(epoch)s,
+    left(touched.title, 18)::bigint - %(microseconds_before_1970)s,
+    left(touched.category, 18)::bigint - %(microseconds_before_1970)s,
     present.cumulative_clicks,
     present.date,
     substr(touched.title, 19),

@@ -20,7 +20,7 @@ from (
 -- An index orders the rows of an article by the later of both times, which is no earlier than either. The first row that
 -- it returns is the lower bound of the search for the latest text
 left join lateral (
-    select lpad((title_at + %(epoch)s)::text, 18, '0') || title as title
+    select lpad((title_at + %(microseconds_before_1970)s)::text, 18, '0') || title as title
     from file_article_days
     where
         hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
@@ -41,7 +41,7 @@ left join lateral (
     limit 1
 ) as titles on true
 left join lateral (
-    select lpad((category_at + %(epoch)s)::text, 18, '0') || category as category
+    select lpad((category_at + %(microseconds_before_1970)s)::text, 18, '0') || category as category
     from file_article_days
     where
         hashtextextended(article_id, 0) = hashtextextended(retracted.article_id, 0)
@@ -122,8 +122,8 @@ with touched as (
             null,
             null,
             false,
-            lpad((title_at + %(epoch)s)::text, 18, '0') || title,
-            lpad((category_at + %(epoch)s)::text, 18, '0') || category,
+            lpad((title_at + %(microseconds_before_1970)s)::text, 18, '0') || title,
+            lpad((category_at + %(microseconds_before_1970)s)::text, 18, '0') || category,
             false,
             null,
             null
@@ -145,11 +145,11 @@ present as (
         articles.category as shown_category,
         case
             when touched.has_lost_latest then touched.remaining_title
-            else lpad((articles.title_at + %(epoch)s)::text, 18, '0') || articles.title
+            else lpad((articles.title_at + %(microseconds_before_1970)s)::text, 18, '0') || articles.title
         end as kept_title,
         case
             when touched.has_lost_latest then touched.remaining_category
-            else lpad((articles.category_at + %(epoch)s)::text, 18, '0') || articles.category
+            else lpad((articles.category_at + %(microseconds_before_1970)s)::text, 18, '0') || articles.category
         end as kept_category
     from touched
     left join articles using (article_id)

@@ -121,8 +121,8 @@ select
     date,
     displays,
     clicks,
-    left(title, 18)::bigint - %(epoch)s,
-    left(category, 18)::bigint - %(epoch)s,
+    left(title, 18)::bigint - %(microseconds_before_1970)s,
+    left(category, 18)::bigint - %(microseconds_before_1970)s,
     substr(title, 19),
     substr(category, 19)
 from (
@@ -138,8 +138,8 @@ from (
     from pg_temp.new_article_days
     cross join lateral (
         select
-            lpad((title_at + %(epoch)s)::text, 18, '0') || new_article_days.title as title,
-            lpad((category_at + %(epoch)s)::text, 18, '0') || new_article_days.category as category
+            lpad((title_at + %(microseconds_before_1970)s)::text, 18, '0') || new_article_days.title as title,
+            lpad((category_at + %(microseconds_before_1970)s)::text, 18, '0') || new_article_days.category as category
     ) as stamped
     group by file_id, article_id, date
     window of_article as (partition by file_id, article_id)

@@ -26,8 +26,8 @@ texts as (
         article_id,
         max(date) as last_date,
         sum(clicks)::bigint as clicks,
-        max(lpad((title_at + %(epoch)s)::text, 18, '0') || title) as title,
-        max(lpad((category_at + %(epoch)s)::text, 18, '0') || category) as category
+        max(lpad((title_at + %(microseconds_before_1970)s)::text, 18, '0') || title) as title,
+        max(lpad((category_at + %(microseconds_before_1970)s)::text, 18, '0') || category) as category
     from parts
     group by article_id
 ),
@@ -86,8 +86,8 @@ written_articles as (
     insert into articles (article_id, title_at, category_at, clicks, last_date, title, category)
     select
         article_id,
-        left(title, 18)::bigint - %(epoch)s,
-        left(category, 18)::bigint - %(epoch)s,
+        left(title, 18)::bigint - %(microseconds_before_1970)s,
+        left(category, 18)::bigint - %(microseconds_before_1970)s,
         clicks,
         last_date,
         substr(title, 19),
