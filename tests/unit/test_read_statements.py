@@ -8,8 +8,10 @@ from state.read_statements import read_statements
 
 
 def test_statements_are_read_from_every_file(tmp_path: Path) -> None:
-    (tmp_path / "a.sql").write_text("-- Numbers\n\n-- one: it is 1\n-- or 2\nselect 1;\n\n-- two: it is 2\nselect 2;\n", encoding="utf-8")
-    (tmp_path / "b.sql").write_text("-- three: it is 3\nselect 3;\n", encoding="utf-8")
+    (tmp_path / "a.sql").write_bytes(
+        b"-- Numbers\n\n-- one: it is 1\n-- or 2\nselect 1;\n\n-- two: it is 2\nselect 2;\n"
+    )
+    (tmp_path / "b.sql").write_bytes(b"-- three: it is 3\nselect 3;\n")
     assert read_statements(tmp_path) == {"one": "-- or 2\nselect 1;", "two": "select 2;", "three": "select 3;"}
 
 
