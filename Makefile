@@ -32,7 +32,7 @@ test-slow: .venv/tests ## run the slow tests: histories, crashes at every statem
 	@$(PYTEST) --dist loadgroup -m slow
 	@$(PYTEST) -m "not slow" --hypothesis-profile=thorough tests/unit
 
-test-all: test test-slow ## run all tests: some 24 minutes
+test-all: test test-slow ## run all tests: some 17 minutes
 
 soak: .venv/tests ## draw histories of the lake for SOAK_SECONDS (3600), continuing where the last soak ended
 	@.venv/bin/python -m tests.tools.soak
