@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from processor.command_line.settings import Settings
 
 DOCS_HINT = "docs/commands.md shows examples of every command and lists all settings."
-# The messages of argparse that repeat a value, and what they are without it.
-REPEATED_VALUES = (
+# An id or a key may begin with a hyphen, as options do.
+HYPHEN_ADVICE = "a value that begins with - follows --, or the = of its option"
+# The messages of argparse that repeat a value or say too little, and what replaces them.
+REWORDED = (
     (re.compile(r"invalid choice: .*(?= \(choose from )", re.DOTALL), "invalid choice"),
     (re.compile(r"ignored explicit argument .*", re.DOTALL), "takes no value"),
     (re.compile(r"(?<=ambiguous option: )([^=]*)=.*(?= could match )", re.DOTALL), r"\1"),
+    (re.compile(r"expected one argument$"), f"expected one argument; {HYPHEN_ADVICE}"),
 )
 
 
@@ -27,8 +30,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End the program with one line."""
-        for pattern, safe in REPEATED_VALUES:
-            message = pattern.sub(safe, message)
+        for pattern, words in REWORDED:
+            message = pattern.sub(words, message)
         from processor.command_line.read_log_settings import read_log_settings
         from processor.output.open_console import open_console
         from processor.safe_text import remove_passwords
@@ -91,12 +94,15 @@ def describe_unknown(words: list[str]) -> str:
 
     >>> describe_unknown(["--no-such=a", "b"])
     'unrecognized arguments: --no-such, 1 value (not shown: it may be a password)'
+    >>> describe_unknown(["-9tz"])
+    'unrecognized arguments: -9; a value that begins with - follows --, or the = of its option'
     """
     options = [word.partition("=")[0] if word.startswith("--") else word[:2] for word in words if word.startswith("-")]
     values = len(words) - len(options)
     if values:
         options.append(f"{values} value{'' if values == 1 else 's'} (not shown: it may be a password)")
-    return f"unrecognized arguments: {', '.join(options)}"
+    advice = f"; {HYPHEN_ADVICE}" if any(re.match("-[^-]", option) for option in options) else ""
+    return f"unrecognized arguments: {', '.join(options)}{advice}"
 
 
 def parse_settings(argv: list[str]) -> "Settings":

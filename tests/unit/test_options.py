@@ -482,6 +482,13 @@ def test_a_refusal_names_what_it_refuses(refused: Refused) -> None:
     assert "ambiguous option: --pru could match --prune, --prune-all" in refused("--pru=a")
 
 
+@pytest.mark.parametrize(
+    "words", ["explain -9tz", "forget -x.tsv", "explain --user -9tz", "forget --user -9tz", "--since -x.tsv"]
+)
+def test_a_refused_hyphen_says_how_to_write_the_value(refused: Refused, words: str) -> None:
+    assert "a value that begins with - follows --, or the = of its option" in refused(*words.split())
+
+
 def test_settings_show_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METRICS", f"http://u:{SECRET}@h:9091")
     options = cli.parse_settings(["--database", f"postgresql://u:{SECRET}@h/d"])
