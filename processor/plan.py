@@ -25,7 +25,7 @@ class Plan:
     prunes_all: bool = False  # even if more than half of the files are missing
     open_reducer: OpenReducer = open_local_reducer
     limits: BatchLimits = DEFAULT_BATCH_LIMITS  # of a batch
-    selection: Selection = EVERY_FILE  # files outside it are neither ingested nor taken for missing
+    selection: Selection = EVERY_FILE  # files outside it are neither ingested nor missing
     recounts: bool = False  # the unchanged files are ingested again, as if they had changed
 
 

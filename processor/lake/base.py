@@ -96,7 +96,7 @@ class Lake(Files, Protocol):
         """List the selected lake files below the URL, in any order; raises LakeError.
 
         known: keys that the lake had before, whether they are selected or not. They can make the listing quicker.
-        selection: no other files are listed, so that those outside of it must not be taken for missing.
+        selection: no other files are listed, so that those outside of it must not count as missing.
         """
 
     def find(self, name: str) -> LakeFile | None:

@@ -155,7 +155,7 @@ def test_the_page_shows_what_the_tables_hold(index: Path, database: str) -> None
     assert state["Files counted"] == "3"
     assert state["Events"] == f"{sum(file.events for file in files):,}"
     assert state["Lines rejected"] == f"{sum(file.rejected for file in files):,}"
-    assert state["Files that could not be read"] == "1"
+    assert state["Files that could not be ingested"] == "1"
     assert parts.tables["failed"][0][0].startswith("broken.tsv|")
     newest = {row[0]: row[1] for row in parts.tables["newest"][1:]}
     assert newest == {key: f"{file.events:,}" for key, file in found.counting.items()}
@@ -586,7 +586,7 @@ def test_a_page_says_what_it_leaves_out() -> None:
     assert "and 2 files with fewer clicks" in text  # 9 new files, of which 7 are shown
     assert "and 8,993 files more" in text  # 9,000 failed files, of which 7 are shown
     assert "<code>python run.py rejected</code> shows the rejected lines" in text
-    assert "9,000 files could not be read" in text
+    assert "9,000 files could not be ingested" in text
     exact = page.render_page(
         more._replace(
             lake=more.lake._replace(failed_files=7, rejected_lines=0),
