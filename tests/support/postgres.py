@@ -16,7 +16,7 @@ from state import embedded
 from tests.support.paths import ROOT
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - the folders in it get random names
-# Bytes: a server keeps up to 4 GiB of its log, and each test process has one or two servers.
+# Bytes: a server keeps up to 1 GiB of its log, and each of four test processes has one or two servers.
 MIN_FREE_BYTES = 8 << 30
 
 
@@ -60,8 +60,9 @@ def configure(database: str, setting: str) -> None:
 
 
 def tune(url: str) -> None:
-    """Switch fsync off: the server is thrown away, and no test cuts the machine's power."""
+    """Switch fsync off, as no test cuts the machine's power, and keep a short log, as it may be in memory."""
     administrate(url, "alter system set fsync = off")
+    administrate(url, "alter system set max_wal_size = '1GB'")
     administrate(url, "select pg_reload_conf()")
 
 
