@@ -43,9 +43,10 @@ class FileReading:
         all lines together have more events, RowsWithheldError is raised after the last row.
         """
         self.key, self.is_complete = file.key, False
+        self._file, self._totals = file, _Totals()
         self._held: list[Rows] = []
-        self._unread = self._read(file, results, listener, max_rejected)
-        self._version: FileVersion | None = None
+        # Without `self`, so that a reading that is given up closes its file at once.
+        self._unread = _read(self._totals, results, listener, max_rejected)
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield all rows, first those that are held; raises FileError, LakeError, LostRowsError, RowsWithheldError."""
@@ -66,38 +67,16 @@ class FileReading:
 
     def version(self) -> FileVersion:
         """Return the version that was read; raises RuntimeError before the last row was."""
-        if self._version is None:
+        if not self._totals.are_whole:
             raise RuntimeError(f"the version of {self.key} is not known before its last row is read")
-        return self._version
-
-    def _read(
-        self, file: LakeFile, results: Iterator[ReducedPartial], listener: Listener, max_rejected: float
-    ) -> Iterator[Rows]:
-        totals, withholds = _Totals(), False
-        try:
-            for result in results:
-                listener.read(result.size)
-                totals.add(result)
-                withholds = withholds or totals.rejected > max(max_rejected, totals.events)
-                if not withholds:
-                    yield result.rows
-        except FileError as error:
-            listener.read(error.size)
-            raise
-        if totals.rejected > totals.events:
-            raise FileError(
-                f"{totals.rejected} of its {totals.events + totals.rejected} lines were rejected, more than half, most "
-                f"often because {totals.most_common_reason}; write it again"
-            )
-        if withholds:
-            raise RowsWithheldError
-        self._version = totals.version(file)
+        return self._totals.version(self._file)
 
 
 class _Totals:
     """What the partials of a file add up to."""
 
     def __init__(self) -> None:
+        self.are_whole = False  # whether all partials were added, and the file is good
         self.events = self._empty = 0
         self._chunks: dict[int, Chunk] = {}
         self._reasons = Counter[str]()
@@ -144,3 +123,28 @@ class _Totals:
             reasons=self._reasons,
             lines_before=lines_before,
         )
+
+
+def _read(
+    totals: _Totals, results: Iterator[ReducedPartial], listener: Listener, max_rejected: float
+) -> Iterator[Rows]:
+    """Yield the rows of partials, and add the partials up in `totals`."""
+    withholds = False
+    try:
+        for result in results:
+            listener.read(result.size)
+            totals.add(result)
+            withholds = withholds or totals.rejected > max(max_rejected, totals.events)
+            if not withholds:
+                yield result.rows
+    except FileError as error:
+        listener.read(error.size)
+        raise
+    if totals.rejected > totals.events:
+        raise FileError(
+            f"{totals.rejected} of its {totals.events + totals.rejected} lines were rejected, more than half, most "
+            f"often because {totals.most_common_reason}; write it again"
+        )
+    if withholds:
+        raise RowsWithheldError
+    totals.are_whole = True

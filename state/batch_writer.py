@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from state.files import Failure, FileVersion, KeptFile, Reading
 from state.partial_rows import copy
-from state.transactions import Transactions
+from state.run import Run
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -39,8 +39,8 @@ class BatchWriter:
     all rows from the batch's first id on. A transaction has one writer, and any number of batches.
     """
 
-    def __init__(self, database: Transactions, cur: "cursor") -> None:
-        self._db, self._cur = database, cur
+    def __init__(self, run: Run, cur: "cursor") -> None:
+        self._run, self._cur = run, cur
         self._has_begun = False
 
     def find(self, keys: Sequence[str]) -> dict[str, StoredVersion]:
@@ -91,7 +91,7 @@ class BatchWriter:
             if retracted:
                 self._execute("retract", file_ids=retracted)
             for table, rows in lines.items():
-                copy(self._db, self._cur, f"copy_{table}", rows)
+                copy(self._run, self._cur, f"copy_{table}", rows)
             if has_forgotten:
                 self._execute("drop_forgotten")
             if has_new:
@@ -122,7 +122,7 @@ class BatchWriter:
                     lines[detours.get(table, table)].append((rows, file_id))
                 return False
         for partial_rows in reading:
-            partial_rows.write(self._db, self._cur, file_id)
+            partial_rows.write(self._run, self._cur, file_id)
         return True
 
     def _number_rejected_lines(self, written: Mapping[int, FileVersion]) -> None:
@@ -149,7 +149,7 @@ class BatchWriter:
         next_id, _ = self._begin_batch()
         rows = "".join(user_id.replace("\\", r"\\").replace("\r", r"\r") + "\n" for user_id in user_ids)
         self._execute("create_given_users")
-        self._cur.copy_expert(self._db.statements["copy_given_users"], BytesIO(rows.encode()))
+        self._cur.copy_expert(self._run.statements["copy_given_users"], BytesIO(rows.encode()))
         counts: dict[str, int] = self._one("forget_users")._asdict()
         self._add_up(next_id, has_retracted=True)
         self._execute("analyze_users")
@@ -227,7 +227,7 @@ class BatchWriter:
 
         They are made, unless the session has those of this version of the program.
         """
-        made_by = hashlib.sha256(self._db.statements["create_new"].encode()).hexdigest()
+        made_by = hashlib.sha256(self._run.statements["create_new"].encode()).hexdigest()
         if self._has_begun:
             self._execute("clear_new")
         elif not self._one("has_new", made_by=made_by).has_new:
@@ -241,7 +241,7 @@ class BatchWriter:
         return {name: getattr(version, name) for name in RECORDED}
 
     def _execute(self, name: str, **parameters: object) -> None:
-        self._db.execute(self._cur, name, **parameters)
+        self._run.execute(self._cur, name, **parameters)
 
     def _one(self, name: str, **parameters: object) -> Any:
-        return self._db.fetch_one(self._cur, name, **parameters)
+        return self._run.fetch_one(self._cur, name, **parameters)

@@ -18,14 +18,14 @@ from tests.support.servers import Server
 # Doctests are collected from everything else; a tool may need what only its own target installs.
 collect_ignore = ["tools"]
 
-# `make test-slow` draws five times as many examples of the laws that need no database.
+# `make test-slow` draws six times as many examples of the laws that need no database.
 settings.register_profile(
     "default",
     max_examples=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-settings.register_profile("thorough", settings.get_profile("default"), max_examples=250)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=300)
 settings.load_profile("default")
 
 for name in ("LAKE_URL", "DATABASE_URL", "AWS_ENDPOINT_URL", "AWS_PROFILE", "PGHOST", "PGDATABASE", "PGUSER"):

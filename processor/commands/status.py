@@ -114,7 +114,8 @@ def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
     for position, restated in enumerate(status["restatements"]):
         line("" if position else "Restated", _describe_restatement(restated))
     if status["at_work"]:
-        line("At work", f"{status['at_work']['process']} since {format_moment(status['at_work']['since'])}")
+        since = status["at_work"]["since"]  # hidden from a role without rights on that of the run
+        line("At work", status["at_work"]["process"] + (f" since {format_moment(since)}" if since else ""))
     line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in status["sizes"].items()))
 
 

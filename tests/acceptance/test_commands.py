@@ -31,6 +31,7 @@ from tests.support.lake_folders import contents, write_lake
 from tests.support.older_schemas import make_older
 from tests.support.oracle import expected
 from tests.support.paths import ROOT
+from tests.support.postgres import as_role
 from tests.support.program_runs import on_a_terminal, read_result, run
 from tests.support.proxies import LostAnswer, PostgresProxy
 from tests.support.tables import Model
@@ -69,6 +70,15 @@ def test_commands_that_read_answer_during_a_run_and_write_nothing(lake: Path, da
         assert run(lake=lake, database=database).returncode == 75
         assert everything(database) == before
     assert read_json("status", lake=lake, database=database)["at_work"] is None
+
+
+def test_status_of_a_role_that_does_not_see_when_the_run_at_work_began(lake: Path, database: str) -> None:
+    ingest_folder(lake, database, Plan())
+    execute(database, "grant usage on schema state to bi; grant select on all tables in schema state to bi")
+    with Database(database) as at_work, begin_run(at_work, str(lake)):
+        done = run("status", lake=lake, database=as_role("bi", database))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^At work +process \d+ on \S+$", done.stdout, re.MULTILINE)
 
 
 def test_commands_that_read_report_an_unused_database_and_create_nothing(lake: Path, database: str) -> None:

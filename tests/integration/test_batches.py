@@ -251,7 +251,7 @@ def test_one_transaction_takes_any_number_of_batches(database: str, tmp_path: Pa
     lake = {f"{n}.tsv": events(n, 20, f"title {n}") + b"bad\n" * n for n in range(3)}
     write_lake(tmp_path, lake)
     with Database(database) as db, begin_run(db, str(tmp_path), relocated=True) as run, run.transaction() as cur:
-        writer = BatchWriter(db, cur)
+        writer = BatchWriter(run, cur)
         assert all(writer.write([read_parts(tmp_path, "0.tsv")], None))
         assert all(writer.write([read_parts(tmp_path, "1.tsv")], None))
         retracted = [writer.find(["0.tsv"])["0.tsv"].file_id]
