@@ -64,6 +64,15 @@ def format_moment(when: datetime) -> str:
     return f"{when:%Y-%m-%d %H:%M:%S %Z}"
 
 
+def format_since(when: datetime | None) -> str:
+    """Return since when something lasts, as the end of a phrase; empty if the server hides that.
+
+    >>> format_since(datetime(2019, 2, 15, 7, 30, tzinfo=UTC))
+    ' since 2019-02-15 07:30:00 UTC'
+    """
+    return f" since {format_moment(when)}" if when else ""
+
+
 def make_json_value(value: object) -> Any:
     """Return a value of the database for JSON: times and days in ISO 8601, exact numbers as numbers."""
     if isinstance(value, datetime):

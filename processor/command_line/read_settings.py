@@ -23,7 +23,7 @@ from processor.lake.selection import Selection
 from processor.output.lineage_facts import LineageTarget
 from processor.output.metrics_export import Address, MetricsSettingError, Target, parse_target
 from processor.reducers.definition import Definition
-from processor.setting_values import parse_day, parse_integer
+from processor.setting_values import parse_day
 from state.connector import DEFAULT_WAIT_SECONDS
 
 LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE")
@@ -109,10 +109,7 @@ def _read_forgotten(options: Options, refuse: Callable[[str], NoReturn]) -> tupl
 
 
 def _read_interval(options: Options, refuse: Callable[[str], NoReturn]) -> int:
-    seconds = options.interval or parse_integer(read_setting("WATCH_INTERVAL", str(INTERVAL_SECONDS)))
-    if not seconds:
-        refuse(f"WATCH_INTERVAL must be a whole number of seconds above 0, such as {INTERVAL_SECONDS}")
-    return seconds
+    return options.interval or read_whole("WATCH_INTERVAL", INTERVAL_SECONDS, refuse, "seconds")
 
 
 def count_cores() -> int:

@@ -13,7 +13,7 @@ from processor.commands.context import Context
 from processor.commands.draw_report import PAGE
 from processor.commands.messages import describe_empty_lake, describe_redefinition
 from processor.errors import DONE, FAILED, FailedError
-from processor.formats import format_moment, format_size, pluralize
+from processor.formats import format_since, format_size, pluralize
 from processor.lake.base import FileError, Lake, LakeError
 from processor.output.metrics_export import TextFile
 from state import embedded
@@ -188,8 +188,8 @@ def _check_lock(database: ReadOnlyDatabase) -> str:
     holder = Reads(database).read_lock_holder()
     if holder is None:
         return "free"
-    since = f" since {format_moment(holder['xact_start'])}" if holder["xact_start"] else ""
-    return f"held{since}: a run is at work, {holder['application_name'] or 'of another role'}"
+    process = holder["application_name"] or "of another role"
+    return f"held{format_since(holder['xact_start'])}: a run is at work, {process}"
 
 
 def _check_disk(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from processor.command_line.command_registry import COMMANDS
 from processor.commands.context import Context
 from processor.commands.messages import describe_redefinition
 from processor.errors import DONE
-from processor.formats import format_moment, format_size, make_json_value, pluralize
+from processor.formats import format_moment, format_since, format_size, make_json_value, pluralize
 from processor.lake.base import LakeError
 from processor.output.run_output import BOLD, RED, RunOutput
 from processor.plan import find_changes
@@ -114,8 +114,7 @@ def show_status(console: RunOutput, lake_url: str, status: "Row") -> None:
     for position, restated in enumerate(status["restatements"]):
         line("" if position else "Restated", _describe_restatement(restated))
     if status["at_work"]:
-        since = status["at_work"]["since"]  # hidden from a role without rights on that of the run
-        line("At work", status["at_work"]["process"] + (f" since {format_moment(since)}" if since else ""))
+        line("At work", status["at_work"]["process"] + format_since(status["at_work"]["since"]))
     line("Sizes", ", ".join(f"{name} {format_size(size)}" for name, size in status["sizes"].items()))
 
 
