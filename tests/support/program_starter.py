@@ -17,6 +17,7 @@ from typing import IO, NoReturn
 
 from processor import command_line, commands, report
 from processor.report.page import load_template
+from run import PACKAGES
 from tests.support.paths import ROOT
 
 # Bytes of the command line, the environment and the current folder together.
@@ -97,7 +98,7 @@ def main(descriptor: int) -> None:
 
 def import_program() -> None:
     """Import what the program imports, for all runs."""
-    for module in ("boto3", "fontpkg_inter", "psycopg2", "resvg_py", "processor.cli", *list_modules()):
+    for module in (*PACKAGES, "processor.cli", *list_modules()):
         import_module(module)
     load_template()
     gc.freeze()  # a collection in a fork leaves alone what is shared
