@@ -2,16 +2,7 @@
 
 from state.errors import BUSY, DONE, EXIT_CODES, FAILED, WRONG_SETTING, EventLakeError
 
-__all__ = [
-    "BUSY",
-    "DONE",
-    "EXIT_CODES",
-    "FAILED",
-    "WRONG_SETTING",
-    "EventLakeError",
-    "FailedError",
-    "SettingError",
-]
+__all__ = ["BUSY", "DONE", "EXIT_CODES", "FAILED", "WRONG_SETTING", "EventLakeError", "FailedError", "SettingError"]
 
 
 class FailedError(EventLakeError):

@@ -54,7 +54,7 @@ select coalesce(max(file_id), 0) + 1, %(key)s, %(error)s, now() from lake_files;
 -- record_error: why the present version of a known file cannot be read
 update lake_files set error = %(error)s, failed_at = now() where file_id = %(file_id)s;
 
--- clear_error: delete an error, as the version that could not be read is no longer in the lake
+-- clear_error: delete an error, as the version that could not be ingested is no longer in the lake
 update lake_files set error = null, failed_at = null where file_id = %(file_id)s;
 
 -- forget_files: delete checkpoints, as if the files had never existed
